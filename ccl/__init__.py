@@ -1,0 +1,1 @@
+"""Counterfactual contrastive learning: models, losses and experiments of the paper companion."""

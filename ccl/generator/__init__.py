@@ -1,0 +1,1 @@
+"""The causal model: graph, image mechanism, counterfactuals and their quality."""

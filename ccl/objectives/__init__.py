@@ -1,0 +1,1 @@
+"""Views, encoder, head and loss joined into trainable modules, one file per objective."""
