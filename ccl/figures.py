@@ -4,6 +4,7 @@ Figures are about five inches wide with large type, so that they stay readable a
 phone, and they bring their own light background, so that dark mode leaves them alone.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -301,19 +302,20 @@ def kl_per_resolution(history: pd.DataFrame) -> Figure:
     """The generator's KL divergence at each resolution of its latents over training.
 
     Args:
-        history: columns `epoch`, `resolution` (side of the latent map), `kl` (nats per image).
+        history: the generator's history: `epoch` and one column `kl_<resolution>` (bits per
+            pixel) for each side of a latent map.
     """
-    _require(history, ("epoch", "resolution", "kl"), "the KL history")
-    resolutions = sorted(history["resolution"].unique())
+    names = [name for name in history.columns if re.fullmatch(r"kl_\d+", name)]
+    _require(history, ("epoch", *(names or ["kl_<resolution>"])), "the generator's history")
+    resolutions = sorted(int(name.removeprefix("kl_")) for name in names)
     colours = sns.color_palette("viridis", len(resolutions))
     with _style():
         figure, (axes,) = _panels(1, height=2.6)
         for resolution, colour in zip(resolutions, colours, strict=True):
-            mine = history[history["resolution"] == resolution]
-            line = mine.groupby("epoch", as_index=False)["kl"].mean()
+            line = history[["epoch", f"kl_{resolution}"]].dropna()
             name = f"{resolution} x {resolution}"
-            axes.plot(line["epoch"], line["kl"], color=colour, label=name)
-        axes.set(xlabel="epoch", ylabel="KL [nats per image]", yscale="symlog")
+            axes.plot(line["epoch"], line[f"kl_{resolution}"], color=colour, label=name)
+        axes.set(xlabel="epoch", ylabel="KL [bits per pixel]")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         _legend(figure, axes, "latent resolution", columns=4)
     return figure

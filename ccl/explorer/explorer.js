@@ -64,7 +64,7 @@
     function compare() {
       const share = Number(part("slider").value);
       panels.compare.over.style.clipPath = `inset(0 0 0 ${share}%)`;
-      panels.compare.caption.textContent = `real left of ${share} %, counterfactual right of it`;
+      panels.compare.caption.textContent = `left ${share} % real, right counterfactual`;
     }
 
     function draw() {
@@ -161,9 +161,9 @@
       panel("real", "Real");
       panel("made", "Counterfactual");
       panel("change", "Counterfactual − real");
+      panel("compare", "Compare");
       panel("truth", "Truth");
       panel("error", "Counterfactual − truth");
-      panel("compare", "Compare");
       panels.compare.over = element("canvas", { width, height });
       panels.compare.over.setAttribute("aria-hidden", "true");
       panels.compare.frame.classList.add("ccl-stack");

@@ -114,8 +114,10 @@ def test_histories_have_units_and_skip_missing_values() -> None:
     figure = figures.alignment_uniformity(history)
     assert all("[" in axes.get_ylabel() for axes in figure.axes)
     assert len(figure.axes[0].lines[1].get_xdata()) == 1
-    kl = pd.DataFrame({"epoch": [0, 1] * 2, "resolution": [1, 1, 4, 4], "kl": [1.0, 2, 3, 4]})
-    assert "nats" in figures.kl_per_resolution(kl).axes[0].get_ylabel()
+    kl = pd.DataFrame({"epoch": [0, 1], "kl": [3.0, 5], "kl_16": [2.0, 3], "kl_4": [1.0, 2]})
+    axes = figures.kl_per_resolution(kl).axes[0]
+    assert "bits per pixel" in axes.get_ylabel()
+    assert [line.get_label() for line in axes.lines] == ["4 x 4", "16 x 16"]
     loss = figures.training_history(history.drop(columns="strategy"), {"alignment": "a [nats]"})
     assert not loss.legends
 
