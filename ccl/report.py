@@ -292,25 +292,23 @@ def claims_page(claims: pd.DataFrame, cohort: Cohort, profile: str) -> str:
         f"Intervals of AUC gains: 95 %, {interval}.\n\n"
     )
     rows = [
-        (
-            r.claim,
-            r.statement,
-            r.contrast,
-            _number(r.unit, r.effect, r.ci_low, r.ci_high),
-            r.verdict,
-        )
-        for r in tested.itertuples()
+        (row["claim"], row["statement"], row["contrast"], _effect(row), row["verdict"])
+        for row in tested.to_dict("records")
     ]
     if rows:
         text += table(("", "The paper says", "Measured here", "Effect", "Verdict"), rows)
     if len(later):
         text += f"\n{UNTESTED.capitalize()}:\n\n"
-        text += "\n".join(f"- {r.claim}: {escape(r.statement)}" for r in later.itertuples()) + "\n"
+        text += "\n".join(
+            f"- {row['claim']}: {escape(row['statement'])}" for row in later.to_dict("records")
+        )
+        text += "\n"
     return text + _caveats(cohort)
 
 
-def _number(unit: str, value: float, low: float, high: float) -> str:
-    if unit == "share":
+def _effect(row: Mapping[Any, Any]) -> str:
+    value, low, high = (float(row[name]) for name in ("effect", "ci_low", "ci_high"))
+    if row["unit"] == "share":
         return f"{value:.1%} ({low:.1%} to {high:.1%})"
     return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
 
