@@ -4,6 +4,7 @@ Figures are about five inches wide with large type, so that they stay readable a
 phone, and they bring their own light background, so that dark mode leaves them alone.
 """
 
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -90,6 +91,23 @@ def _style() -> Iterator[None]:
         yield
 
 
+class BookFigure(Figure):
+    """A figure that keeps the book's look when drawn later, and shows itself in a notebook.
+
+    It is not registered with pyplot: it appears where it is returned and nowhere else.
+    """
+
+    def draw(self, renderer: Any) -> None:
+        """Draws under the book's style: ticks are only made now, and read the settings."""
+        with _style():
+            super().draw(renderer)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
 def _require(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
     missing = [column for column in columns if column not in table.columns]
     if missing:
@@ -98,9 +116,8 @@ def _require(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
         raise ValueError(f"{what} has no rows: nothing to draw")
 
 
-def _figure(height: float, width: float = WIDTH) -> Figure:
-    """A figure outside pyplot's registry: shown where it is returned, never twice."""
-    return Figure(figsize=(width, height), layout="constrained")
+def _figure(height: float, width: float = WIDTH) -> BookFigure:
+    return BookFigure(figsize=(width, height), layout="constrained")
 
 
 def _panels(n: int, *, columns: int = 2, height: float = 2.3) -> tuple[Figure, list[Axes]]:

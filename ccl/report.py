@@ -281,7 +281,7 @@ def claims_page(claims: pd.DataFrame, cohort: Cohort, profile: str) -> str:
     """The claim table as Markdown, to be included in the landing page."""
     tested = claims[claims["verdict"] != UNTESTED]
     later = claims[claims["verdict"] == UNTESTED]
-    seeds = int(tested.loc[tested["unit"] == "AUC", "seeds"].max() or 0) if len(tested) else 0
+    seeds = max((int(n) for n in tested.loc[tested["unit"] == "AUC", "seeds"]), default=0)
     interval = (
         "Student's t over pretraining seeds, on these test patients"
         if seeds > 1
@@ -291,12 +291,8 @@ def claims_page(claims: pd.DataFrame, cohort: Cohort, profile: str) -> str:
         f"Cohort {escape(cohort.name)}, profile {escape(profile)}; pretraining seeds: {seeds}. "
         f"Intervals of AUC gains: 95 %, {interval}.\n\n"
     )
-    rows = [
-        (row["claim"], row["statement"], row["contrast"], _effect(row), row["verdict"])
-        for row in tested.to_dict("records")
-    ]
-    if rows:
-        text += table(("", "The paper says", "Measured here", "Effect", "Verdict"), rows)
+    if len(tested):
+        text += _claims_table(tested)
     if len(later):
         text += f"\n{UNTESTED.capitalize()}:\n\n"
         text += "\n".join(
@@ -306,11 +302,20 @@ def claims_page(claims: pd.DataFrame, cohort: Cohort, profile: str) -> str:
     return text + _caveats(cohort)
 
 
+def _claims_table(tested: pd.DataFrame) -> str:
+    """Three columns, so that a phone can show them."""
+    lines = ["| The paper says | Effect here | Verdict |", "| --- | --- | --- |"]
+    for row in tested.to_dict("records"):
+        says = f"**{row['claim']}** {escape(row['statement'])}<br>*{escape(row['contrast'])}*"
+        lines.append(f"| {says} | {_effect(row)} | {row['verdict']} |")
+    return "\n".join(lines) + "\n"
+
+
 def _effect(row: Mapping[Any, Any]) -> str:
     value, low, high = (float(row[name]) for name in ("effect", "ci_low", "ci_high"))
     if row["unit"] == "share":
-        return f"{value:.1%} ({low:.1%} to {high:.1%})"
-    return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+        return f"{value:.1%}<br>({low:.1%} to {high:.1%})"
+    return f"{value:+.3f}<br>({low:+.3f} to {high:+.3f})"
 
 
 def _caveats(cohort: Cohort) -> str:

@@ -46,8 +46,9 @@
       canvas.setAttribute("role", "img");
       const caption = element("span");
       const frame = element("div", { className: "ccl-frame" }, canvas);
-      const box = element("figure", {}, frame,
-        element("figcaption", {}, element("b", { textContent: title }), caption));
+      const words = element("div", { className: "ccl-caption" },
+        element("b", { textContent: title }), caption);
+      const box = element("div", { className: "ccl-panel" }, frame, words);
       part("panels").append(box);
       panels[name] = { box, frame, canvas, caption, title };
     }

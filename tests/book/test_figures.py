@@ -134,6 +134,14 @@ def test_image_grid_tells_images_from_differences() -> None:
     assert isinstance(figure, Figure)
 
 
+def test_figures_show_themselves_in_a_notebook() -> None:
+    assert (
+        figures.kl_per_resolution(pd.DataFrame({"epoch": [0, 1], "kl_4": [1.0, 2]}))
+        ._repr_png_()
+        .startswith(b"\x89PNG")
+    )
+
+
 def test_cohort_counts_names_its_axes() -> None:
     table = pd.DataFrame({"scanner": ["A", "A", "B"], "split": ["train", "test", "val"]})
     axes = figures.cohort_counts(table).axes[0]

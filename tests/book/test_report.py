@@ -142,7 +142,7 @@ def test_pages_come_from_the_folders_of_an_experiment(tmp_path: Path, monkeypatc
     (tmp_path / "notebooks" / "probing.ipynb").write_text(json.dumps(notebook))
     monkeypatch.setattr(report.cohorts, "load", lambda folder: cohort())
     pages = report.pages(SimpleNamespace(root=tmp_path, profile_name="quick"))
-    assert "| C2 |" in pages["claims.md"]
+    assert "| **C2** " in pages["claims.md"]
     assert "holds here" in pages["claims.md"]
     assert all(text in pages["status.md"] for text in ("0123", "probing", "3.5", "2.15", "abc"))
 
@@ -153,5 +153,5 @@ def test_names_cannot_break_the_pages() -> None:
     )
     assert "<script" not in page
     assert "\n# heading" not in page
-    rows = [line for line in page.splitlines() if line.startswith("| C")]
-    assert {row.count("|") for row in rows} == {6}
+    rows = [line for line in page.splitlines() if line.startswith("| **C")]
+    assert {row.count("|") for row in rows} == {4}
