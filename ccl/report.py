@@ -338,32 +338,37 @@ def status_page(
     text = "# Status\n\nWhat this book was built from. Equal digests mean equal options, inputs"
     text += " and code.\n\n## Steps\n\n"
     text += table(
-        ("Step", "Digest", "Time [s]", "Peak memory [MiB]", "Finished"),
+        ("Step", "Digest", "Time [s]", "Peak memory [MiB]", "Finished [UTC]"),
         [
             (
                 f"{run['step']} {run.get('label', '')}".strip(),
                 run["digest"],
                 f"{run['seconds']:.1f}",
                 run["peak_memory_mib"],
-                run["finished"],
+                _minute(run["finished"]),
             )
             for run in runs
         ],
     )
     text += "\n## Notebooks\n\n"
     text += table(
-        ("Notebook", "Time [s]", "Executed"),
+        ("Notebook", "Time [s]", "Executed [UTC]"),
         [
             (
                 name,
                 f"{meta.get('duration') or float('nan'):.1f}",
-                str(meta.get("end_time", ""))[:19],
+                _minute(meta.get("end_time", "")),
             )
             for name, meta in notebooks.items()
         ],
     )
     text += "\n## Environment\n\n"
     return text + table(("What", "Which"), _environment(runs))
+
+
+def _minute(time: object) -> str:
+    """An ISO time down to the minute."""
+    return str(time)[:16].replace("T", " ")
 
 
 def _environment(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
