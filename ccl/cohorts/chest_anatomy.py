@@ -134,7 +134,7 @@ def anatomy(noise: Exogenous, female: np.ndarray, age: np.ndarray) -> Anatomy:
         rib_spacing=_between(u["rib_spacing"], 0.165, 0.2) - 0.008 * f,
         rib_slope=_between(u["rib_slope"], 0.25, 0.5) + 0.06 * f,
         bone=_between(u["rib_contrast"], 0.75, 1.15) * (1 - 0.12 * old),
-        breast=f * _between(u["breast"], 0.07, 0.17),
+        breast=f * _between(u["breast"], 0.09, 0.2),
         breast_radius=_between(u["breast"], 0.27, 0.38),
         pectoral=(1 - f) * _between(u["breast"], 0.02, 0.06),
         shoulder=_between(u["shoulder"], 0.98, 1.12) - 0.07 * f,
@@ -166,10 +166,11 @@ def radiance(
     lungs = _lungs(x, y, a, cage)
     heart = _heart(x, y, a)
     air = lungs * (1 - 0.8 * heart) * (1 - 0.75 * _mediastinum(x, y, a))
-    chest = _soft_tissue(x, y, a, noise) - _between(noise.patient["air"], 0.30, 0.38) * air
-    chest += a.bone * _bones(x, y, a, noise, cage)
+    body, trachea = _body(x, y, a), _trachea(x, y)
+    chest = body * (_soft_tissue(x, y, a, noise) - 0.12 * trachea)
+    chest -= _between(noise.patient["air"], 0.30, 0.38) * air
+    chest += body * (a.bone * _bones(x, y, a, noise, cage) + _breasts(x, y, a, noise))
     chest += air * (_vessels(x, y, noise) + _haze(noise, size))
-    chest += _breasts(x, y, a, noise)
     lesion = _lesions(x, y, a, noise, positive, lesion_contrast)
     chest += lesion * air * (1 + 0.25 * marks)
     return np.clip(chest * _between(noise.image["exposure"], 0.93, 1.07), 0, 1)
@@ -242,19 +243,30 @@ def _mediastinum(x: np.ndarray, y: np.ndarray, a: Anatomy) -> np.ndarray:
     return np.maximum(band, _inside(knob, 0.014))
 
 
-def _soft_tissue(x: np.ndarray, y: np.ndarray, a: Anatomy, noise: Exogenous) -> np.ndarray:
-    """Trunk, neck, upper abdomen, trachea."""
+def _body(x: np.ndarray, y: np.ndarray, a: Anatomy) -> np.ndarray:
+    """Trunk and neck."""
     side = np.abs(x)
-    slope = _inside(y + 0.84 - 0.3 * side * side, 0.045)
-    width = 0.3 + (a.shoulder - 0.3) * slope - 0.1 * np.clip(y, -1, 1)
-    body = _inside(width + 0.5 * a.fat - side, 0.03)
-    thick = 0.50 + 0.5 * a.fat - 0.12 * np.clip(side / width, 0, 1.2) ** 4
+    return _inside(_body_half_width(side, y, a) + 0.5 * a.fat - side, 0.03)
+
+
+def _body_half_width(side: np.ndarray, y: np.ndarray, a: Anatomy) -> np.ndarray:
+    below_shoulders = _inside(y + 0.84 - 0.3 * side * side, 0.045)
+    return 0.3 + (a.shoulder - 0.3) * below_shoulders - 0.1 * np.clip(y, -1, 1)
+
+
+def _trachea(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.exp(-((x / np.float32(0.045)) ** 2)) * _inside(-0.22 - y, 0.04)
+
+
+def _soft_tissue(x: np.ndarray, y: np.ndarray, a: Anatomy, noise: Exogenous) -> np.ndarray:
+    """Chest wall, what lies before and behind the spine, upper abdomen with its gas."""
+    share = np.clip(np.abs(x) / _body_half_width(np.abs(x), y, a), 0, 1.2)
+    wall = 0.50 + 0.5 * a.fat - 0.12 * share * share * share * share
     spine = 0.07 * np.exp(-((x / 0.13) ** 2)) + 0.07 * np.exp(-((x / 0.3) ** 2))
     belly = 0.12 * _inside(y - a.dome[0], 0.1)
     bubble = _blob((x - 0.36) / 0.1, (y - a.dome[1] - 0.17) / 0.06)
-    trachea = np.exp(-((x / 0.045) ** 2)) * _inside(-0.22 - y, 0.04)
-    gas = _between(noise.image["bubble"], -0.1, 0.25)
-    return body * (thick + spine + belly - np.clip(gas, 0, 1) * bubble - 0.12 * trachea)
+    gas = np.clip(_between(noise.image["bubble"], -0.1, 0.25), 0, 1)
+    return wall + spine + belly - gas * bubble
 
 
 def _bones(
@@ -297,8 +309,9 @@ def _vessels(x: np.ndarray, y: np.ndarray, noise: Exogenous) -> np.ndarray:
     turn = 6.28 * np.where(
         left, noise.patient["vessel_phase_right"], noise.patient["vessel_phase_left"]
     ).astype(np.float32)
-    wave = np.cos(9 * angle + turn + 2 * np.sin(5 * reach + turn))
+    wave = np.cos(8 * angle + turn + 2 * np.sin(5 * reach + turn))
     branch = np.clip(wave, 0, 1) ** 3 * np.exp(-reach / np.float32(0.28))
+    branch *= reach / (reach + np.float32(0.08))  # too fine for the pixels close to the hilum
     hilum = np.exp(-((reach / np.float32(0.12)) ** 2))
     return _between(noise.patient["vessels"], 0.12, 0.22) * (branch + hilum)
 

@@ -75,7 +75,7 @@ SCANNERS: dict[Regime, dict[str, Scanner]] = {
         "Boreal": Scanner(gamma=1.5, window=(0.0, 0.8), blur=0.7, local_contrast=0.5, noise=0.011),
         "Cirrus": Scanner(
             gamma=0.45,
-            window=(0.0, 1.0),
+            window=(-0.04, 1.0),
             blur=0.8,
             local_contrast=1.5,
             local_contrast_radius=2.5,
@@ -90,7 +90,7 @@ SCANNERS: dict[Regime, dict[str, Scanner]] = {
         ),
         "Eos": Scanner(
             gamma=0.6,
-            window=(0.05, 0.75),
+            window=(0.0, 0.75),
             blur=1.0,
             local_contrast=1.0,
             local_contrast_radius=6.0,
