@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
+from tqdm import tqdm
 
 from ccl.cohorts.checksum import checksum
 from ccl.cohorts.chest_anatomy import Exogenous, exogenous, radiance
@@ -237,13 +238,16 @@ def _fill(
 ) -> None:
     """Simulates the rows of a table into `images`, on all cores."""
 
-    def simulate(rows: slice) -> None:
+    def simulate(rows: slice) -> int:
         images[rows] = _simulate(options, table.iloc[rows], noise=noise)
+        return rows.stop - rows.start
 
     chunks = _chunks(len(table), max(1, _CHUNK_PIXELS // options.size**2))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(simulate, chunks):
-            pass
+    # disable=None: a bar on a terminal only
+    bar = tqdm(total=len(table), desc="simulating", unit="image", leave=False, disable=None)
+    with ThreadPoolExecutor(os.cpu_count()) as pool, bar:
+        for n in pool.map(simulate, chunks):
+            bar.update(n)
 
 
 def _chunks(n: int, size: int) -> Iterator[slice]:

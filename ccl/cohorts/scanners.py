@@ -102,12 +102,20 @@ SCANNERS: dict[Regime, dict[str, Scanner]] = {
         ),
     },
     "mild": {
-        "Aurora": Scanner(window=(0.0, 0.95), blur=0.35, local_contrast=0.2, noise=0.012),
-        "Boreal": Scanner(gamma=1.1, window=(0.02, 0.93), blur=0.45, noise=0.014),
-        "Cirrus": Scanner(gamma=0.85, blur=0.6, local_contrast=0.4, noise=0.018),
-        "Dorado": Scanner(gamma=0.93, window=(0.02, 1.0), blur=0.5, noise=0.013),
+        "Aurora": Scanner(window=(0.0, 0.9), blur=0.35, local_contrast=0.2, noise=0.008),
+        "Boreal": Scanner(gamma=1.1, window=(0.0, 0.88), blur=0.45, noise=0.009),
+        "Cirrus": Scanner(
+            gamma=0.85, window=(0.0, 0.95), blur=0.6, local_contrast=0.4, noise=0.012
+        ),
+        "Dorado": Scanner(gamma=0.93, window=(0.02, 0.95), blur=0.5, noise=0.01),
         "Eos": Scanner(
-            gamma=0.9, window=(0.03, 0.92), blur=0.5, local_contrast=0.5, noise=0.018, text="EOS"
+            gamma=0.9,
+            window=(0.0, 0.87),
+            blur=0.5,
+            local_contrast=0.5,
+            noise=0.012,
+            text="EOS",
+            text_position=(3.0, 50.0),
         ),
     },
 }
