@@ -51,7 +51,7 @@ class PhantomChestOptions(Options):
     # Pretraining scanners and their shares of the training images; the others are held out.
     shares: dict[str, float] = Field(default={"Aurora": 0.6, "Boreal": 0.3, "Cirrus": 0.1})
     prevalence: float = Field(default=0.35, gt=0, lt=1)
-    lesion_contrast: tuple[float, float] = (0.10, 0.30)  # in units of radiance
+    lesion_contrast: tuple[float, float] = (0.07, 0.24)  # in units of radiance
 
     @field_validator("shares")
     @classmethod

@@ -126,6 +126,16 @@ def test_an_image_does_not_depend_on_how_many_are_made(small: Cohort, tmp_path: 
         )
 
 
+def test_no_noise_is_used_twice() -> None:
+    """Neither between splits nor between patients, images and seeds."""
+    zero, one = np.array([0]), np.array([1])
+    keys = [(0, 0, zero, zero), (0, 0, zero, one), (0, 0, one, zero), (0, 1, zero, zero)]
+    keys += [(1, 0, zero, zero), (0, 2, zero, zero)]
+    drawn = [exogenous(*key, 8) for key in keys]
+    assert len({noise.sensor.tobytes() for noise in drawn}) == 5  # two share the image number
+    assert len({noise.patient["width"].item() for noise in drawn}) == 5  # two share the patient
+
+
 # Truth
 
 
