@@ -135,8 +135,8 @@ def _named(path: Path, columns: Columns) -> pd.DataFrame:
     cells = read_manifest(path, list(dict.fromkeys(names.values())))
     rows = pd.DataFrame({ours: cells[theirs] for ours, theirs in names.items()})
     rows[LINE] = cells[LINE]
-    for needed in ("path", "patient_id", "scanner"):
-        empty = rows.loc[rows[needed] == "", LINE]
+    for needed in ("path", "patient_id", "scanner", "image_id"):
+        empty = rows.loc[rows[needed] == "", LINE] if needed in rows else rows[:0]
         if not empty.empty:
             raise CohortError(f"{path}, row {empty.iloc[0]}: {names[needed]} is empty")
     rows = rows.rename(columns={"path": "source_path"})

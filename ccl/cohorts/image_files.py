@@ -53,8 +53,11 @@ def read_frame(path: Path, options: FrameOptions) -> np.ndarray:
     grey = read_grey(path, options.percentiles)
     square = _fitted(grey, options.fit)
     shape = (options.size, options.size)
-    # Pillow widens the filter's support when it shrinks an image: that is the antialiasing.
-    resized = Image.fromarray(square).resize(shape, Image.Resampling.BICUBIC)
+    # Pillow widens the filter's support when it shrinks an image: that is the antialiasing. Of its
+    # filters, Hamming leaves the least trace of the original size in the spectrum of radiographs
+    # (64 against 128 pixels told apart with AUC .78; bicubic .99, bilinear 1.00), and where the
+    # size depends on how a subset was sampled, that trace would be a shortcut to the label.
+    resized = Image.fromarray(square).resize(shape, Image.Resampling.HAMMING)
     return np.asarray(resized).round().clip(0, 255).astype(np.uint8)
 
 

@@ -74,6 +74,8 @@ CAVEATS = (
     "DR-0.143 and DR-0.194 hold PA views only: with views mixed, scanner and view are confounded.",
     "Labels are text-mined from radiology reports.",
     "Prevalence differs by detector; in a subset drawn from several sources, also by sampling.",
+    "In a subset with images of several sizes, a faint trace of the size survives the resizing; "
+    "where the size goes with the label or the detector, so does the trace.",
 )
 
 log = logging.getLogger(__name__)

@@ -300,4 +300,4 @@ def _info(plan: Plan, rows: pd.DataFrame, skipped: list[Skipped]) -> dict[str, A
 
 def _preprocessing(frame: FrameOptions) -> dict[str, Any]:
     options = frame.model_dump(mode="json", include=set(FrameOptions.model_fields))
-    return options | {"resampling": "bicubic, antialiased"}
+    return options | {"resampling": "hamming, antialiased"}
