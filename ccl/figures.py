@@ -6,6 +6,7 @@ phone, and they bring their own light background, so that dark mode leaves them 
 
 import io
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -191,7 +192,7 @@ def image_grid(
             for j, cell in enumerate(row):
                 _draw_cell(axes[i, j], cell, limit)
                 if i == 0:
-                    axes[i, j].set_title(columns[j], fontsize=10)
+                    axes[i, j].set_title(_wrapped(columns[j], cell_size), fontsize=9)
             if names:
                 axes[i, 0].set_ylabel(names[i], fontsize=10)
         if signed and limit is not None:
@@ -199,6 +200,12 @@ def image_grid(
             bar = figure.colorbar(colours, ax=axes, orientation="horizontal", fraction=0.05)
             bar.set_label("difference [grey levels of 255]", fontsize=10)
     return figure
+
+
+def _wrapped(title: str, width: float) -> str:
+    """A title of size 9 broken into lines that fit a column of some inches."""
+    letters = max(6, int(width * 72 / (9 * 0.6)))
+    return "\n".join(textwrap.wrap(title, letters, break_long_words=False))
 
 
 def _draw_cell(axes: Axes, cell: np.ndarray | None, limit: float | None) -> None:
