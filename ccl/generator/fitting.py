@@ -1,0 +1,203 @@
+"""Training the HVAE: weighted batches, gradient skipping, averaged weights."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from ccl.cohorts import Cohort
+from ccl.generator.generator import Generator, to_model
+from ccl.generator.graph import ImageParents, image_parents
+from ccl.generator.hvae import HVAE, HVAEOptions
+from ccl.options import Options
+from ccl.training import TrainingError, epoch_rng, fit
+
+
+class GeneratorOptions(Options):
+    """How the generator is built and trained.
+
+    Attributes:
+        hvae: architecture.
+        epochs: passes over as many draws as there are training images.
+        batch_size: images per step.
+        learning_rate: of AdamW, after the warm-up, before the cosine decay.
+        betas, weight_decay: of AdamW.
+        warmup_steps: linear warm-up of the learning rate.
+        beta: weight of the KL term (the paper: 1 for EMBED, 3 for PadChest).
+        beta_warmup_epochs: epochs over which beta rises linearly from 0.
+        free_bits: nats per image and stochastic block that cost nothing.
+        ema_decay: decay of the averaged weights, which are used after training.
+        gradient_clip: gradients are scaled down to this norm.
+        gradient_skip: a step with a larger norm than this is left out.
+        rare_scanner_weight: 0 draws images as they come, 1 draws every scanner equally often.
+        bfloat16: run the forward pass in mixed precision.
+        seed: of the weights, the batches and the latents.
+    """
+
+    hvae: HVAEOptions
+    epochs: int
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.9)
+    weight_decay: float = 1e-3
+    warmup_steps: int = 100
+    beta: float = 1.0
+    beta_warmup_epochs: float = 0.0
+    free_bits: float = 0.0
+    ema_decay: float = 0.999
+    gradient_clip: float = 350.0
+    gradient_skip: float = 25_000.0
+    rare_scanner_weight: float = 1.0
+    bfloat16: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class WeightedBatches:
+    """Batches of training images in which rare scanners are drawn more often.
+
+    Attributes:
+        cohort: where images and parents come from.
+        parents: which parents to return.
+        rows: training rows.
+        options: batch size, weight of rare scanners, seed.
+    """
+
+    cohort: Cohort
+    parents: ImageParents
+    rows: np.ndarray
+    options: GeneratorOptions
+
+    def __len__(self) -> int:
+        return max(1, len(self.rows) // self.options.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """Batches of x (B, 1, H, W) in [-1, 1] and parent codes, each (B,)."""
+        rng = epoch_rng(self.options.seed, epoch, "generator batches")
+        drawn = self._draw(rng)
+        for rows in np.array_split(drawn, len(self)):
+            yield to_model(self.cohort.images[rows]), self.parents.codes(self.cohort, rows)
+
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+        codes = self.cohort.codes("scanner", self.rows)
+        share = np.bincount(codes, minlength=len(self.cohort.scanners)) / len(codes)
+        weight = share[codes] ** -self.options.rare_scanner_weight
+        weight /= weight.sum()
+        # Systematic sampling: every image appears its expected number of times, up to rounding.
+        count = len(self) * self.options.batch_size
+        marks = (np.arange(count) + rng.random()) / count
+        order = rng.permutation(len(self.rows))
+        chosen = order[np.searchsorted(np.cumsum(weight[order]), marks).clip(max=len(order) - 1)]
+        return self.rows[rng.permutation(chosen)]
+
+
+class HVAETraining(lightning.LightningModule):
+    """Minimises nll + beta KL; keeps an exponential moving average of the weights."""
+
+    def __init__(self, hvae: HVAE, options: GeneratorOptions, total_steps: int) -> None:
+        super().__init__()
+        self.hvae, self.options, self.total_steps = hvae, options, total_steps
+        self.average = AveragedModel(hvae, multi_avg_fn=_ema(options.ema_decay))
+        self.skipped, self.steps = 0, 0
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        x, parents = batch
+        enabled = self.options.bfloat16
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=enabled):
+            elbo = self.hvae.elbo(x, parents, self.options.free_bits)
+        beta = self._beta()
+        bits = 1 / np.log(2)
+        self.log("nll", elbo.nll * bits, on_epoch=True, on_step=False)
+        self.log("kl", elbo.kl * bits, on_epoch=True, on_step=False)
+        for resolution, kl in elbo.kl_by_resolution.items():
+            self.log(f"kl_{resolution}", kl * bits, on_epoch=True, on_step=False)
+        loss = elbo.nll + beta * elbo.kl_penalised
+        self.log("loss", loss, on_epoch=True, on_step=False, prog_bar=True)
+        return loss
+
+    def _beta(self) -> float:
+        warmup = self.options.beta_warmup_epochs * self.trainer.num_training_batches
+        return self.options.beta * min(1.0, (self.global_step + 1) / warmup if warmup else 1.0)
+
+    def configure_optimizers(self) -> Any:
+        options = self.options
+        optimizer = torch.optim.AdamW(
+            self.hvae.parameters(),
+            options.learning_rate,
+            betas=options.betas,
+            weight_decay=options.weight_decay,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _learning_rate_factor(self, step: int) -> float:
+        warm = min(1.0, (step + 1) / max(1, self.options.warmup_steps))
+        return warm * 0.5 * (1 + float(np.cos(np.pi * min(1.0, step / self.total_steps))))
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        norm = torch.nn.utils.clip_grad_norm_(self.hvae.parameters(), self.options.gradient_clip)
+        skip = not bool(norm <= self.options.gradient_skip)  # also a norm that is not a number
+        if skip:
+            optimizer.zero_grad(set_to_none=True)
+        self.skipped += int(skip)
+        self.steps += 1
+        self.log("gradient_norm", norm, on_epoch=True, on_step=False)
+        self.log("skipped_share", float(skip), on_epoch=True, on_step=False)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.average.update_parameters(self.hvae)
+
+    def on_train_epoch_end(self) -> None:
+        if self.skipped > self.steps / 2:
+            raise TrainingError(
+                f"{self.skipped} of {self.steps} steps of epoch {self.current_epoch} were skipped "
+                f"for gradients above gradient_skip={self.options.gradient_skip:g}: raise it, or "
+                "lower learning_rate"
+            )
+        self.skipped = self.steps = 0
+
+
+def _ema(decay: float) -> Any:
+    """Update of the averaged weights; the decay is lower at first, when weights move fast."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        rate = min(decay, (1 + float(count)) / (10 + float(count)))
+        torch._foreach_lerp_(averaged, current, 1 - rate)
+
+    return update
+
+
+def train(
+    cohort: Cohort, options: GeneratorOptions, folder: Path
+) -> tuple[Generator, pd.DataFrame]:
+    """Trains a generator on a cohort's train split.
+
+    Args:
+        cohort: images, scanners and, where every image states it, sex.
+        options: architecture and training.
+        folder: for checkpoints; a killed training goes on from there.
+
+    Returns:
+        The generator with averaged weights, and one row of metrics per epoch (bits per pixel).
+    """
+    parents = image_parents(cohort)
+    torch.manual_seed(options.seed)
+    height, width = cohort.images.shape[1:]
+    hvae = HVAE(options.hvae, parents.sizes, height, width).to(memory_format=torch.channels_last)
+    rows = cohort.rows("train", "pretraining")
+    batches = WeightedBatches(cohort, parents, rows, options)
+    module = HVAETraining(hvae, options, total_steps=len(batches) * options.epochs)
+    history = fit(module, batches, epochs=options.epochs, folder=folder, seed=options.seed)
+    averaged = module.average.module.cpu().eval().requires_grad_(False)
+    return Generator(parents, averaged), history

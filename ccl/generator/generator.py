@@ -1,0 +1,117 @@
+"""The trained generator: a causal graph whose image mechanism is an HVAE."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ccl.generator.graph import IMAGE, ImageParents
+from ccl.generator.hvae import HVAE, HVAEOptions
+from ccl.generator.scm import StructuralCausalModel
+
+
+def to_model(images: np.ndarray) -> Tensor:
+    """uint8 (N, H, W) -> float (N, 1, H, W) in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).float() / 127.5 - 1
+
+
+def to_images(x: Tensor) -> np.ndarray:
+    """float (N, 1, H, W) in [-1, 1] -> uint8 (N, H, W)."""
+    grey = ((x[:, 0].float() + 1) * 127.5).round().clamp(0, 255)
+    return grey.to(torch.uint8).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A structural causal model of images.
+
+    Attributes:
+        parents: the image's parents and their values.
+        hvae: the image mechanism, in evaluation mode.
+    """
+
+    parents: ImageParents
+    hvae: HVAE
+
+    @property
+    def scm(self) -> StructuralCausalModel:
+        """The structural causal model over the parents and the image."""
+        return StructuralCausalModel(self.parents.graph, {IMAGE: self.hvae})
+
+    @torch.inference_mode()
+    def counterfactual(
+        self,
+        x: Tensor,
+        parents: Mapping[str, Tensor],
+        *,
+        do: Mapping[str, str],
+        pixel_noise: bool = True,
+    ) -> Tensor:
+        """The images as they would have been under an intervention.
+
+        Args:
+            x: images (N, 1, H, W) in [-1, 1].
+            parents: observed codes of every parent, each (N,).
+            do: parent to the value it is set to, e.g. {"scanner": "Cirrus"}.
+            pixel_noise: add the abducted pixel noise back, sigma u; without it, the mean image.
+
+        Returns:
+            (N, 1, H, W) in [-1, 1].
+        """
+        return self.predict(self.abduct(x, parents), do=do, pixel_noise=pixel_noise)
+
+    @torch.inference_mode()
+    def abduct(self, x: Tensor, parents: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Abduction, once for any number of interventions: the noise of every variable."""
+        return self.scm.abduct({**parents, IMAGE: x})
+
+    @torch.inference_mode()
+    def predict(
+        self, exogenous: Mapping[str, Any], *, do: Mapping[str, str], pixel_noise: bool = True
+    ) -> Tensor:
+        """Action and prediction on abducted noise; see `counterfactual`."""
+        count, device = len(exogenous[IMAGE].pixels), exogenous[IMAGE].pixels.device
+        constants = {
+            name: torch.full((count,), self.parents.code(name, value), device=device)
+            for name, value in do.items()
+        }
+        if not pixel_noise:
+            exogenous = {**exogenous, IMAGE: exogenous[IMAGE].without_pixels()}
+        return self.scm.act(constants).predict(exogenous)[IMAGE]
+
+
+def save(generator: Generator, folder: Path) -> None:
+    """Writes `weights.safetensors` and `generator.json`."""
+    weights = {name: w.contiguous() for name, w in generator.hvae.state_dict().items()}
+    save_file(weights, folder / "weights.safetensors")
+    height, width = generator.hvae.frame
+    description = {
+        "parents": {name: list(values) for name, values in generator.parents.values.items()},
+        "hvae": generator.hvae.options.model_dump(mode="json"),
+        "height": height,
+        "width": width,
+    }
+    (folder / "generator.json").write_text(json.dumps(description, indent=1))
+
+
+def load(folder: Path) -> Generator:
+    """Opens what `save` wrote.
+
+    Raises:
+        FileNotFoundError: the folder holds no generator.
+    """
+    path = folder / "generator.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: '{folder}' holds no trained generator")
+    description = json.loads(path.read_text())
+    parents = ImageParents({k: tuple(v) for k, v in description["parents"].items()})
+    options = HVAEOptions.model_validate(description["hvae"])
+    hvae = HVAE(options, parents.sizes, description["height"], description["width"])
+    hvae.load_state_dict(load_file(folder / "weights.safetensors"))
+    return Generator(parents, hvae.eval().requires_grad_(False))

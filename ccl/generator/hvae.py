@@ -1,0 +1,399 @@
+"""Conditional hierarchical VAE: the image mechanism x := f(z, u, pa) of the causal model.
+
+Bottom-up encoder, top-down decoder after VDVAE (Child 2021, https://arxiv.org/abs/2011.10650),
+conditioned on the parents as in De Sousa Ribeiro et al. 2023 (https://arxiv.org/abs/2306.15764)
+with the changes of Roschewitz et al. 2025 (https://arxiv.org/abs/2409.10365): a conditional prior
+p(z | pa), a learned embedding of the parents in every block, SiLU, group normalisation and a pixel
+likelihood of fixed scale.
+
+Symbols: x image in [-1, 1]; pa parents; e their embedding; h decoder state; z_i latent of block i;
+mu(z, pa) predicted image; u = (x - mu) / sigma pixel noise.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import model_validator
+from torch import Tensor, nn
+
+from ccl.options import Options
+
+
+class Stage(Options):
+    """One resolution of the hierarchy.
+
+    Attributes:
+        resolution: height of its feature maps after the stem (width follows the frame).
+        width: channels of its feature maps.
+        encoder_blocks: blocks of the bottom-up path.
+        decoder_blocks: blocks of the top-down path.
+        latent_channels: channels of each z at this resolution; 0 makes its blocks deterministic.
+    """
+
+    resolution: int
+    width: int
+    encoder_blocks: int
+    decoder_blocks: int
+    latent_channels: int = 0
+
+
+class HVAEOptions(Options):
+    """Architecture of the HVAE.
+
+    Attributes:
+        stages: from the highest resolution to the lowest; each resolution is a whole fraction
+            (rounded up) of the one before.
+        unshuffle: pixels folded into channels by the stem, which divides the resolution; 1 = none.
+        embedding: width of the parents' embedding e.
+        bottleneck: inner width of a block, as a fraction of the stage's width.
+        groups: groups of the group normalisation, at most; lowered to divide the width.
+        pixel_scale: sigma of the pixel likelihood, for x in [-1, 1]; the released code uses 1e-2.
+        abduct: what abduction keeps of a latent: 'latent' keeps z itself (the paper), 'noise'
+            keeps epsilon = (z - mu_p) / sigma_p, so that the prior of the new parents moves z.
+    """
+
+    stages: tuple[Stage, ...]
+    unshuffle: int = 1
+    embedding: int = 64
+    bottleneck: float = 0.25
+    groups: int = 8
+    pixel_scale: float = 1e-2
+    abduct: Literal["latent", "noise"] = "latent"
+
+    @model_validator(mode="after")
+    def _check_stages(self) -> "HVAEOptions":
+        if not self.stages:
+            raise ValueError("stages is empty; give at least one stage")
+        resolutions = [stage.resolution for stage in self.stages]
+        if any(a <= b for a, b in zip(resolutions, resolutions[1:], strict=False)):
+            raise ValueError(f"stages must go from high to low resolution, got {resolutions}")
+        if not any(stage.latent_channels and stage.decoder_blocks for stage in self.stages):
+            raise ValueError("no stage has latents: give one latent_channels > 0")
+        return self
+
+
+def group_norm(width: int, groups: int) -> nn.GroupNorm:
+    """Group normalisation with the largest number of groups <= `groups` that divides `width`."""
+    return nn.GroupNorm(max(g for g in range(1, groups + 1) if width % g == 0), width)
+
+
+class Block(nn.Module):
+    """Residual bottleneck: norm-SiLU-1x1, norm-SiLU-kxk, SiLU-1x1, modulated by the parents."""
+
+    def __init__(
+        self, width_in: int, width_out: int, size: int, options: HVAEOptions, *, last_gain: float
+    ) -> None:
+        super().__init__()
+        inner = max(8, round(width_in * options.bottleneck))
+        kernel = 3 if size > 2 else 1  # on 1x1 maps a 3x3 kernel would read padding only
+        self.norm = group_norm(width_in, options.groups)
+        self.reduce = nn.Conv2d(width_in, inner, 1)
+        self.inner_norm = group_norm(inner, options.groups)
+        self.modulation = nn.Linear(options.embedding, 2 * inner)
+        self.spatial = nn.Conv2d(inner, inner, kernel, padding=kernel // 2)
+        self.expand = nn.Conv2d(inner, width_out, 1)
+        self.skip = nn.Conv2d(width_in, width_out, 1) if width_in != width_out else nn.Identity()
+        with torch.no_grad():
+            self.expand.weight.mul_(last_gain)
+            nn.init.zeros_(self.expand.bias)  # type: ignore[arg-type]
+
+    def forward(self, h: Tensor, e: Tensor) -> Tensor:
+        """(N, C_in, H, W), (N, E) -> (N, C_out, H, W)."""
+        scale, shift = self.modulation(e)[:, :, None, None].chunk(2, dim=1)  # (N, inner, 1, 1)
+        y = self.reduce(F.silu(self.norm(h)))  # (N, inner, H, W)
+        y = F.silu(self.inner_norm(y) * (1 + scale) + shift)
+        y = self.expand(F.silu(self.spatial(y)))  # (N, C_out, H, W)
+        return self.skip(h) + y
+
+
+@dataclass(frozen=True)
+class Latent:
+    """What the decoder met at one stochastic block; each tensor is (N, Z, H, W)."""
+
+    z: Tensor
+    noise: Tensor  # epsilon = (z - mu_p) / sigma_p
+    kl: Tensor  # KL(q || p) in nats per element; zeros when z was not inferred
+    resolution: int
+
+
+class DecoderBlock(nn.Module):
+    """Top-down block: prior p(z | h, pa), posterior q(z | h, pa, x), then h grows by z."""
+
+    def __init__(self, stage: Stage, options: HVAEOptions, depth: int) -> None:
+        super().__init__()
+        width, latent = stage.width, stage.latent_channels
+        gain = depth**-0.5  # VDVAE: keeps the residual stream's scale independent of the depth
+        self.latent_channels, self.resolution = latent, stage.resolution
+        if latent:
+            size = stage.resolution
+            self.prior = Block(width, width + 2 * latent, size, options, last_gain=1.0)
+            self.posterior = Block(2 * width, 2 * latent, size, options, last_gain=1.0)
+            self.expand = nn.Conv2d(latent, width, 1)
+            with torch.no_grad():
+                self.expand.weight.mul_(gain)
+            # Start at q = p = N(0, 1): no KL spike in the first steps.
+            for last in (self.prior.skip, self.posterior.skip, self.posterior.expand):
+                nn.init.zeros_(last.weight)
+                nn.init.zeros_(last.bias)
+            nn.init.zeros_(self.prior.expand.weight)
+        self.residual = Block(width, width, stage.resolution, options, last_gain=gain)
+
+    def forward(
+        self, h: Tensor, e: Tensor, features: Tensor | None, given: Tensor | None, keep: str
+    ) -> tuple[Tensor, Latent | None]:
+        """Draws z from the posterior (features given), from what was abducted, or from the prior.
+
+        Args:
+            h: decoder state (N, C, H, W).
+            e: parents' embedding (N, E).
+            features: encoder features (N, C, H, W) of x, for inference.
+            given: abducted z or epsilon (N, Z, H, W), for prediction.
+            keep: which of the two `given` is: 'latent' or 'noise'.
+        """
+        latent = None
+        if self.latent_channels:
+            prior = self.prior(h, e)  # (N, C + 2Z, H, W)
+            shift, p_loc, p_log_scale = prior.split(
+                [h.shape[1], self.latent_channels, self.latent_channels], dim=1
+            )
+            p_loc, p_log_scale = p_loc.float(), p_log_scale.float()
+            z, kl = self._draw(h, e, features, given, keep, p_loc, p_log_scale)
+            latent = Latent(z, (z - p_loc) * torch.exp(-p_log_scale), kl, self.resolution)
+            h = h + shift + self.expand(z.to(h.dtype))
+        return self.residual(h, e), latent
+
+    def _draw(
+        self,
+        h: Tensor,
+        e: Tensor,
+        features: Tensor | None,
+        given: Tensor | None,
+        keep: str,
+        p_loc: Tensor,
+        p_log_scale: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        if given is not None:
+            z = given if keep == "latent" else p_loc + torch.exp(p_log_scale) * given
+            return z, torch.zeros_like(z)
+        if features is None:
+            z = p_loc + torch.exp(p_log_scale) * torch.randn_like(p_loc)
+            return z, torch.zeros_like(z)
+        q = self.posterior(torch.cat([h, features], dim=1), e).float()  # (N, 2Z, H, W)
+        # The posterior is a correction of the prior: it costs nothing where x adds nothing.
+        q_loc, q_log_scale = q.chunk(2, dim=1)
+        q_loc, q_log_scale = p_loc + q_loc, p_log_scale + q_log_scale
+        z = q_loc + torch.exp(q_log_scale) * self._posterior_noise(q_loc)
+        return z, gaussian_kl(q_loc, q_log_scale, p_loc, p_log_scale)
+
+    def _posterior_noise(self, like: Tensor) -> Tensor:
+        # Training samples q; abduction takes its mean, so that a counterfactual is deterministic.
+        return torch.randn_like(like) if self.training else torch.zeros_like(like)
+
+
+def gaussian_kl(q_loc: Tensor, q_log_scale: Tensor, p_loc: Tensor, p_log_scale: Tensor) -> Tensor:
+    """KL(N(q_loc, q_scale^2) || N(p_loc, p_scale^2)), elementwise, in nats."""
+    ratio = torch.exp(2 * (q_log_scale - p_log_scale))
+    shift = ((q_loc - p_loc) * torch.exp(-p_log_scale)) ** 2
+    return 0.5 * (ratio + shift - 1) - (q_log_scale - p_log_scale)
+
+
+def discretised_gaussian_log_prob(x: Tensor, loc: Tensor, scale: float) -> Tensor:
+    """log of the Gaussian mass of x's grey level, elementwise, in nats.
+
+    Args:
+        x: images in [-1, 1] on the grid of 256 grey levels.
+        loc: means, same shape.
+        scale: standard deviation sigma.
+
+    Source: the likelihood `fixed_dgauss` of Ribeiro et al. 2023; computed through log-CDFs here, so
+    that grey levels many sigma away keep their gradient.
+    """
+    half = 1 / 255
+    low = torch.where(x < -1 + half, -torch.inf, (x - half - loc) / scale)
+    high = torch.where(x > 1 - half, torch.inf, (x + half - loc) / scale)
+    mirrored = low > 0  # log Phi keeps its precision in the lower tail only
+    low, high = torch.where(mirrored, -high, low), torch.where(mirrored, -low, high)
+    log_high, log_low = torch.special.log_ndtr(high), torch.special.log_ndtr(low)
+    return log_high + torch.log1p(-torch.exp(log_low - log_high).clamp(max=1 - 1e-7))
+
+
+@dataclass(frozen=True)
+class Elbo:
+    """Terms of the evidence lower bound, nats per pixel averaged over the batch.
+
+    Attributes:
+        nll: -log p(x | z, pa), scalar.
+        kl: KL(q || p) summed over all latents, scalar.
+        kl_penalised: the same with the free bits of each block taken off below their floor.
+        kl_by_resolution: resolution to its share of `kl`.
+    """
+
+    nll: Tensor
+    kl: Tensor
+    kl_penalised: Tensor
+    kl_by_resolution: dict[int, Tensor]
+
+
+@dataclass(frozen=True)
+class ImageNoise:
+    """Exogenous noise of an image: the latents (z or epsilon) and the pixel noise u."""
+
+    latents: tuple[Tensor, ...]
+    pixels: Tensor  # u (N, 1, H, W)
+
+    def without_pixels(self) -> "ImageNoise":
+        """The same with u = 0: predictions are then the mean mu(z, pa)."""
+        return ImageNoise(self.latents, torch.zeros_like(self.pixels))
+
+
+class HVAE(nn.Module):
+    """Conditional hierarchical VAE; also a `ccl.generator.scm.Mechanism`.
+
+    Args:
+        options: the architecture.
+        parents: name to number of values of each (discrete) parent, e.g. {"scanner": 3, "sex": 2}.
+        height, width: frame of the images in pixels.
+    """
+
+    def __init__(
+        self, options: HVAEOptions, parents: Mapping[str, int], height: int, width: int
+    ) -> None:
+        super().__init__()
+        self.options, self.parents, self.frame = options, dict(parents), (height, width)
+        stages, stem = options.stages, options.unshuffle
+        if height % stem or width % stem or height // stem != stages[0].resolution:
+            raise ValueError(
+                f"frame {height}x{width} with unshuffle {stem} gives a first resolution of "
+                f"{height / stem:g}, but stages[0].resolution is {stages[0].resolution}"
+            )
+        self.sizes = [self._size(stage) for stage in stages]
+        self.embed = nn.Sequential(
+            nn.Linear(sum(self.parents.values()), options.embedding),
+            nn.SiLU(),
+            nn.Linear(options.embedding, options.embedding),
+            nn.SiLU(),
+        )
+        self.stem = nn.Conv2d(stem**2, stages[0].width, 3, padding=1)
+        self.encoder = nn.ModuleList(self._encoder_stages())
+        depth = sum(stage.decoder_blocks for stage in stages)
+        self.decoder = nn.ModuleList(
+            nn.ModuleList(DecoderBlock(stage, options, depth) for _ in range(stage.decoder_blocks))
+            for stage in reversed(stages)
+        )
+        self.widen = nn.ModuleList(
+            nn.Conv2d(low.width, high.width, 1) if low.width != high.width else nn.Identity()
+            for low, high in zip(reversed(stages), reversed(stages[:-1]), strict=False)
+        )
+        # One learned map per resolution and parents: imprinted text and grids stay in place.
+        self.canvas = nn.ParameterList(
+            torch.zeros(stage.width, *size)
+            for stage, size in zip(reversed(stages), reversed(self.sizes), strict=True)
+        )
+        self.canvas_by_parents = nn.ModuleList(
+            nn.Linear(options.embedding, stage.width) for stage in reversed(stages)
+        )
+        self.out_norm = group_norm(stages[0].width, options.groups)
+        self.out = nn.Conv2d(stages[0].width, stem**2, 3, padding=1)
+
+    def _size(self, stage: Stage) -> tuple[int, int]:
+        height, width = (side // self.options.unshuffle for side in self.frame)
+        return stage.resolution, max(1, round(width * stage.resolution / height))
+
+    def _encoder_stages(self) -> list[nn.Module]:
+        stages, options = self.options.stages, self.options
+        depth = sum(stage.encoder_blocks for stage in stages)
+        built: list[nn.Module] = []
+        width = stages[0].width
+        for stage in stages:
+            blocks: list[nn.Module] = []
+            for _ in range(max(1, stage.encoder_blocks)):
+                blocks.append(
+                    Block(width, stage.width, stage.resolution, options, last_gain=depth**-0.5)
+                )
+                width = stage.width
+            built.append(nn.ModuleList(blocks))
+        return built
+
+    def embedding(self, parents: Mapping[str, Tensor]) -> Tensor:
+        """Embedding e (N, E) of integer parent codes, each (N,)."""
+        one_hot = [F.one_hot(parents[name], k) for name, k in self.parents.items()]
+        return self.embed(torch.cat(one_hot, dim=1).float())
+
+    def encode(self, x: Tensor, e: Tensor) -> list[Tensor]:
+        """Bottom-up features of x (N, 1, H, W), one per stage from low to high resolution."""
+        h = self.stem(F.pixel_unshuffle(x, self.options.unshuffle))
+        features = []
+        for blocks, size in zip(self.encoder, self.sizes, strict=True):
+            if h.shape[-2:] != torch.Size(size):
+                h = F.adaptive_avg_pool2d(h, size)
+            for block in blocks:  # type: ignore[attr-defined]
+                h = block(h, e)
+            features.append(h)
+        return features[::-1]
+
+    def decode(
+        self,
+        e: Tensor,
+        features: list[Tensor] | None = None,
+        given: tuple[Tensor, ...] | None = None,
+    ) -> tuple[Tensor, list[Latent]]:
+        """Top-down pass: mean image mu (N, 1, H, W) and the latents met on the way."""
+        latents: list[Latent] = []
+        h = None
+        for i, blocks in enumerate(self.decoder):
+            canvas = self.canvas[i] * (1 + self.canvas_by_parents[i](e)[:, :, None, None])
+            if h is None:
+                h = canvas
+            else:
+                h = F.interpolate(self.widen[i - 1](h), size=canvas.shape[-2:], mode="nearest")
+                h = h + canvas
+            for block in blocks:  # type: ignore[attr-defined]
+                taken = given[len(latents)] if given is not None and block.latent_channels else None
+                source = features[i] if features is not None else None
+                h, latent = block(h, e, source, taken, self.options.abduct)
+                if latent is not None:
+                    latents.append(latent)
+        assert h is not None
+        y = self.out(F.silu(self.out_norm(h)))  # (N, unshuffle^2, h, w)
+        return F.pixel_shuffle(y, self.options.unshuffle).float(), latents
+
+    def elbo(self, x: Tensor, parents: Mapping[str, Tensor], free_bits: float = 0.0) -> Elbo:
+        """Evidence lower bound of images x (N, 1, H, W) in [-1, 1].
+
+        Args:
+            x: images.
+            parents: codes, each (N,).
+            free_bits: nats per image and stochastic block that cost nothing.
+        """
+        e = self.embedding(parents)
+        mu, latents = self.decode(e, self.encode(x, e))
+        nll = -discretised_gaussian_log_prob(x, mu, self.options.pixel_scale).mean()
+        pixels = x[0].numel()
+        per_block = [latent.kl.sum(dim=(1, 2, 3)).mean() for latent in latents]  # nats per image
+        by_resolution: dict[int, Tensor] = {}
+        for latent, kl in zip(latents, per_block, strict=True):
+            so_far = by_resolution.get(latent.resolution, torch.zeros_like(kl))
+            by_resolution[latent.resolution] = so_far + kl / pixels
+        stacked = torch.stack(per_block)
+        return Elbo(
+            nll, stacked.sum() / pixels, stacked.clamp(min=free_bits).sum() / pixels, by_resolution
+        )
+
+    # -- the mechanism of the structural causal model ------------------------------------------
+
+    def abduct(self, value: Tensor, parents: Mapping[str, Tensor]) -> ImageNoise:
+        """z from q(z | x, pa) (its mean) and u = (x - mu(z, pa)) / sigma."""
+        e = self.embedding(parents)
+        mu, latents = self.decode(e, self.encode(value, e))
+        kept = tuple(
+            latent.z if self.options.abduct == "latent" else latent.noise for latent in latents
+        )
+        return ImageNoise(kept, (value - mu) / self.options.pixel_scale)
+
+    def predict(self, noise: ImageNoise, parents: Mapping[str, Tensor]) -> Tensor:
+        """x = mu(z, pa) + sigma u, clipped to [-1, 1]; (N, 1, H, W)."""
+        mu, _ = self.decode(self.embedding(parents), given=noise.latents)
+        return (mu + self.options.pixel_scale * noise.pixels).clamp(-1, 1)

@@ -1,0 +1,250 @@
+"""Runs: step results in folders named by the digest of everything that they depend on.
+
+`<root>/<step>/<digest>/` where the digest covers the step's options, the digests of its inputs and
+the code of `ccl` that it reaches. A step works in `<digest>.partial`, which is renamed when whole:
+a killed run leaves no half result, and goes on from its checkpoints. A finished one is loaded.
+"""
+
+import ast
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+logger = logging.getLogger(__name__)
+
+PACKAGE = Path(__file__).parent
+RECORD = "run.json"
+REPORTED_PACKAGES = ("torch", "torchvision", "lightning", "timm", "numpy", "scikit-learn", "pandas")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished step.
+
+    Attributes:
+        folder: its results.
+        record: the parsed `run.json`.
+    """
+
+    folder: Path
+    record: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything that the results depend on."""
+        return str(self.record["digest"])
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step to be run.
+
+    Attributes:
+        root: folder of the runs of one profile and cohort.
+        name: name of the step, e.g. 'generator'.
+        options: JSON-able description of every option that the results depend on.
+        inputs: name to the finished runs that the step reads.
+        module: the module of `ccl` that does the work; its code is part of the digest.
+        label: shown beside the name, e.g. the strategy and the seed.
+    """
+
+    root: Path
+    name: str
+    options: Mapping[str, Any]
+    inputs: Mapping[str, Run]
+    module: str
+    label: str = ""
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits over options, inputs and code."""
+        parts = {
+            "step": self.name,
+            "options": self.options,
+            "inputs": {name: run.digest for name, run in self.inputs.items()},
+            "code": code_digest(self.module),
+        }
+        text = json.dumps(parts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def folder(self) -> Path:
+        """Where the finished results lie."""
+        return self.root / self.name / self.digest
+
+    def run(self, compute: Callable[[Path], Mapping[str, Any] | None]) -> Run:
+        """Loads the finished run, or computes it.
+
+        Args:
+            compute: fills the folder that it is given, which may hold its own unfinished work;
+                returns what is worth recording beside the results.
+        """
+        folder = self.folder
+        if not (folder / RECORD).exists():
+            partial = folder.with_name(folder.name + ".partial")
+            partial.mkdir(parents=True, exist_ok=True)
+            with _locked(folder.with_name(f".{folder.name}.lock")):
+                if not (folder / RECORD).exists():
+                    self._compute(compute, partial)
+        return Run(folder, json.loads((folder / RECORD).read_text()))
+
+    def _compute(
+        self, compute: Callable[[Path], Mapping[str, Any] | None], partial: Path
+    ) -> None:
+        logger.info("%s %s: computing %s", self.name, self.label, self.folder)
+        start = time.perf_counter()
+        noted = compute(partial) or {}
+        record = {
+            "step": self.name,
+            "label": self.label,
+            "digest": self.digest,
+            "options": self.options,
+            "inputs": {name: run.digest for name, run in self.inputs.items()},
+            "code": code_digest(self.module),
+            "seconds": round(time.perf_counter() - start, 2),
+            "peak_memory_mib": round(_peak_memory() / 2**20),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            **environment(),
+            "checksums": _checksums(partial),
+            "noted": dict(noted),
+        }
+        write_atomically(partial / RECORD, json.dumps(record, indent=1))
+        partial.rename(self.folder)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a text file so that it is never seen half-written."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, path)
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Versions, git revision and device that results were made with."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in REPORTED_PACKAGES},
+        "git_revision": _git_revision(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    return f"{platform.machine()} CPU, {os.cpu_count()} cores"
+
+
+def _git_revision() -> str:
+    command = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _peak_memory() -> int:
+    info = psutil.Process().memory_info()
+    return max(info.rss, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): _file_digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds a file lock; the system lets go of it when the process ends, however it ends."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+# -- what code a step reaches -----------------------------------------------------------------
+
+
+@cache
+def code_digest(module: str) -> str:
+    """Digest of the code of a module of `ccl` and of all modules of `ccl` that it imports.
+
+    Comments and docstrings do not count: editing them repeats no computation.
+    """
+    sources = {name: _code(path) for name, path in sorted(_reached(module).items())}
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
+
+
+def _reached(module: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _module_path(name)
+        if name in found or path is None:
+            continue
+        found[name] = path
+        waiting += _imports(path)
+    return found
+
+
+def _module_path(name: str) -> Path | None:
+    base = PACKAGE.parent.joinpath(*name.split("."))
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _imports(path: Path) -> Iterator[str]:
+    prefix = f"{PACKAGE.name}."
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            if name.startswith(prefix):
+                parts = name.split(".")
+                yield from (".".join(parts[:i]) for i in range(1, len(parts) + 1))
+
+
+def _code(path: Path) -> str:
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            body[0] = ast.Pass()
+    return ast.unparse(tree)
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

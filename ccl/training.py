@@ -1,0 +1,174 @@
+"""One way to train every module: Lightning, with exact resume at epoch boundaries."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message names the remedy."""
+
+
+class EpochBatches(Protocol):
+    """Batches that depend on the epoch only, so that a resumed run sees what it would have seen."""
+
+    def epoch(self, epoch: int) -> Iterable[Any]:
+        """The batches of one epoch, in order."""
+        ...
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        ...
+
+
+def epoch_rng(seed: int, epoch: int, purpose: str) -> np.random.Generator:
+    """NumPy generator for one purpose in one epoch, independent of everything else."""
+    return np.random.default_rng([seed, epoch, *purpose.encode()])
+
+
+def step_generator(
+    seed: int, step: int, purpose: str, device: torch.device | str = "cpu"
+) -> torch.Generator:
+    """Torch generator for one purpose in one training step, independent of everything else."""
+    state = np.random.SeedSequence([seed, step, *purpose.encode()]).generate_state(1, np.uint64)
+    return torch.Generator(device=device).manual_seed(int(state[0] >> 1))
+
+
+def fit(
+    module: lightning.LightningModule,
+    batches: EpochBatches,
+    *,
+    epochs: int,
+    folder: Path,
+    seed: int,
+    on_epoch_end: Callable[[int], dict[str, float]] | None = None,
+) -> pd.DataFrame:
+    """Trains a module, continuing from the checkpoint in `folder` where there is one.
+
+    Args:
+        module: logs its metrics with `self.log(..., on_epoch=True)`.
+        batches: the training batches of each epoch.
+        epochs: number of epochs.
+        folder: receives `checkpoints/last.ckpt` while training; empty of it afterwards.
+        seed: seeds what the module draws from the global generators, per epoch.
+        on_epoch_end: extra metrics, called with the epoch after it was trained.
+
+    Returns:
+        One row per epoch: `epoch`, `seconds` and the logged metrics.
+
+    Raises:
+        TrainingError: the loss is not finite, or the module says that it cannot go on.
+    """
+    checkpoints = ModelCheckpoint(
+        folder / "checkpoints",
+        filename="last",
+        enable_version_counter=False,
+        save_on_train_epoch_end=True,
+    )
+    history = _History(seed, on_epoch_end)
+    trainer = lightning.Trainer(
+        max_epochs=epochs,
+        accelerator="auto",
+        devices=1,
+        logger=False,
+        # History first: the checkpoint of an epoch must hold that epoch's row.
+        callbacks=[history, _Guard(folder), checkpoints, TQDMProgressBar(refresh_rate=20)],
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+    )
+    last = folder / "checkpoints" / "last.ckpt"
+    if last.exists():
+        logger.info("continuing from %s", last)
+    trainer.fit(
+        module,
+        datamodule=_EpochData(batches),
+        ckpt_path=last if last.exists() else None,
+        weights_only=True,
+    )
+    last.unlink(missing_ok=True)
+    return pd.DataFrame(history.rows)
+
+
+class _EpochData(lightning.LightningDataModule):
+    def __init__(self, batches: EpochBatches) -> None:
+        super().__init__()
+        self.batches = batches
+
+    def train_dataloader(self) -> Any:
+        assert self.trainer is not None
+        return _Epoch(self.batches, self.trainer.current_epoch)
+
+
+class _Epoch:
+    """One epoch as the sized iterable that Lightning expects."""
+
+    def __init__(self, batches: EpochBatches, epoch: int) -> None:
+        self.batches, self.epoch = batches, epoch
+
+    def __iter__(self) -> Any:
+        return iter(self.batches.epoch(self.epoch))
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class _History(Callback):
+    """Rows of metrics, kept in the checkpoint so that a resumed run has its whole history."""
+
+    def __init__(
+        self, seed: int, on_epoch_end: Callable[[int], dict[str, float]] | None
+    ) -> None:
+        self.rows: list[dict[str, float]] = []
+        self.seed, self.extra = seed, on_epoch_end
+        self.clock = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+        torch.manual_seed(
+            int(np.random.SeedSequence([self.seed, trainer.current_epoch]).generate_state(1)[0])
+        )
+        self.clock = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        row: dict[str, float] = {
+            "epoch": trainer.current_epoch,
+            "seconds": time.perf_counter() - self.clock,
+        }
+        row |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if self.extra is not None:
+            row |= self.extra(trainer.current_epoch)
+        self.rows.append(row)
+
+
+class _Guard(Callback):
+    """Stops at the first loss that is not a number."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_batch_end(
+        self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {float(loss)} in epoch {trainer.current_epoch}, step "
+                f"{trainer.global_step}; the last good checkpoint is kept in "
+                f"{self.folder / 'checkpoints'}. Lower the learning rate or the gradient clip."
+            )

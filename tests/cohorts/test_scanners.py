@@ -1,0 +1,173 @@
+"""Rendering pipelines: every setting reaches its use, in the order of physics, then display."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy import ndimage
+
+from ccl.cohorts.scanners import SCANNERS, Scanner, render
+
+EVERY = [scanner for table in SCANNERS.values() for scanner in table.values()]
+
+
+def _scene(size: int = 64, n: int = 2) -> np.ndarray:
+    noise = np.random.default_rng(0).random((n, size, size))
+    smooth = ndimage.gaussian_filter(noise, (0, size / 16, size / 16))
+    low, high = smooth.min(), smooth.max()
+    return (0.1 + 0.8 * (smooth - low) / (high - low)).astype(np.float32)
+
+
+def _field(size: int = 64, n: int = 2) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((n, size, size), np.float32)
+
+
+def test_the_neutral_scanner_only_quantises() -> None:
+    scene = _scene()
+    np.testing.assert_array_equal(render(scene, Scanner()), np.rint(scene * 255))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gamma": 0.5},
+        {"window": (0.2, 0.8)},
+        {"blur": 1.0},
+        {"local_contrast": 1.0},
+        {"local_contrast": 1.0, "local_contrast_radius": 9.0},
+        {"grid_amplitude": 0.05},
+        {"grid_amplitude": 0.05, "grid_period": 9.0},
+        {"noise": 0.05},
+        {"text": "CR"},
+        {"text": "CR", "text_position": (30.0, 30.0)},
+    ],
+    ids=lambda change: "+".join(change),
+)
+def test_every_setting_reaches_the_image(change: dict[str, object]) -> None:
+    scene, field = _scene(), _field()
+    names = list(change)
+    without = {name: change[name] for name in names[:-1]}  # the last one is under test
+    before = render(scene, Scanner.model_validate(without), field)
+    after = render(scene, Scanner.model_validate(change), field)
+    assert (before != after).any()
+
+
+def test_tone_curve_and_window_have_their_closed_form() -> None:
+    flat = np.full((1, 8, 8), 0.4, np.float32)
+    shown = render(flat, Scanner(window=(0.2, 0.6), gamma=2.0))
+    assert (shown == round(255 * 0.25)).all()
+
+
+def test_noise_has_its_standard_deviation_and_can_be_left_out() -> None:
+    flat, scanner = np.full((4, 64, 64), 0.5, np.float32), Scanner(noise=0.05)
+    noisy = render(flat, scanner, _field(n=4)) / 255
+    assert noisy.std() == pytest.approx(0.05, rel=0.05)
+    assert np.ptp(render(flat, scanner)) == 0
+
+
+def test_noise_is_made_before_the_tone_curve() -> None:
+    flat, field = np.full((1, 64, 64), 0.25, np.float32), _field(n=1)
+    expected = np.clip(flat + 0.02 * field, 0, 1) ** 0.5
+    shown = render(flat, Scanner(noise=0.02, gamma=0.5), field)
+    np.testing.assert_allclose(shown / 255, expected, atol=0.5 / 255 + 1e-6)
+
+
+def test_noise_is_not_blurred() -> None:
+    flat, field = np.full((1, 64, 64), 0.5, np.float32), _field(n=1)
+    sharp, blurred = Scanner(noise=0.05), Scanner(noise=0.05, blur=2.0)
+    np.testing.assert_array_equal(render(flat, sharp, field), render(flat, blurred, field))
+
+
+def test_grid_has_its_period() -> None:
+    flat = np.full((1, 64, 64), 0.5, np.float32)
+    shown = render(flat, Scanner(grid_amplitude=0.1, grid_period=8.0))[0].astype(float)
+    assert np.ptp(shown, axis=0).max() == 0  # vertical lines
+    spectrum = np.abs(np.fft.rfft(shown[0] - shown[0].mean()))
+    assert spectrum.argmax() == 64 / 8
+
+
+@pytest.mark.parametrize("size", [32, 64, 96, 256])
+@pytest.mark.parametrize("name", ["Aurora", "Cirrus", "Eos"])
+def test_a_scanner_looks_alike_at_every_size(size: int, name: str) -> None:
+    """At the size's own resolution or 64, whichever is coarser, within a few grey levels."""
+    scanner = SCANNERS["strong"][name]
+    fine = render(_scene(256), scanner).astype(float)
+    coarse = render(_block_mean(_scene(256), size), scanner).astype(float)
+    common = np.gcd(size, 32)
+    difference = _block_mean(fine, common) - _block_mean(coarse, common)
+    assert np.abs(difference).mean() < 3
+
+
+def _block_mean(images: np.ndarray, size: int) -> np.ndarray:
+    zoomed = images.repeat(size // np.gcd(size, images.shape[1]), 1)
+    zoomed = zoomed.repeat(size // np.gcd(size, images.shape[2]), 2)
+    block = zoomed.shape[1] // size
+    return zoomed.reshape(len(images), size, block, size, block).mean((2, 4))
+
+
+@pytest.mark.parametrize("size", [32, 64, 96, 256])
+def test_letters_are_imprinted_at_their_place_only(size: int) -> None:
+    black = np.zeros((1, size, size), np.float32)
+    shown = render(black, Scanner(text="CR", text_position=(4.0, 8.0)))[0]
+    rows, columns = np.nonzero(shown)
+    pixel = size / 64
+    assert rows.min() == int(4 * pixel)
+    assert rows.max() < 9 * pixel
+    assert columns.min() >= 8 * pixel - 1
+    assert columns.max() < 15 * pixel
+    # C has 7 cells, R has 10; every cell is one square reference pixel of full ink.
+    assert shown.sum() / 255 == pytest.approx(17 * pixel**2, rel=0.01)
+
+
+def test_letters_come_last() -> None:
+    black, text = np.zeros((1, 64, 64), np.float32), {"text": "EOS"}
+    plain = render(black, Scanner.model_validate(text))
+    strong = {"gamma": 3.0, "blur": 2.0, "local_contrast": 2.0, **text}
+    np.testing.assert_array_equal(plain, render(black, Scanner.model_validate(strong)))
+
+
+def test_not_square_images_and_the_caller_s_array_is_left_alone() -> None:
+    scene = _scene(64)[:, :48]
+    before = scene.copy()
+    for scanner in EVERY:
+        assert render(scene, scanner, _field()[:, :48]).shape == (2, 48, 64)
+    np.testing.assert_array_equal(scene, before)
+
+
+def test_images_do_not_influence_each_other() -> None:
+    scene, field = _scene(n=3), _field(n=3)
+    for scanner in EVERY:
+        together = render(scene, scanner, field)
+        np.testing.assert_array_equal(together[1:2], render(scene[1:2], scanner, field[1:2]))
+
+
+def test_the_regimes_name_the_same_scanners_and_strong_ones_differ_more() -> None:
+    assert list(SCANNERS["strong"]) == list(SCANNERS["mild"])
+    scene = _scene()
+
+    def spread(regime: str) -> float:
+        shown = [render(scene, s).astype(float) for s in SCANNERS[regime].values()]  # type: ignore[index]
+        return float(np.std(shown, axis=0).mean())
+
+    assert spread("strong") > 3 * spread("mild")
+
+
+def test_the_rare_scanner_is_the_noisiest_by_three() -> None:
+    strong = SCANNERS["strong"]
+    assert strong["Cirrus"].noise == pytest.approx(3 * strong["Aurora"].noise)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"window": (0.8, 0.2)}, {"text": "é"}, {"gamma": 0.0}, {"noise": -1.0}, {"colour": "red"}],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        Scanner.model_validate(wrong)
+
+
+def test_wrong_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected"):
+        render(np.zeros((8, 8), np.float32), Scanner())
+    with pytest.raises(ValueError, match="does not fit"):
+        render(np.zeros((1, 8, 8), np.float32), Scanner(), np.zeros((2, 8, 8), np.float32))
