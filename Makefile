@@ -24,7 +24,7 @@ CONFIG = profile=$(PROFILE) cohort=$(COHORT) $(if $(DATA_ROOT),'data_root=$(DATA
 # so Snakemake's own lock, which a killed run leaves behind, is not needed.
 SNAKEMAKE = $(PY) workflow/alone.py runs/.lock $(PY) -m snakemake --snakefile workflow/Snakefile \
 	--cores all --nolock --rerun-incomplete --rerun-triggers mtime input \
-	--show-failed-logs --quiet rules host
+	--show-failed-logs --quiet host reason
 
 .PHONY: help
 help: ## list every target
