@@ -23,8 +23,8 @@ CONFIG = profile=$(PROFILE) cohort=$(COHORT) $(if $(DATA_ROOT),'data_root=$(DATA
 # One build at a time. The system drops the lock when its last process ends, also a killed one,
 # so Snakemake's own lock, which a killed run leaves behind, is not needed.
 SNAKEMAKE = $(PY) workflow/alone.py runs/.lock $(PY) -m snakemake --snakefile workflow/Snakefile \
-	--cores all --nolock --rerun-incomplete --rerun-triggers mtime input \
-	--show-failed-logs --quiet host reason
+	--quiet host reason --rerun-triggers mtime input --rerun-incomplete --nolock \
+	--show-failed-logs --cores all
 
 .PHONY: help
 help: ## list every target
@@ -41,7 +41,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	if [ -z "$$python" ]; then \
 		echo 'No Python 3.11, 3.12 or 3.13 found (looked for: $(PYTHONS)). Install python3.11.' >&2; \
 		exit 1; fi; \
-	$$python workflow/alone.py .venv.lock $(MAKE) --no-print-directory _install PYTHON=$$python
+	$$python workflow/alone.py runs/.setup.lock $(MAKE) --no-print-directory _install PYTHON=$$python
 
 .PHONY: _install
 _install:
@@ -114,4 +114,4 @@ clean-runs: ## remove everything computed (cohorts, weights, banks, results)
 
 .PHONY: clean-all
 clean-all: clean clean-runs ## remove everything that is not in the repository, also .venv
-	@rm -rf .venv .venv.lock
+	@rm -rf .venv

@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def jobs(folder: Path, *arguments: str) -> dict[str, int]:
     """Name of each rule to the number of its jobs that would run."""
-    said = checkout.finish(checkout.snakemake(folder, "--dry-run", "--quiet", "host", *arguments))
+    said = checkout.finish(checkout.snakemake(folder, *arguments, "--dry-run"))
     table = said.split("Job stats:")[-1]
     return {name: int(n) for name, n in re.findall(r"^([a-z_]+) +(\d+)$", table, re.MULTILINE)}
 
