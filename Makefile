@@ -1,0 +1,117 @@
+# The front door. `make book` and `make test` set everything up themselves, once.
+PROFILE ?= quick
+COHORT ?= phantom-chest
+DATA_ROOT ?=
+PORT ?= 8000
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+PY := .venv/bin/python
+INSTALLED := .venv/.installed
+
+# The interpreter that makes .venv: the first of these that starts and is 3.11 to 3.13.
+PYTHONS := python3.11 python3.12 python3.13 python3 python
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+
+# Every word of DATA_ROOT is handed on quoted, so that it may hold spaces.
+CONFIG = profile=$(PROFILE) cohort=$(COHORT) $(if $(DATA_ROOT),'data_root=$(DATA_ROOT)')
+
+# One build at a time. The system drops the lock when its last process ends, also a killed one,
+# so Snakemake's own lock, which a killed run leaves behind, is not needed.
+SNAKEMAKE = $(PY) workflow/alone.py runs/.lock $(PY) -m snakemake --snakefile workflow/Snakefile \
+	--quiet host reason --rerun-triggers mtime input --rerun-incomplete --nolock \
+	--show-failed-logs --cores all
+
+.PHONY: help
+help: ## list every target
+	@echo 'make TARGET [PROFILE=$(PROFILE)] [COHORT=$(COHORT)] [DATA_ROOT=folder of the images]'
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; \
+		do printf '%-16s %s\n' "$$name" "$$text"; done
+
+.PHONY: setup
+setup: $(INSTALLED) ## make .venv with the exact pins (done once, by every target that needs it)
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@for python in $(PYTHONS); do \
+		if $$python -c '$(SUPPORTED)' 2> /dev/null; then break; fi; python=; done; \
+	if [ -z "$$python" ]; then \
+		echo 'No Python 3.11, 3.12 or 3.13 found (looked for: $(PYTHONS)). Install python3.11.' >&2; \
+		exit 1; fi; \
+	$$python workflow/alone.py runs/.setup.lock $(MAKE) --no-print-directory _install PYTHON=$$python
+
+.PHONY: _install
+_install:
+	@echo 'Setting up .venv from requirements.txt (once) ...'
+	@[ -x $(PY) ] && $(PY) -c '$(SUPPORTED)' || $(PYTHON) -m venv --clear .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@.venv/bin/uv pip install --quiet --python $(PY) -r requirements.txt
+	@.venv/bin/uv pip install --quiet --python $(PY) --no-deps -e .
+	@touch $(INSTALLED)
+
+.PHONY: book
+book: $(INSTALLED) ## compute what is missing and build the book into _build/html
+	@$(SNAKEMAKE) --config $(CONFIG)
+
+.PHONY: results
+results: $(INSTALLED) ## compute what is missing, up to results.csv, without notebooks and book
+	@$(SNAKEMAKE) results --config $(CONFIG)
+
+.PHONY: plan
+plan: $(INSTALLED) ## show what `make book` would compute, without doing it
+	@$(SNAKEMAKE) --dry-run --config $(CONFIG)
+
+.PHONY: study
+study: ## the recorded study: profile `study` on phantom-chest, and on nih with DATA_ROOT
+	@$(MAKE) --no-print-directory book PROFILE=study COHORT=phantom-chest DATA_ROOT=
+	@$(if $(DATA_ROOT),$(MAKE) --no-print-directory book PROFILE=study COHORT=nih,true)
+
+.PHONY: serve
+serve: ## open the built book at http://localhost:8000 (another port: PORT=...)
+	@[ -f _build/html/index.html ] || { echo 'There is no book yet: run `make book`.' >&2; exit 1; }
+	@echo 'The book is at http://localhost:$(PORT) (stop with Ctrl-C)'
+	@$(PY) -m http.server --bind localhost --directory _build/html $(PORT)
+
+.PHONY: test
+test: $(INSTALLED) ## run the tests
+	@$(PY) -m pytest
+
+.PHONY: test-slow
+test-slow: $(INSTALLED) ## run the tests that take minutes
+	@$(PY) -m pytest -m slow
+
+.PHONY: test-browser
+test-browser: $(INSTALLED) ## look at the built book in headless Chromium
+	@$(PY) -m pytest -m browser
+
+.PHONY: lint
+lint: $(INSTALLED) ## check format (ruff), rules (ruff) and types (mypy)
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+
+.PHONY: format
+format: $(INSTALLED) ## put the code into the common format
+	@$(PY) -m ruff format .
+	@$(PY) -m ruff check --fix .
+
+.PHONY: lock
+lock: $(INSTALLED) ## make the pins in requirements.txt anew from pyproject.toml
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate \
+		--no-header --no-emit-index-url --upgrade -o requirements.txt pyproject.toml
+
+.PHONY: clean
+clean: ## remove the built book and caches; runs and .venv stay
+	@rm -rf _build book/executed .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find ccl tests workflow -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: clean-runs
+clean-runs: ## remove everything computed (cohorts, weights, banks, results)
+	@rm -rf runs .snakemake
+
+.PHONY: clean-all
+clean-all: clean clean-runs ## remove everything that is not in the repository, also .venv
+	@rm -rf .venv

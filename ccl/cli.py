@@ -1,0 +1,179 @@
+"""The command line: `ccl run STEP`, `ccl notebook NAME`, `ccl plan`, `ccl book`, `ccl check-book`.
+
+What the workflow calls; each command can as well be typed. Imports of the models stay inside the
+commands, so that `ccl --help` and a mistyped option answer at once.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ccl.config import Experiment
+
+app = typer.Typer(
+    help="Counterfactual contrastive learning: the steps of the experiments.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Step(StrEnum):
+    """The steps of an experiment, in the order of the data."""
+
+    cohort = "cohort"
+    generator = "generator"
+    bank = "bank"
+    oracle_bank = "oracle_bank"
+    quality = "quality"
+    pretrain = "pretrain"
+    probe = "probe"
+
+
+class OnBadImage(StrEnum):
+    """What an import does with an image that cannot be read."""
+
+    error = "error"
+    skip = "skip"
+
+
+Profile = Annotated[str, typer.Option(help="Name of a file in configs/.")]
+CohortName = Annotated[str, typer.Option("--cohort", help="Name of a cohort in the profile.")]
+DataRoot = Annotated[
+    str | None, typer.Option(help="Folder of the images, for cohorts that are read from files.")
+]
+
+
+@contextmanager
+def tidy_errors() -> Iterator[None]:
+    """Turns what a user can mend into one message and exit code 1; a defect keeps its traceback."""
+    try:
+        yield
+    except (ValueError, OSError, LookupError, FloatingPointError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        logging.getLogger("ccl").debug("traceback", exc_info=error)
+        raise typer.Exit(1) from error
+
+
+@app.callback()
+def main(
+    verbose: Annotated[bool, typer.Option(help="Show debug messages and tracebacks.")] = False,
+) -> None:
+    """Sets up logging for every command."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S"
+    )
+    logging.getLogger("ccl").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+@app.command()
+def run(
+    step: Step,
+    profile: Profile = "quick",
+    cohort: CohortName = "phantom-chest",
+    data_root: DataRoot = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Of pretrain: where pairs come from.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of pretrain: the pretraining seed.")] = None,
+    on_bad_image: Annotated[OnBadImage, typer.Option(help="Of cohort.")] = OnBadImage.error,
+) -> None:
+    """Does one step unless it is done, and leaves a pointer to its folder in runs/."""
+    named = (strategy is not None, seed is not None)
+    if named != (step is Step.pretrain,) * 2:
+        raise typer.BadParameter("'pretrain' needs --strategy and --seed, other steps have neither")
+    with tidy_errors():
+        from ccl import pointers, steps
+
+        experiment = _experiment(profile, cohort, data_root)
+        name = step.value
+        if strategy is not None and seed is not None:
+            name = f"{name}-{strategy}-{seed}"
+            done = steps.pretrain(experiment, strategy, seed)
+        elif step is Step.cohort:
+            done = steps.cohort(experiment, on_bad_image=on_bad_image.value)
+        else:
+            done = getattr(steps, step.value)(experiment)
+        pointers.point(experiment.root, name, done)
+        if step is Step.probe:
+            pointers.publish(done.folder / "results.csv", experiment.root / "results.csv")
+    typer.echo(str(done.folder))
+
+
+@app.command()
+def notebook(
+    name: Annotated[str, typer.Argument(help="Name of a file in notebooks/.")],
+    profile: Profile = "quick",
+    cohort: CohortName = "phantom-chest",
+    data_root: DataRoot = None,
+) -> None:
+    """Executes a notebook into runs/<profile>/<cohort>/notebooks/, unless that is done."""
+    with tidy_errors():
+        from ccl import notebooks, pointers
+
+        experiment = _experiment(profile, cohort, data_root)
+        executed = notebooks.show(experiment, name).folder / f"{name}.ipynb"
+        shown = pointers.publish(executed, experiment.root / "notebooks" / executed.name)
+    typer.echo(str(shown))
+
+
+@app.command()
+def plan(
+    profile: Profile = "quick",
+    cohort: CohortName = "phantom-chest",
+    data_root: DataRoot = None,
+) -> None:
+    """Prints as JSON which encoders an experiment trains."""
+    with tidy_errors():
+        pretraining = _experiment(profile, cohort, data_root).pretraining
+    answer = {"strategies": list(pretraining.strategies), "seeds": list(pretraining.seeds)}
+    typer.echo(json.dumps(answer))
+
+
+@app.command()
+def book(
+    profile: Profile = "quick",
+    cohort: CohortName = "phantom-chest",
+    data_root: DataRoot = None,
+) -> None:
+    """Builds the book from executed notebooks and results into _build/html/."""
+    with tidy_errors():
+        from ccl import book as pages
+
+        pages.collect(_experiment(profile, cohort, data_root))
+        pages.build()
+        missing = pages.missing()
+    if missing:
+        raise typer.Exit(_tell_missing(missing))
+    typer.echo("The book is in _build/html/index.html")
+
+
+@app.command("check-book")
+def check_book() -> None:
+    """Fails if a page of the table of contents is missing from the built book."""
+    with tidy_errors():
+        from ccl import book as pages
+
+        missing = pages.missing()
+    if missing:
+        raise typer.Exit(_tell_missing(missing))
+    typer.echo("Every page of the table of contents is there.")
+
+
+def _tell_missing(pages: list[Path]) -> int:
+    for page in pages:
+        typer.echo(f"Error: {page} is missing: the table of contents names it", err=True)
+    return 1
+
+
+def _experiment(profile: str, cohort: str, data_root: str | None) -> "Experiment":
+    from ccl import config
+
+    return config.experiment(profile, cohort, data_root)

@@ -1,0 +1,178 @@
+"""The few images that the notebooks show: who is picked, and what is shown of them."""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import ipywidgets
+import numpy as np
+
+from ccl.cohorts import Cohort
+from ccl.generator.generator import Generator, to_images, to_model
+from ccl.pairs import Pairs
+from ccl.widgets import ExplorerItem, Target, explore
+
+
+def pick(
+    cohort: Cohort, per_scanner: int, *, split: str = "test", held_out: bool = False, seed: int = 0
+) -> np.ndarray:
+    """Rows to show: the same number from each scanner, each of another patient.
+
+    Args:
+        cohort: where from.
+        per_scanner: images of each scanner; the classes take turns.
+        split: 'train', 'val' or 'test'.
+        held_out: also from the held-out scanners.
+        seed: of the choice.
+
+    Returns:
+        int64 row indices, scanner by scanner.
+    """
+    scanners = cohort.scanners + (cohort.held_out_scanners if held_out else ())
+    rng = np.random.default_rng(seed)
+    return np.concatenate(
+        [_of_one_scanner(cohort, rng, split, scanner, per_scanner) for scanner in scanners]
+    )
+
+
+def _of_one_scanner(
+    cohort: Cohort, rng: np.random.Generator, split: str, scanner: str, count: int
+) -> np.ndarray:
+    rows = rng.permutation(cohort.rows(split, [scanner]))
+    table = cohort.table.iloc[rows].drop_duplicates("patient_id")
+    turn = table.groupby("label").cumcount()  # first of each class, second of each class, ...
+    chosen = table.assign(turn=turn).sort_values(["turn", "label"], kind="stable").index[:count]
+    return np.asarray(chosen, dtype=np.int64)
+
+
+Cells = list[list[np.ndarray | None]]
+Grid = tuple[Cells, list[str], list[str]]  # cells, column titles, row names
+
+
+def cohort_grid(cohort: Cohort, rows: np.ndarray) -> Grid:
+    """Patients on every scanner where that is known, else the patients of each scanner."""
+    scanners = [*cohort.scanners, *cohort.held_out_scanners]
+    origins = [str(scanner) for scanner in cohort.table["scanner"].iloc[rows]]
+    if cohort.has_truth:
+        rendered = [cohort.truth(rows, {"scanner": scanner}) for scanner in scanners]
+        same: Cells = [[images[i] for images in rendered] for i in range(len(rows))]
+        return same, scanners, [f"from {origin}" for origin in origins]
+    of_each = {s: rows[[origin == s for origin in origins]] for s in scanners}
+    width = max(len(some) for some in of_each.values())
+    cells: Cells = [
+        [np.asarray(cohort.images[row]) for row in some] + [None] * (width - len(some))
+        for some in of_each.values()
+    ]
+    return cells, [""] * width, scanners
+
+
+def interventions(generator: Generator) -> list[dict[str, str]]:
+    """Every do() that sets all parents of the image."""
+    names = list(generator.parents.values)
+    return [
+        dict(zip(names, values, strict=True))
+        for values in product(*generator.parents.values.values())
+    ]
+
+
+def explorer_items(cohort: Cohort, generator: Generator, rows: np.ndarray) -> list[ExplorerItem]:
+    """Some patients under every intervention, with the truth where it is known.
+
+    Args:
+        cohort: of the patients.
+        generator: abducts once per patient and predicts under every intervention.
+        rows: (n,) rows of pretraining scanners.
+    """
+    targets = {_target(do): do for do in interventions(generator)}
+    exogenous = _abduct(cohort, generator, rows)
+    made = {t: to_images(generator.predict(exogenous, do=do)) for t, do in targets.items()}
+    true = {t: cohort.truth(rows, do) for t, do in targets.items()} if cohort.has_truth else {}
+    return [_item(cohort, int(row), i, made, true) for i, row in enumerate(rows)]
+
+
+def live_explorer(cohort: Cohort, generator: Generator, rows: np.ndarray) -> ipywidgets.Widget:
+    """The explorer with the generator behind it, for a running notebook."""
+
+    def decode(position: int, do: dict[str, str]) -> np.ndarray:
+        exogenous = _abduct(cohort, generator, rows[[position]])
+        return to_images(generator.predict(exogenous, do=do))[0]
+
+    return explore(
+        decode,
+        explorer_items(cohort, generator, rows),
+        scanners=generator.parents.values["scanner"],
+        sexes=generator.parents.values.get("sex", ()),
+    )
+
+
+def _target(do: Mapping[str, str]) -> Target:
+    return do["scanner"], do.get("sex", "")
+
+
+def _abduct(cohort: Cohort, generator: Generator, rows: np.ndarray) -> dict[str, Any]:
+    x = to_model(cohort.images[rows])
+    return generator.abduct(x, generator.parents.codes(cohort, rows))
+
+
+def _item(
+    cohort: Cohort,
+    row: int,
+    position: int,
+    made: Mapping[Target, np.ndarray],
+    true: Mapping[Target, np.ndarray],
+) -> ExplorerItem:
+    facts = cohort.table.iloc[row]
+    knows_sex = any(sex for _, sex in made)
+    return ExplorerItem(
+        patient=str(facts["patient_id"]),
+        scanner=str(facts["scanner"]),
+        sex=str(facts["sex"]) if knows_sex else "",
+        label=cohort.classes[int(facts["label"])],
+        real=np.asarray(cohort.images[row]),
+        counterfactuals={target: images[position] for target, images in made.items()},
+        truths={target: images[position] for target, images in true.items()},
+    )
+
+
+def scanner_grid(cohort: Cohort, generator: Generator, rows: np.ndarray) -> Grid:
+    """Each patient's image and what it would have been on every scanner.
+
+    Returns:
+        Cells row by row (on simulated cohorts a second row per patient holds the truth), the
+        titles of the columns and the names of the rows, as `figures.image_grid` takes them.
+    """
+    exogenous = _abduct(cohort, generator, rows)
+    made = [to_images(generator.predict(exogenous, do={"scanner": s})) for s in cohort.scanners]
+    cells: Cells = []
+    names: list[str] = []
+    true = [cohort.truth(rows, {"scanner": s}) for s in cohort.scanners] if cohort.has_truth else []
+    for i, row in enumerate(rows):
+        real, scanner = np.asarray(cohort.images[row]), str(cohort.table["scanner"].iloc[row])
+        cells.append([real, *(images[i] for images in made)])
+        names.append(scanner)
+        if true:
+            cells.append([real, *(images[i] for images in true)])
+            names.append("truth")
+    return cells, ["Real", *(f"do({scanner})" for scanner in cohort.scanners)], names
+
+
+def pair_grid(
+    pairs: Mapping[str, Pairs], rows: np.ndarray, seed: int = 0
+) -> tuple[Cells, list[str]]:
+    """The two images that the views of a pair are cut from, for each strategy.
+
+    Args:
+        pairs: name to show to the strategy.
+        rows: (n,) rows of the cohort.
+        seed: of the drawn target domains.
+
+    Returns:
+        Cells row by row, and the titles of the columns.
+    """
+    sources = [
+        image
+        for strategy in pairs.values()
+        for image in strategy.sources(rows, np.random.default_rng(seed))
+    ]
+    titles = [f"{name}, {view}" for name in pairs for view in ("view 1", "view 2")]
+    return [[images[i] for images in sources] for i in range(len(rows))], titles

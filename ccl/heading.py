@@ -1,0 +1,25 @@
+"""What every notebook says first: which data and seeds it shows, and the caveats of the data."""
+
+from typing import TYPE_CHECKING
+
+from ccl.cohorts import Cohort
+from ccl.report import escape
+
+if TYPE_CHECKING:
+    from ccl.config import Experiment
+
+
+def heading(experiment: "Experiment", cohort: Cohort) -> str:
+    """Markdown that names cohort, profile and seeds, with whatever stands in them escaped."""
+    height, width = cohort.images.shape[1:]
+    seeds = ", ".join(str(seed) for seed in experiment.pretraining.seeds)
+    lines = [
+        f"**Shown on this page:** cohort {escape(cohort.name)} ({len(cohort)} images of "
+        f"{height} × {width} pixels), profile {escape(experiment.profile_name)}, "
+        f"pretraining seeds {seeds}.",
+        "",
+        *(f"- {escape(caveat)}" for caveat in cohort.info.get("caveats", [])),
+    ]
+    if cohort.info.get("citation"):
+        lines += ["", f"Source: {escape(cohort.info['citation'])}"]
+    return "\n".join(lines)

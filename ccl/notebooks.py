@@ -1,0 +1,212 @@
+"""Executes the notebooks: papermill, with stricter parameters, the kernel of this interpreter, and
+results that are there completely or not at all.
+"""
+
+import ast
+import hashlib
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import nbformat
+import papermill
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from papermill.exceptions import PapermillExecutionError
+
+from ccl import steps
+from ccl.config import Experiment
+from ccl.runs import Run, Step, code_digest
+
+ROOT = Path(__file__).parent.parent
+Parameter = str | int | float | bool
+
+logger = logging.getLogger(__name__)
+
+
+class NotebookError(ValueError):
+    """A notebook does not accept its parameters or failed; the message names notebook and cell."""
+
+
+class ThisInterpreter(AsyncKernelManager):
+    """Starts the kernel with the interpreter that is running, whatever kernels are registered."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """A kernel specification that no registry had to know."""
+        return KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            display_name="Python 3",
+            language="python",
+        )
+
+
+def show(experiment: Experiment, name: str) -> Run:
+    """Executes a notebook of an experiment, unless this was done with the same runs and code.
+
+    Args:
+        experiment: its profile, cohort and data folder become the notebook's parameters.
+        name: of a file in `notebooks/`.
+
+    Raises:
+        NotebookError: there is no such notebook, or it failed.
+    """
+    notebook = ROOT / "notebooks" / f"{name}.ipynb"
+    if not notebook.is_file():
+        names = sorted(path.stem for path in notebook.parent.glob("*.ipynb"))
+        raise NotebookError(f"notebooks/{name}.ipynb does not exist; there are {', '.join(names)}")
+    parameters = {
+        "profile": experiment.profile_name,
+        "cohort": experiment.cohort_name,
+        "data_root": str(experiment.data_root or ""),
+    }
+    step = Step(
+        root=experiment.root,
+        name="notebook",
+        options={
+            "content": hashlib.sha256(notebook.read_bytes()).hexdigest(),
+            "code": {module: code_digest(module) for module in _imported(notebook)},
+            **parameters,
+        },
+        inputs=_inputs(experiment, name),
+        module=__name__,
+        label=name,
+    )
+    return step.run(lambda folder: execute(notebook, folder / f"{name}.ipynb", parameters))
+
+
+def _inputs(experiment: Experiment, name: str) -> dict[str, Run]:
+    """The finished runs that a notebook shows."""
+    match name:
+        case "cohort":
+            return {"cohort": steps.cohort(experiment)}
+        case "generator":
+            return {"quality": steps.quality(experiment)}
+        case "explorer":
+            return {"bank": steps.bank(experiment)}
+        case "pretraining":
+            return {
+                f"{strategy}-{seed}": steps.pretrain(experiment, strategy, seed)
+                for strategy in experiment.pretraining.strategies
+                for seed in experiment.pretraining.seeds
+            }
+        case _:
+            return {"probe": steps.probe(experiment)}
+
+
+def _imported(notebook: Path) -> list[str]:
+    """The modules of `ccl` that a notebook imports."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    code = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
+    found: set[str] = set()
+    for node in ast.walk(code):
+        if isinstance(node, ast.ImportFrom) and node.module == "ccl":
+            found |= {f"ccl.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ccl."):
+            found.add(str(node.module))
+    return sorted(found)
+
+
+def execute(
+    notebook: Path, output: Path, parameters: Mapping[str, Parameter], folder: Path = ROOT
+) -> None:
+    """Executes a notebook.
+
+    Args:
+        notebook: with one cell tagged `parameters`.
+        output: receives the executed notebook, when it is whole.
+        parameters: values of some of its parameters.
+        folder: working directory of the kernel.
+
+    Raises:
+        NotebookError: a parameter is unknown or of another type, or a cell failed.
+    """
+    check_parameters(notebook, parameters)
+    unfinished = output.with_name(f".{output.stem}.unfinished.ipynb")
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(unfinished),
+            dict(parameters),
+            kernel_name="python3",
+            language="python",
+            cwd=str(folder),
+            progress_bar=False,
+            kernel_manager_class=ThisInterpreter,
+        )
+    except PapermillExecutionError as error:
+        raise NotebookError(
+            f"{_describe(notebook, error)}; the notebook as far as it came is {unfinished}"
+        ) from error
+    _tidy(unfinished, notebook)
+    unfinished.replace(output)
+
+
+def check_parameters(notebook: Path, parameters: Mapping[str, Parameter]) -> None:
+    """Refuses what papermill would only warn about, or not notice.
+
+    Raises:
+        NotebookError: a parameter that the notebook does not have, or of another type.
+    """
+    known = typed_parameters(notebook)
+    for name, value in parameters.items():
+        if name not in known:
+            raise NotebookError(
+                f"{notebook}: there is no parameter '{name}'; it has {', '.join(sorted(known))}"
+            )
+        accepted = (int, float) if known[name] is float else (known[name],)
+        if type(value) not in accepted:
+            raise NotebookError(
+                f"{notebook}: parameter '{name}' is {value!r}, expected {known[name].__name__}"
+            )
+
+
+def typed_parameters(notebook: Path) -> dict[str, type[Parameter]]:
+    """Names and types of a notebook's parameters, from its one cell tagged `parameters`.
+
+    Raises:
+        NotebookError: not exactly one such cell, or a line that is not `name: type = literal`.
+    """
+    cells = [
+        cell
+        for cell in nbformat.read(notebook, as_version=4).cells
+        if "parameters" in cell.metadata.get("tags", [])
+    ]
+    if len(cells) != 1:
+        raise NotebookError(f"{notebook}: {len(cells)} cells tagged 'parameters', expected one")
+    return dict(_typed(line, notebook) for line in ast.parse(cells[0].source).body)
+
+
+def _typed(line: ast.stmt, notebook: Path) -> tuple[str, type[Parameter]]:
+    types: dict[str, type[Parameter]] = {"str": str, "int": int, "float": float, "bool": bool}
+    match line:
+        case ast.AnnAssign(ast.Name(name), ast.Name(kind), ast.Constant(value)) if (
+            kind in types and type(value) is types[kind]
+        ):
+            return name, types[kind]
+    raise NotebookError(
+        f"{notebook}: parameters line '{ast.unparse(line)}' is not `name: type = literal`, "
+        f"with a type of {', '.join(types)}"
+    )
+
+
+def _describe(notebook: Path, error: PapermillExecutionError) -> str:
+    """The notebook, the cell and the error, without the pages of traceback."""
+    place = f"cell {error.cell_index + 1}" if error.cell_index is not None else "a cell"
+    first = next(iter(error.source.strip().splitlines()), "")
+    return f"{notebook}: {place} (`{first}`) failed with {error.ename}: {error.evalue}"
+
+
+def _tidy(executed: Path, notebook: Path) -> None:
+    """Shows the parameters in effect instead of the defaults, and forgets the files' places."""
+    content = nbformat.read(executed, as_version=4)
+    content.metadata.papermill.update(input_path=notebook.name, output_path=notebook.name)
+    tags = [cell.metadata.setdefault("tags", []) for cell in content.cells]
+    if any("injected-parameters" in some for some in tags):
+        for some in tags:
+            if "parameters" in some:
+                some[:] = ["parameters", "remove-cell"]
+            if "injected-parameters" in some:
+                some.append("hide-input")
+    nbformat.write(content, executed)

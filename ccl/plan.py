@@ -1,0 +1,73 @@
+"""What a build consists of, as one small file that tells the workflow when to look again.
+
+Reading a profile imports the models and takes seconds. `refresh` therefore keeps the answer in
+`runs/<profile>/<cohort>/plan.json` beside everything it depends on, and writes the file only when
+one of these changed. Every step of the workflow has the file as an input: a build with nothing
+changed calls no step, whatever the dates of the files, for instance after a fresh checkout.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ccl.runs import code_digest, write_atomically
+
+ROOT = Path(__file__).parent.parent
+
+
+def refresh(profile: str, cohort: str, data_root: str | None, file: Path) -> dict[str, Any]:
+    """The plan of a build, made anew only if code, profile or data changed.
+
+    Args:
+        profile: name of a file in `configs/`.
+        cohort: name of a cohort in that profile.
+        data_root: folder of the images, where the cohort needs one.
+        file: where the plan is kept.
+
+    Returns:
+        {"strategies": [...], "seeds": [...]}, what `ccl plan` prints.
+
+    Raises:
+        ValueError: the profile or the cohort is unknown or faulty (the message says what).
+    """
+    asked = {
+        "profile": _digest(ROOT / "configs" / f"{profile}.yaml"),
+        "code": code_digest("ccl.steps"),
+        "data_root": data_root or "",
+        "tables": _tables(data_root),
+    }
+    known: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    if known.get("asked") != asked:
+        known = {"asked": asked, "plan": _ask(profile, cohort, data_root)}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, json.dumps(known, indent=1))
+    plan: dict[str, Any] = known["plan"]
+    return plan
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "missing"
+
+
+def _tables(data_root: str | None) -> dict[str, list[int]]:
+    """Size and date of the tables that describe the images, so that an edited one is noticed."""
+    if not data_root:
+        return {}
+    tables = sorted(Path(data_root).expanduser().glob("*.csv"))
+    return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in tables}
+
+
+def _ask(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
+    """Asks another process, so that the workflow itself stays free of the models."""
+    options = ["--profile", profile, "--cohort", cohort]
+    options += ["--data-root", data_root] if data_root else []
+    answer = subprocess.run(
+        [sys.executable, "-m", "ccl", "plan", *options], capture_output=True, text=True
+    )
+    if answer.returncode != 0:
+        raise ValueError(answer.stderr.strip())
+    plan: dict[str, Any] = json.loads(answer.stdout)
+    return plan

@@ -1,0 +1,71 @@
+"""The command line: what it says, and how it fails."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ccl import book, cli
+
+runner = CliRunner()
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["notebook"], ["plan"], ["book"], ["check-book"]])
+def test_every_command_explains_itself(command: list[str]) -> None:
+    answer = runner.invoke(cli.app, [*command, "--help"])
+    assert answer.exit_code == 0
+    assert "Usage" in answer.output
+
+
+def test_plan_names_the_encoders() -> None:
+    answer = runner.invoke(cli.app, ["plan", "--profile", "tiny"])
+    assert answer.exit_code == 0, answer.output
+    plan = json.loads(answer.stdout)
+    assert set(plan) == {"strategies", "seeds"}
+    assert {"standard", "counterfactual", "oracle"} <= set(plan["strategies"])
+    assert plan["seeds"]
+
+
+@pytest.mark.parametrize("wrong", ["--profile", "--cohort"])
+def test_an_unknown_profile_or_cohort_is_one_message(wrong: str) -> None:
+    answer = runner.invoke(cli.app, ["run", "cohort", wrong, "nosuch"])
+    assert answer.exit_code == 1
+    assert isinstance(answer.exception, SystemExit)
+    assert answer.stderr.startswith("Error: ")
+    assert "nosuch" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "pretrain"],
+        ["run", "pretrain", "--strategy", "standard"],
+        ["run", "probe", "--strategy", "standard", "--seed", "0"],
+        ["run", "nosuch"],
+        ["run", "cohort", "--on-bad-image", "ignore"],
+    ],
+)
+def test_mistyped_commands_are_refused(arguments: list[str]) -> None:
+    answer = runner.invoke(cli.app, arguments)
+    assert answer.exit_code == 2
+    assert "Error" in answer.output
+
+
+def test_a_defect_keeps_its_traceback() -> None:
+    with pytest.raises(TypeError), cli.tidy_errors():
+        raise TypeError("a defect of the program")
+
+
+def test_missing_pages_are_found(tmp_path: Path) -> None:
+    (tmp_path / "_toc.yml").write_text(
+        "root: book/index\nparts:\n- chapters:\n  - file: book/a\n    sections:\n"
+        "    - file: book/b.md\n- chapters:\n  - file: book/executed/c\n"
+    )
+    html = tmp_path / "_build" / "html" / "book"
+    (html / "executed").mkdir(parents=True)
+    for page in ("index", "a", "executed/c"):
+        (html / f"{page}.html").touch()
+    assert book.missing(tmp_path) == [Path("_build/html/book/b.html")]
+    (html / "b.html").touch()
+    assert book.missing(tmp_path) == []

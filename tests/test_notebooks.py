@@ -1,0 +1,141 @@
+"""The stored notebooks, and the wrapper that executes them."""
+
+import itertools
+import json
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from ccl import notebooks
+from ccl.notebooks import NotebookError
+
+ROOT = Path(__file__).parent.parent
+STORED = sorted((ROOT / "notebooks").glob("*.ipynb"))
+stored = pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
+
+
+def write(path: Path, *code: str, parameters: str = 'profile: str = "quick"') -> Path:
+    first = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    cells = [first, *(nbformat.v4.new_code_cell(source) for source in code)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+def test_the_promised_notebooks_are_there() -> None:
+    promised = {"cohort", "generator", "explorer", "pretraining", "probing"}
+    assert promised <= {path.stem for path in STORED}
+
+
+@stored
+def test_is_stored_without_outputs(path: Path) -> None:
+    content = nbformat.read(path, as_version=4)
+    nbformat.validate(content)
+    for cell in content.cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs
+            assert cell.execution_count is None
+    assert "papermill" not in content.metadata
+
+
+@stored
+def test_has_the_parameters_of_an_experiment(path: Path) -> None:
+    types = notebooks.typed_parameters(path)
+    assert {"profile", "cohort", "data_root"} <= types.keys()
+    assert types["profile"] is types["cohort"] is types["data_root"] is str
+
+
+@stored
+def test_every_parameter_says_what_it_is(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    (source,) = [c.source for c in cells if "parameters" in c.metadata.get("tags", [])]
+    assert all(re.search(r"  # \w", line) for line in source.splitlines())
+
+
+@stored
+def test_knows_no_place_on_a_machine(path: Path) -> None:
+    text = path.read_text()
+    assert not re.search(r"[\"'\s(]/(home|root|tmp|work|Users|mnt|data)\b", text)
+    assert not re.search(r"[A-Z]:\\\\", text)
+
+
+@stored
+def test_words_come_before_code(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    assert cells[0].cell_type == "markdown"
+    assert cells[0].source.startswith("# ")
+    for before, cell in itertools.pairwise(cells):
+        hidden = {"parameters", "hide-input"} & set(cell.metadata.get("tags", []))
+        if cell.cell_type == "code" and not hidden:
+            assert before.cell_type == "markdown", cell.source
+
+
+@stored
+def test_every_figure_has_caption_name_and_alternative_text(path: Path) -> None:
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code" and re.search(r"^figures\.", cell.source, re.MULTILINE):
+            mystnb = cell.metadata.mystnb
+            assert mystnb.figure.caption
+            assert mystnb.figure.name.startswith("fig-")
+            assert mystnb.image.alt
+
+
+@stored
+def test_prose_holds_no_results(path: Path) -> None:
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            assert not re.search(r"\d+\.\d+|\d ?%", cell.source), cell.source
+
+
+def test_executes_with_this_interpreter(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb", "import sys\nprint(sys.executable, profile)")
+    notebooks.execute(source, tmp_path / "done.ipynb", {"profile": "tiny"}, tmp_path)
+    text = (tmp_path / "done.ipynb").read_text()
+    said = nbformat.reads(text, as_version=4).cells[-1].outputs[0].text.split()
+    assert said == [sys.executable, "tiny"]
+    assert str(tmp_path) not in json.dumps(json.loads(text)["metadata"])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"profil": "tiny"}, "no parameter 'profil'; it has profile, share"),
+        ({"profile": 3}, "'profile' is 3, expected str"),
+        ({"share": "all"}, "'share' is 'all', expected float"),
+        ({"share": True}, "'share' is True, expected float"),
+    ],
+)
+def test_refuses_wrong_parameters(
+    parameters: dict[str, notebooks.Parameter], message: str, tmp_path: Path
+) -> None:
+    source = write(tmp_path / "a.ipynb", parameters='profile: str = "quick"\nshare: float = 0.5')
+    notebooks.check_parameters(source, {"share": 1})
+    with pytest.raises(NotebookError, match=re.escape(message)):
+        notebooks.execute(source, tmp_path / "done.ipynb", parameters, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]
+
+
+@pytest.mark.parametrize(
+    "line", ["seed = 3", "seed: int = 1 + 2", "seed: int = 'x'", "seed: list = []"]
+)
+def test_refuses_parameters_that_are_not_typed_literals(line: str, tmp_path: Path) -> None:
+    with pytest.raises(NotebookError, match="name: type = literal"):
+        notebooks.typed_parameters(write(tmp_path / "a.ipynb", parameters=line))
+
+
+def test_refuses_two_parameter_cells(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ipynb")
+    content = nbformat.read(path, as_version=4)
+    content.cells.append(content.cells[0].copy())
+    nbformat.write(content, path)
+    with pytest.raises(NotebookError, match="2 cells tagged 'parameters', expected one"):
+        notebooks.typed_parameters(path)
+
+
+def test_a_failing_cell_is_named_and_nothing_is_left_as_done(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb", "x = 1", "raise ValueError('too few images')")
+    with pytest.raises(NotebookError, match=r"raise ValueError.*ValueError: too few images"):
+        notebooks.execute(source, tmp_path / "done.ipynb", {}, tmp_path)
+    assert not (tmp_path / "done.ipynb").exists()

@@ -1,0 +1,68 @@
+"""The graph of the workflow: which jobs there are, and when they are called again."""
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests import checkout
+
+RUNS = Path("runs/tiny/phantom-chest")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkout.copy(tmp_path_factory.mktemp("checkout"))
+
+
+def jobs(folder: Path, *arguments: str) -> dict[str, int]:
+    """Name of each rule to the number of its jobs that would run."""
+    said = checkout.finish(checkout.snakemake(folder, *arguments, "--dry-run"))
+    table = said.split("Job stats:")[-1]
+    return {name: int(n) for name, n in re.findall(r"^([a-z_]+) +(\d+)$", table, re.MULTILINE)}
+
+
+def test_a_fresh_checkout_makes_everything(folder: Path) -> None:
+    found = jobs(folder)
+    plan = json.loads((folder / RUNS / "plan.json").read_text())["plan"]
+    encoders = len(plan["strategies"]) * len(plan["seeds"])
+    once = ("cohort", "generator", "bank", "oracle_bank", "quality", "probe", "book")
+    assert found == dict.fromkeys(once, 1) | {
+        "pretrain": encoders,
+        "notebook": len(list((folder / "notebooks").glob("*.ipynb"))),
+        "total": len(once) + encoders + len(list((folder / "notebooks").glob("*.ipynb"))),
+    }
+
+
+def test_results_need_no_notebook(folder: Path) -> None:
+    assert not {"notebook", "book", "quality"} & jobs(folder, "results").keys()
+
+
+def test_the_plan_follows_the_profile(folder: Path) -> None:
+    asked = folder / RUNS / "plan.json"
+    jobs(folder)
+    before = asked.stat().st_mtime_ns
+    jobs(folder)
+    assert asked.stat().st_mtime_ns == before
+    later = time.time() + 10
+    for path in (folder / "ccl").rglob("*.py"):
+        os.utime(path, (later, later))
+    jobs(folder)
+    assert asked.stat().st_mtime_ns == before
+    profile = folder / "configs" / "tiny.yaml"
+    content = yaml.safe_load(profile.read_text())
+    content["pretraining"]["seeds"] = [7, 8]
+    profile.write_text(yaml.safe_dump(content))
+    assert jobs(folder)["pretrain"] == 2 * len(json.loads(asked.read_text())["plan"]["strategies"])
+
+
+def test_an_unknown_profile_is_a_clear_error(folder: Path) -> None:
+    process = checkout.snakemake(folder, "--dry-run", profile="nosuch")
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "nosuch" in said
+    assert "Traceback" not in said
