@@ -12,6 +12,7 @@ mu(z, pa) predicted image; u = (x - mu) / sigma pixel noise.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -68,7 +69,7 @@ class HVAEOptions(Options):
         if not self.stages:
             raise ValueError("stages is empty; give at least one stage")
         resolutions = [stage.resolution for stage in self.stages]
-        if any(a <= b for a, b in zip(resolutions, resolutions[1:], strict=False)):
+        if any(a <= b for a, b in pairwise(resolutions)):
             raise ValueError(f"stages must go from high to low resolution, got {resolutions}")
         if not any(stage.latent_channels and stage.decoder_blocks for stage in self.stages):
             raise ValueError("no stage has latents: give one latent_channels > 0")
@@ -109,6 +110,11 @@ class Block(nn.Module):
         return self.skip(h) + y
 
 
+def _start_at_zero(module: nn.Module) -> None:
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+
+
 @dataclass(frozen=True)
 class Latent:
     """What the decoder met at one stochastic block; each tensor is (N, Z, H, W)."""
@@ -136,9 +142,8 @@ class DecoderBlock(nn.Module):
                 self.expand.weight.mul_(gain)
             # Start at q = p = N(0, 1): no KL spike in the first steps.
             for last in (self.prior.skip, self.posterior.skip, self.posterior.expand):
-                nn.init.zeros_(last.weight)
-                nn.init.zeros_(last.bias)
-            nn.init.zeros_(self.prior.expand.weight)
+                _start_at_zero(last)
+            _start_at_zero(self.prior.expand)
         self.residual = Block(width, width, stage.resolution, options, last_gain=gain)
 
     def forward(
