@@ -26,6 +26,8 @@ from typing import Any
 
 import psutil
 
+from ccl.files import write_atomically
+
 logger = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parent
@@ -126,13 +128,6 @@ class Step:
         }
         write_atomically(partial / RECORD, json.dumps(record, indent=1))
         partial.rename(self.folder)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file so that it is never seen half-written."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 @cache

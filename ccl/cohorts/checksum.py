@@ -5,7 +5,9 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-_CHUNK = 1024  # images hashed at once, so that memory does not grow with the cohort
+# Hashed at once, so that memory grows neither with the number of images nor with their size.
+_BYTES = 2**22
+_ROWS = 1024
 
 
 def checksum(images: np.ndarray, table: pd.DataFrame) -> str:
@@ -16,9 +18,10 @@ def checksum(images: np.ndarray, table: pd.DataFrame) -> str:
         table: N rows.
     """
     digest = hashlib.sha256()
-    for start in range(0, len(images), _CHUNK):
-        digest.update(np.ascontiguousarray(images[start : start + _CHUNK]).tobytes())
-    for start in range(0, len(table), _CHUNK):
-        rows = table.iloc[start : start + _CHUNK]
+    step = max(1, _BYTES // max(1, images[:1].nbytes))
+    for start in range(0, len(images), step):
+        digest.update(np.ascontiguousarray(images[start : start + step]).tobytes())
+    for start in range(0, len(table), _ROWS):
+        rows = table.iloc[start : start + _ROWS]
         digest.update(rows.to_csv(index=False, header=start == 0, lineterminator="\n").encode())
     return digest.hexdigest()

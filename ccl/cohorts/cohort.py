@@ -33,7 +33,8 @@ class Cohort:
         folder: where the cohort lies.
         info: the parsed `cohort.json`.
         images: uint8 (N, H, W), memory-mapped read-only.
-        table: N rows with the columns `COLUMNS`.
+        table: N rows with the columns `COLUMNS`. `label` is -1 where the label is unknown: such
+            rows are in the train split only, for what needs no label, and `labelled` drops them.
     """
 
     folder: Path
@@ -86,6 +87,10 @@ class Cohort:
         if scanners is not None:
             keep &= self.table["scanner"].isin(self._scanner_names(scanners)).to_numpy()
         return np.flatnonzero(keep)
+
+    def labelled(self, rows: np.ndarray) -> np.ndarray:
+        """Those of some rows, in their order, whose label is known; int64."""
+        return rows[self.table["label"].to_numpy()[rows] >= 0]
 
     def _scanner_names(self, scanners: str | Sequence[str]) -> Sequence[str]:
         if scanners == "pretraining":

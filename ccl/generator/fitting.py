@@ -1,7 +1,5 @@
 """Training the HVAE: weighted batches, gradient skipping, averaged weights."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,12 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from ccl.cohorts import Cohort
-from ccl.generator.generator import Generator, to_model
-from ccl.generator.graph import ImageParents, image_parents
+from ccl.generator.batches import WeightedBatches
+from ccl.generator.generator import Generator
+from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE, HVAEOptions
 from ccl.options import Options
-from ccl.training import TrainingError, epoch_rng, fit
+from ccl.training import TrainingError, fit
 
 
 class GeneratorOptions(Options):
@@ -57,45 +56,6 @@ class GeneratorOptions(Options):
     rare_scanner_weight: float = 1.0
     bfloat16: bool = False
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class WeightedBatches:
-    """Batches of training images in which rare scanners are drawn more often.
-
-    Attributes:
-        cohort: where images and parents come from.
-        parents: which parents to return.
-        rows: training rows.
-        options: batch size, weight of rare scanners, seed.
-    """
-
-    cohort: Cohort
-    parents: ImageParents
-    rows: np.ndarray
-    options: GeneratorOptions
-
-    def __len__(self) -> int:
-        return max(1, len(self.rows) // self.options.batch_size)
-
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        """Batches of x (B, 1, H, W) in [-1, 1] and parent codes, each (B,)."""
-        rng = epoch_rng(self.options.seed, epoch, "generator batches")
-        drawn = self._draw(rng)
-        for rows in np.array_split(drawn, len(self)):
-            yield to_model(self.cohort.images[rows]), self.parents.codes(self.cohort, rows)
-
-    def _draw(self, rng: np.random.Generator) -> np.ndarray:
-        codes = self.cohort.codes("scanner", self.rows)
-        share = np.bincount(codes, minlength=len(self.cohort.scanners)) / len(codes)
-        weight = share[codes] ** -self.options.rare_scanner_weight
-        weight /= weight.sum()
-        # Systematic sampling: every image appears its expected number of times, up to rounding.
-        count = len(self) * self.options.batch_size
-        marks = (np.arange(count) + rng.random()) / count
-        order = rng.permutation(len(self.rows))
-        chosen = order[np.searchsorted(np.cumsum(weight[order]), marks).clip(max=len(order) - 1)]
-        return self.rows[rng.permutation(chosen)]
 
 
 class HVAETraining(lightning.LightningModule):
@@ -196,7 +156,9 @@ def train(
     height, width = cohort.images.shape[1:]
     hvae = HVAE(options.hvae, parents.sizes, height, width).to(memory_format=torch.channels_last)
     rows = cohort.rows("train", "pretraining")
-    batches = WeightedBatches(cohort, parents, rows, options)
+    batches = WeightedBatches(
+        cohort, parents, rows, options.batch_size, options.rare_scanner_weight, options.seed
+    )
     module = HVAETraining(hvae, options, total_steps=len(batches) * options.epochs)
     history = fit(module, batches, epochs=options.epochs, folder=folder, seed=options.seed)
     averaged = module.average.module.cpu().eval().requires_grad_(False)

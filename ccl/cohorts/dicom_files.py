@@ -1,0 +1,107 @@
+"""One DICOM file becomes grey levels as a viewer would show them.
+
+Source: DICOM PS3.3 C.11.1 (modality LUT), C.11.2 (VOI LUT), C.7.6.3 (photometric interpretation),
+https://dicom.nema.org/medical/dicom/current/output/html/part03.html
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, pixel_array
+
+from ccl.cohorts.errors import ImageError
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's "L"
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file starts as DICOM does: 128 free bytes, then 'DICM'."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> np.ndarray:
+    """Reads a single-frame DICOM file, float32 (H, W) in [0, 255], bright = dense.
+
+    Rescale and window are applied, MONOCHROME1 is inverted, colour becomes luminance.
+
+    Raises:
+        ImageError: no pixels, several frames, or more pixels than `max_pixels`.
+    """
+    dataset = pydicom.dcmread(path)
+    _require_one_frame(dataset, max_pixels)
+    if dataset.get("SamplesPerPixel", 1) > 1 or _photometric(dataset) == "PALETTE COLOR":
+        return 255 * _luminance(dataset)
+    values = apply_modality_lut(pixel_array(dataset), dataset).astype(np.float32)
+    shown = _windowed(values, dataset, percentiles)
+    if _photometric(dataset) == "MONOCHROME1":
+        shown = 1 - shown
+    return (255 * shown).astype(np.float32)
+
+
+def percentile_window(values: np.ndarray, percentiles: tuple[float, float]) -> np.ndarray:
+    """Maps values between two percentiles onto [0, 1], clipped; float32, same shape.
+
+    Raises:
+        ImageError: some value is not finite.
+    """
+    if not np.isfinite(values).all():
+        raise ImageError("holds values that are not finite")
+    low, high = (float(level) for level in np.percentile(values, percentiles))
+    if low == high:  # a few bright pixels on an even ground: the percentiles miss them
+        low, high = float(values.min()), float(values.max())
+    return ((values - low) / ((high - low) or 1)).clip(0, 1).astype(np.float32)
+
+
+def _require_one_frame(dataset: pydicom.Dataset, max_pixels: int) -> None:
+    if not any(key in dataset for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise ImageError("is DICOM without an image")
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames != 1:
+        raise ImageError(f"holds {frames} frames, expected one")
+    if dataset.Rows * dataset.Columns > max_pixels:
+        raise ImageError(f"claims {dataset.Columns} x {dataset.Rows} pixels, more than is read")
+
+
+def _photometric(dataset: pydicom.Dataset) -> str:
+    return str(dataset.get("PhotometricInterpretation", "MONOCHROME2"))
+
+
+def _luminance(dataset: pydicom.Dataset) -> np.ndarray:
+    """Colour as luminance in [0, 1]."""
+    pixels = pixel_array(dataset)  # YCbCr comes out as RGB
+    if _photometric(dataset) == "PALETTE COLOR":
+        pixels = apply_color_lut(pixels, dataset)
+    top = np.iinfo(pixels.dtype).max
+    return pixels[..., :3].astype(np.float32) @ _LUMINANCE / top
+
+
+def _windowed(
+    values: np.ndarray, dataset: pydicom.Dataset, percentiles: tuple[float, float]
+) -> np.ndarray:
+    """The file's own table or window, else one between percentiles; in [0, 1]."""
+    if dataset.get("VOILUTSequence"):
+        bits = int(dataset.VOILUTSequence[0].LUTDescriptor[2])
+        return apply_voi(values.astype(np.int64), dataset).astype(np.float32) / (2**bits - 1)
+    center, width = (_first(dataset, key) for key in ("WindowCenter", "WindowWidth"))
+    if center is None or width is None or width <= 0:
+        return percentile_window(values, percentiles)
+    return _window(values, center, width, str(dataset.get("VOILUTFunction") or "LINEAR"))
+
+
+def _first(dataset: pydicom.Dataset, key: str) -> float | None:
+    """First of one or several values; a file may offer several windows."""
+    value = dataset.get(key)
+    if value is None or value == "":
+        return None
+    return float(value[0] if isinstance(value, pydicom.multival.MultiValue) else value)
+
+
+def _window(values: np.ndarray, center: float, width: float, function: str) -> np.ndarray:
+    """PS3.3 C.11.2.1.2 and C.11.2.1.3, scaled to [0, 1]."""
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp((-4 * (values - center) / width).clip(-80, 80)))
+    if function == "LINEAR_EXACT":
+        return ((values - center) / width + 0.5).clip(0, 1)
+    return ((values - (center - 0.5)) / max(width - 1, 1e-6) + 0.5).clip(0, 1)

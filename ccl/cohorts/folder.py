@@ -1,0 +1,188 @@
+"""Your own images: a folder and a CSV manifest with one row per image.
+
+Needed columns are the image's path, patient, scanner and label; identifier, sex, age, view and
+split are optional. Without a split column the rows are split by patient.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from ccl.cohorts.cohort import SPLITS
+from ccl.cohorts.errors import CohortError
+from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.manifest import LINE, number, read_manifest
+from ccl.cohorts.paths import inside
+from ccl.cohorts.plan import Plan
+from ccl.cohorts.splits import SplitOptions, split_by_patient
+from ccl.cohorts.writer import OnBadImage, write
+from ccl.options import Options
+
+_SEX = {"f": "F", "female": "F", "m": "M", "male": "M", "": "", "o": "", "u": "", "unknown": ""}
+
+
+class Columns(Options):
+    """Which column of the manifest holds what; None: it holds no such thing."""
+
+    path: str = "path"
+    patient_id: str = "patient_id"
+    scanner: str = "scanner"
+    label: str = "label"
+    image_id: str | None = None
+    sex: str | None = None
+    age: str | None = None
+    view: str | None = None
+    split: str | None = None
+
+
+class FolderOptions(FrameOptions):
+    """How a manifest becomes a cohort.
+
+    Attributes:
+        manifest: CSV file with a header, relative to the data root.
+        columns: names of its columns. The path is relative to the data root.
+        scanners: pretraining scanners; None: all in the manifest that are not held out. Listed,
+            any other value is an error.
+        held_out_scanners: scanners in the test split only.
+        classes: values of the label, of two the second is positive; None: those in the manifest,
+            sorted. Listed, any other value is an error.
+        keep_unlabelled: an empty label means 'unknown' (kept for training only), not an error.
+        splits: shares of the patients where the manifest names no split.
+        caveats: what a reader of the results must know.
+        citation: of the data.
+    """
+
+    source: Literal["folder"] = "folder"
+    name: str = "folder"
+    manifest: str = "manifest.csv"
+    columns: Columns = Columns()
+    scanners: tuple[str, ...] | None = None
+    held_out_scanners: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
+    keep_unlabelled: bool = False
+    splits: SplitOptions = Field(default_factory=SplitOptions)
+    caveats: tuple[str, ...] = ()
+    citation: str = ""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for names in ((*(self.scanners or ()), *self.held_out_scanners), self.classes or ()):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{names} names something twice")
+        return self
+
+
+def build(
+    options: FolderOptions, data_root: Path, folder: Path, on_bad_image: OnBadImage = "error"
+) -> None:
+    """Imports the images of a manifest into a cohort folder.
+
+    Args:
+        options: the manifest and what its columns and values mean.
+        data_root: folder that holds manifest and images.
+        folder: becomes the cohort.
+        on_bad_image: 'error', or 'skip' to import the rest.
+
+    Raises:
+        CohortError: the manifest or an image is bad; names file and row.
+    """
+    write(plan(options, data_root), folder, on_bad_image)
+
+
+def plan(options: FolderOptions, data_root: Path) -> Plan:
+    """The rows of the manifest with split and label; no image is read.
+
+    Raises:
+        CohortError: see `build`.
+    """
+    path = data_root / options.manifest
+    if not inside(path, data_root):
+        raise CohortError(f"manifest '{options.manifest}' lies outside the data root {data_root}")
+    rows = _named(path, options.columns)
+    scanners, classes = _scanners(rows, options), _classes(rows, options)
+    _require_known(path, rows, "scanner", (*scanners, *options.held_out_scanners))
+    _require_known(path, rows, "label", (*classes, *([""] if options.keep_unlabelled else [])))
+    rows["label"] = rows["label"].map({name: code for code, name in enumerate(classes)} | {"": -1})
+    rows["split"] = _split(path, rows, options)
+    use = (rows["label"] >= 0) | (rows["split"] == "train")
+    rows["sex"] = _sex(path, rows)
+    ages = zip(rows[LINE], rows["age"], strict=True)
+    rows["age"] = [number(path, line, "age", text.removesuffix("Y")) for line, text in ages]
+    _require_paths_inside(path, rows, data_root)
+    return Plan(
+        name=options.name,
+        source=options.source,
+        options=options.model_dump(mode="json"),
+        root=data_root,
+        manifest=path,
+        frame=options,
+        scanners=scanners,
+        held_out_scanners=options.held_out_scanners,
+        classes=classes,
+        rows=rows[use].copy(),
+        caveats=options.caveats,
+        citation=options.citation,
+        left_out={"no label": int((~use).sum())},
+    )
+
+
+def _named(path: Path, columns: Columns) -> pd.DataFrame:
+    """The manifest with our names for its columns; absent ones are empty."""
+    names = {ours: theirs for ours, theirs in columns.model_dump().items() if theirs}
+    cells = read_manifest(path, list(dict.fromkeys(names.values())))
+    rows = pd.DataFrame({ours: cells[theirs] for ours, theirs in names.items()})
+    rows[LINE] = cells[LINE]
+    for needed in ("path", "patient_id", "scanner", "image_id"):
+        empty = rows.loc[rows[needed] == "", LINE] if needed in rows else rows[:0]
+        if not empty.empty:
+            raise CohortError(f"{path}, row {empty.iloc[0]}: {names[needed]} is empty")
+    rows = rows.rename(columns={"path": "source_path"})
+    rows["image_id"] = rows["image_id"] if columns.image_id else rows["source_path"]
+    for optional in ("sex", "age", "view"):
+        if optional not in rows:
+            rows[optional] = ""
+    return rows
+
+
+def _scanners(rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
+    if options.scanners is not None:
+        return options.scanners
+    return tuple(sorted(set(rows["scanner"]) - set(options.held_out_scanners)))
+
+
+def _classes(rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
+    return options.classes or tuple(sorted(set(rows["label"]) - {""}))
+
+
+def _require_known(path: Path, rows: pd.DataFrame, column: str, known: Sequence[str]) -> None:
+    unknown = rows[~rows[column].isin(known)]
+    if not unknown.empty:
+        value, line = unknown[column].iloc[0], unknown[LINE].iloc[0]
+        raise CohortError(
+            f"{path}, row {line}: unknown {column} '{value}', expected one of {list(known)}"
+        )
+
+
+def _split(path: Path, rows: pd.DataFrame, options: FolderOptions) -> pd.Series:
+    if options.columns.split is None:
+        return split_by_patient(rows, options.held_out_scanners, options.splits)
+    _require_known(path, rows, "split", SPLITS)
+    return rows["split"]
+
+
+def _sex(path: Path, rows: pd.DataFrame) -> pd.Series:
+    lower = rows["sex"].str.lower()
+    _require_known(path, rows.assign(sex=lower), "sex", tuple(_SEX))
+    return lower.map(_SEX)
+
+
+def _require_paths_inside(path: Path, rows: pd.DataFrame, root: Path) -> None:
+    for line, name in zip(rows[LINE], rows["source_path"], strict=True):
+        if Path(name).is_absolute() or ".." in Path(name).parts or not inside(root / name, root):
+            raise CohortError(
+                f"{path}, row {line}: path '{name}' leaves the data root {root}; "
+                "give paths relative to it, to files in it"
+            )

@@ -1,0 +1,128 @@
+"""One image file of any format becomes one grey frame of one size.
+
+Grey or colour in, one channel out. 8-bit values stay as they are; deeper ones are windowed between
+two percentiles, because 10- and 12-bit images in 16-bit files would come out black otherwise.
+DICOM brings its own window (`dicom_files`).
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from pydantic import Field, model_validator
+
+from ccl.cohorts import dicom_files
+from ccl.cohorts.errors import ImageError
+from ccl.options import Options
+
+FORMATS = ("PNG", "JPEG", "TIFF", "PPM")  # PPM is Pillow's name for the family that holds PGM
+MAX_PIXELS = 80_000_000  # more than any radiograph; a small file can claim far more than memory
+_TIFF_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0
+
+
+class FrameOptions(Options):
+    """How an image becomes a square uint8 frame.
+
+    Attributes:
+        size: height and width of the frame, pixels.
+        fit: 'stretch' resizes both sides to `size`; 'crop' first cuts the central square; 'pad'
+            first adds black bands. Beware of 'pad': detectors differ in shape, so the width of the
+            bands names the scanner, a shortcut that no counterfactual removes.
+        percentiles: window of images deeper than 8 bit without one of their own, percent.
+    """
+
+    size: int = Field(default=64, ge=8, le=4096)
+    fit: Literal["stretch", "pad", "crop"] = "stretch"
+    percentiles: tuple[float, float] = (0.5, 99.5)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"percentiles {self.percentiles}: expected 0 <= low < high <= 100")
+        return self
+
+
+def read_frame(path: Path, options: FrameOptions) -> np.ndarray:
+    """Reads PNG, JPEG, TIFF, PGM or DICOM as a frame, uint8 (size, size).
+
+    Raises:
+        ImageError: the file is missing, empty, blank, unreadable or too large.
+    """
+    grey = read_grey(path, options.percentiles)
+    square = _fitted(grey, options.fit)
+    shape = (options.size, options.size)
+    # Pillow widens the filter's support when it shrinks an image: that is the antialiasing. Of its
+    # filters, Hamming leaves the least trace of the original size in the spectrum of radiographs
+    # (64 against 128 pixels told apart with AUC .78; bicubic .99, bilinear 1.00), and where the
+    # size depends on how a subset was sampled, that trace would be a shortcut to the label.
+    resized = Image.fromarray(square).resize(shape, Image.Resampling.HAMMING)
+    return np.asarray(resized).round().clip(0, 255).astype(np.uint8)
+
+
+def read_grey(path: Path, percentiles: tuple[float, float] = (0.5, 99.5)) -> np.ndarray:
+    """Reads an image file at its own size, float32 (H, W) in [0, 255], bright = dense.
+
+    Raises:
+        ImageError: the file is missing, empty, blank, unreadable or too large.
+    """
+    _require_content(path)
+    try:
+        if dicom_files.is_dicom(path):
+            grey = dicom_files.read(path, percentiles, MAX_PIXELS)
+        else:
+            grey = _read_raster(path, percentiles)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError("is no PNG, JPEG, TIFF, PGM or DICOM image") from error
+    except Exception as error:  # decoders meet hostile bytes and raise whatever they like
+        reason = str(error).replace(str(path), path.name)
+        raise ImageError(f"cannot be read ({type(error).__name__}: {reason})") from error
+    if grey.min() == grey.max():
+        raise ImageError("is blank: all its pixels have the same value")
+    return grey
+
+
+def _require_content(path: Path) -> None:
+    if not path.exists():
+        raise ImageError("is missing")
+    if not path.is_file():
+        raise ImageError("is not a regular file")
+    if path.stat().st_size == 0:
+        raise ImageError("is empty (0 bytes)")
+
+
+def _read_raster(path: Path, percentiles: tuple[float, float]) -> np.ndarray:
+    """PNG, JPEG, TIFF or PGM as float32 (H, W) in [0, 255]."""
+    with Image.open(path, formats=FORMATS) as image:
+        pages = getattr(image, "n_frames", 1)
+        if pages != 1:
+            raise ImageError(f"holds {pages} pages, expected one")
+        if image.width * image.height > MAX_PIXELS:
+            raise ImageError(f"claims {image.width} x {image.height} pixels, more than is read")
+        deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
+        tags = getattr(image, "tag_v2", {})
+        white_is_low = deep and tags.get(_TIFF_PHOTOMETRIC) == _MIN_IS_WHITE
+        upright = ImageOps.exif_transpose(image)
+        if not deep:  # Pillow itself inverts 8-bit images whose lowest value is white
+            return np.asarray(upright.convert("L"), dtype=np.float32)
+        values = np.asarray(upright, dtype=np.float32)
+    shown = dicom_files.percentile_window(values, percentiles)
+    return 255 * (1 - shown if white_is_low else shown)
+
+
+def _fitted(grey: np.ndarray, fit: str) -> np.ndarray:
+    """Makes (H, W) square, or leaves that to the resizing ('stretch')."""
+    height, width = grey.shape
+    if fit == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        return np.ascontiguousarray(grey[top : top + side, left : left + side])
+    if fit == "pad":
+        side = max(height, width)
+        top, left = (side - height) // 2, (side - width) // 2
+        rest = ((top, side - height - top), (left, side - width - left))
+        return np.pad(grey, rest)
+    return grey

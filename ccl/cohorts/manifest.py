@@ -1,0 +1,69 @@
+"""A CSV manifest as a table of strings that remembers each row's line."""
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ccl.cohorts.errors import CohortError
+
+LINE = "line"  # column with the line of the file, 1 = the header: what an editor shows
+
+
+def read_manifest(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Reads some columns of a CSV file, every value as a stripped string, and `LINE`.
+
+    Raises:
+        CohortError: the file is missing or no CSV, a column is missing, a row has too few or too
+            many values.
+    """
+    if not path.is_file():
+        raise CohortError(f"{path} is missing: expected a CSV file with the columns {[*columns]}")
+    try:
+        records = list(_records(path, columns))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CohortError(f"{path} is no CSV file in UTF-8: {error}") from error
+    return pd.DataFrame(records, columns=[LINE, *columns])
+
+
+def _records(path: Path, columns: Sequence[str]) -> Iterator[tuple[int | str, ...]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file, strict=True)
+        header = [name.strip() for name in next(reader, [])]
+        places = [_place(path, header, column) for column in columns]
+        start = reader.line_num + 1
+        for row in reader:
+            if row:
+                if len(row) != len(header):
+                    raise CohortError(
+                        f"{path}, row {start}: {len(row)} values, the header has {len(header)}"
+                    )
+                yield (start, *(row[place].strip() for place in places))
+            start = reader.line_num + 1
+
+
+def _place(path: Path, header: list[str], column: str) -> int:
+    found = header.count(column)
+    if found != 1:
+        raise CohortError(
+            f"{path}, row 1: column '{column}' occurs {found} times, expected once; "
+            f"the columns are {header}"
+        )
+    return header.index(column)
+
+
+def number(path: Path, line: int, column: str, text: str) -> float:
+    """A number from a cell, NaN if the cell is empty.
+
+    Raises:
+        CohortError: it is no number.
+    """
+    try:
+        value = float(text) if text else math.nan
+    except ValueError:
+        value = math.inf
+    if math.isinf(value):
+        raise CohortError(f"{path}, row {line}: {column} '{text}' is no number")
+    return value

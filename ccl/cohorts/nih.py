@@ -1,0 +1,247 @@
+"""NIH ChestX-ray14: 112,120 frontal chest radiographs of 30,805 patients, as published.
+
+Reads `Data_Entry_2017_v2020.csv` and the images in `images/` or, as the full download unpacks,
+`images_001/images/` to `images_012/images/`. Labels were mined from radiology reports by the
+publisher; the scanner is not published and is inferred here from the detector's pixel spacing.
+
+Images without a label (`label` -1): contrastive pretraining and the generator need none, so
+radiographs with other findings than the one asked for are kept, in the training split only.
+`Cohort.labelled` leaves them out again where labels are needed.
+
+Source: Wang et al., ChestX-ray8, CVPR 2017, https://arxiv.org/abs/1705.02315; data at
+https://nihcc.app.box.com/v/ChestXray-NIHCC.
+"""
+
+import logging
+from pathlib import Path
+from typing import Literal, Self
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from ccl.cohorts.errors import CohortError
+from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.manifest import LINE, number, read_manifest
+from ccl.cohorts.paths import inside
+from ccl.cohorts.plan import Plan
+from ccl.cohorts.splits import SplitOptions, split_by_patient
+from ccl.cohorts.writer import OnBadImage, write
+
+# The publisher's header leaves "OriginalImagePixelSpacing[x,y]" unquoted, so that its comma makes
+# two columns; the names below are the broken ones.
+_COLUMNS = {
+    "Image Index": "image_id",
+    "Finding Labels": "findings",
+    "Patient ID": "patient_id",
+    "Patient Age": "age",
+    "Patient Gender": "sex",
+    "View Position": "view",
+    "OriginalImagePixelSpacing[x": "spacing",
+}
+# Detector by pixel spacing in mm, [low, high): each group is close to one scanner.
+DETECTORS = {
+    "DR-0.139": (0.1385, 0.1395),
+    "DR-0.143": (0.1425, 0.1435),
+    "DR-0.168": (0.1675, 0.1685),
+    "DR-0.171": (0.1705, 0.1715),
+    "DR-0.194": (0.1935, 0.1946),
+}
+NO_FINDING = "No Finding"
+FINDINGS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Effusion",
+    "Emphysema",
+    "Fibrosis",
+    "Hernia",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pleural_Thickening",
+    "Pneumonia",
+    "Pneumothorax",
+)
+_OLDEST = 120  # years; the first release of the table holds ages up to 414
+CITATION = (
+    "Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale Chest X-ray "
+    "Database and Benchmarks. CVPR 2017. Images provided by the NIH Clinical Center."
+)
+CAVEATS = (
+    "The scanner is inferred from the pixel spacing of the original image, not recorded.",
+    "All images come from one hospital.",
+    "DR-0.143 and DR-0.194 hold PA views only: with views mixed, scanner and view are confounded.",
+    "Labels are text-mined from radiology reports.",
+    "Prevalence differs by detector; in a subset drawn from several sources, also by sampling.",
+    "In a subset with images of several sizes, a faint trace of the size survives the resizing; "
+    "where the size goes with the label or the detector, so does the trace.",
+)
+
+log = logging.getLogger(__name__)
+
+
+class NihOptions(FrameOptions):
+    """Which radiographs of ChestX-ray14 make the cohort.
+
+    Attributes:
+        csv: the publisher's table in the data root.
+        finding: the positive class, one of `FINDINGS`.
+        negatives: 'no finding' takes images without any finding as negative and has images with
+            other findings as unlabelled; 'others' takes every image without `finding`.
+        view: 'PA', 'AP', or None for both.
+        scanners: detectors in pretraining, keys of `DETECTORS`.
+        held_out_scanners: detectors in the test split only.
+        keep_unlabelled: keep unlabelled images of pretraining scanners for training.
+        splits: shares of the patients. A patient whom a held-out detector saw is in test.
+    """
+
+    source: Literal["nih"] = "nih"
+    name: str = "nih"
+    csv: str = "Data_Entry_2017_v2020.csv"
+    finding: str = "Effusion"
+    negatives: Literal["no finding", "others"] = "no finding"
+    view: Literal["PA", "AP"] | None = "PA"
+    scanners: tuple[str, ...] = ("DR-0.143", "DR-0.168", "DR-0.171")
+    held_out_scanners: tuple[str, ...] = ("DR-0.139", "DR-0.194")
+    keep_unlabelled: bool = True
+    splits: SplitOptions = Field(default_factory=SplitOptions)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.finding not in FINDINGS:
+            raise ValueError(f"finding '{self.finding}' is unknown; it is one of {FINDINGS}")
+        named = (*self.scanners, *self.held_out_scanners)
+        unknown = set(named) - set(DETECTORS)
+        if unknown or len(set(named)) < len(named):
+            raise ValueError(f"scanners {named}: expected each at most once of {[*DETECTORS]}")
+        return self
+
+    @property
+    def classes(self) -> tuple[str, str]:
+        """Names of the labels 0 and 1."""
+        negative = NO_FINDING if self.negatives == "no finding" else f"No {self.finding}"
+        return negative, self.finding
+
+
+def build(
+    options: NihOptions, data_root: Path, folder: Path, on_bad_image: OnBadImage = "error"
+) -> None:
+    """Imports ChestX-ray14, or a part of it in the same layout, into a cohort folder.
+
+    Args:
+        options: which radiographs.
+        data_root: folder that holds the table and the image folders.
+        folder: becomes the cohort.
+        on_bad_image: 'error', or 'skip' to leave out missing and unreadable images: needed with
+            the whole table beside a part of the images.
+
+    Raises:
+        CohortError: the table or an image is not as published; names file and row.
+    """
+    write(plan(options, data_root), folder, on_bad_image)
+
+
+def plan(options: NihOptions, data_root: Path) -> Plan:
+    """The rows that the options select, with split and label; no image is read.
+
+    Raises:
+        CohortError: see `build`.
+    """
+    path = data_root / options.csv
+    rows = read_manifest(path, list(_COLUMNS)).rename(columns=_COLUMNS)
+    left_out: dict[str, int] = {}
+    rows["scanner"] = _scanner(path, rows)
+    kept = rows["scanner"].isin([*options.scanners, *options.held_out_scanners])
+    rows = _keep(rows, kept, "other detector", left_out)
+    if options.view is not None:
+        rows = _keep(rows, rows["view"] == options.view, "other view", left_out)
+    rows["label"] = _label(path, rows, options)
+    rows["split"] = split_by_patient(rows, options.held_out_scanners, options.splits)
+    use = (rows["label"] >= 0) | (options.keep_unlabelled & (rows["split"] == "train"))
+    rows = _keep(rows, use, "no label", left_out)
+    rows["age"] = _age(path, rows)
+    rows["sex"] = rows["sex"].where(rows["sex"].isin(["F", "M"]), "")
+    rows["source_path"] = _source_paths(path, rows, data_root)
+    return Plan(
+        name=options.name,
+        source=options.source,
+        options=options.model_dump(mode="json"),
+        root=data_root,
+        manifest=path,
+        frame=options,
+        scanners=options.scanners,
+        held_out_scanners=options.held_out_scanners,
+        classes=options.classes,
+        rows=rows,
+        caveats=CAVEATS,
+        citation=CITATION,
+        left_out=left_out,
+    )
+
+
+def _keep(
+    rows: pd.DataFrame, keep: pd.Series, reason: str, left_out: dict[str, int]
+) -> pd.DataFrame:
+    left_out[reason] = int((~keep).sum())
+    return rows[keep].copy()
+
+
+def _scanner(path: Path, rows: pd.DataFrame) -> list[str]:
+    """Detector of each row by pixel spacing; '' outside all groups."""
+    spacings = [
+        number(path, line, "pixel spacing", text)
+        for line, text in zip(rows[LINE], rows["spacing"], strict=True)
+    ]
+    return [
+        next((name for name, (low, high) in DETECTORS.items() if low <= spacing < high), "")
+        for spacing in spacings
+    ]
+
+
+def _label(path: Path, rows: pd.DataFrame, options: NihOptions) -> list[int]:
+    """1 = the finding, 0 = negative, -1 = neither."""
+    labels = []
+    for line, text in zip(rows[LINE], rows["findings"], strict=True):
+        findings = set(text.split("|"))
+        unknown = findings - {*FINDINGS, NO_FINDING}
+        if unknown:
+            raise CohortError(
+                f"{path}, row {line}: unknown finding {sorted(unknown)}; expected {NO_FINDING!r} "
+                f"or some of {FINDINGS} with '|' between"
+            )
+        negative = options.negatives == "others" or NO_FINDING in findings
+        labels.append(1 if options.finding in findings else 0 if negative else -1)
+    return labels
+
+
+def _age(path: Path, rows: pd.DataFrame) -> list[float]:
+    """Years; NaN where the table is wrong. The first release writes '058Y'."""
+    texts = zip(rows[LINE], rows["age"], strict=True)
+    ages = [number(path, line, "Patient Age", text.removesuffix("Y")) for line, text in texts]
+    return [age if 0 <= age <= _OLDEST else float("nan") for age in ages]
+
+
+def _source_paths(path: Path, rows: pd.DataFrame, data_root: Path) -> list[str]:
+    """Path of each image under the root; a missing one gets the place where it should be."""
+    folders = _image_folders(data_root)
+    where = {file.name: folder for folder in folders[::-1] for file in folder.iterdir()}
+    found = []
+    for line, name in zip(rows[LINE], rows["image_id"], strict=True):
+        folder = where.get(name, folders[0])
+        if Path(name).name != name or not inside(folder / name, folder):
+            raise CohortError(
+                f"{path}, row {line}: image '{name}' leaves {folder}; expected a plain file name"
+            )
+        found.append((folder / name).relative_to(data_root).as_posix())
+    return found
+
+
+def _image_folders(data_root: Path) -> list[Path]:
+    candidates = [data_root / "images", *sorted(data_root.glob("images_*/images"))]
+    folders = [folder for folder in candidates if folder.is_dir()]
+    if not folders:
+        raise CohortError(
+            f"{data_root} holds no images: expected images/ or images_001/images/, ... in it"
+        )
+    return folders

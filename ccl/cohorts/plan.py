@@ -1,0 +1,168 @@
+"""What a source hands to the importer: every row of the cohort before any image is read."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ccl.cohorts.cohort import COLUMNS, SPLITS
+from ccl.cohorts.errors import CohortError
+from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.manifest import LINE
+
+UNLABELLED = "unlabelled"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A cohort to be written.
+
+    Attributes:
+        name: of the cohort.
+        source: 'nih', 'folder', ...
+        options: the source's own, as they go into `cohort.json`.
+        root: folder that every `source_path` is relative to.
+        manifest: the file that rows are counted in.
+        frame: how an image becomes a frame.
+        scanners: pretraining scanners in the order of their codes.
+        held_out_scanners: scanners in the test split only.
+        classes: names of the labels 0, 1, ...
+        rows: `COLUMNS` and `LINE`, the row's line in `manifest`.
+        caveats: shown wherever the cohort is used.
+        citation: of the data.
+        left_out: rows that the options exclude, by reason.
+    """
+
+    name: str
+    source: str
+    options: Mapping[str, Any]
+    root: Path
+    manifest: Path
+    frame: FrameOptions
+    scanners: tuple[str, ...]
+    held_out_scanners: tuple[str, ...]
+    classes: tuple[str, ...]
+    rows: pd.DataFrame
+    caveats: tuple[str, ...] = ()
+    citation: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def check(plan: Plan, rows: pd.DataFrame) -> None:
+    """Checks the rows that a cohort is made of.
+
+    Raises:
+        CohortError: no rows, a duplicate image, a patient in two splits, one class or one scanner
+            only, a scanner or class without training images, a held-out scanner outside test.
+    """
+    if rows.empty:
+        raise CohortError(f"{plan.manifest}: no image is left to import")
+    _check_unique(plan, rows)
+    _check_patients(plan, rows)
+    _check_classes(plan, rows)
+    _check_scanners(plan, rows)
+
+
+def _check_unique(plan: Plan, rows: pd.DataFrame) -> None:
+    for column in ("image_id", "source_path"):
+        again = rows[rows[column].duplicated()]
+        if not again.empty:
+            value, line = again[column].iloc[0], again[LINE].iloc[0]
+            first = rows.loc[rows[column] == value, LINE].iloc[0]
+            raise CohortError(
+                f"{plan.manifest}, row {line}: {column} '{value}' is a duplicate of row {first}; "
+                "list each image once"
+            )
+
+
+def _check_patients(plan: Plan, rows: pd.DataFrame) -> None:
+    seen = rows.drop_duplicates(["patient_id", "split"])
+    again = seen[seen["patient_id"].duplicated()]
+    if not again.empty:
+        patient, split, line = again[["patient_id", "split", LINE]].iloc[0]
+        first = seen[seen["patient_id"] == patient].iloc[0]
+        raise CohortError(
+            f"{plan.manifest}, row {line}: patient '{patient}' is in split '{split}' and, in row "
+            f"{first[LINE]}, in '{first['split']}'; keep each patient in one split"
+        )
+
+
+def _check_classes(plan: Plan, rows: pd.DataFrame) -> None:
+    present = {plan.classes[label] for label in rows["label"].unique() if label >= 0}
+    if len(present) < 2:
+        raise CohortError(
+            f"{plan.manifest}: one class only, {sorted(present)}; a cohort needs two or more"
+        )
+    trained = rows[rows["split"] == "train"]
+    _require_all(plan, "class", plan.classes, {plan.classes[i] for i in trained["label"] if i >= 0})
+
+
+def _check_scanners(plan: Plan, rows: pd.DataFrame) -> None:
+    present = set(rows["scanner"]) & set(plan.scanners)
+    if len(present) < 2:
+        raise CohortError(
+            f"{plan.manifest}: one scanner only, {sorted(present)}, besides those held out; "
+            "pretraining needs two or more"
+        )
+    trained = set(rows.loc[rows["split"] == "train", "scanner"])
+    _require_all(plan, "scanner", plan.scanners, trained)
+    tested = set(rows["scanner"])
+    for scanner in plan.held_out_scanners:
+        if scanner not in tested:
+            raise CohortError(
+                f"{plan.manifest}: held-out scanner '{scanner}' has no image; "
+                "take it from the list of held-out scanners"
+            )
+    astray = rows[rows["scanner"].isin(plan.held_out_scanners) & (rows["split"] != "test")]
+    if not astray.empty:
+        scanner, split, line = astray[["scanner", "split", LINE]].iloc[0]
+        raise CohortError(
+            f"{plan.manifest}, row {line}: scanner '{scanner}' is held out but the row is in split "
+            f"'{split}'; held-out scanners are for 'test' only"
+        )
+
+
+def _require_all(plan: Plan, kind: str, names: Sequence[str], found: set[str]) -> None:
+    lacking = [name for name in names if name not in found]
+    if lacking:
+        raise CohortError(
+            f"{plan.manifest}: {kind} {lacking} has no image in the training split; "
+            "add images, leave it out, or (a scanner) hold it out"
+        )
+
+
+def counts(plan: Plan, rows: pd.DataFrame) -> dict[str, dict[str, dict[str, int]]]:
+    """Number of images by split, scanner and class; 'unlabelled' where there are such."""
+    table: dict[str, dict[str, dict[str, int]]] = {split: {} for split in SPLITS}
+    for (split, scanner), group in rows.groupby(["split", "scanner"], sort=True):
+        labels = group["label"].value_counts()
+        cell = {name: int(labels.get(code, 0)) for code, name in enumerate(plan.classes)}
+        if -1 in labels.index:
+            cell[UNLABELLED] = int(labels[-1])
+        table[str(split)][str(scanner)] = cell
+    return table
+
+
+def thin_splits(plan: Plan, rows: pd.DataFrame) -> list[str]:
+    """Caveats about val and test cells in which a metric cannot be computed; also logged."""
+    caveats = []
+    for split in ("val", "test"):
+        scanners = (*plan.scanners, *(plan.held_out_scanners if split == "test" else ()))
+        for scanner in scanners:
+            cell = rows[(rows["split"] == split) & (rows["scanner"] == scanner)]
+            absent = [name for i, name in enumerate(plan.classes) if i not in set(cell["label"])]
+            if absent:
+                caveats.append(f"Split '{split}' has no image of {absent} from {scanner}.")
+                log.warning("%s: %s", plan.manifest.name, caveats[-1])
+    return caveats
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows as `table.parquet` holds them: `COLUMNS` in order and in their types."""
+    types = {column: "str" for column in COLUMNS} | {"age": "float64", "label": "int64"}
+    return rows[list(COLUMNS)].astype(types).reset_index(drop=True)

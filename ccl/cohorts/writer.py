@@ -1,0 +1,303 @@
+"""The import engine: streams planned images into a cohort folder.
+
+The folder appears whole or not at all. Until then its content lies beside it in
+`.<name>.partial`, where `images.npy` grows frame by frame and `progress.jsonl` says how far; an
+interrupted import goes on there and ends with the same bytes as an undisturbed one. Pixels in
+memory are those of the few images being read, however many there are; only the table is held.
+
+Images are read by threads: Pillow and NumPy release the interpreter lock, and threads neither
+outlive a killed import nor copy a process that has torch loaded.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ccl.cohorts import plan as plans
+from ccl.cohorts.checksum import checksum
+from ccl.cohorts.cohort import FORMAT
+from ccl.cohorts.errors import CohortError, ImageError
+from ccl.cohorts.image_files import FrameOptions, read_frame
+from ccl.cohorts.manifest import LINE
+from ccl.cohorts.plan import Plan
+
+OnBadImage = Literal["error", "skip"]
+
+BATCH = 128  # images between two entries of the progress record
+_PROGRESS = "progress.jsonl"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An image that is not in the cohort: its place among the planned rows, and why."""
+
+    place: int
+    file: str
+    row: int
+    reason: str
+
+
+@dataclass
+class Progress:
+    """How many planned rows are done, how many of them are frames in `images.npy`."""
+
+    read: int = 0
+    written: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def write(
+    plan: Plan, folder: Path, on_bad_image: OnBadImage = "error", workers: int | None = None
+) -> None:
+    """Imports the images of a plan into a cohort folder; resumes an interrupted import.
+
+    Args:
+        plan: the rows and what is said about them.
+        folder: becomes the cohort; must not exist, or be empty.
+        on_bad_image: 'error' stops at the first bad image and leaves nothing; 'skip' imports the
+            rest and lists what was skipped in `cohort.json`.
+        workers: images read at once; all cores by default. The result does not depend on it.
+
+    Raises:
+        CohortError: the rows make no cohort, an image is bad, or the folder is in use.
+    """
+    plans.check(plan, plan.rows)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise CohortError(f"{folder} already exists and is not empty; remove it to import again")
+    partial = folder.with_name(f".{folder.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    with _locked(partial / _PROGRESS) as record:
+        try:
+            skipped = _stream(plan, partial, record, on_bad_image, workers or _cores())
+            _describe(plan, partial, skipped)
+        except CohortError:
+            shutil.rmtree(partial)
+            raise
+        (partial / _PROGRESS).unlink()
+        partial.rename(folder)
+
+
+def _cores() -> int:
+    """Cores that this process may use, which a scheduler can make fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[bytes]]:
+    """Opens the progress record for this process alone; the lock ends with the process."""
+    with path.open("a+b") as record:
+        try:
+            fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CohortError(
+                f"{path.parent}: another process is importing there; wait until it has finished"
+            ) from None
+        yield record
+
+
+def _stream(
+    plan: Plan, partial: Path, record: IO[bytes], on_bad_image: OnBadImage, workers: int
+) -> list[Skipped]:
+    """Appends the frame of every row that the record does not hold yet to `images.npy`."""
+    images_path = partial / "images.npy"
+    images_path.touch()
+    progress = _resume(record, _digest(plan, on_bad_image), images_path, plan.frame.size)
+    with images_path.open("r+b") as images:
+        images.write(_header(len(plan.rows), plan.frame.size))
+        images.truncate(_end(progress.written, plan.frame.size))
+        images.seek(0, os.SEEK_END)
+        _append(plan, images, record, progress, on_bad_image, workers)
+        images.seek(0)
+        images.write(_header(progress.written, plan.frame.size))
+    return progress.skipped
+
+
+def _append(
+    plan: Plan,
+    images: IO[bytes],
+    record: IO[bytes],
+    progress: Progress,
+    on_bad_image: OnBadImage,
+    workers: int,
+) -> None:
+    todo = plan.rows.iloc[progress.read :]
+    paths = (plan.root / path for path in todo["source_path"])
+    frames = _read_in_order(paths, plan.frame, workers)
+    saved = len(progress.skipped)
+    named = zip(todo["source_path"], todo[LINE], frames, strict=True)
+    bar = tqdm(named, f"Importing {plan.name}", len(plan.rows), initial=progress.read, unit="image")
+    for file, line, frame in bar:
+        if isinstance(frame, ImageError):
+            if on_bad_image == "error":
+                raise _bad_image(plan, file, line, frame) from frame
+            progress.skipped.append(Skipped(progress.read, file, int(line), str(frame)))
+        else:
+            images.write(frame.tobytes())
+            progress.written += 1
+        progress.read += 1
+        if progress.read % BATCH == 0 or progress.read == len(plan.rows):
+            _save(images, record, progress, progress.skipped[saved:])
+            saved = len(progress.skipped)
+
+
+def _read_in_order(
+    paths: Iterable[Path], options: FrameOptions, workers: int
+) -> Iterator[np.ndarray | ImageError]:
+    """Frames in the order of their paths, a bounded number of them at once."""
+
+    def read(path: Path) -> np.ndarray | ImageError:
+        try:
+            return read_frame(path, options)
+        except ImageError as error:
+            return error
+
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="import")
+    ahead: deque[Future[np.ndarray | ImageError]] = deque()
+    try:
+        for path in paths:
+            ahead.append(pool.submit(read, path))
+            if len(ahead) >= 4 * workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _bad_image(plan: Plan, file: str, line: int, error: ImageError) -> CohortError:
+    return CohortError(
+        f"{plan.manifest}, row {line}: image '{file}' {error}; mend it, take it from the list, "
+        "or import the rest with --on-bad-image=skip"
+    )
+
+
+def _digest(plan: Plan, on_bad_image: OnBadImage) -> str:
+    """Names an import: another plan, or another image under the same name, starts from zero.
+
+    Raises:
+        CohortError: an image is missing or empty and none may be skipped. Files are looked at
+            before any is read, so that this is said at once and not after hours.
+    """
+    said = [plan.source, dict(plan.options), _preprocessing(plan.frame), on_bad_image]
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
+    digest.update(plans.table(plan.rows).to_csv().encode())
+    for file, line in zip(plan.rows["source_path"], plan.rows[LINE], strict=True):
+        path = plan.root / file
+        status = path.stat() if path.is_file() else None
+        if on_bad_image == "error" and not (status and status.st_size):
+            reason = "is empty (0 bytes)" if status else "is missing"
+            raise _bad_image(plan, file, line, ImageError(reason))
+        digest.update(f"{status.st_size} {status.st_mtime_ns}".encode() if status else b"missing")
+    return digest.hexdigest()
+
+
+def _save(images: IO[bytes], record: IO[bytes], progress: Progress, skipped: list[Skipped]) -> None:
+    """Records the progress, once the frames it speaks of are on disk."""
+    _to_disk(images)
+    entry = {"read": progress.read, "written": progress.written}
+    _add(record, entry | {"skipped": [asdict(image) for image in skipped]})
+
+
+def _add(record: IO[bytes], entry: dict[str, Any]) -> None:
+    record.write(json.dumps(entry).encode() + b"\n")
+    _to_disk(record)
+
+
+def _to_disk(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _resume(record: IO[bytes], digest: str, images: Path, size: int) -> Progress:
+    """Reads how far an interrupted import came; removes what the record holds beyond that."""
+    progress, end = Progress(), 0
+    record.seek(0)
+    for number, line in enumerate(record):
+        entry = _entry(line)
+        if number == 0:
+            known = entry.get("import") == digest
+        else:
+            known = "read" in entry and _end(entry["written"], size) <= images.stat().st_size
+        if not known:  # another import, a torn line, or frames that never reached the disk
+            break
+        end += len(line)
+        if number > 0:
+            progress.read, progress.written = entry["read"], entry["written"]
+            progress.skipped += [Skipped(**image) for image in entry["skipped"]]
+    record.truncate(end)
+    if end == 0:
+        _add(record, {"import": digest})
+    return progress
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    """A line of the record; {} when it was cut off."""
+    try:
+        return dict(json.loads(line)) if line.endswith(b"\n") else {}
+    except ValueError:
+        return {}
+
+
+def _header(images: int, size: int) -> bytes:
+    """Header of `images.npy`; NumPy pads it so that its length is the same for any count."""
+    file = BytesIO()
+    described = {"descr": "|u1", "fortran_order": False, "shape": (images, size, size)}
+    np.lib.format.write_array_header_1_0(file, described)
+    return file.getvalue()
+
+
+def _end(images: int, size: int) -> int:
+    """Length in bytes of `images.npy` with so many frames."""
+    return len(_header(images, size)) + images * size * size
+
+
+def _describe(plan: Plan, partial: Path, skipped: list[Skipped]) -> None:
+    """Writes `table.parquet` and `cohort.json` beside the images."""
+    gone = [image.place for image in skipped]
+    rows = plan.rows.reset_index(drop=True).drop(index=gone)
+    plans.check(plan, rows)
+    table = plans.table(rows)
+    table.to_parquet(partial / "table.parquet", index=False)
+    images = np.load(partial / "images.npy", mmap_mode="r", allow_pickle=False)
+    info = _info(plan, rows, skipped) | {"checksum": checksum(images, table)}
+    (partial / "cohort.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+
+
+def _info(plan: Plan, rows: pd.DataFrame, skipped: list[Skipped]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "name": plan.name,
+        "source": plan.source,
+        "source_options": dict(plan.options),
+        "scanners": list(plan.scanners),
+        "held_out_scanners": list(plan.held_out_scanners),
+        "classes": list(plan.classes),
+        "positive_label": plan.classes[1],
+        "height": plan.frame.size,
+        "width": plan.frame.size,
+        "preprocessing": _preprocessing(plan.frame),
+        "counts": plans.counts(plan, rows),
+        "left_out": dict(plan.left_out),
+        "skipped": [{"file": i.file, "row": i.row, "reason": i.reason} for i in skipped],
+        "caveats": [*plan.caveats, *plans.thin_splits(plan, rows)],
+        "citation": plan.citation,
+    }
+
+
+def _preprocessing(frame: FrameOptions) -> dict[str, Any]:
+    options = frame.model_dump(mode="json", include=set(FrameOptions.model_fields))
+    return options | {"resampling": "hamming, antialiased"}

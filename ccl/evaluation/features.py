@@ -1,0 +1,49 @@
+"""Features of a frozen encoder."""
+
+import numpy as np
+import torch
+
+from ccl.objectives.encoder import Encoder, as_image
+
+
+@torch.inference_mode()
+def extract_features(
+    encoder: Encoder, images: np.ndarray, rows: np.ndarray | None = None, *, batch_size: int = 256
+) -> np.ndarray:
+    """Features of stored images: no augmentation, evaluation mode, float32.
+
+    Args:
+        encoder: used on the device it is on; its training mode is restored afterwards.
+        images: uint8 (N, H, W), may be a memory map.
+        rows: int64 (n,) rows of `images`, or None for all.
+        batch_size: images at a time; bounds the memory and does not matter otherwise.
+
+    Returns:
+        float32 (n, encoder.width).
+
+    Raises:
+        FloatingPointError: a feature is not finite.
+    """
+    rows = np.arange(len(images)) if rows is None else rows
+    device = next(encoder.parameters()).device
+    features = np.empty((len(rows), encoder.width), dtype=np.float32)
+    was_training = encoder.training
+    encoder.eval()
+    try:
+        for start in range(0, len(rows), batch_size):
+            part = slice(start, start + batch_size)
+            pixels = torch.from_numpy(np.ascontiguousarray(images[rows[part]])).to(device)
+            features[part] = encoder(as_image(pixels)).float().cpu().numpy()
+    finally:
+        encoder.train(was_training)
+    _require_finite(features, rows)
+    return features
+
+
+def _require_finite(features: np.ndarray, rows: np.ndarray) -> None:
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        raise FloatingPointError(
+            f"the encoder's features of {np.sum(~finite)} of {len(rows)} images are not finite, "
+            f"first of row {rows[int(np.argmin(finite))]}; its training has diverged"
+        )

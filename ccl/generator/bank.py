@@ -1,0 +1,170 @@
+"""The counterfactual bank: every image under every value of one variable, made once, on disk."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ccl.cohorts import Cohort
+from ccl.files import write_atomically
+from ccl.generator.generator import Generator, to_images, to_model
+from ccl.options import Options
+
+
+class BankOptions(Options):
+    """How the bank is made.
+
+    Attributes:
+        variable: the intervened parent.
+        pixel_noise: add the abducted pixel noise back (the paper does).
+        batch_size: images per pass.
+        bfloat16: decode in mixed precision.
+    """
+
+    variable: str = "scanner"
+    pixel_noise: bool = True
+    batch_size: int = 64
+    bfloat16: bool = False
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Images under interventions.
+
+    Attributes:
+        images: uint8 (M, K, H, W), memory-mapped; slot k is do(variable = values[k]), and the slot
+            of an image's own value holds the real image.
+        rows: int64 (M,), the cohort row of each entry.
+        position: int64 (N,), the entry of each cohort row, -1 where there is none.
+        variable, values: the intervened variable and its K values.
+    """
+
+    images: np.ndarray
+    rows: np.ndarray
+    position: np.ndarray
+    variable: str
+    values: tuple[str, ...]
+
+
+def load(folder: Path, cohort: Cohort) -> Bank:
+    """Opens a bank of a cohort.
+
+    Raises:
+        FileNotFoundError: the folder holds no bank.
+        ValueError: the bank was made from another cohort.
+    """
+    if not (folder / "bank.json").is_file():
+        raise FileNotFoundError(f"{folder / 'bank.json'} is missing: make the bank first")
+    info = json.loads((folder / "bank.json").read_text())
+    if info["cohort"] != cohort.checksum:
+        raise ValueError(f"{folder}: made from another cohort than {cohort.folder}; make it again")
+    images = np.load(folder / "counterfactuals.npy", mmap_mode="r", allow_pickle=False)
+    rows = np.load(folder / "rows.npy", allow_pickle=False)
+    position = np.full(len(cohort), -1, dtype=np.int64)
+    position[rows] = np.arange(len(rows))
+    return Bank(images, rows, position, info["variable"], tuple(info["values"]))
+
+
+def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Path) -> None:
+    """Fills a folder with the generator's counterfactuals of all pretraining-scanner images.
+
+    Each batch is abducted once and predicted for all targets in one pass; finished batches are
+    written behind the computation, and a killed job goes on after the last one written.
+    """
+    values = generator.parents.values[options.variable]
+
+    def targets(rows: np.ndarray) -> np.ndarray:
+        return every_target(cohort, generator, rows, options)
+
+    _fill(cohort, folder, options.variable, values, targets, options.batch_size, "generator")
+
+
+def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
+    """The same from the simulator's truth: the bank of the `oracle` strategy.
+
+    Raises:
+        LookupError: the cohort is not simulated.
+    """
+    values = cohort.values(options.variable)
+
+    def targets(rows: np.ndarray) -> np.ndarray:
+        truths = [
+            cohort.truth(rows, {options.variable: value}, noise=options.pixel_noise)
+            for value in values
+        ]
+        return np.stack(truths, axis=1)
+
+    _fill(cohort, folder, options.variable, values, targets, 256, "truth")
+
+
+@torch.inference_mode()
+def every_target(
+    cohort: Cohort, generator: Generator, rows: np.ndarray, options: BankOptions
+) -> np.ndarray:
+    """Counterfactuals uint8 (n, K, H, W) of some rows under every value of the variable."""
+    values = generator.parents.values[options.variable]
+    device = next(generator.hvae.parameters()).device
+    x = to_model(cohort.images[rows]).to(device)
+    parents = {k: v.to(device) for k, v in generator.parents.codes(cohort, rows).items()}
+    with torch.autocast(device.type, torch.bfloat16, enabled=options.bfloat16):
+        exogenous = generator.abduct(x, parents)
+        predicted = [
+            to_images(
+                generator.predict(
+                    exogenous, do={options.variable: value}, pixel_noise=options.pixel_noise
+                )
+            )
+            for value in values
+        ]
+    return np.stack(predicted, axis=1)
+
+
+def _fill(
+    cohort: Cohort,
+    folder: Path,
+    variable: str,
+    values: tuple[str, ...],
+    targets: Callable[[np.ndarray], np.ndarray],
+    batch_size: int,
+    source: str,
+) -> None:
+    rows = cohort.rows(scanners="pretraining")
+    own = cohort.codes(variable, rows)
+    shape = (len(rows), len(values), *cohort.images.shape[1:])
+    progress = folder / "progress.json"
+    done = json.loads(progress.read_text())["done"] if progress.exists() else 0
+    mode: Any = "r+" if done else "w+"
+    path = folder / "counterfactuals.npy"
+    stored = np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape)
+
+    def write(start: int, batch: np.ndarray) -> None:
+        stop = start + len(batch)
+        batch[np.arange(len(batch)), own[start:stop]] = cohort.images[rows[start:stop]]
+        stored[start:stop] = batch
+        stored.flush()
+        write_atomically(progress, json.dumps({"done": stop}))
+
+    with ThreadPoolExecutor(max_workers=1) as writer:
+        pending = None
+        for start in tqdm(range(done, len(rows), batch_size), desc=f"bank ({source})"):
+            batch = targets(rows[start : start + batch_size])
+            if pending is not None:
+                pending.result()  # at most one batch waits: memory does not grow with the cohort
+            pending = writer.submit(write, start, batch)
+        if pending is not None:
+            pending.result()
+    np.save(folder / "rows.npy", rows)
+    info = {
+        "variable": variable,
+        "values": list(values),
+        "source": source,
+        "cohort": cohort.checksum,
+    }
+    write_atomically(folder / "bank.json", json.dumps(info, indent=1))
+    progress.unlink(missing_ok=True)

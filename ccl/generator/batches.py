@@ -1,0 +1,55 @@
+"""Batches of training images with their parents, rare scanners drawn more often."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from ccl.cohorts import Cohort
+from ccl.generator.generator import to_model
+from ccl.generator.graph import ImageParents
+from ccl.training import epoch_rng
+
+
+@dataclass(frozen=True)
+class WeightedBatches:
+    """Batches of training images in which rare scanners are drawn more often.
+
+    Attributes:
+        cohort: where images and parents come from.
+        parents: which parents to return.
+        rows: training rows.
+        batch_size: images per batch.
+        rare_scanner_weight: 0 draws images as they come, 1 every scanner equally often.
+        seed: of the draws.
+    """
+
+    cohort: Cohort
+    parents: ImageParents
+    rows: np.ndarray
+    batch_size: int
+    rare_scanner_weight: float
+    seed: int
+
+    def __len__(self) -> int:
+        return max(1, len(self.rows) // self.batch_size)
+
+    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """Batches of x (B, 1, H, W) in [-1, 1] and parent codes, each (B,)."""
+        rng = epoch_rng(self.seed, epoch, "generator batches")
+        drawn = self._draw(rng)
+        for rows in np.array_split(drawn, len(self)):
+            yield to_model(self.cohort.images[rows]), self.parents.codes(self.cohort, rows)
+
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+        codes = self.cohort.codes("scanner", self.rows)
+        share = np.bincount(codes, minlength=len(self.cohort.scanners)) / len(codes)
+        weight = share[codes] ** -self.rare_scanner_weight
+        weight /= weight.sum()
+        # Systematic sampling: every image appears its expected number of times, up to rounding.
+        count = len(self) * self.batch_size
+        marks = (np.arange(count) + rng.random()) / count
+        order = rng.permutation(len(self.rows))
+        chosen = order[np.searchsorted(np.cumsum(weight[order]), marks).clip(max=len(order) - 1)]
+        return self.rows[rng.permutation(chosen)]

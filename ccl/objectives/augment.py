@@ -1,0 +1,240 @@
+"""Random views of a whole batch of images at once.
+
+Crop, rotation and flips of an image become one affine map and the batch is resampled once;
+intensity, sharpness and erasing follow on the sampled pixels. All random numbers are drawn on
+the CPU from one generator, so a seed gives the same views on every device.
+"""
+
+import math
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.nn import functional
+
+from ccl.objectives.encoder import as_image
+from ccl.options import Options
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Range = tuple[float, float]
+
+
+class AugmentOptions(Options):
+    """How a view is cut from its source image; a probability of 0 switches a part off.
+
+    Attributes:
+        crop_probability: of cropping at all.
+        crop_scale: range of the crop's area as a share of the image's, within (0, 1].
+        crop_ratio: range of the crop's width/height, relative to the image's own (1 keeps the
+            proportions, also of frames that are not square).
+        rotation_probability: of rotating.
+        rotation_degrees: largest angle to either side.
+        horizontal_flip_probability: of mirroring left-right.
+        vertical_flip_probability: of mirroring top-bottom.
+        intensity_probability: of changing brightness and contrast.
+        brightness: b; pixels are multiplied by a factor of [1 - b, 1 + b].
+        contrast: c; pixels are drawn to or from the view's mean by a factor of [1 - c, 1 + c].
+        sharpness_probability: of blurring or sharpening.
+        sharpness_factor: range; 0 is a 3x3 blur, 1 the view itself, 2 as much sharper.
+        erase_probability: of blackening a rectangle.
+        erase_scale: range of the rectangle's area as a share of the view's.
+        erase_ratio: range of the rectangle's width/height, relative to the view's.
+
+    Source:
+        Augmentations of the paper's SimCLR (Roschewitz et al. 2025, arXiv 2409.10365).
+    """
+
+    crop_probability: Probability = 1.0
+    crop_scale: Range = (0.3, 0.99)
+    crop_ratio: Range = (3 / 4, 4 / 3)
+    rotation_probability: Probability = 0.5
+    rotation_degrees: float = Field(default=45.0, ge=0, le=180)
+    horizontal_flip_probability: Probability = 0.5
+    vertical_flip_probability: Probability = 0.5
+    intensity_probability: Probability = 0.8
+    brightness: float = Field(default=0.4, ge=0, lt=1)
+    contrast: float = Field(default=0.4, ge=0, lt=1)
+    sharpness_probability: Probability = 0.5
+    sharpness_factor: Range = (0.0, 2.0)
+    erase_probability: Probability = 0.5
+    erase_scale: Range = (0.02, 0.2)
+    erase_ratio: Range = (0.3, 3.3)
+
+    @model_validator(mode="after")
+    def _ranges_make_sense(self) -> Self:
+        for name in ("crop_scale", "crop_ratio", "sharpness_factor", "erase_scale", "erase_ratio"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high or (low == 0 and name != "sharpness_factor"):
+                raise ValueError(f"{name} = ({low}, {high}) must rise from a positive value")
+        for name in ("crop_scale", "erase_scale"):
+            if getattr(self, name)[1] > 1:
+                raise ValueError(f"{name} is a share of the area, so its upper end is at most 1")
+        return self
+
+
+# Every random number of a view: always all are drawn, so switching one part off leaves the
+# draws of the others as they were.
+_DRAWS = (
+    *("crop", "crop_area", "crop_ratio", "crop_x", "crop_y", "rotate", "angle"),
+    *("flip_x", "flip_y", "intensity", "brightness", "contrast", "sharpen", "sharpness"),
+    *("erase", "erase_area", "erase_ratio", "erase_x", "erase_y"),
+)
+Draws = dict[str, Tensor]
+
+
+def augment(source: Tensor, options: AugmentOptions, generator: torch.Generator) -> Tensor:
+    """One random view of each image.
+
+    Args:
+        source: uint8 (n, H, W).
+        options: what may happen to a view.
+        generator: CPU generator that all randomness comes from.
+
+    Returns:
+        float32 (n, 1, H, W) in [0, 1], on the source's device; what lies outside the source
+        image is 0.
+
+    Raises:
+        ValueError: `source` is not uint8 (n, H, W).
+    """
+    if source.ndim != 3 or source.dtype != torch.uint8:
+        raise ValueError(f"source must be uint8 (n, H, W), got {source.dtype} {source.shape}")
+    n, height, width = source.shape
+    drawn = torch.rand(len(_DRAWS), n, generator=generator)  # (draws, n)
+    draws = dict(zip(_DRAWS, drawn, strict=True))
+    affine = view_to_source(draws, options, height / width).to(source.device)
+    view = resample(source, affine)  # (n, 1, H, W)
+    view = _intensity(view, draws, options)
+    view = _sharpness(view, draws, options)
+    return _erase(view, draws, options)
+
+
+def view_to_source(draws: Draws, options: AugmentOptions, aspect: float) -> Tensor:
+    """The affine map from a view's coordinates to its source's, both in [-1, 1].
+
+    A view is the flipped, rotated, cropped source, so its points go back through flip, rotation
+    and crop. The rotation is rigid in pixels: its off-diagonals carry the frame's aspect.
+
+    Args:
+        draws: uniform random numbers (n,) by name.
+        options: ranges and probabilities.
+        aspect: height / width of the frame.
+
+    Returns:
+        float32 (n, 2, 3); the last axis is (x, y, 1).
+    """
+    size, centre = _boxes(draws, options)
+    flip = torch.stack(
+        [
+            1 - 2 * (draws["flip_x"] < options.horizontal_flip_probability).float(),
+            1 - 2 * (draws["flip_y"] < options.vertical_flip_probability).float(),
+        ],
+        dim=1,
+    )  # (n, 2), +1 or -1
+    rotated = draws["rotate"] < options.rotation_probability
+    largest = math.radians(options.rotation_degrees)
+    angle = torch.where(rotated, _between(draws["angle"], (-largest, largest)), 0.0)
+    cos, sin = angle.cos(), angle.sin()
+    rotation = torch.stack(
+        [torch.stack([cos, -sin * aspect], 1), torch.stack([sin / aspect, cos], 1)], 1
+    )  # (n, 2, 2)
+    linear = size[:, :, None] * rotation * flip[:, None, :]  # crop . rotation . flip
+    return torch.cat([linear, centre[:, :, None]], dim=2)
+
+
+def _boxes(draws: Draws, options: AugmentOptions) -> tuple[Tensor, Tensor]:
+    """Crop boxes in units of the frame: size (n, 2) in (0, 1], centre (n, 2) in [-1, 1]."""
+    cropped = draws["crop"] < options.crop_probability
+    area = _between(draws["crop_area"], options.crop_scale)
+    ratio = _between_in_logarithm(draws["crop_ratio"], options.crop_ratio)
+    # A side longer than the frame's is cut to it; rejecting the draw would need a loop.
+    size = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()], 1).clamp(max=1)
+    size = torch.where(cropped[:, None], size, 1.0)
+    place = torch.stack([draws["crop_x"], draws["crop_y"]], 1)
+    return size, (1 - size) * (2 * place - 1)
+
+
+def resample(source: Tensor, affine: Tensor) -> Tensor:
+    """Samples each view bilinearly from its source.
+
+    Args:
+        source: uint8 (n, H, W).
+        affine: (n, 2, 3) map from view to source coordinates, on the source's device.
+
+    Returns:
+        float32 (n, 1, H, W) in [0, 1].
+    """
+    n, height, width = source.shape
+    x = _pixel_centres(width, source.device)
+    y = _pixel_centres(height, source.device)
+    # Built from rows and columns: cheaper than `affine_grid`, which multiplies matrices.
+    grid = torch.empty(n, height, width, 2, device=source.device)
+    for axis in (0, 1):
+        along_x = affine[:, axis, :1] * x + affine[:, axis, 2:]  # (n, W)
+        along_y = affine[:, axis, 1:2] * y  # (n, H)
+        torch.add(along_y[:, :, None], along_x[:, None, :], out=grid[..., axis])
+    return functional.grid_sample(as_image(source), grid, padding_mode="zeros", align_corners=False)
+
+
+def _intensity(view: Tensor, draws: Draws, options: AugmentOptions) -> Tensor:
+    """Brightness, then contrast about the view's mean; values are clipped once, at the end."""
+    changed = (draws["intensity"] < options.intensity_probability).float()
+    b, c = options.brightness, options.contrast
+    brightness = 1 + changed * _between(draws["brightness"], (-b, b))
+    contrast = 1 + changed * _between(draws["contrast"], (-c, c))
+    scale = _per_image(brightness * contrast, view)
+    shift = _per_image(brightness * (1 - contrast), view) * view.mean((1, 2, 3), keepdim=True)
+    return view.mul_(scale).add_(shift).clamp_(0, 1)
+
+
+def _sharpness(view: Tensor, draws: Draws, options: AugmentOptions) -> Tensor:
+    """Extrapolates from a 3x3 smoothing (weights 1, in the middle 5) through the view."""
+    chosen = torch.nonzero(draws["sharpen"] < options.sharpness_probability).flatten()
+    if len(chosen) == 0:
+        return view
+    factor = _between(draws["sharpness"][chosen], options.sharpness_factor)
+    chosen = chosen.to(view.device)
+    original = view[chosen]
+    box = functional.avg_pool2d(original, 3, stride=1, padding=1, count_include_pad=False)
+    smooth = (9 * box + 4 * original) / 13
+    view[chosen] = torch.lerp(smooth, original, _per_image(factor, view)).clamp_(0, 1)
+    return view
+
+
+def _erase(view: Tensor, draws: Draws, options: AugmentOptions) -> Tensor:
+    """Blackens a rectangle that lies wholly in the view."""
+    chosen = draws["erase"] < options.erase_probability
+    if not chosen.any():
+        return view
+    area = _between(draws["erase_area"], options.erase_scale)
+    ratio = _between_in_logarithm(draws["erase_ratio"], options.erase_ratio)
+    width = (area * ratio).sqrt().clamp(max=1) * chosen  # of an unchosen view: 0
+    height = (area / ratio).sqrt().clamp(max=1) * chosen
+    in_x = _inside(width, draws["erase_x"], view.shape[3]).to(view.device)  # (n, W)
+    in_y = _inside(height, draws["erase_y"], view.shape[2]).to(view.device)  # (n, H)
+    return view.masked_fill_((in_y[:, :, None] & in_x[:, None, :]).unsqueeze(1), 0.0)
+
+
+def _inside(size: Tensor, place: Tensor, pixels: int) -> Tensor:
+    """Which pixels (n, pixels) have their centre in an interval of `size` in [0, 1]."""
+    start = (1 - size) * place  # (n,)
+    centre = (torch.arange(pixels) + 0.5) / pixels
+    return (centre >= start[:, None]) & (centre < (start + size)[:, None])
+
+
+def _pixel_centres(pixels: int, device: torch.device) -> Tensor:
+    """Coordinates (pixels,) of the pixel centres in a frame that spans [-1, 1]."""
+    return (2 * torch.arange(pixels, device=device) + 1) / pixels - 1
+
+
+def _between(uniform: Tensor, limits: Range) -> Tensor:
+    return limits[0] + (limits[1] - limits[0]) * uniform
+
+
+def _between_in_logarithm(uniform: Tensor, limits: Range) -> Tensor:
+    return _between(uniform, (math.log(limits[0]), math.log(limits[1]))).exp()
+
+
+def _per_image(values: Tensor, view: Tensor) -> Tensor:
+    return values.to(view.device).view(-1, 1, 1, 1)

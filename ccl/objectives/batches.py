@@ -1,0 +1,54 @@
+"""The stream of training batches: pairs of source images, read from disk row by row."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ccl.pairs import Pairs
+from ccl.training import epoch_rng
+
+Batch = dict[str, Tensor]
+
+
+class PairBatches:
+    """Batches of pair sources, in an order that depends on seed and epoch only.
+
+    Each epoch visits every row at most once, in a new order, and drops the rows that do not fill
+    a batch. Strategies of one seed visit the rows in the same order. Reading uint8 rows of a
+    memory map costs so little that no worker processes are needed.
+    """
+
+    def __init__(self, pairs: Pairs, rows: np.ndarray, *, batch_size: int, seed: int) -> None:
+        """Batches over some rows of a cohort.
+
+        Args:
+            pairs: where the two sources of a pair come from.
+            rows: int64 (n,) cohort rows to train on.
+            batch_size: pairs per batch, N.
+            seed: of order and target domains.
+
+        Raises:
+            ValueError: fewer rows than one batch.
+        """
+        if not 2 <= batch_size <= len(rows):
+            raise ValueError(
+                f"batch_size = {batch_size} must be at least 2 and at most the {len(rows)} rows "
+                "to train on"
+            )
+        self.pairs = pairs
+        self.rows = np.asarray(rows)
+        self.batch_size = batch_size
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.rows) // self.batch_size
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """Yields {'a': uint8 (N, H, W), 'b': uint8 (N, H, W)}, the sources of both views."""
+        rng = epoch_rng(self.seed, epoch, "pairs")
+        order = rng.permutation(self.rows)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            a, b = self.pairs.sources(order[start : start + self.batch_size], rng)
+            yield {"a": torch.from_numpy(a), "b": torch.from_numpy(b)}

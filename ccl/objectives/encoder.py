@@ -1,0 +1,115 @@
+"""The encoder that every objective pretrains: a timm backbone on one-channel images."""
+
+from typing import Any, Literal, cast
+
+import timm
+import torch
+from pydantic import Field
+from timm.models.resnet import BasicBlock
+from torch import Tensor, nn
+
+from ccl.options import Options
+
+SLIM = "resnet-slim"
+SLIM_BLOCKS = (1, 1, 1, 1)
+SLIM_CHANNELS = (24, 48, 96, 192)
+
+
+class EncoderOptions(Options):
+    """Which backbone is pretrained.
+
+    Attributes:
+        architecture: 'resnet-slim' (below), or any timm name, e.g. 'resnet50' or
+            'vit_base_patch16_224'.
+        stem_stride: of 'resnet-slim' only: the stem's downsampling. 4 is twice as fast; 2 keeps
+            maps of 32x32 for the first blocks of a 64-pixel image.
+    """
+
+    architecture: str = Field(default=SLIM, min_length=1)
+    stem_stride: Literal[2, 4] = 4
+
+
+class Encoder(nn.Module):
+    """A backbone that turns images into feature vectors.
+
+    Attributes:
+        backbone: the timm model, without classifier.
+        width: length of a feature vector.
+    """
+
+    def __init__(self, backbone: nn.Module, width: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.width = width
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Features of images.
+
+        Args:
+            image: float (n, 1, H, W) in [0, 1]; standardised here, so that training and
+                evaluation cannot differ in it.
+
+        Returns:
+            (n, width), the backbone's pooled features.
+        """
+        features: Tensor = self.backbone((image - 0.5) * 4)
+        return features
+
+
+def build_encoder(options: EncoderOptions, image_size: tuple[int, int]) -> Encoder:
+    """A randomly initialised encoder for images of (height, width) pixels.
+
+    Raises:
+        ValueError: timm has no model of that name.
+    """
+    if options.architecture == SLIM:
+        return Encoder(resnet_slim(options.stem_stride), SLIM_CHANNELS[-1])
+    backbone = _timm_backbone(options.architecture, image_size)
+    return Encoder(backbone, cast(int, backbone.num_features))
+
+
+def resnet_slim(stem_stride: Literal[2, 4]) -> nn.Module:
+    """A ResNet-10 of narrow layers for images near 64 pixels.
+
+    ImageNet's stem (7x7 convolution of 64 channels, then pooling) blurs a small image and takes
+    half of a narrow network's time; here the stem is a 3x3 convolution as wide as the first
+    layer.
+    """
+    width = SLIM_CHANNELS[0]
+    model: nn.Module = timm.models.ResNet(
+        cast(Any, BasicBlock),  # timm's annotation asks for an instance
+        SLIM_BLOCKS,
+        num_classes=0,
+        in_chans=1,
+        channels=SLIM_CHANNELS,
+    )
+    stem = {
+        "conv1": nn.Conv2d(1, width, 3, stride=2, padding=1, bias=False),
+        "bn1": nn.BatchNorm2d(width),
+        "maxpool": nn.MaxPool2d(3, stride=2, padding=1) if stem_stride == 4 else nn.Identity(),
+        "layer1": nn.Sequential(BasicBlock(width, width)),  # timm's takes 64 channels
+    }
+    for name, module in stem.items():
+        setattr(model, name, module)
+    cast(Any, model).init_weights()
+    return model
+
+
+def _timm_backbone(name: str, image_size: tuple[int, int]) -> nn.Module:
+    if not timm.is_model(name):
+        raise ValueError(
+            f"architecture '{name}' is neither '{SLIM}' nor known to timm {timm.__version__}; "
+            "timm.list_models() lists its names"
+        )
+    default = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    # Transformers with position embeddings must know the frame when they are built.
+    sized = default is not None and default.fixed_input_size
+    size: dict[str, Any] = {"img_size": image_size} if sized else {}
+    return timm.create_model(name, pretrained=False, in_chans=1, num_classes=0, **size)
+
+
+def as_image(pixels: Tensor) -> Tensor:
+    """Stored uint8 images (n, H, W) as an encoder's input, float32 (n, 1, H, W) in [0, 1]."""
+    if pixels.dtype != torch.uint8 or pixels.ndim != 3:
+        raise ValueError(f"pixels must be uint8 (n, H, W), got {pixels.dtype} {pixels.shape}")
+    return pixels.unsqueeze(1).float() / 255

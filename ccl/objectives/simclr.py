@@ -1,0 +1,150 @@
+"""SimCLR: two views of each pair, encoder, projector, NT-Xent."""
+
+import math
+from typing import Literal
+
+import lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from pydantic import Field
+from torch import Tensor, nn
+
+from ccl.losses import nt_xent
+from ccl.objectives.augment import AugmentOptions, augment
+from ccl.objectives.batches import Batch
+from ccl.objectives.embedding_statistics import embedding_statistics
+from ccl.objectives.encoder import Encoder
+from ccl.options import Options
+from ccl.training import step_generator
+
+
+class SimCLROptions(Options):
+    """How SimCLR is trained.
+
+    Attributes:
+        temperature: tau of NT-Xent.
+        projector_hidden: width of the projector's hidden layer.
+        projector_out: length of an embedding.
+        epochs: passes over the training rows.
+        batch_size: pairs per step, N; a step contrasts 2N views.
+        optimizer: 'adamw' decays weights apart from the gradient; 'adam' (the released code's)
+            adds the decay to it.
+        learning_rate: peak learning rate.
+        weight_decay: of matrices and kernels; biases and normalisations are never decayed.
+        warmup_epochs: of linear growth from 0 to the peak; a half cosine back to 0 follows.
+        precision: of encoder and projector; the loss is always computed in float32.
+        channels_last: memory layout of the encoder.
+        augment: how views are cut.
+    """
+
+    temperature: float = Field(default=0.1, gt=0)
+    projector_hidden: int = Field(default=1024, ge=1)
+    projector_out: int = Field(default=128, ge=2)
+    epochs: int = Field(default=50, ge=1)
+    batch_size: int = Field(default=256, ge=2)
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    warmup_epochs: float = Field(default=2, ge=0)
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    channels_last: bool = True
+    augment: AugmentOptions = AugmentOptions()
+
+
+class SimCLR(lightning.LightningModule):
+    """Trains `encoder` to embed the two views of a pair alike and other pairs apart.
+
+    Only the batch stream knows the pairing strategy: this module is SimCLR, SimCLR+ and
+    CF-SimCLR alike.
+
+    Source:
+        Chen et al., ICML 2020, https://arxiv.org/abs/2002.05709
+    """
+
+    def __init__(
+        self, encoder: Encoder, options: SimCLROptions, *, seed: int, steps_per_epoch: int
+    ) -> None:
+        """Projector on top of an encoder.
+
+        Args:
+            encoder: what is pretrained; kept as `.encoder`.
+            options: how.
+            seed: of the augmentation. The projector's weights come from torch's global
+                generator, like the encoder's.
+            steps_per_epoch: length of the batch stream, for the learning-rate schedule.
+        """
+        super().__init__()
+        self.options = options
+        self.seed = seed
+        self.steps_per_epoch = steps_per_epoch
+        layout = torch.channels_last if options.channels_last else torch.contiguous_format
+        self.encoder = encoder.to(memory_format=layout)
+        self.projector = nn.Sequential(
+            nn.Linear(encoder.width, options.projector_hidden),
+            nn.ReLU(),
+            nn.Linear(options.projector_hidden, options.projector_out),
+        )
+
+    def views(self, batch: Batch, step: int) -> Tensor:
+        """Random views (2N, 1, H, W) of a batch: N first views, then their N partners."""
+        generator = step_generator(self.seed, step, "augment")
+        return augment(torch.cat([batch["a"], batch["b"]]), self.options.augment, generator)
+
+    def embed(self, views: Tensor) -> Tensor:
+        """Embeddings, float32 (n, projector_out), of views (n, 1, H, W)."""
+        half = self.options.precision == "bfloat16"
+        with torch.autocast(views.device.type, torch.bfloat16, enabled=half):
+            embedding: Tensor = self.projector(self.encoder(views))
+        return embedding.float()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """NT-Xent of one batch, logged beside what shows a collapse."""
+        z_a, z_b = self.embed(self.views(batch, self.global_step)).chunk(2)  # 2 x (N, D)
+        loss = nt_xent(z_a, z_b, temperature=self.options.temperature)
+        self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True)
+        chance = math.log(2 * len(z_a) - 1)  # the loss of embeddings that tell nothing apart
+        self.log("loss_over_chance", loss / chance, on_step=False, on_epoch=True)
+        self.log_dict(embedding_statistics(z_a, z_b), on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimiser, and the schedule advanced at every step."""
+        options = self.options
+        kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+        optimizer = kinds[options.optimizer](
+            parameter_groups(self, options.weight_decay), lr=options.learning_rate
+        )
+        warmup = round(options.warmup_epochs * self.steps_per_epoch)
+        total = options.epochs * self.steps_per_epoch
+
+        def factor(step: int) -> float:
+            return warmup_cosine(step, warmup, total)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Parameters with weight decay (matrices, kernels) and without (biases, normalisations)."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def warmup_cosine(step: int, warmup: int, total: int) -> float:
+    """Learning rate as a share of its peak: linear up to 1 in `warmup` steps, then half a cosine.
+
+    Args:
+        step: from 0; step `warmup` has the peak, and step `total` would have 0.
+        warmup: steps of growth; the first of them already has 1 / warmup.
+        total: steps of the whole training.
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, total - warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

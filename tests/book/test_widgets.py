@@ -1,0 +1,156 @@
+"""The explorer holds its images exactly, loads nothing, and cannot be broken by names."""
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import ipywidgets
+import numpy as np
+import pytest
+from PIL import Image
+
+from ccl.widgets import ExplorerItem, difference_image, explore, explorer_html
+
+HOSTILE = "</script><img src=x onerror=alert(1)> & \"' <!-- @@js@@"
+
+
+def item(seed: int = 0, *, truth: bool = True, name: str = "P1", size: int = 16) -> ExplorerItem:
+    """A patient with random images for two scanners and two sexes."""
+    rng = np.random.default_rng(seed)
+    targets = [(scanner, sex) for scanner in ("A", "B") for sex in ("F", "M")]
+
+    def images() -> dict[tuple[str, str], np.ndarray]:
+        return {t: rng.integers(0, 256, (size, size), dtype=np.uint8) for t in targets}
+
+    real = rng.integers(0, 256, (size, size), dtype=np.uint8)
+    return ExplorerItem(name, "A", "F", "pneumonia", real, images(), images() if truth else {})
+
+
+class Tags(HTMLParser):
+    """Every start tag with its attributes, and the text of JSON scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.data: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][1].get("type") == "application/json" and data.strip():
+            self.data.append(data)
+
+
+def payload(page: str) -> dict:
+    """What the script reads."""
+    return json.loads(Tags(page).data[0])
+
+
+def sprite(data: dict, index: int = 0) -> np.ndarray:
+    """The pixels of one item's images, side by side."""
+    encoded = data["items"][index]["sprite"].removeprefix("data:image/png;base64,")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
+
+
+@pytest.mark.parametrize("truth", [True, False])
+def test_every_image_is_where_the_script_looks_for_it(truth: bool) -> None:
+    patient = item(truth=truth)
+    data = payload(explorer_html([patient]))
+    pixels, width = sprite(data), data["width"]
+    np.testing.assert_array_equal(pixels[:, :width], patient.real)
+    for kind, images in (
+        ("counterfactuals", patient.counterfactuals),
+        ("truths", patient.truths),
+    ):
+        assert len(data["items"][0][kind]) == len(images)
+        for (scanner, sex), image in images.items():
+            at = data["items"][0][kind][f'["{scanner}","{sex}"]'] * width
+            np.testing.assert_array_equal(pixels[:, at : at + width], image)
+
+
+def test_names_cannot_leave_their_place() -> None:
+    patient = ExplorerItem(
+        HOSTILE, HOSTILE, "F", HOSTILE, item().real, {(HOSTILE, "F"): item().real}
+    )
+    page = explorer_html([patient])
+    harmless = explorer_html([item()])
+    assert [tag for tag, _ in Tags(page).tags] == [tag for tag, _ in Tags(harmless).tags]
+    data = payload(page)
+    assert data["items"][0]["patient"] == HOSTILE
+    assert list(data["items"][0]["counterfactuals"]) == [
+        json.dumps([HOSTILE, "F"], separators=(",", ":"))
+    ]
+    assert "innerHTML" not in page  # names reach the page as text only
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    page = explorer_html([item()])
+    assert not re.search(r"https?:|//\w|url\(|@import|\bimport\(|fetch\(", page)
+    assert all("src" not in attributes for _, attributes in Tags(page).tags)
+
+
+def test_two_explorers_do_not_share_names() -> None:
+    pages = [explorer_html([item(seed)]) for seed in (0, 1)]
+    keys = [re.search(r'data-key="(\w+)"', page)[1] for page in pages]
+    assert len(set(keys)) == 2
+    assert all(not attributes.get("id") for page in pages for _, attributes in Tags(page).tags)
+    assert explorer_html([item(0)]) == pages[0]
+
+
+def test_controls_are_named_for_assistive_technology() -> None:
+    tags = Tags(explorer_html([item()])).tags
+    for tag, attributes in tags:
+        if tag == "input":
+            assert attributes.get("aria-label")
+    assert any(attributes.get("aria-live") == "polite" for _, attributes in tags)
+
+
+def test_a_dozen_patients_stay_under_a_megabyte() -> None:
+    rng = np.random.default_rng(0)
+    items = [item(int(rng.integers(99)), size=64) for _ in range(12)]  # noise: the worst case
+    assert len(explorer_html(items)) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("items", "words"),
+    [
+        ([], "at least one"),
+        ([ExplorerItem("P9", "A", "F", "x", item().real, {})], "P9.*no counterfactual"),
+        ([item(), item(size=8, name="P7")], "P7.*expected uint8"),
+    ],
+)
+def test_bad_items_are_named(items: list[ExplorerItem], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        explorer_html(items)
+
+
+def test_differences_are_white_blue_and_red() -> None:
+    before = np.array([[100, 100, 100]], np.uint8)
+    unchanged, darker, brighter = difference_image(np.array([[100, 0, 200]], np.uint8), before)[0]
+    assert unchanged.min() > 240
+    assert darker[2] > darker[0]
+    assert brighter[0] > brighter[2]
+
+
+def test_live_explorer_decodes_what_is_chosen() -> None:
+    calls = []
+
+    def decode(index: int, do: dict[str, str]) -> np.ndarray:
+        calls.append((index, do))
+        return items[index].counterfactuals[do["scanner"], do["sex"]]
+
+    items = [item(0), item(1, truth=False)]
+    live = explore(decode, items, scanners=["A", "B"], sexes=["F", "M"])
+    patient, scanner, _, boxes = live.children
+    scanner.value = "B"
+    assert calls[-1] == (0, {"scanner": "B", "sex": "F"})
+    shown = Image.open(io.BytesIO(boxes.children[1].children[1].value))
+    np.testing.assert_array_equal(np.asarray(shown)[::3, ::3], items[0].counterfactuals["B", "F"])
+    patient.value = 1
+    assert calls[-1] == (1, {"scanner": "B", "sex": "F"})
+    assert boxes.children[3].layout.display == "none"
+    assert isinstance(live, ipywidgets.VBox)

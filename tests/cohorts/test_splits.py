@@ -1,0 +1,57 @@
+"""Splits are by patient, stratified, in the asked shares, and a matter of the seed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ccl.cohorts.splits import SplitOptions, split_by_patient
+
+
+def rows(patients: int = 400, seed: int = 0) -> pd.DataFrame:
+    """One to four images per patient; a rare scanner and a rare class."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(1, 5, patients)
+    patient = np.repeat(np.arange(patients), images)
+    scanner = np.repeat(rng.choice(["A", "B", "rare"], patients, p=[0.6, 0.32, 0.08]), images)
+    label = np.repeat(rng.choice([0, 1], patients, p=[0.85, 0.15]), images)
+    names = [f"p{i}" for i in patient]
+    return pd.DataFrame({"patient_id": names, "scanner": scanner, "label": label})
+
+
+def test_shares_hold_in_every_stratum() -> None:
+    table = rows()
+    options = SplitOptions(train=0.6, val=0.1, test=0.3)
+    table["split"] = split_by_patient(table, (), options)
+    assert (table.groupby("patient_id")["split"].nunique() == 1).all()
+    patients = table.drop_duplicates("patient_id")
+    for _, stratum in patients.groupby(["scanner", "label"]):
+        counts = stratum["split"].value_counts()
+        for split, share in (("train", 0.6), ("val", 0.1), ("test", 0.3)):
+            assert abs(counts.get(split, 0) - share * len(stratum)) <= 1
+
+
+def test_seed_and_only_the_seed_matters() -> None:
+    table = rows()
+    first = split_by_patient(table, (), SplitOptions(seed=3))
+    shuffled = table.sample(frac=1, random_state=0)
+    assert split_by_patient(shuffled, (), SplitOptions(seed=3)).sort_index().equals(first)
+    assert not split_by_patient(table, (), SplitOptions(seed=4)).equals(first)
+
+
+def test_unlabelled_patients_train_and_held_out_patients_test() -> None:
+    table = rows()
+    table.loc[table["patient_id"].isin(["p1", "p2"]), "label"] = -1
+    table.loc[table["patient_id"] == "p2", "scanner"] = "away"
+    split = split_by_patient(table, ("away",), SplitOptions())
+    assert set(split[table["patient_id"] == "p1"]) == {"train"}
+    assert set(split[table["patient_id"] == "p2"]) == {"test"}
+
+
+def test_one_patient_of_a_kind_trains() -> None:
+    table = pd.DataFrame({"patient_id": ["a", "b"], "scanner": ["A", "B"], "label": [0, 1]})
+    assert set(split_by_patient(table, (), SplitOptions())) == {"train"}
+
+
+def test_shares_that_are_not_whole() -> None:
+    with pytest.raises(ValueError, match=r"train \+ val \+ test = 1.2"):
+        SplitOptions(train=0.5, val=0.2, test=0.5)

@@ -1,0 +1,26 @@
+"""Fixtures for every test."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with real images, which the project never contains; skips where it is absent."""
+    folder = Path(os.environ.get("CCL_SHARED_DATA", _ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no real images: set CCL_SHARED_DATA to the folder that holds them")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def nih_small(shared_data: Path) -> Path:
+    """2,601 radiographs of NIH ChestX-ray14 in the publisher's layout."""
+    folder = shared_data / "nih-chestxray14-small"
+    if not folder.is_dir():
+        pytest.skip(f"no real radiographs: {folder} is absent")
+    return folder

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+
+from ccl.evaluation.features import extract_features
+from ccl.objectives.augment import AugmentOptions, augment
+from ccl.objectives.encoder import EncoderOptions, build_encoder
+
+
+@pytest.fixture
+def encoder():
+    torch.manual_seed(0)
+    return build_encoder(EncoderOptions(), (32, 32)).train()
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (11, 32, 32), dtype=np.uint8)
+
+
+def test_features_are_the_encoders_in_evaluation_mode(encoder, images):
+    features = extract_features(encoder, images)
+    encoder.eval()
+    with torch.no_grad():
+        expected = encoder(torch.from_numpy(images)[:, None] / 255)
+    assert features.dtype == np.float32
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_images_enter_as_in_training(encoder, images):
+    """A view that nothing was done to is what the encoder sees here."""
+    nothing = {name: 0 for name in AugmentOptions.model_fields if name.endswith("probability")}
+    view = augment(torch.from_numpy(images), AugmentOptions(**nothing), torch.Generator())
+    encoder.eval()
+    with torch.no_grad():
+        expected = encoder(view)
+    np.testing.assert_allclose(extract_features(encoder, images), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_an_image_has_the_same_features_in_any_company(encoder, images):
+    whole = extract_features(encoder, images)
+    rows = np.array([7, 2, 9])
+    some = extract_features(encoder, images, rows, batch_size=2)
+    np.testing.assert_allclose(some, whole[rows], rtol=1e-4, atol=1e-5)
+
+
+def test_the_encoder_is_left_as_it_was(encoder, images):
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    extract_features(encoder, images)
+    assert encoder.training
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_a_diverged_encoder_is_named(encoder, images):
+    torch.nn.init.constant_(encoder.backbone.conv1.weight, float("nan"))
+    with pytest.raises(FloatingPointError, match="first of row 3"):
+        extract_features(encoder, images, np.array([3, 4]))

@@ -1,0 +1,299 @@
+import dataclasses
+import itertools
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ccl.cohorts import Cohort
+from ccl.evaluation import probing
+from ccl.evaluation.probing import (
+    RESULT_COLUMNS,
+    ProbingOptions,
+    fit_probe,
+    label_subset,
+    labelled_subsets,
+    probe,
+)
+
+OPTIONS = ProbingOptions(fractions=(0.1, 1.0), seeds=(0, 1), n_bootstrap=50, c_grid=(0.01, 1.0))
+ABOUT = {"objective": "simclr", "strategy": "standard", "pretrain_seed": 7}
+
+
+def make_cohort(patients=900, classes=("no", "yes"), seed=0, images_per_patient=2):
+    """A cohort without pixels: two scanners in every split, a third in the test split only."""
+    rng = np.random.default_rng(seed)
+    n = patients * images_per_patient
+    patient = np.arange(n) // images_per_patient
+    split = rng.choice(["train", "val", "test"], size=patients, p=[0.5, 0.2, 0.3])[patient]
+    scanner = rng.choice(["A", "B", "C"], size=n, p=[0.6, 0.2, 0.2])
+    scanner[(scanner == "C") & (split != "test")] = "A"
+    label = rng.integers(len(classes), size=patients)[patient]
+    table = pd.DataFrame(
+        {
+            "image_id": [f"i{i}" for i in range(n)],
+            "patient_id": [f"p{p}" for p in patient],
+            "split": split,
+            "scanner": scanner,
+            "label": label,
+        }
+    )
+    info = {
+        "name": "made-up",
+        "scanners": ["A", "B"],
+        "held_out_scanners": ["C"],
+        "classes": list(classes),
+    }
+    return Cohort(Path("made-up"), info, np.zeros((n, 1, 1), np.uint8), table)
+
+
+def with_labels(cohort, labels):
+    return dataclasses.replace(cohort, table=cohort.table.assign(label=labels))
+
+
+def gaussian_features(cohort, distance, dimensions=4, seed=1):
+    """Normal features whose class means lie `distance` standard deviations apart."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(len(cohort), dimensions))
+    features[:, 0] += distance * cohort.table["label"].to_numpy()
+    return (features * 3 + 100).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return make_cohort()
+
+
+@pytest.fixture(scope="module")
+def features(cohort):
+    return gaussian_features(cohort, 1.5)
+
+
+@pytest.fixture(scope="module")
+def results(cohort, features):
+    return probe(cohort, features, OPTIONS, **ABOUT)
+
+
+def test_results_are_tidy(cohort, results):
+    assert tuple(results.columns) == RESULT_COLUMNS
+    assert results.notna().all(axis=None)
+    assert (results["ci_low"] <= results["value"]).all()
+    assert (results["value"] <= results["ci_high"]).all()
+    assert set(results["domain"]) == {"A", "B", "pooled", "C"}
+    constant = results[["cohort", "test_cohort", "strategy", "pretrain_seed", "protocol"]]
+    assert set(constant.itertuples(index=False, name=None)) == {
+        ("made-up", "made-up", "standard", 7, "linear")
+    }
+    assert not results.duplicated(["probe_seed", "label_fraction", "domain"]).any()
+
+
+def test_the_whole_training_set_is_measured_once(results):
+    assert set(results.query("label_fraction == 1")["probe_seed"]) == {0}
+    assert set(results.query("label_fraction == 0.1")["probe_seed"]) == {0, 1}
+
+
+def test_counts_are_those_of_the_cohort(cohort, results):
+    n = results.drop_duplicates("domain").set_index("domain")["n"]
+    for scanner in "ABC":
+        assert n[scanner] == len(cohort.rows("test", [scanner]))
+    assert n["pooled"] == n["A"] + n["B"]
+    whole = results.query("label_fraction == 1")["n_labels"]
+    assert set(whole) == {len(cohort.rows("train", "pretraining"))}
+
+
+def test_known_auc_is_reached(cohort, results):
+    """Means d standard deviations apart: the best AUC is Phi(d / sqrt 2)."""
+    best = 0.5 * (1 + math.erf(1.5 / 2))
+    whole = results.query("label_fraction == 1").set_index("domain")["value"]
+    assert whole["pooled"] == pytest.approx(best, abs=0.04)
+
+
+def test_permuted_labels_give_chance(cohort, features):
+    labels = np.random.default_rng(0).permutation(cohort.table["label"])
+    found = probe(with_labels(cohort, labels), features, OPTIONS, **ABOUT)
+    assert found.query("domain == 'pooled' and label_fraction == 1")["value"].item() == (
+        pytest.approx(0.5, abs=0.08)
+    )
+
+
+def test_results_are_reproducible(cohort, features, results):
+    pd.testing.assert_frame_equal(probe(cohort, features, OPTIONS, **ABOUT), results)
+
+
+def test_affine_changes_of_a_feature_do_not_matter(cohort, features, results):
+    scaled = features * np.array([1e-3, 10, 1, 5], dtype=np.float32) + 4
+    found = probe(cohort, scaled, OPTIONS, **ABOUT)
+    np.testing.assert_allclose(found["value"], results["value"], atol=2e-3)
+
+
+def test_several_classes(caplog):
+    cohort = make_cohort(classes=("a", "b", "c", "d"))
+    found = probe(cohort, gaussian_features(cohort, 2), OPTIONS, **ABOUT)
+    assert found.query("label_fraction == 1 and domain == 'pooled'")["value"].item() > 0.8
+
+
+# Which labels a probe sees
+
+
+def test_subsets_are_whole_patients_of_the_training_split(cohort):
+    rows = label_subset(cohort, 0.25, 0)
+    drawn = cohort.table.iloc[rows]
+    assert set(drawn["split"]) == {"train"}
+    assert set(drawn["scanner"]) <= {"A", "B"}
+    of_drawn_patients = cohort.table["patient_id"].isin(drawn["patient_id"])
+    assert of_drawn_patients.sum() == len(rows)
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.25, 0.5])
+def test_subsets_have_their_share_of_patients_in_each_class(cohort, fraction):
+    train = cohort.table.iloc[cohort.rows("train")]
+    drawn = cohort.table.iloc[label_subset(cohort, fraction, 3)]
+    for label in (0, 1):
+        whole = train.loc[train["label"] == label, "patient_id"].nunique()
+        assert drawn.loc[drawn["label"] == label, "patient_id"].nunique() == round(fraction * whole)
+
+
+def test_subsets_are_nested_and_end_with_everything(cohort):
+    subsets = [set(label_subset(cohort, f, 0)) for f in (0.05, 0.1, 0.25, 1.0)]
+    assert all(small < large for small, large in itertools.pairwise(subsets))
+    assert subsets[-1] == set(cohort.rows("train", "pretraining"))
+
+
+def test_subsets_differ_between_seeds_only(cohort):
+    np.testing.assert_array_equal(label_subset(cohort, 0.1, 0), label_subset(cohort, 0.1, 0))
+    assert set(label_subset(cohort, 0.1, 0)) != set(label_subset(cohort, 0.1, 1))
+
+
+def test_strategies_share_their_subsets(cohort, features, monkeypatch):
+    seen = []
+
+    def spy(cohort, features, rows, c_grid):
+        seen.append(tuple(rows))
+        return fit_probe(cohort, features, rows, c_grid)
+
+    monkeypatch.setattr(probing, "fit_probe", spy)
+    for strategy, given in [("standard", features), ("counterfactual", features[:, ::-1])]:
+        probe(cohort, given, OPTIONS, **(ABOUT | {"strategy": strategy, "pretrain_seed": 1}))
+    half = len(seen) // 2
+    assert seen[:half] == seen[half:]
+
+
+def test_unlabelled_images_are_left_out(cohort, features):
+    labels = cohort.table["label"].to_numpy().copy()
+    hidden = np.random.default_rng(0).permutation(len(labels))[:600]
+    labels[hidden] = -1
+    partly = with_labels(cohort, labels)
+    assert not set(hidden) & set(label_subset(partly, 1.0, 0))
+    found = probe(partly, features, OPTIONS, **ABOUT)
+    test_rows = partly.rows("test", ["A"])
+    assert set(found.query("domain == 'A'")["n"]) == {int((labels[test_rows] >= 0).sum())}
+
+
+def test_too_small_fractions_are_skipped_and_logged(cohort, caplog):
+    options = ProbingOptions(fractions=(0.01, 0.5), seeds=(0,))
+    with caplog.at_level(logging.WARNING):
+        kept = [fraction for fraction, _, _ in labelled_subsets(cohort, options)]
+    assert kept == [0.5]
+    assert "label fraction 0.01" in caplog.text
+    with pytest.raises(ValueError, match="no label fraction"):
+        list(labelled_subsets(cohort, ProbingOptions(fractions=(0.01,))))
+
+
+@pytest.mark.parametrize(("least", "kept"), [(1, 2), (10, 1)])
+def test_min_per_class_reaches_its_use(cohort, least, kept):
+    options = ProbingOptions(fractions=(0.01, 0.5), seeds=(0,), min_per_class=least)
+    assert len(list(labelled_subsets(cohort, options))) == kept
+
+
+def test_domains_without_enough_positives_are_skipped_and_logged(cohort, features, caplog):
+    labels = cohort.table["label"].to_numpy().copy()
+    labels[cohort.rows("test", ["B"])] = 0
+    with caplog.at_level(logging.WARNING):
+        found = probe(with_labels(cohort, labels), features, OPTIONS, **ABOUT)
+    assert set(found["domain"]) == {"A", "pooled", "C"}
+    assert "test domain 'B'" in caplog.text
+    with pytest.raises(ValueError, match="no test domain"):
+        probe(cohort, features, OPTIONS.model_copy(update={"min_test_per_class": 999}), **ABOUT)
+
+
+# Leakage
+
+
+def test_scaler_knows_the_labelled_subset_only(cohort, features):
+    rows = label_subset(cohort, 0.1, 0)
+    fitted = fit_probe(cohort, features.astype(float), rows, (0.1,))
+    scaler = fitted.pipeline.named_steps["standardscaler"]
+    np.testing.assert_allclose(scaler.mean_, features[rows].mean(0), rtol=1e-6)
+
+
+def test_features_of_images_outside_the_subset_do_not_matter(cohort, features):
+    options = OPTIONS.model_copy(update={"fractions": (0.1,), "seeds": (0,)})
+    expected = probe(cohort, features, options, **ABOUT)
+    outside = np.setdiff1d(cohort.rows("train"), label_subset(cohort, 0.1, 0))
+    disturbed = features.copy()
+    disturbed[outside] = 1e6
+    pd.testing.assert_frame_equal(probe(cohort, disturbed, options, **ABOUT), expected)
+
+
+def test_test_images_do_not_reach_the_choice_of_penalty(cohort, features):
+    rows, grid = label_subset(cohort, 0.1, 0), (1e-4, 1e-2, 1.0)
+    expected = fit_probe(cohort, features.astype(float), rows, grid)
+    test = cohort.rows("test")
+    labels = cohort.table["label"].to_numpy().copy()
+    labels[test] = 1 - labels[test]
+    disturbed = features.astype(float)
+    disturbed[test] = -1e6
+    found = fit_probe(with_labels(cohort, labels), disturbed, rows, grid)
+    assert (found.c, found.validation_auc) == (expected.c, expected.validation_auc)
+    np.testing.assert_array_equal(found.pipeline[-1].coef_, expected.pipeline[-1].coef_)
+
+
+def test_penalty_is_the_best_on_validation(cohort):
+    """Many useless features and few labels: a strong penalty is right."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(len(cohort), 150))
+    features[:, :30] += 0.3 * cohort.table["label"].to_numpy()[:, None]
+    rows = label_subset(cohort, 0.1, 0)
+    single = {c: fit_probe(cohort, features, rows, (c,)).validation_auc for c in (1e-4, 1e-2, 10.0)}
+    chosen = fit_probe(cohort, features, rows, (10.0, 1e-2, 1e-4))
+    assert chosen.validation_auc == max(single.values()) > single[10.0]
+    assert single[chosen.c] == chosen.validation_auc
+
+
+def test_classes_are_weighted(cohort):
+    """With one class rare, the decision still lies between the means."""
+    labels = cohort.table["label"].to_numpy().copy()
+    rare = np.random.default_rng(0).random(len(labels)) < 0.8
+    labels[rare & (labels == 1)] = 0
+    rare_positive = with_labels(cohort, labels)
+    features = gaussian_features(rare_positive, 4.0).astype(float)
+    fitted = fit_probe(rare_positive, features, rare_positive.rows("train"), (0.1,))
+    positive = fitted.scores(features[cohort.rows("test")]) > 0
+    found = pd.Series(positive).groupby(labels[cohort.rows("test")]).mean()
+    assert found[1] > 0.9
+    assert found[0] < 0.1
+
+
+def test_validation_without_a_class_is_an_error(cohort, features):
+    labels = cohort.table["label"].to_numpy().copy()
+    labels[cohort.rows("val")] = 0
+    with pytest.raises(ValueError, match="validation split"):
+        probe(with_labels(cohort, labels), features, OPTIONS, **ABOUT)
+
+
+def test_features_of_another_cohort_are_refused(cohort, features):
+    with pytest.raises(ValueError, match="a row for each"):
+        probe(cohort, features[:-1], OPTIONS, **ABOUT)
+
+
+def test_options_reach_the_table(cohort, features, results):
+    def changed(**values):
+        return probe(cohort, features, OPTIONS.model_copy(update=values), **ABOUT)
+
+    assert set(changed(fractions=(0.2,))["label_fraction"]) == {0.2}
+    assert set(changed(fractions=(0.1,), seeds=(5,))["probe_seed"]) == {5}
+    assert not np.allclose(changed(n_bootstrap=20)["ci_low"], results["ci_low"])
+    assert not np.allclose(changed(c_grid=(1e-7,))["value"], results["value"])

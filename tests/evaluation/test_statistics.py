@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from ccl.evaluation.statistics import bootstrap_interval, roc_auc
+from tests.oracles import roc_auc as oracle
+
+
+def sample(n=60, classes=2, ties=True, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(classes), rng.integers(classes, size=n - classes)])
+    scores = rng.normal(size=n) + labels
+    return labels, scores.round(1) if ties else scores
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_auc_is_the_share_of_pairs_ranked_rightly(ties):
+    labels, scores = sample(ties=ties)
+    assert roc_auc(labels, scores) == pytest.approx(oracle.roc_auc(labels, scores), rel=1e-12)
+    assert roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores), rel=1e-12)
+
+
+def test_closed_forms():
+    labels = np.array([0, 0, 1, 1])
+    assert roc_auc(labels, np.array([1, 2, 3, 4])) == 1
+    assert roc_auc(labels, np.array([4, 3, 2, 1])) == 0
+    assert roc_auc(labels, np.zeros(4)) == 0.5
+
+
+def test_auc_sees_only_the_ranking():
+    labels, scores = sample()
+    assert roc_auc(labels, np.exp(scores)) == roc_auc(labels, scores)
+    assert roc_auc(labels, -scores) == pytest.approx(1 - roc_auc(labels, scores))
+
+
+def test_several_classes_are_averaged_one_against_the_rest():
+    labels, _ = sample(90, classes=4)
+    scores = np.random.default_rng(1).dirichlet(np.ones(4), size=90)
+    expected = roc_auc_score(labels, scores, multi_class="ovr", average="macro")
+    assert roc_auc(labels, scores) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "message"),
+    [
+        ([0, 0, 0], [1.0, 2, 3], r"per class \{0: 3, 1: 0\}"),
+        ([0, 1, 2], [1.0, 2, 3], "of no other"),
+        ([0, 1], [1.0, 2, 3], "do not fit"),
+        ([0, 1, 1], [1.0, np.nan, 3], "1 scores are not finite"),
+        ([0, 1, 1], np.ones((3, 3)), r"2: 0"),
+    ],
+)
+def test_bad_input_is_refused(labels, scores, message):
+    with pytest.raises(ValueError, match=message):
+        roc_auc(np.array(labels), np.array(scores))
+
+
+def test_interval_is_the_loops():
+    labels, scores = sample(40)
+    patients = np.array([f"patient {i // 2}" for i in range(40)])
+    names = np.unique(patients)
+    drawn = names[np.random.default_rng(3).integers(20, size=(200, 20))]
+    values = oracle.bootstrap(labels, scores, patients, drawn)
+    interval = bootstrap_interval(
+        labels, scores, patients, np.random.default_rng(3), n_bootstrap=200
+    )
+    assert interval == pytest.approx(np.quantile(values, [0.025, 0.975]), rel=1e-12)
+
+
+def test_interval_does_not_depend_on_how_replicates_are_blocked(monkeypatch):
+    labels, scores = sample(40)
+
+    def interval():
+        return bootstrap_interval(
+            labels, scores, np.arange(40), np.random.default_rng(0), n_bootstrap=100
+        )
+
+    whole = interval()
+    monkeypatch.setattr("ccl.evaluation.statistics._BLOCK", 40 * 7)
+    assert interval() == pytest.approx(whole)
+
+
+def test_interval_grows_with_level_and_when_images_share_patients():
+    labels, scores = np.tile(np.array(sample(60)), 4)
+    labels = labels.astype(int)
+
+    def width(patients, level=0.95):
+        low, high = bootstrap_interval(
+            labels, scores, patients, np.random.default_rng(0), n_bootstrap=400, level=level
+        )
+        assert low < roc_auc(labels, scores) < high
+        return high - low
+
+    apart, together = np.arange(240), np.tile(np.arange(60), 4)
+    assert width(together) > 1.6 * width(apart)
+    assert width(apart) > 1.2 * width(apart, level=0.8)
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    """Normal scores one standard deviation apart: AUC = Phi(1 / sqrt 2) = 0.760."""
+    covered = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        labels = np.repeat([0, 1], 60)
+        scores = rng.normal(size=120) + labels
+        low, high = bootstrap_interval(labels, scores, np.arange(120), rng, n_bootstrap=200)
+        covered += low <= 0.7602 <= high
+    assert 0.89 <= covered / 200 <= 0.99
+
+
+def test_replicates_without_a_class_are_left_out():
+    labels = np.array([0, 0, 0, 0, 0, 1])
+    scores = np.array([0.1, 0.2, 0.3, 0.4, 0.6, 0.5])
+    low, high = bootstrap_interval(
+        labels, scores, np.arange(6), np.random.default_rng(0), n_bootstrap=300
+    )
+    assert 0 <= low < high <= 1
+
+
+def test_no_usable_replicate_is_an_error():
+    with pytest.raises(ValueError, match="too few patients"):
+        bootstrap_interval(
+            np.array([0, 1]),
+            np.array([0.0, 1.0]),
+            np.array(["a", "b"]),
+            np.random.default_rng(0),  # draws one of the two twice
+            n_bootstrap=1,
+        )

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from ccl.objectives.batches import PairBatches
+from ccl.pairs import Pairs
+
+
+@pytest.fixture
+def images():
+    return np.arange(50, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
+
+
+def stream(images, seed=0, batch_size=8):
+    rows = np.arange(5, 50)
+    return PairBatches(Pairs("standard", images), rows, batch_size=batch_size, seed=seed)
+
+
+def order(batches, epoch):
+    return np.concatenate([batch["a"][:, 0, 0].numpy() for batch in batches.epoch(epoch)])
+
+
+def test_an_epoch_visits_rows_once_in_whole_batches(images):
+    batches = stream(images)
+    visited = order(batches, 0)
+    assert len(batches) == len(list(batches.epoch(0))) == 5
+    assert len(visited) == len(np.unique(visited)) == 40
+    assert visited.min() >= 5
+
+
+def test_order_depends_on_seed_and_epoch_only(images):
+    np.testing.assert_array_equal(order(stream(images), 3), order(stream(images), 3))
+    assert (order(stream(images), 3) != order(stream(images), 4)).any()
+    assert (order(stream(images), 3) != order(stream(images, seed=1), 3)).any()
+
+
+def test_sources_are_uint8_images_of_one_pair_each(images):
+    batch = next(stream(images).epoch(0))
+    assert batch["a"].shape == (8, 4, 4)
+    assert batch["a"].numpy().dtype == np.uint8
+    assert (batch["a"] == batch["b"]).all()
+
+
+@pytest.mark.parametrize("batch_size", [1, 46])
+def test_batch_size_must_fit(images, batch_size):
+    with pytest.raises(ValueError, match=f"batch_size = {batch_size}"):
+        stream(images, batch_size=batch_size)
