@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import ipywidgets
 import numpy as np
+import pandas as pd
 
+from ccl import steps
 from ccl.cohorts import Cohort
+from ccl.config import Experiment
+from ccl.figures import STRATEGIES
+from ccl.generator import bank
 from ccl.generator.generator import Generator, to_images, to_model
-from ccl.pairs import Pairs
+from ccl.pairs import Pairs, Strategy
 from ccl.widgets import ExplorerItem, Target, explore
 
 
@@ -30,19 +35,21 @@ def pick(
     """
     scanners = cohort.scanners + (cohort.held_out_scanners if held_out else ())
     rng = np.random.default_rng(seed)
-    return np.concatenate(
-        [_of_one_scanner(cohort, rng, split, scanner, per_scanner) for scanner in scanners]
+    chosen = []
+    for first, scanner in enumerate(scanners):
+        rows = rng.permutation(cohort.rows(split, [scanner]))
+        chosen.append(rows[_taking_turns(cohort, rows, first)[:per_scanner]])
+    return np.concatenate(chosen)
+
+
+def _taking_turns(cohort: Cohort, rows: np.ndarray, first: int) -> np.ndarray:
+    """Positions in `rows`, one patient each, class after class beginning with class `first`."""
+    table = cohort.table.iloc[rows].reset_index(drop=True).drop_duplicates("patient_id")
+    order = table.assign(
+        turn=table.groupby("label").cumcount(),
+        label=(table["label"] - first) % len(cohort.classes),
     )
-
-
-def _of_one_scanner(
-    cohort: Cohort, rng: np.random.Generator, split: str, scanner: str, count: int
-) -> np.ndarray:
-    rows = rng.permutation(cohort.rows(split, [scanner]))
-    table = cohort.table.iloc[rows].drop_duplicates("patient_id")
-    turn = table.groupby("label").cumcount()  # first of each class, second of each class, ...
-    chosen = table.assign(turn=turn).sort_values(["turn", "label"], kind="stable").index[:count]
-    return np.asarray(chosen, dtype=np.int64)
+    return order.sort_values(["turn", "label"], kind="stable").index.to_numpy()
 
 
 Cells = list[list[np.ndarray | None]]
@@ -56,7 +63,8 @@ def cohort_grid(cohort: Cohort, rows: np.ndarray) -> Grid:
     if cohort.has_truth:
         rendered = [cohort.truth(rows, {"scanner": scanner}) for scanner in scanners]
         same: Cells = [[images[i] for images in rendered] for i in range(len(rows))]
-        return same, scanners, [f"from {origin}" for origin in origins]
+        findings = [cohort.classes[label] for label in cohort.table["label"].iloc[rows]]
+        return same, scanners, [f"{o}\n{f}" for o, f in zip(origins, findings, strict=True)]
     of_each = {s: rows[[origin == s for origin in origins]] for s in scanners}
     width = max(len(some) for some in of_each.values())
     cells: Cells = [
@@ -127,7 +135,7 @@ def _item(
         patient=str(facts["patient_id"]),
         scanner=str(facts["scanner"]),
         sex=str(facts["sex"]) if knows_sex else "",
-        label=cohort.classes[int(facts["label"])],
+        label=cohort.classes[facts["label"]] if facts["label"] >= 0 else "unlabelled",
         real=np.asarray(cohort.images[row]),
         counterfactuals={target: images[position] for target, images in made.items()},
         truths={target: images[position] for target, images in true.items()},
@@ -156,23 +164,49 @@ def scanner_grid(cohort: Cohort, generator: Generator, rows: np.ndarray) -> Grid
     return cells, ["Real", *(f"do({scanner})" for scanner in cohort.scanners)], names
 
 
-def pair_grid(
-    pairs: Mapping[str, Pairs], rows: np.ndarray, seed: int = 0
-) -> tuple[Cells, list[str]]:
-    """The two images that the views of a pair are cut from, for each strategy.
+def pretraining_history(experiment: Experiment) -> pd.DataFrame:
+    """The training curves of every encoder: one row per strategy, seed and epoch."""
+    curves = [
+        pd.read_csv(steps.pretrain(experiment, strategy, seed).folder / "history.csv").assign(
+            strategy=strategy, seed=seed
+        )
+        for strategy in experiment.pretraining.strategies
+        for seed in experiment.pretraining.seeds
+    ]
+    return pd.concat(curves, ignore_index=True)
+
+
+def pairs(experiment: Experiment, cohort: Cohort) -> dict[str, Pairs]:
+    """The pairs of every strategy, by the name that figures call it."""
+    return {
+        STRATEGIES[strategy].label: _pairs(experiment, cohort, strategy)
+        for strategy in experiment.pretraining.strategies
+    }
+
+
+def _pairs(experiment: Experiment, cohort: Cohort, strategy: str) -> Pairs:
+    if strategy == "standard":
+        return Pairs("standard", cohort.images)
+    if strategy == "oracle":
+        truth = bank.load(steps.oracle_bank(experiment).folder, cohort)
+        return Pairs("counterfactual", cohort.images, truth)
+    made = bank.load(steps.bank(experiment).folder, cohort)
+    return Pairs(cast(Strategy, strategy), cohort.images, made)
+
+
+def pair_grid(cohort: Cohort, pairs: Mapping[str, Pairs], rows: np.ndarray, seed: int = 0) -> Grid:
+    """The two images that the views of a pair are cut from, for each strategy (row).
 
     Args:
+        cohort: of the rows.
         pairs: name to show to the strategy.
         rows: (n,) rows of the cohort.
         seed: of the drawn target domains.
-
-    Returns:
-        Cells row by row, and the titles of the columns.
     """
-    sources = [
-        image
-        for strategy in pairs.values()
-        for image in strategy.sources(rows, np.random.default_rng(seed))
-    ]
-    titles = [f"{name}, {view}" for name in pairs for view in ("view 1", "view 2")]
-    return [[images[i] for images in sources] for i in range(len(rows))], titles
+    cells: Cells = []
+    for strategy in pairs.values():
+        first, second = strategy.sources(rows, np.random.default_rng(seed))
+        cells.append([view for both in zip(first, second, strict=True) for view in both])
+    scanners = cohort.table["scanner"].iloc[rows]
+    titles = [f"{scanner}\nview {view}" for scanner in scanners for view in (1, 2)]
+    return cells, titles, list(pairs)

@@ -139,7 +139,7 @@ def execute(
         raise NotebookError(
             f"{_describe(notebook, error)}; the notebook as far as it came is {unfinished}"
         ) from error
-    _tidy(unfinished, notebook)
+    _tidy(unfinished, notebook, parameters)
     unfinished.replace(output)
 
 
@@ -198,15 +198,25 @@ def _describe(notebook: Path, error: PapermillExecutionError) -> str:
     return f"{notebook}: {place} (`{first}`) failed with {error.ename}: {error.evalue}"
 
 
-def _tidy(executed: Path, notebook: Path) -> None:
+def _tidy(executed: Path, notebook: Path, parameters: Mapping[str, Parameter]) -> None:
     """Shows the parameters in effect instead of the defaults, and forgets the files' places."""
     content = nbformat.read(executed, as_version=4)
     content.metadata.papermill.update(input_path=notebook.name, output_path=notebook.name)
-    tags = [cell.metadata.setdefault("tags", []) for cell in content.cells]
-    if any("injected-parameters" in some for some in tags):
-        for some in tags:
-            if "parameters" in some:
-                some[:] = ["parameters", "remove-cell"]
-            if "injected-parameters" in some:
-                some.append("hide-input")
+    for cell in content.cells:
+        tags = cell.metadata.get("tags", [])
+        if "parameters" in tags:
+            cell.source = _in_effect(cell.source, parameters)
+        if "injected-parameters" in tags:
+            tags.append("remove-cell")
     nbformat.write(content, executed)
+
+
+def _in_effect(source: str, parameters: Mapping[str, Parameter]) -> str:
+    """The parameters cell with other values; types and comments stay."""
+    lines = source.splitlines()
+    for statement in ast.parse(source).body:
+        match statement:
+            case ast.AnnAssign(ast.Name(name), value=ast.Constant() as old) if name in parameters:
+                row, start, end = old.lineno - 1, old.col_offset, old.end_col_offset
+                lines[row] = lines[row][:start] + repr(parameters[name]) + lines[row][end:]
+    return "\n".join(lines)

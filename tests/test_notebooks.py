@@ -98,6 +98,15 @@ def test_executes_with_this_interpreter(tmp_path: Path) -> None:
     assert str(tmp_path) not in json.dumps(json.loads(text)["metadata"])
 
 
+def test_shows_the_parameters_in_effect(tmp_path: Path) -> None:
+    stored = 'profile: str = "quick"  # which\nshare: float = 0.5  # of all'
+    source = write(tmp_path / "a.ipynb", parameters=stored)
+    notebooks.execute(source, tmp_path / "done.ipynb", {"profile": "tiny"}, tmp_path)
+    shown, injected = nbformat.read(tmp_path / "done.ipynb", as_version=4).cells
+    assert shown.source == "profile: str = 'tiny'  # which\nshare: float = 0.5  # of all"
+    assert "remove-cell" in injected.metadata.tags
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
