@@ -162,4 +162,6 @@ def train(
     module = HVAETraining(hvae, options, total_steps=len(batches) * options.epochs)
     history = fit(module, batches, epochs=options.epochs, folder=folder, seed=options.seed)
     averaged = cast(HVAE, module.average.module).cpu().eval().requires_grad_(False)
+    if options.hvae.pixel_noise == "scanner":
+        averaged.calibrate_noise(batches.epoch(0))
     return Generator(parents, averaged), history
