@@ -106,9 +106,7 @@ class Step:
                     self._compute(compute, partial)
         return Run(folder, json.loads((folder / RECORD).read_text()))
 
-    def _compute(
-        self, compute: Callable[[Path], Mapping[str, Any] | None], partial: Path
-    ) -> None:
+    def _compute(self, compute: Callable[[Path], Mapping[str, Any] | None], partial: Path) -> None:
         logger.info("%s %s: computing %s", self.name, self.label, self.folder)
         start = time.perf_counter()
         noted = compute(partial) or {}

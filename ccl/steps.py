@@ -68,14 +68,10 @@ def generator(experiment: Experiment) -> Run:
     """Trains the causal generator."""
     images = cohort(experiment)
     options = _options(generator=experiment.generator)
-    step = Step(
-        experiment.root, "generator", options, {"cohort": images}, "ccl.generator.fitting"
-    )
+    step = Step(experiment.root, "generator", options, {"cohort": images}, "ccl.generator.fitting")
 
     def compute(folder: Path) -> dict[str, Any]:
-        trained, history = fitting.train(
-            cohorts.load(images.folder), experiment.generator, folder
-        )
+        trained, history = fitting.train(cohorts.load(images.folder), experiment.generator, folder)
         _finish_training(folder, history)
         generators.save(trained, folder)
         return {"parameters": sum(p.numel() for p in trained.hvae.parameters())}
@@ -105,9 +101,7 @@ def oracle_bank(experiment: Experiment) -> Run:
     options = _options(bank=experiment.bank)
     step = Step(experiment.root, "oracle_bank", options, {"cohort": images}, "ccl.generator.bank")
     return step.run(
-        lambda folder: banks.make_from_truth(
-            cohorts.load(images.folder), experiment.bank, folder
-        )
+        lambda folder: banks.make_from_truth(cohorts.load(images.folder), experiment.bank, folder)
     )
 
 
@@ -195,9 +189,7 @@ def pretrain(experiment: Experiment, strategy: str, seed: int) -> Run:
         )
         encoder = initial_encoder(experiment, images, seed)
         module = SimCLR(encoder, options.simclr, seed=seed, steps_per_epoch=len(batches))
-        history = fit(
-            module, batches, epochs=options.simclr.epochs, folder=folder, seed=seed
-        )
+        history = fit(module, batches, epochs=options.simclr.epochs, folder=folder, seed=seed)
         _finish_training(folder, history)
         weights = module.encoder.cpu().state_dict()
         save_file({k: w.contiguous() for k, w in weights.items()}, folder / "encoder.safetensors")

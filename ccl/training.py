@@ -126,9 +126,7 @@ class _Epoch:
 class _History(Callback):
     """Rows of metrics, kept in the checkpoint so that a resumed run has its whole history."""
 
-    def __init__(
-        self, seed: int, on_epoch_end: Callable[[int], dict[str, float]] | None
-    ) -> None:
+    def __init__(self, seed: int, on_epoch_end: Callable[[int], dict[str, float]] | None) -> None:
         self.rows: list[dict[str, float]] = []
         self.seed, self.extra = seed, on_epoch_end
         self.clock = 0.0

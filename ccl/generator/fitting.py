@@ -1,7 +1,7 @@
 """Training the HVAE: weighted batches, gradient skipping, averaged weights."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import numpy as np
@@ -161,5 +161,7 @@ def train(
     )
     module = HVAETraining(hvae, options, total_steps=len(batches) * options.epochs)
     history = fit(module, batches, epochs=options.epochs, folder=folder, seed=options.seed)
-    averaged = module.average.module.cpu().eval().requires_grad_(False)
+    averaged = cast(HVAE, module.average.module).cpu().eval().requires_grad_(False)
+    if options.hvae.pixel_noise == "scanner":
+        averaged.calibrate_noise(batches.epoch(0))
     return Generator(parents, averaged), history

@@ -10,8 +10,9 @@ Symbols: x image in [-1, 1]; pa parents; e their embedding; h decoder state; z_i
 mu(z, pa) predicted image; u = (x - mu) / sigma pixel noise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -51,6 +52,10 @@ class HVAEOptions(Options):
         bottleneck: inner width of a block, as a fraction of the stage's width.
         groups: groups of the group normalisation, at most; lowered to divide the width.
         pixel_scale: sigma of the pixel likelihood, for x in [-1, 1]; the released code uses 1e-2.
+        pixel_noise: scale of the pixel noise in a counterfactual: 'fixed' is sigma everywhere (the
+            paper), so that noise is carried over as it is; 'scanner' is the spread of the training
+            residuals per scanner and grey level, measured once after training, so that the amount
+            of noise follows the scanner.
         abduct: what abduction keeps of a latent: 'latent' keeps z itself (the paper), 'noise'
             keeps epsilon = (z - mu_p) / sigma_p, so that the prior of the new parents moves z.
     """
@@ -61,6 +66,7 @@ class HVAEOptions(Options):
     bottleneck: float = 0.25
     groups: int = 8
     pixel_scale: float = 1e-2
+    pixel_noise: Literal["fixed", "scanner"] = "fixed"
     abduct: Literal["latent", "noise"] = "latent"
 
     @model_validator(mode="after")
@@ -68,11 +74,19 @@ class HVAEOptions(Options):
         if not self.stages:
             raise ValueError("stages is empty; give at least one stage")
         resolutions = [stage.resolution for stage in self.stages]
-        if any(a <= b for a, b in zip(resolutions, resolutions[1:], strict=False)):
+        if any(a <= b for a, b in pairwise(resolutions)):
             raise ValueError(f"stages must go from high to low resolution, got {resolutions}")
         if not any(stage.latent_channels and stage.decoder_blocks for stage in self.stages):
             raise ValueError("no stage has latents: give one latent_channels > 0")
         return self
+
+
+GREY_BINS = 16  # levels of the mean image over which the pixel noise may differ
+
+
+def grey_bin(mu: Tensor) -> Tensor:
+    """Bin of each pixel's grey level, int64 in 0 ... GREY_BINS - 1, for mu in [-1, 1]."""
+    return ((mu + 1) / 2 * GREY_BINS).long().clamp(0, GREY_BINS - 1)
 
 
 def group_norm(width: int, groups: int) -> nn.GroupNorm:
@@ -109,6 +123,11 @@ class Block(nn.Module):
         return self.skip(h) + y
 
 
+def _start_at_zero(module: nn.Module) -> None:
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+
+
 @dataclass(frozen=True)
 class Latent:
     """What the decoder met at one stochastic block; each tensor is (N, Z, H, W)."""
@@ -136,9 +155,8 @@ class DecoderBlock(nn.Module):
                 self.expand.weight.mul_(gain)
             # Start at q = p = N(0, 1): no KL spike in the first steps.
             for last in (self.prior.skip, self.posterior.skip, self.posterior.expand):
-                nn.init.zeros_(last.weight)
-                nn.init.zeros_(last.bias)
-            nn.init.zeros_(self.prior.expand.weight)
+                _start_at_zero(last)
+            _start_at_zero(self.prior.expand)
         self.residual = Block(width, width, stage.resolution, options, last_gain=gain)
 
     def forward(
@@ -263,6 +281,7 @@ class HVAE(nn.Module):
     ) -> None:
         super().__init__()
         self.options, self.parents, self.frame = options, dict(parents), (height, width)
+        self.noise_scales: Tensor
         stages, stem = options.stages, options.unshuffle
         if height % stem or width % stem or height // stem != stages[0].resolution:
             raise ValueError(
@@ -295,6 +314,8 @@ class HVAE(nn.Module):
         self.canvas_by_parents = nn.ModuleList(
             nn.Linear(options.embedding, stage.width) for stage in reversed(stages)
         )
+        scales = torch.full((self.parents.get("scanner", 1), GREY_BINS), options.pixel_scale)
+        self.register_buffer("noise_scales", scales)
         self.out_norm = group_norm(stages[0].width, options.groups)
         self.out = nn.Conv2d(stages[0].width, stem**2, 3, padding=1)
 
@@ -391,9 +412,36 @@ class HVAE(nn.Module):
         kept = tuple(
             latent.z if self.options.abduct == "latent" else latent.noise for latent in latents
         )
-        return ImageNoise(kept, (value - mu) / self.options.pixel_scale)
+        return ImageNoise(kept, (value - mu) / self.noise_scale(mu, parents))
 
     def predict(self, noise: ImageNoise, parents: Mapping[str, Tensor]) -> Tensor:
-        """x = mu(z, pa) + sigma u, clipped to [-1, 1]; (N, 1, H, W)."""
+        """x = mu(z, pa) + sigma(mu, pa) u, clipped to [-1, 1]; (N, 1, H, W)."""
         mu, _ = self.decode(self.embedding(parents), given=noise.latents)
-        return (mu + self.options.pixel_scale * noise.pixels).clamp(-1, 1)
+        return (mu + self.noise_scale(mu, parents) * noise.pixels).clamp(-1, 1)
+
+    def noise_scale(self, mu: Tensor, parents: Mapping[str, Tensor]) -> Tensor:
+        """Scale sigma of the pixel noise, (N, 1, H, W), at the mean grey levels mu."""
+        scanner = parents.get("scanner", torch.zeros(len(mu), dtype=torch.int64, device=mu.device))
+        return self.noise_scales[scanner[:, None, None, None], grey_bin(mu)]
+
+    @torch.no_grad()
+    def calibrate_noise(self, batches: Iterable[tuple[Tensor, Mapping[str, Tensor]]]) -> None:
+        """Sets the scales of `pixel_noise` = 'scanner' to the spread of x - mu in real images.
+
+        Args:
+            batches: training images x (N, 1, H, W) in [-1, 1] with their parents.
+        """
+        squares = torch.zeros_like(self.noise_scales, dtype=torch.float64)
+        counts = torch.zeros_like(squares)
+        for x, parents in batches:
+            e = self.embedding(parents)
+            mu, _ = self.decode(e, self.encode(x, e))
+            cell = parents["scanner"][:, None, None, None] * GREY_BINS + grey_bin(mu)
+            residual = ((x - mu) ** 2).double().flatten()
+            squares.view(-1).index_add_(0, cell.flatten(), residual)
+            counts.view(-1).index_add_(0, cell.flatten(), torch.ones_like(residual))
+        # Where a scanner has few pixels of a grey level, its mean over all levels stands in.
+        mean = squares.sum(dim=1, keepdim=True) / counts.sum(dim=1, keepdim=True)
+        few = GREY_BINS * 16
+        spread = ((squares + few * mean) / (counts + few)).sqrt()
+        self.noise_scales.copy_(spread.clamp(min=1 / 255))

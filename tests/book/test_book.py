@@ -1,0 +1,142 @@
+"""The book's sources: complete, offline, honest about numbers."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+BOOK = ROOT / "book"
+PROSE = sorted(BOOK.glob("*.md"))
+VENDORED = sorted(path for path in (BOOK / "_vendor").rglob("*") if path.is_file())
+GENERATED = {"status"}  # pages that `ccl.report` writes
+prose = pytest.mark.parametrize("path", PROSE, ids=lambda path: path.stem)
+
+# Results look like 0.873, +.021, 95 % or 12 percent; closed forms and settings stand in $...$.
+NUMBER = re.compile(r"(?<![\w.$])[+-]?\d?\.\d{2,}|\b\d+(\.\d+)? ?(%|per ?cent)")
+
+
+def pages(contents: Any) -> Iterator[str]:
+    """Every page of a table of contents."""
+    if isinstance(contents, list):
+        for entry in contents:
+            yield from pages(entry)
+    elif isinstance(contents, dict):
+        for key, value in contents.items():
+            yield from [value] if key in ("root", "file") else pages(value)
+
+
+def without_code(text: str) -> str:
+    """Prose only: no fenced code or directives, formulas or inline code."""
+    text = re.sub(r"^```(?!\{glossary\}).*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"\$\$.*?\$\$|\$[^$]*\$", "", text, flags=re.DOTALL)
+    return re.sub(r"`[^`]*`", "", text)
+
+
+def test_every_page_has_a_source() -> None:
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    for page in pages(contents):
+        if page.startswith("book/executed/"):
+            name = page.removeprefix("book/executed/")
+            assert name in GENERATED or (ROOT / "notebooks" / f"{name}.ipynb").is_file(), page
+        else:
+            assert (ROOT / f"{page}.md").is_file(), page
+
+
+def test_every_page_and_notebook_is_in_the_table_of_contents() -> None:
+    listed = set(pages(yaml.safe_load((ROOT / "_toc.yml").read_text())))
+    assert {f"book/{path.stem}" for path in PROSE} <= listed
+    notebooks = (ROOT / "notebooks").glob("*.ipynb")
+    assert {f"book/executed/{path.stem}" for path in notebooks} <= listed
+
+
+@prose
+def test_no_result_is_typed(path: Path) -> None:
+    text = re.sub(r"\{cite\}`[^`]*`", "CITED", path.read_text())
+    for paragraph in re.split(r"\n\s*\n|\n- ", without_code(text)):
+        if "CITED" not in paragraph:  # published figures, with their source beside them
+            assert not NUMBER.search(paragraph), paragraph
+
+
+def test_a_typed_result_would_be_found() -> None:
+    for text in ("an AUC of 0.873", "a gain of +.021", "in 95 % of images", "12 percent"):
+        assert NUMBER.search(text)
+    for text in ("at 64 pixels", "section 4.1", "one in 3", "$2 \\cdot 0.9 = 0.18$", "`tau=0.07`"):
+        assert not NUMBER.search(without_code(text))
+
+
+@prose
+def test_what_a_page_includes_exists(path: Path) -> None:
+    text = path.read_text()
+    for name, file in re.findall(r"```\{(literalinclude|include)\} (\S+)", text):
+        assert (path.parent / file).is_file() or file == "executed/claims.md", (name, file)
+    for file in re.findall(r"^:file: (\S+)", text, re.MULTILINE):
+        assert (path.parent / file).is_file()
+
+
+@prose
+def test_included_objects_exist(path: Path) -> None:
+    found = re.findall(
+        r"\{literalinclude\} (\S+)\n.*?:pyobject: (\S+)", path.read_text(), re.DOTALL
+    )
+    for file, name in found:
+        source = (path.parent / file).read_text()
+        for part in name.split("."):
+            assert re.search(rf"^\s*(class|def) {part}\b", source, re.MULTILINE), name
+
+
+@prose
+def test_every_citation_is_in_the_bibliography(path: Path) -> None:
+    known = set(re.findall(r"^@\w+\{(\S+),", (BOOK / "references.bib").read_text(), re.MULTILINE))
+    for keys in re.findall(r"\{cite\}`([^`]*)`", path.read_text()):
+        assert set(keys.split(",")) <= known
+
+
+@pytest.mark.parametrize("page", ["contrastive", "causal", "pairing"])
+def test_lectures_have_their_parts(page: str) -> None:
+    text = (BOOK / f"{page}.md").read_text()
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert headings == ["Overview", "Theory", "Code", "Exercises"]
+    assert "**Prerequisites:**" in text
+    asked = re.findall(r"^\*\*\d\.\*\*", text, re.MULTILINE)
+    assert len(asked) == text.count(":::{dropdown} Solution") >= 3
+
+
+@pytest.mark.parametrize("path", sorted((BOOK / "widgets").glob("*.html")), ids=lambda p: p.stem)
+def test_teaching_widgets_are_small_and_load_nothing(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) < 120
+    assert not re.search(r"https?:|src=|url\(|@import|\bfetch\(|innerHTML", text)
+    assert "aria-label" in text
+    assert "aria-live" in text
+
+
+def test_vendored_scripts_are_small_and_licensed() -> None:
+    assert {path.name for path in VENDORED} >= {"tex-svg.js", "LICENSE"}
+    assert all(path.stat().st_size < 3_000_000 for path in VENDORED)
+
+
+def test_configuration_loads_nothing_from_elsewhere() -> None:
+    text = (ROOT / "_config.yml").read_text()
+    assert not re.search(r"https?:", text)
+    config = yaml.safe_load(text)
+    sphinx = config["sphinx"]["config"]
+    assert config["execute"]["execute_notebooks"] == "off"
+    assert "sphinx_thebe" not in sphinx["extensions"]
+    assert sphinx["nb_ipywidgets_js"] == {}
+    assert (BOOK / "_vendor" / sphinx["mathjax_path"]).is_file()
+
+
+def test_citation_file_names_the_paper() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["preferred-citation"]["doi"] == "10.1016/j.media.2025.103668"
+
+
+def test_readme_shows_a_picture_that_exists() -> None:
+    text = (ROOT / "README.md").read_text()
+    for file in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text):
+        assert (ROOT / file).is_file()
+    assert "make book" in text

@@ -1,0 +1,109 @@
+"""The built book in headless Chromium: every page, nothing loaded from elsewhere, widgets move.
+
+Needs `make book` before, and an installed Chromium.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.book import chromium
+from tests.book.test_book import ROOT, pages
+
+HTML = ROOT / "_build" / "html"
+PAGES = sorted(pages(yaml.safe_load((ROOT / "_toc.yml").read_text())))
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[chromium.Tab]:
+    if chromium.executable() is None:
+        pytest.skip(f"no Chromium is installed under the names {chromium.NAMES}")
+    if not HTML.is_dir():
+        pytest.skip("there is no book: run `make book`")
+    with chromium.tab() as opened:
+        yield opened
+
+
+def address(page: str) -> str:
+    return (HTML / f"{page}.html").as_uri()
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize("page", PAGES)
+def test_page_is_whole_and_asks_nobody(
+    tab: chromium.Tab, page: str, width: int, dark: bool
+) -> None:
+    tab.open(address(page), width=width, dark=dark)
+    elsewhere = [url for url in tab.requests if not url.startswith(("file:", "data:", "blob:"))]
+    assert elsewhere == []
+    assert tab.errors == []
+    assert tab.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    assert tab.run("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
+    assert not tab.run("!!document.querySelector('mjx-merror')")
+
+
+def test_equations_are_drawn(tab: chromium.Tab) -> None:
+    tab.open(address("book/contrastive"))
+    assert tab.run("document.querySelectorAll('mjx-container svg').length") > 10
+
+
+def shown(tab: chromium.Tab, panel: int) -> str:
+    """The pixels of one panel of the first explorer."""
+    canvas = f"document.querySelectorAll('.ccl-explorer .ccl-panel > .ccl-frame > canvas')[{panel}]"
+    return tab.run(f"{canvas}.toDataURL()")
+
+
+def test_explorer_moves(tab: chromium.Tab) -> None:
+    tab.open(address("book/executed/explorer"))
+    tab.wait("document.querySelector('.ccl-explorer [data-part=scanner] button') !== null")
+    real, before = shown(tab, 0), shown(tab, 1)
+    tab.run(
+        "[...document.querySelectorAll('.ccl-explorer [data-part=scanner] button')]"
+        ".find(b => b.getAttribute('aria-pressed') === 'false').click()"
+    )
+    assert shown(tab, 0) == real
+    assert shown(tab, 1) != before
+    tab.run("document.querySelectorAll('.ccl-explorer [data-part=strip] button')[1].click()")
+    assert shown(tab, 0) != real
+
+
+def test_explorer_answers_to_the_keyboard(tab: chromium.Tab) -> None:
+    tab.open(address("book/executed/explorer"))
+    tab.wait("document.querySelector('.ccl-explorer [data-part=scanner] button') !== null")
+    before = shown(tab, 1)
+    tab.run(
+        "[...document.querySelectorAll('.ccl-explorer [data-part=scanner] button')]"
+        ".find(b => b.getAttribute('aria-pressed') === 'false').focus()"
+    )
+    for kind in ("keyDown", "keyUp"):
+        tab.call("Input.dispatchKeyEvent", type=kind, key=" ", code="Space", text=" ")
+    assert shown(tab, 1) != before
+
+
+def test_teaching_widgets_move(tab: chromium.Tab) -> None:
+    tab.open(address("book/contrastive"))
+    loss = "document.querySelector('#ccl-temperature [data-part=loss]').textContent"
+    before = tab.run(loss)
+    tab.run(
+        "(() => { const s = document.querySelector('#ccl-temperature [data-part=slider-tau]');"
+        "s.value = -0.3; s.dispatchEvent(new Event('input')); })()"
+    )
+    assert tab.run(loss) != before
+    tab.open(address("book/causal"))
+    curve = "document.querySelector('#ccl-scm [data-curve=x]').getAttribute('points')"
+    before = tab.run(curve)
+    tab.run("document.querySelector('#ccl-scm button[value=\"3\"]').click()")
+    assert tab.run(curve) != before
+
+
+def test_this_suite_sees_a_request(tab: chromium.Tab, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<!doctype html><img src='http://127.0.0.1:9/x.png'><script>oops()</script>")
+    tab.open(page.as_uri())
+    assert any(url.startswith("http://127.0.0.1:9") for url in tab.requests)
+    assert any("oops" in error for error in tab.errors)
