@@ -48,7 +48,7 @@ _install:
 	@echo 'Setting up .venv from requirements.txt (once) ...'
 	@[ -x $(PY) ] && $(PY) -c '$(SUPPORTED)' || $(PYTHON) -m venv --clear .venv
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@.venv/bin/uv pip install --quiet --python $(PY) -r requirements.txt
+	@.venv/bin/uv pip install --quiet --python $(PY) --compile-bytecode -r requirements.txt
 	@.venv/bin/uv pip install --quiet --python $(PY) --no-deps -e .
 	@touch $(INSTALLED)
 

@@ -116,16 +116,16 @@ def notebook(
 ) -> None:
     """Executes a notebook into runs/<profile>/<cohort>/notebooks/, unless that is done."""
     with tidy_errors():
-        from ccl import notebooks, pointers
+        from ccl import notebooks, plan, pointers
 
-        experiment = _experiment(profile, cohort, data_root)
-        executed = notebooks.show(experiment, name).folder / f"{name}.ipynb"
-        shown = pointers.publish(executed, experiment.root / "notebooks" / executed.name)
+        executed = notebooks.show(profile, cohort, data_root, name).folder / f"{name}.ipynb"
+        fixed = plan.folder(profile, cohort) / "notebooks" / executed.name
+        shown = pointers.publish(executed, fixed)
     typer.echo(str(shown))
 
 
-@app.command()
-def plan(
+@app.command("plan")
+def show_plan(
     profile: Profile = "quick",
     cohort: CohortName = "phantom-chest",
     data_root: DataRoot = None,

@@ -2,19 +2,15 @@
 
 from collections.abc import Mapping
 from itertools import product
-from typing import Any, cast
+from typing import Any
 
 import ipywidgets
 import numpy as np
-import pandas as pd
 
-from ccl import steps
 from ccl.cohorts import Cohort
-from ccl.config import Experiment
 from ccl.figures import STRATEGIES
-from ccl.generator import bank
 from ccl.generator.generator import Generator, to_images, to_model
-from ccl.pairs import Pairs, Strategy
+from ccl.pairs import Pairs
 from ccl.widgets import ExplorerItem, Target, explore
 
 
@@ -164,42 +160,12 @@ def scanner_grid(cohort: Cohort, generator: Generator, rows: np.ndarray) -> Grid
     return cells, ["Real", *(f"do({scanner})" for scanner in cohort.scanners)], names
 
 
-def pretraining_history(experiment: Experiment) -> pd.DataFrame:
-    """The training curves of every encoder: one row per strategy, seed and epoch."""
-    curves = [
-        pd.read_csv(steps.pretrain(experiment, strategy, seed).folder / "history.csv").assign(
-            strategy=strategy, seed=seed
-        )
-        for strategy in experiment.pretraining.strategies
-        for seed in experiment.pretraining.seeds
-    ]
-    return pd.concat(curves, ignore_index=True)
-
-
-def pairs(experiment: Experiment, cohort: Cohort) -> dict[str, Pairs]:
-    """The pairs of every strategy, by the name that figures call it."""
-    return {
-        STRATEGIES[strategy].label: _pairs(experiment, cohort, strategy)
-        for strategy in experiment.pretraining.strategies
-    }
-
-
-def _pairs(experiment: Experiment, cohort: Cohort, strategy: str) -> Pairs:
-    if strategy == "standard":
-        return Pairs("standard", cohort.images)
-    if strategy == "oracle":
-        truth = bank.load(steps.oracle_bank(experiment).folder, cohort)
-        return Pairs("counterfactual", cohort.images, truth)
-    made = bank.load(steps.bank(experiment).folder, cohort)
-    return Pairs(cast(Strategy, strategy), cohort.images, made)
-
-
 def pair_grid(cohort: Cohort, pairs: Mapping[str, Pairs], rows: np.ndarray, seed: int = 0) -> Grid:
     """The two images that the views of a pair are cut from, for each strategy (row).
 
     Args:
         cohort: of the rows.
-        pairs: name to show to the strategy.
+        pairs: strategy to its pairs.
         rows: (n,) rows of the cohort.
         seed: of the drawn target domains.
     """
@@ -209,4 +175,4 @@ def pair_grid(cohort: Cohort, pairs: Mapping[str, Pairs], rows: np.ndarray, seed
         cells.append([view for both in zip(first, second, strict=True) for view in both])
     scanners = cohort.table["scanner"].iloc[rows]
     titles = [f"{scanner}\nview {view}" for scanner in scanners for view in (1, 2)]
-    return cells, titles, list(pairs)
+    return cells, titles, [STRATEGIES[name].label for name in pairs]

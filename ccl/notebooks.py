@@ -15,8 +15,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
 
-from ccl import steps
-from ccl.config import Experiment
+from ccl import plan, pointers
 from ccl.runs import Run, Step, code_digest
 
 ROOT = Path(__file__).parent.parent
@@ -42,57 +41,36 @@ class ThisInterpreter(AsyncKernelManager):
         )
 
 
-def show(experiment: Experiment, name: str) -> Run:
-    """Executes a notebook of an experiment, unless this was done with the same runs and code.
+def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
+    """Executes a notebook on finished steps, unless this was done with the same runs and code.
 
     Args:
-        experiment: its profile, cohort and data folder become the notebook's parameters.
+        profile, cohort, data_root: become the notebook's parameters.
         name: of a file in `notebooks/`.
 
     Raises:
         NotebookError: there is no such notebook, or it failed.
+        FileNotFoundError: a step that it shows is not finished.
     """
+    if name not in plan.NOTEBOOKS:
+        raise NotebookError(f"there is no notebook '{name}'; there are {', '.join(plan.NOTEBOOKS)}")
     notebook = ROOT / "notebooks" / f"{name}.ipynb"
-    if not notebook.is_file():
-        names = sorted(path.stem for path in notebook.parent.glob("*.ipynb"))
-        raise NotebookError(f"notebooks/{name}.ipynb does not exist; there are {', '.join(names)}")
-    parameters = {
-        "profile": experiment.profile_name,
-        "cohort": experiment.cohort_name,
-        "data_root": str(experiment.data_root or ""),
-    }
+    root = plan.folder(profile, cohort)
+    parameters = {"profile": profile, "cohort": cohort, "data_root": data_root or ""}
+    shown = plan.pointers(name, plan.refresh(profile, cohort, data_root))
     step = Step(
-        root=experiment.root,
+        root=root,
         name="notebook",
         options={
             "content": hashlib.sha256(notebook.read_bytes()).hexdigest(),
             "code": {module: code_digest(module) for module in _imported(notebook)},
             **parameters,
         },
-        inputs=_inputs(experiment, name),
+        inputs={pointer: pointers.follow(root, pointer) for pointer in shown},
         module=__name__,
         label=name,
     )
     return step.run(lambda folder: execute(notebook, folder / f"{name}.ipynb", parameters))
-
-
-def _inputs(experiment: Experiment, name: str) -> dict[str, Run]:
-    """The finished runs that a notebook shows."""
-    match name:
-        case "cohort":
-            return {"cohort": steps.cohort(experiment)}
-        case "generator":
-            return {"quality": steps.quality(experiment)}
-        case "explorer":
-            return {"bank": steps.bank(experiment)}
-        case "pretraining":
-            return {
-                f"{strategy}-{seed}": steps.pretrain(experiment, strategy, seed)
-                for strategy in experiment.pretraining.strategies
-                for seed in experiment.pretraining.seeds
-            }
-        case _:
-            return {"probe": steps.probe(experiment)}
 
 
 def _imported(notebook: Path) -> list[str]:

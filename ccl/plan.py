@@ -10,22 +10,52 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ccl.runs import code_digest, write_atomically
+from ccl.files import write_atomically
+from ccl.runs import code_digest
 
 ROOT = Path(__file__).parent.parent
 
 
-def refresh(profile: str, cohort: str, data_root: str | None, file: Path) -> dict[str, Any]:
+# What each notebook shows: the steps that it needs finished. 'pretrain' means every encoder.
+NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
+    "cohort": ("cohort",),
+    "generator": ("quality",),
+    "explorer": ("generator",),
+    "pretraining": ("pretrain",),
+    "probing": ("probe",),
+}
+
+
+def folder(profile: str, cohort: str) -> Path:
+    """Where the runs of a profile and cohort lie, relative to the repository."""
+    return Path("runs") / profile / cohort
+
+
+def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
+    """Names of the pointers to the steps that a notebook shows."""
+    return [
+        name
+        for step in NOTEBOOKS[notebook]
+        for name in (encoders(plan) if step == "pretrain" else [step])
+    ]
+
+
+def encoders(plan: Mapping[str, Any]) -> list[str]:
+    """Names of the pointers to every pretrained encoder."""
+    return [f"pretrain-{name}-{seed}" for name in plan["strategies"] for seed in plan["seeds"]]
+
+
+def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     """The plan of a build, made anew only if code, profile or data changed.
 
     Args:
         profile: name of a file in `configs/`.
         cohort: name of a cohort in that profile.
         data_root: folder of the images, where the cohort needs one.
-        file: where the plan is kept.
 
     Returns:
         {"strategies": [...], "seeds": [...]}, what `ccl plan` prints.
@@ -39,6 +69,7 @@ def refresh(profile: str, cohort: str, data_root: str | None, file: Path) -> dic
         "data_root": data_root or "",
         "tables": _tables(data_root),
     }
+    file = folder(profile, cohort) / "plan.json"
     known: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     if known.get("asked") != asked:
         known = {"asked": asked, "plan": _ask(profile, cohort, data_root)}

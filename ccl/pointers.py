@@ -9,7 +9,8 @@ import json
 import os
 from pathlib import Path
 
-from ccl.runs import Run, write_atomically
+from ccl.files import write_atomically
+from ccl.runs import RECORD, Run
 
 
 def point(root: Path, name: str, run: Run) -> Path:
@@ -25,6 +26,21 @@ def point(root: Path, name: str, run: Run) -> Path:
     content = {"folder": run.folder.relative_to(root).as_posix(), "digest": run.digest}
     write_atomically(pointer, json.dumps(content, indent=1) + "\n")
     return pointer
+
+
+def follow(root: Path, name: str) -> Run:
+    """The finished run that a pointer names.
+
+    Raises:
+        FileNotFoundError: the step was not run, or its folder is gone.
+    """
+    pointer = root / "steps" / f"{name}.json"
+    if not pointer.is_file():
+        raise FileNotFoundError(f"{pointer} is missing: run the step {name} first (`make book`)")
+    folder = root / json.loads(pointer.read_text())["folder"]
+    if not (folder / RECORD).is_file():
+        raise FileNotFoundError(f"{folder / RECORD} is missing: run the step {name} again")
+    return Run(folder, json.loads((folder / RECORD).read_text()))
 
 
 def publish(source: Path, target: Path) -> Path:
