@@ -16,8 +16,14 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 ALONE = [sys.executable, str(ROOT / "workflow" / "alone.py")]
 
 
+# `make test` hands these to what it starts; the make that is tested must not take them for its own.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}}
+
+
 def make(*arguments: str, folder: Path = ROOT) -> str:
-    done = subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        ["make", *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
