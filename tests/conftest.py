@@ -4,6 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+# Small tensors gain nothing from threads, and threads that wait for a busy core cost minutes.
+torch.set_num_threads(1)
 
 _ROOT = Path(__file__).parents[1]
 
