@@ -161,13 +161,14 @@ def _peak_memory() -> int:
 
 def _checksums(folder: Path) -> dict[str, str]:
     return {
-        str(path.relative_to(folder)): _file_digest(path)
+        str(path.relative_to(folder)): file_digest(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

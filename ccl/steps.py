@@ -28,7 +28,7 @@ from ccl.objectives.encoder import Encoder, build_encoder
 from ccl.objectives.simclr import SimCLR
 from ccl.options import Options
 from ccl.pairs import Pairs, Strategy
-from ccl.runs import Run, Step
+from ccl.runs import Run, Step, file_digest
 from ccl.training import fit
 
 RANDOM = "random"  # the strategy's name of an encoder that was not trained
@@ -44,6 +44,7 @@ def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
     options = _options(source=source) | {
         "data_root": str(Path(experiment.data_root).resolve()) if experiment.data_root else "",
         "on_bad_image": on_bad_image,
+        "table": _table_digest(experiment),
     }
     step = Step(experiment.root, "cohort", options, {}, f"ccl.cohorts.{_module(source)}")
 
@@ -58,6 +59,17 @@ def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
         return {"images": len(cohorts.load(folder))}
 
     return step.run(compute)
+
+
+def _table_digest(experiment: Experiment) -> str:
+    """Digest of the source's table, so that an edited one is imported anew."""
+    source = experiment.source
+    name = {"nih": "csv", "folder": "manifest"}.get(source.source)
+    if name is None or experiment.data_root is None:
+        return ""
+    table = Path(experiment.data_root) / getattr(source, name)
+    # A missing table is named by the importer, which knows what it is for.
+    return file_digest(table) if table.is_file() else "missing"
 
 
 def _module(source: Options) -> str:

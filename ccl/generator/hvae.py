@@ -442,6 +442,6 @@ class HVAE(nn.Module):
             counts.view(-1).index_add_(0, cell.flatten(), torch.ones_like(residual))
         # Where a scanner has few pixels of a grey level, its mean over all levels stands in.
         mean = squares.sum(dim=1, keepdim=True) / counts.sum(dim=1, keepdim=True)
-        few = GREY_BINS * 16
+        few = 32  # pixels
         spread = ((squares + few * mean) / (counts + few)).sqrt()
         self.noise_scales.copy_(spread.clamp(min=1 / 255))

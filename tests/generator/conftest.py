@@ -1,0 +1,50 @@
+"""A small phantom cohort and a small generator, shared by the generator's tests."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ccl.cohorts import Cohort, build
+from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.generator.fitting import GeneratorOptions
+from ccl.generator.generator import Generator
+from ccl.generator.graph import image_parents
+from ccl.generator.hvae import HVAE, HVAEOptions, Stage
+
+SMALL = HVAEOptions(
+    stages=(
+        Stage(resolution=8, width=16, encoder_blocks=1, decoder_blocks=1, latent_channels=2),
+        Stage(resolution=4, width=16, encoder_blocks=1, decoder_blocks=1, latent_channels=4),
+        Stage(resolution=1, width=16, encoder_blocks=1, decoder_blocks=1, latent_channels=4),
+    ),
+    unshuffle=4,
+    pixel_scale=0.1,
+)
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    options = PhantomChestOptions(size=32, n_train=120, n_val=30, n_test_per_scanner=20)
+    return build(options, None, tmp_path_factory.mktemp("phantom") / "cohort")
+
+
+@pytest.fixture
+def options() -> GeneratorOptions:
+    return GeneratorOptions(hvae=SMALL, epochs=2, batch_size=20, warmup_steps=2, ema_decay=0.9)
+
+
+@pytest.fixture
+def generator(phantom: Cohort) -> Generator:
+    """Untrained, but with weights away from their start at q = p."""
+    torch.manual_seed(0)
+    parents = image_parents(phantom)
+    hvae = HVAE(SMALL, parents.sizes, 32, 32)
+    for parameter in hvae.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return Generator(parents, hvae.eval().requires_grad_(False))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path

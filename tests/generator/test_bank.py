@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from ccl.generator import bank as banks
+from ccl.generator.bank import BankOptions, every_target
+
+OPTIONS = BankOptions(batch_size=16)
+
+
+def test_every_image_under_every_scanner(phantom, generator, folder):
+    banks.make(phantom, generator, OPTIONS, folder)
+    bank = banks.load(folder, phantom)
+    rows = phantom.rows(scanners="pretraining")
+    assert bank.images.shape == (len(rows), 3, 32, 32)
+    assert bank.values == phantom.scanners
+    own = phantom.codes("scanner", rows)
+    entries = bank.position[rows]
+    np.testing.assert_array_equal(bank.images[entries, own], phantom.images[rows])
+    other = (own + 1) % 3
+    expected = every_target(phantom, generator, rows[:16], OPTIONS)[np.arange(16), other[:16]]
+    np.testing.assert_array_equal(bank.images[entries[:16], other[:16]], expected)
+    assert (bank.position[phantom.rows(scanners="held_out")] == -1).all()
+
+
+def test_a_killed_bank_goes_on_where_it_was(phantom, generator, tmp_path, monkeypatch):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    banks.make(phantom, generator, OPTIONS, whole)
+    calls = []
+
+    def stopping(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return every_target(*arguments)
+
+    monkeypatch.setattr(banks, "every_target", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        banks.make(phantom, generator, OPTIONS, broken)
+    with pytest.raises(FileNotFoundError, match="make the bank first"):
+        banks.load(broken, phantom)
+    before = len(calls)
+    monkeypatch.setattr(banks, "every_target", lambda *a: calls.append(1) or every_target(*a))
+    banks.make(phantom, generator, OPTIONS, broken)
+    assert len(calls) - before < len(np.load(whole / "rows.npy")) / 16  # not from the start
+    assert (broken / "counterfactuals.npy").read_bytes() == (
+        whole / "counterfactuals.npy"
+    ).read_bytes()
+
+
+def test_the_oracle_bank_is_the_truth(phantom, folder):
+    banks.make_from_truth(phantom, OPTIONS, folder)
+    bank = banks.load(folder, phantom)
+    rows = phantom.rows("test", "pretraining")[:8]
+    for k, scanner in enumerate(bank.values):
+        truth = phantom.truth(rows, {"scanner": scanner})
+        np.testing.assert_array_equal(bank.images[bank.position[rows], k], truth)
+
+
+def test_pixel_noise_is_an_option(phantom, generator):
+    rows = phantom.rows("test", "pretraining")[:4]
+    with_noise = every_target(phantom, generator, rows, OPTIONS)
+    without = every_target(
+        phantom, generator, rows, OPTIONS.model_copy(update={"pixel_noise": False})
+    )
+    assert (with_noise != without).mean() > 0.5

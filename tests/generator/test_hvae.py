@@ -1,0 +1,168 @@
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from scipy.stats import norm
+
+from ccl.config import experiment
+from ccl.generator.hvae import (
+    HVAE,
+    HVAEOptions,
+    Stage,
+    discretised_gaussian_log_prob,
+    gaussian_kl,
+)
+from tests.generator.conftest import SMALL
+
+PARENTS = {"scanner": 3, "sex": 2}
+
+
+def images(n: int = 4, height: int = 32, width: int = 32) -> torch.Tensor:
+    torch.manual_seed(3)
+    return torch.randint(0, 256, (n, 1, height, width)) / 127.5 - 1
+
+
+def codes(n: int = 4) -> dict[str, torch.Tensor]:
+    return {"scanner": torch.arange(n) % 3, "sex": torch.arange(n) % 2}
+
+
+def moved(options: HVAEOptions = SMALL, height: int = 32, width: int = 32) -> HVAE:
+    torch.manual_seed(0)
+    hvae = HVAE(options, PARENTS, height, width)
+    for parameter in hvae.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return hvae
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.03, 0.3])
+@pytest.mark.parametrize("loc", [-1.0, -0.3, 0.0, 0.99])
+def test_the_mass_of_all_grey_levels_is_one(scale, loc):
+    grid = torch.arange(256, dtype=torch.float64) / 127.5 - 1
+    log_prob = discretised_gaussian_log_prob(grid, torch.full_like(grid, loc), scale)
+    assert log_prob.exp().sum().item() == pytest.approx(1, abs=1e-6)
+
+
+def test_the_likelihood_agrees_with_the_normal_distribution():
+    x = torch.tensor([0.0, 51.0, 100.0, 255.0], dtype=torch.float64) / 127.5 - 1
+    loc = torch.tensor([-0.9, -0.6, -0.5, 0.95], dtype=torch.float64)
+    bound = 1 / 255
+    high = np.where(x > 0.999, np.inf, (x + bound - loc) / 0.1)
+    low = np.where(x < -0.999, -np.inf, (x - bound - loc) / 0.1)
+    expected = np.log(norm.cdf(high) - norm.cdf(low))
+    found = discretised_gaussian_log_prob(x, loc, 0.1)
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+def test_a_far_pixel_keeps_its_gradient_in_float32():
+    loc = torch.tensor([0.9], requires_grad=True)
+    log_prob = discretised_gaussian_log_prob(torch.tensor([-0.5]), loc, 0.01)
+    log_prob.sum().backward()
+    assert torch.isfinite(log_prob).all()
+    assert loc.grad is not None
+    assert loc.grad.item() == pytest.approx(-1.4 / 0.01**2, rel=0.02)  # (x - loc) / sigma^2
+
+
+def test_kl_agrees_with_torch():
+    torch.manual_seed(0)
+    q_loc, q_log, p_loc, p_log = torch.randn(4, 50, dtype=torch.float64)
+    expected = torch.distributions.kl_divergence(
+        torch.distributions.Normal(q_loc, q_log.exp()),
+        torch.distributions.Normal(p_loc, p_log.exp()),
+    )
+    torch.testing.assert_close(gaussian_kl(q_loc, q_log, p_loc, p_log), expected)
+
+
+def test_training_starts_without_kl():
+    hvae = HVAE(SMALL, PARENTS, 32, 32)
+    assert hvae.elbo(images(), codes()).kl.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_every_parameter_gets_a_gradient():
+    hvae = moved()
+    elbo = hvae.elbo(images(), codes())
+    (elbo.nll + elbo.kl).backward()
+    without = [n for n, p in hvae.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_the_kl_by_resolution_sums_to_the_kl():
+    elbo = moved().elbo(images(), codes())
+    assert sorted(elbo.kl_by_resolution) == [1, 4, 8]
+    assert sum(elbo.kl_by_resolution.values()).item() == pytest.approx(elbo.kl.item(), rel=1e-5)
+
+
+def test_free_bits_raise_only_what_lies_below_them():
+    hvae = moved()
+    plain = hvae.eval().elbo(images(), codes())
+    floored = hvae.elbo(images(), codes(), free_bits=1e4)
+    assert floored.kl.item() == pytest.approx(plain.kl.item(), rel=1e-5)
+    assert floored.kl_penalised.item() == pytest.approx(3 * 1e4 / 32**2, rel=1e-5)
+
+
+@pytest.mark.parametrize("abduct", ["latent", "noise"])
+def test_the_null_intervention_reconstructs_the_image(abduct):
+    hvae = moved(SMALL.model_copy(update={"abduct": abduct})).eval()
+    x, parents = images(), codes()
+    noise = hvae.abduct(x, parents)
+    torch.testing.assert_close(hvae.predict(noise, parents), x, atol=2e-4, rtol=0)
+
+
+def test_without_pixel_noise_the_null_intervention_is_the_mean_image():
+    hvae = moved().eval()
+    x, parents = images(), codes()
+    e = hvae.embedding(parents)
+    mu, _ = hvae.decode(e, hvae.encode(x, e))
+    found = hvae.predict(hvae.abduct(x, parents).without_pixels(), parents)
+    torch.testing.assert_close(found, mu.clamp(-1, 1), atol=2e-4, rtol=0)
+    assert (found - x).abs().mean() > 0.05
+
+
+def test_each_parent_changes_the_prediction():
+    hvae = moved().eval()
+    x, parents = images(), codes()
+    noise = hvae.abduct(x, parents)
+    same = hvae.predict(noise, parents)
+    for name, count in PARENTS.items():
+        other = {**parents, name: (parents[name] + 1) % count}
+        assert (hvae.predict(noise, other) - same).abs().mean() > 1e-3, name
+
+
+def test_calibrated_noise_follows_the_scanner():
+    hvae = moved(SMALL.model_copy(update={"pixel_noise": "scanner"})).eval()
+    parents = {"scanner": torch.arange(60) % 3, "sex": torch.zeros(60, dtype=torch.int64)}
+    e = hvae.embedding(parents)
+    clean = torch.zeros(60, 1, 32, 32)
+    mu, _ = hvae.decode(e, hvae.encode(clean, e))
+    assert (hvae.noise_scales == SMALL.pixel_scale).all()
+    hvae.calibrate_noise([(clean, parents)])
+    residual = (clean - mu)[parents["scanner"] == 1]
+    bins = hvae.noise_scale(mu, parents)[parents["scanner"] == 1]
+    assert (bins**2).mean().item() == pytest.approx((residual**2).mean().item(), rel=0.1)
+
+
+def test_non_square_frames():
+    options = SMALL.model_copy(update={"pixel_scale": 0.2})
+    hvae = moved(options, 32, 24).eval()
+    x = images(height=32, width=24)
+    assert hvae.predict(hvae.abduct(x, codes()), codes()).shape == x.shape
+
+
+def test_the_papers_architecture_is_expressible_and_built():
+    options = experiment("paper", "phantom-chest").generator.hvae
+    with torch.device("meta"):
+        hvae = HVAE(options, PARENTS, 224, 224)
+    stochastic = [b for stage in hvae.decoder for b in stage if b.latent_channels]
+    assert len(stochastic) == 5 + 10 + 15 + 15 + 10
+    assert [s.resolution for s in options.stages] == [224, 112, 56, 28, 14, 7, 1]
+    assert options.pixel_scale == 0.01
+    assert options.pixel_noise == "fixed"
+
+
+def test_bad_architectures_are_refused():
+    stage = Stage(resolution=8, width=8, encoder_blocks=1, decoder_blocks=1, latent_channels=1)
+    with pytest.raises(ValidationError, match="high to low"):
+        HVAEOptions(stages=(stage, stage))
+    with pytest.raises(ValidationError, match="no stage has latents"):
+        HVAEOptions(stages=(stage.model_copy(update={"latent_channels": 0}),))
+    with pytest.raises(ValueError, match="first resolution"):
+        HVAE(SMALL, PARENTS, 64, 64)

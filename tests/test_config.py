@@ -1,0 +1,43 @@
+import pytest
+import yaml
+
+from ccl import config
+from ccl.config import experiment
+
+
+@pytest.mark.parametrize("profile", ["tiny", "quick", "study", "paper"])
+@pytest.mark.parametrize("cohort", ["phantom-chest", "nih", "folder"])
+def test_every_profile_is_valid_for_every_cohort(profile, cohort):
+    made = experiment(profile, cohort)
+    assert made.root.as_posix() == f"runs/{profile}/{cohort}"
+    assert ("oracle" in made.pretraining.strategies) == (cohort == "phantom-chest")
+
+
+def test_a_cohort_changes_only_what_it_names():
+    chest, nih = (experiment("quick", name) for name in ("phantom-chest", "nih"))
+    assert nih.generator.epochs != chest.generator.epochs
+    assert nih.generator.hvae == chest.generator.hvae
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("generatr", {}, "generatr"),
+        ("probing", {"seads": [0]}, "probing.seads"),
+        ("bank", {"batch_size": "many"}, "bank.batch_size"),
+    ],
+)
+def test_a_bad_key_is_named(tmp_path, monkeypatch, key, value, named):
+    content = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "bad.yaml").write_text(yaml.safe_dump({**content, key: value}))
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match=rf"bad\.yaml.*\n.*{named}"):
+        experiment("bad", "phantom-chest")
+
+
+def test_unknown_profiles_and_cohorts_are_named():
+    with pytest.raises(ValueError, match="profiles are"):
+        experiment("huge", "nih")
+    with pytest.raises(ValueError, match="cohort 'mars'"):
+        experiment("tiny", "mars")

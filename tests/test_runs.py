@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from ccl import runs
+from ccl.runs import Step, code_digest
+
+
+def step(root: Path, **changes) -> Step:
+    fields = {"name": "probe", "options": {"a": 1}, "inputs": {}, "module": "ccl.pairs"}
+    return Step(root, **{**fields, **changes})
+
+
+def write(folder: Path) -> dict[str, int]:
+    (folder / "result.txt").write_text("whole")
+    return {"items": 1}
+
+
+def test_a_finished_step_is_loaded_not_repeated(tmp_path):
+    first = step(tmp_path).run(write)
+    second = step(tmp_path).run(lambda folder: pytest.fail("computed again"))
+    assert second.folder == first.folder
+    assert second.record["noted"] == {"items": 1}
+    assert set(second.record["checksums"]) == {"result.txt"}
+
+
+def test_a_killed_step_leaves_no_result_and_goes_on(tmp_path):
+    def killed(folder):
+        (folder / "half").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        step(tmp_path).run(killed)
+    assert not step(tmp_path).folder.exists()
+
+    def resumed(folder):
+        assert (folder / "half").read_text() == "half"
+
+    assert (step(tmp_path).run(resumed).folder / "run.json").is_file()
+
+
+def test_the_digest_depends_on_options_inputs_and_code(tmp_path):
+    base = step(tmp_path)
+    made = base.run(write)
+    others = [
+        step(tmp_path, options={"a": 2}),
+        step(tmp_path, inputs={"x": made}),
+        step(tmp_path, module="ccl.losses.nt_xent"),
+        step(tmp_path, name="other"),
+    ]
+    assert len({base.digest, *(other.digest for other in others)}) == 5
+
+
+def test_the_code_digest_covers_imports_and_ignores_comments(tmp_path, monkeypatch):
+    package = tmp_path / "ccl"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "a.py").write_text("from ccl import b\n")
+    (package / "b.py").write_text('"""Doc."""\nx = 1\n')
+    (package / "c.py").write_text("y = 1\n")
+    monkeypatch.setattr(runs, "PACKAGE", package)
+
+    def digest() -> str:
+        code_digest.cache_clear()
+        return code_digest("ccl.a")
+
+    before = digest()
+    (package / "b.py").write_text('"""Other words."""\n# why\nx = 1\n')
+    (package / "c.py").write_text("y = 2\n")
+    assert digest() == before
+    (package / "b.py").write_text("x = 2\n")
+    assert digest() != before
+    code_digest.cache_clear()
+
+
+def test_the_record_is_valid_json_with_versions(tmp_path):
+    record = json.loads((step(tmp_path).run(write).folder / "run.json").read_text())
+    assert record["versions"]["torch"]
+    assert {"git_revision", "device", "seconds", "options", "python"} <= set(record)

@@ -1,0 +1,59 @@
+import pytest
+import torch
+from lightning import LightningModule
+
+from ccl.training import epoch_rng, fit, step_generator
+
+
+class Line(LightningModule):
+    """A linear layer on noisy data, with randomness of its own in every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = torch.nn.Linear(3, 1)
+
+    def training_step(self, batch, batch_idx):
+        noise = torch.randn(batch.shape, generator=step_generator(0, self.global_step, "noise"))
+        loss = (self.layer(batch + noise + torch.randn_like(batch)) - 1).pow(2).mean()
+        self.log("loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), 0.05)
+
+
+class Batches:
+    def __len__(self):
+        return 3
+
+    def epoch(self, epoch):
+        rng = epoch_rng(0, epoch, "test")
+        return (torch.from_numpy(rng.normal(size=(8, 3))).float() for _ in range(3))
+
+
+def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path):
+    whole = Line()
+    history = fit(whole, Batches(), epochs=5, folder=tmp_path / "whole", seed=1)
+
+    def stop(epoch):
+        if epoch == 3:
+            raise KeyboardInterrupt
+        return {}
+
+    with pytest.raises(BaseException):  # noqa: B017 - Lightning turns the interrupt into an exit
+        fit(Line(), Batches(), epochs=5, folder=tmp_path / "b", seed=1, on_epoch_end=stop)
+    resumed = Line()
+    again = fit(resumed, Batches(), epochs=5, folder=tmp_path / "b", seed=1)
+    assert torch.equal(resumed.layer.weight, whole.layer.weight)
+    assert again["epoch"].tolist() == [0, 1, 2, 3, 4]
+    assert again["loss"].tolist() == history["loss"].tolist()
+    assert not (tmp_path / "b" / "checkpoints" / "last.ckpt").exists()
+
+
+def test_generators_depend_on_seed_step_and_purpose():
+    def draw(*key):
+        return torch.rand(1, generator=step_generator(*key)).item()
+
+    assert draw(0, 1, "a") == draw(0, 1, "a")
+    assert len({draw(0, 1, "a"), draw(1, 1, "a"), draw(0, 2, "a"), draw(0, 1, "b")}) == 4
