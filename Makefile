@@ -2,6 +2,7 @@
 PROFILE ?= quick
 COHORT ?= phantom-chest
 DATA_ROOT ?=
+ON_BAD_IMAGE ?= error
 PORT ?= 8000
 
 SHELL := /bin/bash
@@ -18,7 +19,7 @@ PYTHONS := python3.11 python3.12 python3.13 python3 python
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 # Every word of DATA_ROOT is handed on quoted, so that it may hold spaces.
-CONFIG = profile=$(PROFILE) cohort=$(COHORT) $(if $(DATA_ROOT),'data_root=$(DATA_ROOT)')
+CONFIG = profile=$(PROFILE) cohort=$(COHORT) on_bad_image=$(ON_BAD_IMAGE) $(if $(DATA_ROOT),'data_root=$(DATA_ROOT)')
 
 # One build at a time. The system drops the lock when its last process ends, also a killed one,
 # so Snakemake's own lock, which a killed run leaves behind, is not needed.
@@ -28,7 +29,7 @@ SNAKEMAKE = $(PY) workflow/alone.py runs/.lock $(PY) -m snakemake --snakefile wo
 
 .PHONY: help
 help: ## list every target
-	@echo 'make TARGET [PROFILE=$(PROFILE)] [COHORT=$(COHORT)] [DATA_ROOT=folder of the images]'
+	@echo 'make TARGET [PROFILE=$(PROFILE)] [COHORT=$(COHORT)] [DATA_ROOT=folder] [ON_BAD_IMAGE=skip]'
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; \
 		do printf '%-16s %s\n' "$$name" "$$text"; done
 

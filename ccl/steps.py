@@ -39,11 +39,16 @@ def _options(**sections: Options) -> dict[str, Any]:
 
 
 def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
-    """Imports or simulates the images."""
+    """Imports or simulates the images.
+
+    Args:
+        experiment: names the source.
+        on_bad_image: 'error', or 'skip' to import the rest. Not part of the digest: later steps go
+            on with the cohort that there is, and `cohort.json` records what was skipped.
+    """
     source = experiment.source
     options = _options(source=source) | {
         "data_root": str(Path(experiment.data_root).resolve()) if experiment.data_root else "",
-        "on_bad_image": on_bad_image,
         "table": _table_digest(experiment),
     }
     step = Step(experiment.root, "cohort", options, {}, f"ccl.cohorts.{_module(source)}")

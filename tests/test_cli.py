@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from ccl import book, cli
@@ -50,6 +52,33 @@ def test_mistyped_commands_are_refused(arguments: list[str]) -> None:
     answer = runner.invoke(cli.app, arguments)
     assert answer.exit_code == 2
     assert "Error" in answer.output
+
+
+@pytest.fixture
+def broken_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of images with its table, the first image being none; runs go elsewhere."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    lines = ["path,patient_id,scanner,label"]
+    rng = np.random.default_rng(0)
+    for i in range(60):
+        Image.fromarray(rng.integers(0, 256, (32, 32), np.uint8)).save(folder / f"{i}.png")
+        lines.append(f"{i}.png,patient{i},scanner{i % 2},{('no', 'yes')[i // 2 % 2]}")
+    (folder / "0.png").write_bytes(b"not an image")
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_later_steps_go_on_with_a_cohort_that_lacks_bad_images(broken_images: Path) -> None:
+    command = ["run", "cohort", "--profile", "tiny", "--cohort", "folder"]
+    command += ["--data-root", str(broken_images)]
+    refused = runner.invoke(cli.app, command)
+    assert refused.exit_code == 1
+    assert "0.png" in refused.stderr
+    skipped = runner.invoke(cli.app, [*command, "--on-bad-image", "skip"])
+    assert skipped.exit_code == 0, skipped.stderr
+    assert runner.invoke(cli.app, command).stdout == skipped.stdout
 
 
 def test_a_defect_keeps_its_traceback() -> None:

@@ -67,7 +67,7 @@ def test_sets_up_once(target: str, tmp_path: Path) -> None:
 
 def test_variables_reach_the_workflow() -> None:
     command = make("--dry-run", "book", "PROFILE=tiny", "COHORT=nih", "DATA_ROOT=my data")
-    assert "profile=tiny cohort=nih 'data_root=my data'" in command
+    assert "profile=tiny cohort=nih on_bad_image=error 'data_root=my data'" in command
     assert "data_root" not in make("--dry-run", "book", "DATA_ROOT=")
 
 
