@@ -14,19 +14,17 @@ from ccl.objectives.augment import AugmentOptions, augment
 from ccl.objectives.batches import Batch
 from ccl.objectives.embedding_statistics import embedding_statistics
 from ccl.objectives.encoder import Encoder
-from ccl.options import Options
+from ccl.objectives.objective import ObjectiveOptions
 from ccl.training import step_generator
 
 
-class SimCLROptions(Options):
-    """How SimCLR is trained.
+class SimCLROptions(ObjectiveOptions):
+    """How SimCLR is trained; a step contrasts the 2N views of N pairs.
 
     Attributes:
         temperature: tau of NT-Xent.
         projector_hidden: width of the projector's hidden layer.
         projector_out: length of an embedding.
-        epochs: passes over the training rows.
-        batch_size: pairs per step, N; a step contrasts 2N views.
         optimizer: 'adamw' decays weights apart from the gradient; 'adam' (the released code's)
             adds the decay to it.
         learning_rate: peak learning rate.
@@ -40,8 +38,6 @@ class SimCLROptions(Options):
     temperature: float = Field(default=0.1, gt=0)
     projector_hidden: int = Field(default=1024, ge=1)
     projector_out: int = Field(default=128, ge=2)
-    epochs: int = Field(default=50, ge=1)
-    batch_size: int = Field(default=256, ge=2)
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
@@ -84,6 +80,11 @@ class SimCLR(lightning.LightningModule):
             nn.ReLU(),
             nn.Linear(options.projector_hidden, options.projector_out),
         )
+
+    @property
+    def pretrained(self) -> Encoder:
+        """The encoder without its projector."""
+        return self.encoder
 
     def views(self, batch: Batch, step: int) -> Tensor:
         """Random views (2N, 1, H, W) of a batch: N first views, then their N partners."""
