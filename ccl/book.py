@@ -1,10 +1,11 @@
 """The book: collects what was computed, builds the HTML, and checks that no page is missing."""
 
+import json
 import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,23 +23,67 @@ BUILD = Path("_build")
 log = logging.getLogger(__name__)
 
 
-def collect(experiment: "Experiment", root: Path = ROOT) -> None:
-    """Brings an experiment's executed notebooks and the pages made from its runs to the book.
+def collect(main: "Experiment", beside: Sequence["Experiment"] = (), root: Path = ROOT) -> None:
+    """Brings executed notebooks and the pages made from runs to the book.
 
-    Files that are the same already stay untouched, so that Sphinx does not read them again.
+    The main experiment's pages go to `book/executed/`, those of every other to a folder of its
+    cohort's name in there. Files that are the same already stay untouched, so that Sphinx does not
+    read them again.
     """
-    notebooks = sorted((experiment.root / "notebooks").glob("*.ipynb"))
-    made = {path.name: path.read_bytes() for path in notebooks}
-    made |= {name: text.encode() for name, text in report.pages(experiment).items()}
+    made = {path.name: path.read_text() for path in _notebooks(main)}
+    made |= report.pages(main, beside)
+    for experiment in beside:
+        made |= {
+            f"{experiment.cohort_name}/{path.name}": _moved(path, experiment.cohort_name)
+            for path in _notebooks(experiment)
+        }
     folder = root / EXECUTED
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        if old.name not in made:
+    for old in [path for path in folder.rglob("*") if path.is_file()]:
+        if old.relative_to(folder).as_posix() not in made:
             old.unlink()
     for name, content in made.items():
         file = folder / name
-        if not file.is_file() or file.read_bytes() != content:
-            file.write_bytes(content)
+        if not file.is_file() or file.read_text() != content:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+
+
+def _notebooks(experiment: "Experiment") -> list[Path]:
+    return sorted((experiment.root / "notebooks").glob("*.ipynb"))
+
+
+def _moved(path: Path, cohort: str) -> str:
+    """A notebook for a folder one level down: links lead up once more, figures' names differ."""
+    notebook = json.loads(path.read_text())
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            source = source.replace("](../", "](../../").replace("`fig-", f"`{cohort}-fig-")
+            cell["source"] = source
+        figure = cell["metadata"].get("mystnb", {}).get("figure", {})
+        if "name" in figure:
+            figure["name"] = f"{cohort}-{figure['name']}"
+    return json.dumps(notebook, indent=1)
+
+
+def contents(root: Path = ROOT) -> dict[str, Any]:
+    """The table of contents, without the pages of cohorts that this build does not show.
+
+    Raises:
+        FileNotFoundError: there is no `_toc.yml`.
+    """
+    whole = yaml.safe_load((root / "_toc.yml").read_text())
+    parts = []
+    for part in whole["parts"]:
+        kept = [chapter for chapter in part["chapters"] if _shown(chapter["file"], root)]
+        parts += [{**part, "chapters": kept}] if kept else []
+    return {**whole, "parts": parts}
+
+
+def _shown(page: str, root: Path) -> bool:
+    """Whether a page is there, or is one that must be there."""
+    of_another_cohort = EXECUTED in Path(page).parent.parents
+    return not of_another_cohort or (root / page).with_suffix(".ipynb").is_file()
 
 
 def build(root: Path = ROOT) -> None:
@@ -55,31 +100,30 @@ def build(root: Path = ROOT) -> None:
         shutil.rmtree(root / BUILD)
     unfinished.parent.mkdir(exist_ok=True)
     unfinished.touch()
+    table = root / BUILD / "_toc.yml"
+    text = yaml.safe_dump(contents(root), sort_keys=False)
+    if not table.is_file() or table.read_text() != text:
+        table.write_text(text)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-    options = ["build", ".", "-n", "-W", "--keep-going", "-q"]
+    options = ["build", ".", "--toc", str(table), "-n", "-W", "--keep-going", "-q"]
     if subprocess.run([*command, *options], cwd=root).returncode != 0:
         raise ValueError("the book has warnings or errors, listed above; mend the pages they name")
     unfinished.unlink()
 
 
 def missing(root: Path = ROOT) -> list[Path]:
-    """Pages that the table of contents names and the built book lacks.
-
-    Raises:
-        FileNotFoundError: there is no `_toc.yml`.
-    """
-    contents = yaml.safe_load((root / "_toc.yml").read_text())
-    pages = [BUILD / "html" / Path(page).with_suffix(".html") for page in _pages(contents)]
+    """Pages that the table of contents names and the built book lacks."""
+    pages = [BUILD / "html" / Path(page).with_suffix(".html") for page in _pages(contents(root))]
     return [page for page in pages if not (root / page).is_file()]
 
 
-def _pages(contents: Any) -> Iterator[str]:
+def _pages(entries: Any) -> Iterator[str]:
     """Every `root` and `file` of a table of contents, however deep."""
-    if isinstance(contents, list):
-        for entry in contents:
+    if isinstance(entries, list):
+        for entry in entries:
             yield from _pages(entry)
-    elif isinstance(contents, dict):
-        for key, value in contents.items():
+    elif isinstance(entries, dict):
+        for key, value in entries.items():
             if key in ("root", "file"):
                 yield value
             else:

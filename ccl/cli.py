@@ -33,8 +33,8 @@ class Step(StrEnum):
     bank = "bank"
     oracle_bank = "oracle_bank"
     quality = "quality"
-    pretrain = "pretrain"
-    probe = "probe"
+    evaluate = "evaluate"
+    results = "results"
 
 
 class OnBadImage(StrEnum):
@@ -79,30 +79,36 @@ def run(
     profile: Profile = "quick",
     cohort: CohortName = "phantom-chest",
     data_root: DataRoot = None,
-    strategy: Annotated[
-        str | None, typer.Option(help="Of pretrain: where pairs come from.")
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Of evaluate: OBJECTIVE-STRATEGY-SEED, as `ccl plan` lists them."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of pretrain: the pretraining seed.")] = None,
     on_bad_image: Annotated[OnBadImage, typer.Option(help="Of cohort.")] = OnBadImage.error,
 ) -> None:
-    """Does one step unless it is done, and leaves a pointer to its folder in runs/."""
-    named = (strategy is not None, seed is not None)
-    if named != (step is Step.pretrain,) * 2:
-        raise typer.BadParameter("'pretrain' needs --strategy and --seed, other steps have neither")
+    """Does one step unless it is done, and leaves a pointer to its folder in runs/.
+
+    `evaluate` pretrains the encoder first, where that is not done.
+    """
+    if (encoder is not None) != (step is Step.evaluate):
+        raise typer.BadParameter("'evaluate' needs --encoder, other steps do not have it")
     with tidy_errors():
         from ccl import pointers, steps
 
         experiment = _experiment(profile, cohort, data_root)
         name = step.value
-        if strategy is not None and seed is not None:
-            name = f"{name}-{strategy}-{seed}"
-            done = steps.pretrain(experiment, strategy, seed)
+        if encoder is not None:
+            name = f"{name}-{encoder}"
+            chosen = experiment.pretraining.named(encoder)
+            done = steps.evaluate(experiment, chosen)
+            if chosen in experiment.pretraining.encoders:
+                trained = steps.pretrain(experiment, chosen)
+                pointers.point(experiment.root, f"pretrain-{encoder}", trained)
         elif step is Step.cohort:
             done = steps.cohort(experiment, on_bad_image=on_bad_image.value)
         else:
             done = getattr(steps, step.value)(experiment)
         pointers.point(experiment.root, name, done)
-        if step is Step.probe:
+        if step is Step.results:
             pointers.publish(done.folder / "results.csv", experiment.root / "results.csv")
     typer.echo(str(done.folder))
 
@@ -130,10 +136,14 @@ def show_plan(
     cohort: CohortName = "phantom-chest",
     data_root: DataRoot = None,
 ) -> None:
-    """Prints as JSON which encoders an experiment trains."""
+    """Prints as JSON which encoders an experiment has, and which cohorts its book has beside."""
     with tidy_errors():
-        pretraining = _experiment(profile, cohort, data_root).pretraining
-    answer = {"strategies": list(pretraining.strategies), "seeds": list(pretraining.seeds)}
+        experiment = _experiment(profile, cohort, data_root)
+    answer = {
+        "encoders": [str(name) for name in experiment.pretraining.encoders],
+        "controls": [str(name) for name in experiment.pretraining.controls],
+        "beside": list(experiment.beside),
+    }
     typer.echo(json.dumps(answer))
 
 
@@ -147,7 +157,8 @@ def book(
     with tidy_errors():
         from ccl import book as pages
 
-        pages.collect(_experiment(profile, cohort, data_root))
+        main = _experiment(profile, cohort, data_root)
+        pages.collect(main, [_experiment(profile, name, None) for name in main.beside])
         pages.build()
         missing = pages.missing()
     if missing:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import Field, ValidationError
@@ -15,32 +15,80 @@ from ccl.evaluation.probing import ProbingOptions
 from ccl.generator.bank import BankOptions
 from ccl.generator.fitting import GeneratorOptions
 from ccl.generator.quality.effectiveness import ScannerClassifierOptions
-from ccl.objectives.encoder import EncoderOptions
+from ccl.objectives.objective import ObjectiveOptions
 from ccl.objectives.simclr import SimCLROptions
 from ccl.options import Options
 
 ROOT = Path(__file__).parent.parent
-STRATEGIES = ("standard", "plus", "counterfactual", "oracle")
+ObjectiveName = Literal["simclr"]
+Strategy = Literal["standard", "plus", "counterfactual", "oracle"]
+STRATEGIES: tuple[Strategy, ...] = ("standard", "plus", "counterfactual", "oracle")
+RANDOM = "random"  # the strategy's name of an encoder that was not trained
 
 CohortOptions = Annotated[
     PhantomChestOptions | NihOptions | FolderOptions, Field(discriminator="source")
 ]
 
 
+class EncoderName(NamedTuple):
+    """What tells the encoders of an experiment apart."""
+
+    objective: str
+    strategy: str
+    seed: int
+
+    def __str__(self) -> str:
+        return "-".join(map(str, self))
+
+
 class PretrainingOptions(Options):
     """Which encoders are pretrained, and how.
 
     Attributes:
-        strategies: some of `STRATEGIES`; 'oracle' is left out where no truth is known.
+        strategies: objective ('simclr') to the strategies it is trained with, some of
+            `STRATEGIES`; 'oracle' is left out where no truth is known.
         seeds: pretraining seeds; every strategy is trained with each.
-        encoder: the backbone.
-        simclr: the objective.
+        simclr: options of the objective, its encoder among them.
     """
 
-    strategies: tuple[str, ...] = STRATEGIES
+    strategies: Mapping[ObjectiveName, tuple[Strategy, ...]] = {"simclr": STRATEGIES}
     seeds: tuple[int, ...] = (0,)
-    encoder: EncoderOptions = EncoderOptions()
     simclr: SimCLROptions = SimCLROptions()
+
+    def options(self, objective: str) -> ObjectiveOptions:
+        """Options of an objective, by its name."""
+        found: ObjectiveOptions = getattr(self, objective)
+        return found
+
+    @property
+    def encoders(self) -> tuple[EncoderName, ...]:
+        """Every encoder that is pretrained."""
+        return tuple(
+            EncoderName(objective, strategy, seed)
+            for objective, strategies in self.strategies.items()
+            for strategy in strategies
+            for seed in self.seeds
+        )
+
+    def named(self, name: str) -> EncoderName:
+        """The encoder or control of a name such as 'simclr-standard-0'.
+
+        Raises:
+            ValueError: there is none.
+        """
+        known = {str(encoder): encoder for encoder in (*self.encoders, *self.controls)}
+        if name not in known:
+            raise ValueError(f"there is no encoder '{name}'; there are {', '.join(known)}")
+        return known[name]
+
+    @property
+    def controls(self) -> tuple[EncoderName, ...]:
+        """Untrained encoders: the initial weights of every objective and seed."""
+        return tuple(
+            EncoderName(objective, RANDOM, seed)
+            for objective in self.strategies
+            for seed in self.seeds
+        )
 
 
 class Sections(Options):
@@ -62,6 +110,7 @@ class Experiment:
         data_root: folder of the images, for cohorts that are read from files.
         root: folder of its runs.
         source: where the cohort comes from.
+        beside: names of simulated cohorts of the same profile that stand in the same book.
     """
 
     profile_name: str
@@ -74,6 +123,7 @@ class Experiment:
     classifier: ScannerClassifierOptions
     pretraining: PretrainingOptions
     probing: ProbingOptions
+    beside: tuple[str, ...] = ()
 
 
 class _Source(Options):
@@ -83,8 +133,8 @@ class _Source(Options):
 def experiment(profile: str, cohort: str, data_root: str | None = None) -> Experiment:
     """Reads `configs/<profile>.yaml` and picks one of its cohorts.
 
-    A cohort entry holds the options of its source and, under `with`, what it changes in the
-    profile's sections.
+    A cohort entry holds the options of its source; under `with`, what it changes in the profile's
+    sections; under `beside`, names of simulated cohorts that stand in the same book.
 
     Raises:
         ValueError: no such profile or cohort, or an option that is unknown or out of range; names
@@ -99,23 +149,29 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
     if cohort not in known:
         raise ValueError(f"{path.name}: cohort '{cohort}' is not in it; it has {sorted(known)}")
     chosen = dict(known[cohort])
-    changes = chosen.pop("with", {})
+    changes, beside = chosen.pop("with", {}), tuple(chosen.pop("beside", ()))
     try:
         source = _Source.model_validate({"source": chosen}).source
         sections = Sections.model_validate(_merged(content, changes))
     except ValidationError as error:
         raise ValueError(_explained(path, cohort, error)) from error
+    if unknown := set(beside) - set(known):
+        raise ValueError(f"{path.name}, cohort '{cohort}': beside: {sorted(unknown)} not in it")
     pretraining = sections.pretraining
-    if unknown := set(pretraining.strategies) - set(STRATEGIES):
-        raise ValueError(f"{path.name}: pretraining.strategies: {sorted(unknown)} not known")
     if not isinstance(source, PhantomChestOptions):
-        real = tuple(name for name in pretraining.strategies if name != "oracle")
-        pretraining = pretraining.model_copy(update={"strategies": real})
+        pretraining = _without_oracle(pretraining)
     runs = Path("runs") / profile / cohort
     fields = {field.name: getattr(sections, field.name) for field in _section_fields()}
-    return Experiment(
-        profile, cohort, data_root, runs, source, **{**fields, "pretraining": pretraining}
-    )
+    fields |= {"pretraining": pretraining, "beside": beside}
+    return Experiment(profile, cohort, data_root, runs, source, **fields)
+
+
+def _without_oracle(pretraining: PretrainingOptions) -> PretrainingOptions:
+    kept = {
+        objective: tuple(name for name in strategies if name != "oracle")
+        for objective, strategies in pretraining.strategies.items()
+    }
+    return pretraining.model_copy(update={"strategies": kept})
 
 
 def _section_fields() -> list[Any]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from ccl.runs import code_digest
 ROOT = Path(__file__).parent.parent
 
 
-# What each notebook shows: the steps that it needs finished. 'pretrain' means every encoder.
+# What each notebook shows: the steps that it needs finished. 'evaluate' means every pretrained
+# encoder, whose evaluation is done in one go with its pretraining.
 NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
     "cohort": ("cohort",),
     "generator": ("quality",),
     "explorer": ("generator",),
-    "pretraining": ("pretrain",),
-    "probing": ("probe",),
+    "pretraining": ("evaluate",),
+    "probing": ("results",),
 }
 
 
@@ -40,13 +41,13 @@ def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
     return [
         name
         for step in NOTEBOOKS[notebook]
-        for name in (encoders(plan) if step == "pretrain" else [step])
+        for name in (evaluated(plan["encoders"]) if step == "evaluate" else [step])
     ]
 
 
-def encoders(plan: Mapping[str, Any]) -> list[str]:
-    """Names of the pointers to every pretrained encoder."""
-    return [f"pretrain-{name}-{seed}" for name in plan["strategies"] for seed in plan["seeds"]]
+def evaluated(encoders: Sequence[str]) -> list[str]:
+    """Names of the pointers to the evaluation of some encoders."""
+    return [f"evaluate-{name}" for name in encoders]
 
 
 def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
@@ -58,7 +59,8 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
         data_root: folder of the images, where the cohort needs one.
 
     Returns:
-        {"strategies": [...], "seeds": [...]}, what `ccl plan` prints.
+        What `ccl plan` prints: {"encoders": [...], "controls": [...], "beside": [...]}, names of
+        encoders such as 'simclr-standard-0', and of further cohorts in the same book.
 
     Raises:
         ValueError: the profile or the cohort is unknown or faulty (the message says what).

@@ -341,7 +341,7 @@ def status_page(
         ("Step", "Digest", "Time [s]", "Peak memory [MiB]", "Finished [UTC]"),
         [
             (
-                f"{run['step']} {run.get('label', '')}".strip(),
+                f"{run.get('cohort', '')}: {run['step']} {run.get('label', '')}".strip(),
                 run["digest"],
                 f"{run['seconds']:.1f}",
                 run["peak_memory_mib"],
@@ -386,27 +386,45 @@ def _environment(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
 # From an experiment's folders
 
 
-def pages(experiment: "Experiment") -> dict[str, str]:
+def pages(main: "Experiment", beside: Sequence["Experiment"] = ()) -> dict[str, str]:
     """The generated pages of the book: file name in `book/executed/` to Markdown.
 
     Args:
-        experiment: finished; its steps are found through `steps/*.json` in its root.
+        main: finished; its steps are found through `steps/*.json` in its root.
+        beside: further finished experiments that the book shows.
     """
-    root = Path(experiment.root)
+    experiments = (main, *beside)
+    return {
+        "claims.md": "\n".join(_claims_of(experiment) for experiment in experiments),
+        "status.md": status_page(
+            [record for experiment in experiments for record in _records(experiment)],
+            {
+                f"{experiment.cohort_name}: {path.stem}": json.loads(path.read_text())[
+                    "metadata"
+                ].get("papermill", {})
+                for experiment in experiments
+                for path in sorted((experiment.root / "notebooks").glob("*.ipynb"))
+            },
+        ),
+    }
+
+
+def _claims_of(experiment: "Experiment") -> str:
+    root = experiment.root
     runs = finished_runs(root)
     cohort = cohorts.load(runs["cohort"])
     file = runs["quality"] / "quality.csv"
     quality = pd.read_csv(file, keep_default_na=False, na_values=[""])
     claims = claims_so_far(pd.read_csv(root / "results.csv"), quality, cohort)
-    records = [json.loads((folder / "run.json").read_text()) for folder in runs.values()]
-    notebooks = {
-        path.stem: json.loads(path.read_text())["metadata"].get("papermill", {})
-        for path in sorted((root / "notebooks").glob("*.ipynb"))
-    }
-    return {
-        "claims.md": claims_page(claims, cohort, experiment.profile_name),
-        "status.md": status_page(records, notebooks),
-    }
+    return claims_page(claims, cohort, experiment.profile_name)
+
+
+def _records(experiment: "Experiment") -> list[dict[str, Any]]:
+    folders = finished_runs(experiment.root).values()
+    return [
+        json.loads((folder / "run.json").read_text()) | {"cohort": experiment.cohort_name}
+        for folder in folders
+    ]
 
 
 def finished_runs(root: Path) -> dict[str, Path]:

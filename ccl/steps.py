@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from ccl import cohorts
 from ccl.cohorts import Cohort
 from ccl.cohorts.writer import OnBadImage
-from ccl.config import Experiment
+from ccl.config import EncoderName, Experiment, ObjectiveName
 from ccl.evaluation.features import extract_features
-from ccl.evaluation.probing import probe as probe_features
+from ccl.evaluation.probing import probe
 from ccl.generator import bank as banks
 from ccl.generator import fitting
 from ccl.generator import generator as generators
@@ -31,7 +31,9 @@ from ccl.pairs import Pairs, Strategy
 from ccl.runs import Run, Step, file_digest
 from ccl.training import fit
 
-RANDOM = "random"  # the strategy's name of an encoder that was not trained
+ENCODER_FILE = "encoder.safetensors"
+RESULTS_FILE = "results.csv"
+OBJECTIVES: Mapping[str, Any] = {"simclr": SimCLR}
 
 
 def _options(**sections: Options) -> dict[str, Any]:
@@ -154,12 +156,12 @@ def bank_of(experiment: Experiment, strategy: str) -> Run | None:
     return None if strategy == "standard" else bank(experiment)
 
 
-def pairs(experiment: Experiment) -> dict[str, Pairs]:
-    """The pairs of every strategy of an experiment, by strategy."""
+def pairs(experiment: Experiment, objective: ObjectiveName) -> dict[str, Pairs]:
+    """The pairs of every strategy that an objective is trained with, by strategy."""
     images = cohorts.load(cohort(experiment).folder)
     return {
         strategy: _pairs(images, strategy, bank_of(experiment, strategy))
-        for strategy in experiment.pretraining.strategies
+        for strategy in experiment.pretraining.strategies[objective]
     }
 
 
@@ -170,106 +172,105 @@ def _pairs(images: Cohort, strategy: str, bank_run: Run | None) -> Pairs:
     return Pairs(how, images.images, made)
 
 
-def pretrain(experiment: Experiment, strategy: str, seed: int) -> Run:
-    """Pretrains one encoder with SimCLR on the pairs of one strategy.
+def pretrain(experiment: Experiment, name: EncoderName) -> Run:
+    """Pretrains one encoder with one objective on the pairs of one strategy.
 
     Raises:
-        ValueError: the experiment has no such strategy.
+        ValueError: the experiment has no such encoder.
     """
-    options = experiment.pretraining
-    if strategy not in options.strategies:
+    if name not in experiment.pretraining.encoders:
         raise ValueError(
-            f"strategy '{strategy}' is not one of the experiment's {list(options.strategies)}"
+            f"encoder '{name}' is not one of the experiment's: "
+            + ", ".join(map(str, experiment.pretraining.encoders))
         )
+    options = experiment.pretraining.options(name.objective)
     inputs = {"cohort": cohort(experiment)}
-    bank_run = bank_of(experiment, strategy)
+    bank_run = bank_of(experiment, name.strategy)
     if bank_run is not None:
         inputs["bank"] = bank_run
-    described = _options(encoder=options.encoder, simclr=options.simclr)
-    step = Step(
-        experiment.root,
-        "pretrain",
-        described | {"strategy": strategy, "seed": seed},
-        inputs,
-        "ccl.objectives.simclr",
-        f"{strategy}, seed {seed}",
-    )
+    described = {name.objective: options.model_dump(mode="json"), **name._asdict()}
+    module = OBJECTIVES[name.objective]
+    step = Step(experiment.root, "pretrain", described, inputs, module.__module__, str(name))
 
     def compute(folder: Path) -> None:
         images = cohorts.load(inputs["cohort"].folder)
         rows = images.rows("train", "pretraining")
         batches = PairBatches(
-            _pairs(images, strategy, bank_run),
+            _pairs(images, name.strategy, bank_run),
             rows,
-            batch_size=min(options.simclr.batch_size, len(rows)),
-            seed=seed,
+            batch_size=min(options.batch_size, len(rows)),
+            seed=name.seed,
         )
-        encoder = initial_encoder(experiment, images, seed)
-        module = SimCLR(encoder, options.simclr, seed=seed, steps_per_epoch=len(batches))
-        history = fit(module, batches, epochs=options.simclr.epochs, folder=folder, seed=seed)
+        encoder = initial_encoder(experiment, images, name)
+        trained = module(encoder, options, seed=name.seed, steps_per_epoch=len(batches))
+        history = fit(trained, batches, epochs=options.epochs, folder=folder, seed=name.seed)
         _finish_training(folder, history)
-        weights = module.encoder.cpu().state_dict()
-        save_file({k: w.contiguous() for k, w in weights.items()}, folder / "encoder.safetensors")
+        weights = trained.pretrained.cpu().state_dict()
+        save_file({k: w.contiguous() for k, w in weights.items()}, folder / ENCODER_FILE)
 
     return step.run(compute)
 
 
-def initial_encoder(experiment: Experiment, images: Cohort, seed: int) -> Encoder:
-    """The encoder that pretraining with a seed starts from; untrained, it is the control."""
-    torch.manual_seed(seed)
+def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
+    """The encoder that pretraining starts from; untrained, it is the control."""
+    torch.manual_seed(name.seed)
     height, width = images.images.shape[1:]
-    return build_encoder(experiment.pretraining.encoder, (height, width))
+    options = experiment.pretraining.options(name.objective)
+    return build_encoder(options.encoder, (height, width))
 
 
-def pretraining_history(experiment: Experiment) -> pd.DataFrame:
-    """The metrics of every pretraining run per epoch, with its `strategy` and `seed`."""
+def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
+    """The metrics of an objective's pretraining per epoch, with `strategy` and `seed`."""
     tables = [
-        pd.read_csv(pretrain(experiment, strategy, seed).folder / "history.csv").assign(
-            strategy=strategy, seed=seed
+        pd.read_csv(pretrain(experiment, name).folder / "history.csv").assign(
+            strategy=name.strategy, seed=name.seed
         )
-        for strategy in experiment.pretraining.strategies
-        for seed in experiment.pretraining.seeds
+        for name in experiment.pretraining.encoders
+        if name.objective == objective
     ]
     return pd.concat(tables, ignore_index=True)
 
 
-def probe(experiment: Experiment) -> Run:
-    """Probes every encoder and the random control: `results.csv`."""
-    options = experiment.pretraining
-    runs = {
-        (strategy, seed): pretrain(experiment, strategy, seed)
-        for strategy in options.strategies
-        for seed in options.seeds
-    }
-    images = cohort(experiment)
-    inputs = {"cohort": images} | {f"{s}-{seed}": run for (s, seed), run in runs.items()}
-    described = _options(probing=experiment.probing, encoder=options.encoder) | {
-        "seeds": list(options.seeds)
-    }
-    step = Step(experiment.root, "probe", described, inputs, "ccl.evaluation.probing")
+def evaluate(experiment: Experiment, name: EncoderName) -> Run:
+    """Evaluates one encoder, pretrained or a control: its rows of `results.csv`.
+
+    Raises:
+        ValueError: the experiment has no such encoder.
+    """
+    inputs = {"cohort": cohort(experiment)}
+    if name not in experiment.pretraining.controls:
+        inputs["encoder"] = pretrain(experiment, name)
+    options = experiment.pretraining.options(name.objective)
+    described = _options(probing=experiment.probing, encoder=options.encoder) | name._asdict()
+    step = Step(experiment.root, "evaluate", described, inputs, "ccl.evaluation.probing", str(name))
 
     def compute(folder: Path) -> None:
-        found = cohorts.load(images.folder)
-        trained: Mapping[tuple[str, int], Run | None] = {
-            **runs,
-            **{(RANDOM, seed): None for seed in options.seeds},
-        }
-        tables = []
-        for (strategy, seed), run in trained.items():
-            encoder = initial_encoder(experiment, found, seed)
-            if run is not None:
-                encoder.load_state_dict(load_file(run.folder / "encoder.safetensors"))
-            tables.append(
-                probe_features(
-                    found,
-                    extract_features(encoder, found.images),
-                    experiment.probing,
-                    objective="simclr",
-                    strategy=strategy,
-                    pretrain_seed=seed,
-                )
-            )
-        pd.concat(tables, ignore_index=True).to_csv(folder / "results.csv", index=False)
+        images = cohorts.load(inputs["cohort"].folder)
+        encoder = initial_encoder(experiment, images, name)
+        if "encoder" in inputs:
+            encoder.load_state_dict(load_file(inputs["encoder"].folder / ENCODER_FILE))
+        table = probe(
+            images,
+            extract_features(encoder, images.images),
+            experiment.probing,
+            objective=name.objective,
+            strategy=name.strategy,
+            pretrain_seed=name.seed,
+        )
+        table.to_csv(folder / RESULTS_FILE, index=False)
+
+    return step.run(compute)
+
+
+def results(experiment: Experiment) -> Run:
+    """Brings the results of every encoder and control together: `results.csv`."""
+    names = (*experiment.pretraining.encoders, *experiment.pretraining.controls)
+    inputs = {str(name): evaluate(experiment, name) for name in names}
+    step = Step(experiment.root, "results", {}, inputs, "ccl.files")
+
+    def compute(folder: Path) -> None:
+        tables = [pd.read_csv(run.folder / RESULTS_FILE) for run in inputs.values()]
+        pd.concat(tables, ignore_index=True).to_csv(folder / RESULTS_FILE, index=False)
 
     return step.run(compute)
 

@@ -24,9 +24,9 @@ def test_plan_names_the_encoders() -> None:
     answer = runner.invoke(cli.app, ["plan", "--profile", "tiny"])
     assert answer.exit_code == 0, answer.output
     plan = json.loads(answer.stdout)
-    assert set(plan) == {"strategies", "seeds"}
-    assert {"standard", "counterfactual", "oracle"} <= set(plan["strategies"])
-    assert plan["seeds"]
+    assert set(plan) == {"encoders", "controls", "beside"}
+    assert {"simclr-standard-0", "simclr-counterfactual-0"} <= set(plan["encoders"])
+    assert "simclr-random-0" in plan["controls"]
 
 
 @pytest.mark.parametrize("wrong", ["--profile", "--cohort"])
@@ -41,9 +41,8 @@ def test_an_unknown_profile_or_cohort_is_one_message(wrong: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["run", "pretrain"],
-        ["run", "pretrain", "--strategy", "standard"],
-        ["run", "probe", "--strategy", "standard", "--seed", "0"],
+        ["run", "evaluate"],
+        ["run", "results", "--encoder", "simclr-standard-0"],
         ["run", "nosuch"],
         ["run", "cohort", "--on-bad-image", "ignore"],
     ],
@@ -90,6 +89,7 @@ def test_missing_pages_are_found(tmp_path: Path) -> None:
     (tmp_path / "_toc.yml").write_text(
         "root: book/index\nparts:\n- chapters:\n  - file: book/a\n    sections:\n"
         "    - file: book/b.md\n- chapters:\n  - file: book/executed/c\n"
+        "- chapters:\n  - file: book/executed/another-cohort/c\n"
     )
     html = tmp_path / "_build" / "html" / "book"
     (html / "executed").mkdir(parents=True)

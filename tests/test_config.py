@@ -10,7 +10,26 @@ from ccl.config import experiment
 def test_every_profile_is_valid_for_every_cohort(profile, cohort):
     made = experiment(profile, cohort)
     assert made.root.as_posix() == f"runs/{profile}/{cohort}"
-    assert ("oracle" in made.pretraining.strategies) == (cohort == "phantom-chest")
+    for strategies in made.pretraining.strategies.values():
+        assert ("oracle" in strategies) == (cohort == "phantom-chest")
+
+
+def test_encoders_and_controls_are_found_by_name():
+    options = experiment("tiny", "phantom-chest").pretraining
+    for name in (*options.encoders, *options.controls):
+        assert options.named(str(name)) == name
+    with pytest.raises(ValueError, match="simclr-standard-0"):
+        options.named("simclr-standard-99")
+
+
+def test_cohorts_beside_are_known(tmp_path, monkeypatch):
+    content = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
+    content["cohorts"]["phantom-chest"]["beside"] = ["mars"]
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "bad.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match=r"beside: \['mars'\]"):
+        experiment("bad", "phantom-chest")
 
 
 def test_a_cohort_changes_only_what_it_names():

@@ -28,14 +28,14 @@ def jobs(folder: Path, *arguments: str) -> dict[str, int]:
 
 def test_a_fresh_checkout_makes_everything(folder: Path) -> None:
     found = jobs(folder)
-    plan = json.loads((folder / RUNS / "plan.json").read_text())["plan"]
-    encoders = len(plan["strategies"]) * len(plan["seeds"])
-    once = ("cohort", "generator", "bank", "oracle_bank", "quality", "probe", "book")
-    assert found == dict.fromkeys(once, 1) | {
-        "pretrain": encoders,
-        "notebook": len(list((folder / "notebooks").glob("*.ipynb"))),
-        "total": len(once) + encoders + len(list((folder / "notebooks").glob("*.ipynb"))),
+    plans = [json.loads(file.read_text())["plan"] for file in folder.glob("runs/tiny/*/plan.json")]
+    each = ("cohort", "generator", "bank", "oracle_bank", "quality", "results_table")
+    expected = dict.fromkeys(each, len(plans)) | {
+        "evaluate": sum(len(plan["encoders"]) + len(plan["controls"]) for plan in plans),
+        "notebook": len(plans) * len(list((folder / "notebooks").glob("*.ipynb"))),
+        "book": 1,
     }
+    assert found == expected | {"total": sum(expected.values())}
 
 
 def test_results_need_no_notebook(folder: Path) -> None:
@@ -55,9 +55,10 @@ def test_the_plan_follows_the_profile(folder: Path) -> None:
     assert asked.stat().st_mtime_ns == before
     profile = folder / "configs" / "tiny.yaml"
     content = yaml.safe_load(profile.read_text())
+    once = jobs(folder)["evaluate"]
     content["pretraining"]["seeds"] = [7, 8]
     profile.write_text(yaml.safe_dump(content))
-    assert jobs(folder)["pretrain"] == 2 * len(json.loads(asked.read_text())["plan"]["strategies"])
+    assert jobs(folder)["evaluate"] == 2 * once
 
 
 def test_an_unknown_profile_is_a_clear_error(folder: Path) -> None:

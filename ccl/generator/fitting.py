@@ -93,6 +93,7 @@ class HVAETraining(lightning.LightningModule):
             options.learning_rate,
             betas=options.betas,
             weight_decay=options.weight_decay,
+            fused=True,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         return {

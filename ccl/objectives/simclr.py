@@ -113,7 +113,7 @@ class SimCLR(lightning.LightningModule):
         options = self.options
         kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
         optimizer = kinds[options.optimizer](
-            parameter_groups(self, options.weight_decay), lr=options.learning_rate
+            parameter_groups(self, options.weight_decay), lr=options.learning_rate, fused=True
         )
         warmup = round(options.warmup_epochs * self.steps_per_epoch)
         total = options.epochs * self.steps_per_epoch

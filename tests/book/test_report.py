@@ -141,7 +141,9 @@ def test_pages_come_from_the_folders_of_an_experiment(tmp_path: Path, monkeypatc
     notebook = {"metadata": {"papermill": {"duration": 3.5, "end_time": "2026-01-01T00:00:05"}}}
     (tmp_path / "notebooks" / "probing.ipynb").write_text(json.dumps(notebook))
     monkeypatch.setattr(report.cohorts, "load", lambda folder: cohort())
-    pages = report.pages(SimpleNamespace(root=tmp_path, profile_name="quick"))
+    pages = report.pages(
+        SimpleNamespace(root=tmp_path, profile_name="quick", cohort_name="phantom-chest")
+    )
     assert "| **C2** " in pages["claims.md"]
     assert "holds here" in pages["claims.md"]
     assert all(text in pages["status.md"] for text in ("0123", "probing", "3.5", "2.15", "abc"))
