@@ -24,6 +24,7 @@ from ccl.generator import generator as generators
 from ccl.generator.quality import measure
 from ccl.generator.quality.effectiveness import train_classifier
 from ccl.objectives.batches import PairBatches
+from ccl.objectives.dino import Dino
 from ccl.objectives.encoder import Encoder, build_encoder
 from ccl.objectives.simclr import SimCLR
 from ccl.options import Options
@@ -33,7 +34,7 @@ from ccl.training import fit
 
 ENCODER_FILE = "encoder.safetensors"
 RESULTS_FILE = "results.csv"
-OBJECTIVES: Mapping[str, Any] = {"simclr": SimCLR}
+OBJECTIVES: Mapping[str, Any] = {"simclr": SimCLR, "dino": Dino}
 
 
 def _options(**sections: Options) -> dict[str, Any]:
