@@ -303,6 +303,8 @@ def test_the_best_validation_epoch_is_kept(cohort, monkeypatch, aucs, patience, 
     kept = [torch.equal(weights_of(found.classifier), state) for state in states]
     assert kept == [epoch == best for epoch in range(epochs)]
     assert not found.classifier.training
+    # Normalisations learn in training steps alone: one an epoch here, none in validation.
+    assert found.classifier.encoder.backbone.bn1.num_batches_tracked == best + 1
 
 
 def test_validation_is_the_pretraining_scanners_own(cohort):
