@@ -4,10 +4,11 @@ from typing import Any, Literal, cast
 
 import timm
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from timm.models.resnet import BasicBlock
 from torch import Tensor, nn
 
+from ccl.objectives.initial_weights import IMAGENET, load_initial_weights
 from ccl.objectives.vit import VIT_SLIM, VitOptions, vit_slim
 from ccl.options import Options
 
@@ -25,11 +26,25 @@ class EncoderOptions(Options):
         stem_stride: of 'resnet-slim' only: the stem's downsampling. 4 is twice as fast; 2 keeps
             maps of 32x32 for the first blocks of a 64-pixel image.
         vit: of 'vit-slim' only: its size.
+        pretrained: weights to start from: 'imagenet', timm's for the architecture, which needs
+            the network once; the path of a safetensors file, absolute or seen from the
+            repository, with timm's names; or None for random weights.
     """
 
     architecture: str = Field(default=SLIM, min_length=1)
     stem_stride: Literal[2, 4] = 4
     vit: VitOptions = VitOptions()
+    pretrained: str | None = None
+
+    @field_validator("pretrained")
+    @classmethod
+    def _is_imagenet_or_safetensors(cls, value: str | None) -> str | None:
+        if value is not None and value != IMAGENET and not value.endswith(".safetensors"):
+            raise ValueError(
+                f"'{value}' is neither '{IMAGENET}' nor a .safetensors file nor null; other "
+                "formats may run code when opened"
+            )
+        return value
 
 
 class Encoder(nn.Module):
@@ -65,11 +80,19 @@ def standardise(image: Tensor) -> Tensor:
 
 
 def build_encoder(options: EncoderOptions, image_size: tuple[int, int]) -> Encoder:
-    """A randomly initialised encoder for images of (height, width) pixels.
+    """An encoder for images of (height, width) pixels, with its initial weights.
 
     Raises:
-        ValueError: timm has no model of that name.
+        ValueError: timm has no model of that name, or the initial weights do not fit it.
+        OSError: the initial weights cannot be had.
     """
+    encoder = _random_encoder(options, image_size)
+    if options.pretrained is not None:
+        load_initial_weights(encoder.backbone, options.architecture, options.pretrained)
+    return encoder
+
+
+def _random_encoder(options: EncoderOptions, image_size: tuple[int, int]) -> Encoder:
     if options.architecture == SLIM:
         return Encoder(resnet_slim(options.stem_stride), SLIM_CHANNELS[-1])
     if options.architecture == VIT_SLIM:

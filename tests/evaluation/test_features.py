@@ -4,7 +4,7 @@ import torch
 
 from ccl.evaluation.features import extract_features
 from ccl.objectives.augment import AugmentOptions, augment
-from ccl.objectives.encoder import EncoderOptions, build_encoder
+from ccl.objectives.encoder import EncoderOptions, as_image, build_encoder
 
 
 @pytest.fixture
@@ -50,6 +50,20 @@ def test_the_encoder_is_left_as_it_was(encoder, images):
     assert encoder.training
     for name, value in encoder.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_normalisation_statistics_of_a_frozen_encoder_do_not_move(encoder, images):
+    def statistics():
+        buffers = encoder.named_buffers()
+        return torch.cat([value.flatten().float().clone() for _, value in buffers])
+
+    assert encoder.training
+    before = statistics()
+    extract_features(encoder, images)
+    assert torch.equal(statistics(), before)
+    with torch.no_grad():
+        encoder(as_image(torch.from_numpy(images)))  # what would have moved them
+    assert not torch.equal(statistics(), before)
 
 
 def test_a_diverged_encoder_is_named(encoder, images):

@@ -10,14 +10,9 @@ import pytest
 
 from ccl.cohorts import Cohort
 from ccl.evaluation import probing
-from ccl.evaluation.probing import (
-    RESULT_COLUMNS,
-    ProbingOptions,
-    fit_probe,
-    label_subset,
-    labelled_subsets,
-    probe,
-)
+from ccl.evaluation.labels import label_subset, labelled_subsets
+from ccl.evaluation.probing import ProbingOptions, fit_probe, probe
+from ccl.evaluation.results import RESULT_COLUMNS
 
 OPTIONS = ProbingOptions(fractions=(0.1, 1.0), seeds=(0, 1), n_bootstrap=50, c_grid=(0.01, 1.0))
 ABOUT = {"objective": "simclr", "strategy": "standard", "pretrain_seed": 7}

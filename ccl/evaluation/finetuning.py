@@ -1,0 +1,304 @@
+"""Full finetuning: what an encoder and a linear head learn together from few labels."""
+
+import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ccl.cohorts import Cohort
+from ccl.evaluation.labels import labels_of
+from ccl.evaluation.results import EvaluationOptions, Scores, evaluate, validation_auc
+from ccl.objectives.augment import AugmentOptions, Probability, Range, augment
+from ccl.objectives.encoder import Encoder, as_image
+from ccl.training import TrainingError, epoch_rng, step_generator
+
+SUPERVISED = "supervised"  # objective and strategy of an encoder without pretraining
+
+
+class FinetuningAugmentOptions(AugmentOptions):
+    """Views of labelled images: milder than in pretraining, so that the finding stays in sight."""
+
+    crop_scale: Range = (0.6, 0.99)
+    erase_probability: Probability = 0.0
+
+
+class FinetuningOptions(EvaluationOptions):
+    """How encoder and head are trained and tested.
+
+    Attributes:
+        seeds: of the labelled subset, the head's initial weights, order and augmentation.
+        epochs: at most; early stopping usually ends before.
+        patience: epochs without a better validation AUC after which training stops.
+        batch_size: images per step; all labelled images where there are fewer.
+        min_steps: an epoch has at least as many steps: few labelled images are gone through
+            several times, each time in another order and augmented anew.
+        max_steps: an epoch has at most as many steps, each with other images of a subset that is
+            larger, so that validation comes in time; None for a whole pass.
+        optimizer: 'adamw' decays weights apart from the gradient; 'adam' (the released code's)
+            adds the decay to it.
+        learning_rate: of encoder and head, constant.
+        weight_decay: of encoder and head.
+        precision: of the training steps; validation and test are always computed in float32.
+        augment: how training images are varied; validation and test images never are.
+    """
+
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    epochs: int = Field(default=30, ge=1)
+    patience: int = Field(default=6, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    min_steps: int = Field(default=8, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    augment: FinetuningAugmentOptions = FinetuningAugmentOptions()
+
+    @model_validator(mode="after")
+    def _steps_make_sense(self) -> Self:
+        if self.max_steps is not None and self.max_steps < self.min_steps:
+            raise ValueError(f"max_steps = {self.max_steps} is below min_steps = {self.min_steps}")
+        return self
+
+
+class Classifier(nn.Module):
+    """An encoder with a linear head."""
+
+    def __init__(self, encoder: Encoder, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Linear(encoder.width, classes)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits (n, K) of images (n, 1, H, W) in [0, 1]."""
+        logits: Tensor = self.head(self.encoder(image))
+        return logits
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """A finetuned classifier.
+
+    Attributes:
+        classifier: with the weights of its best epoch.
+        epoch: that epoch, from 0.
+        validation_aucs: after each epoch; the best was chosen by them.
+    """
+
+    classifier: Classifier
+    epoch: int
+    validation_aucs: tuple[float, ...]
+
+
+def finetune(
+    cohort: Cohort,
+    encoder: Encoder,
+    options: FinetuningOptions,
+    *,
+    objective: str,
+    strategy: str,
+    pretrain_seed: int,
+) -> pd.DataFrame:
+    """ROC-AUC of finetuned encoders per label fraction, subset and test domain.
+
+    Every labelled subset starts from the same encoder and a new head. Only real images are seen.
+
+    Args:
+        cohort: gives images, labels, patients, splits and scanners.
+        encoder: is left as it is; training runs on the device it is on.
+        options: fractions, seeds and so on.
+        objective: e.g. 'simclr', for the table.
+        strategy: how pairs were made, for the table.
+        pretrain_seed: seed of the encoder, for the table.
+
+    Returns:
+        Rows of `results.csv`, protocol 'finetuned' (`ccl.evaluation.results.evaluate`).
+
+    Raises:
+        TrainingError: the loss or a score is not finite.
+        ValueError: no fraction or domain has enough images.
+    """
+
+    def learn(rows: np.ndarray, seed: int) -> Scores:
+        classifier = fit_classifier(cohort, encoder, rows, options, seed).classifier
+        return lambda tested: class_scores(classifier, cohort.images, tested)
+
+    return evaluate(
+        cohort,
+        learn,
+        options,
+        protocol="finetuned",
+        objective=objective,
+        strategy=strategy,
+        pretrain_seed=pretrain_seed,
+    )
+
+
+def supervised_baseline(
+    cohort: Cohort, encoder: Encoder, options: FinetuningOptions, *, seed: int
+) -> pd.DataFrame:
+    """The same finetuning without contrastive pretraining: strategy and objective 'supervised'.
+
+    Args:
+        cohort: as for `finetune`.
+        encoder: with its initial weights, random or from a file (`EncoderOptions.pretrained`).
+        options: as for `finetune`.
+        seed: of the initial weights, for the table.
+    """
+    return finetune(
+        cohort, encoder, options, objective=SUPERVISED, strategy=SUPERVISED, pretrain_seed=seed
+    )
+
+
+def fit_classifier(
+    cohort: Cohort, encoder: Encoder, rows: np.ndarray, options: FinetuningOptions, seed: int
+) -> Finetuned:
+    """Finetunes a copy of an encoder on some rows, stopping early by validation AUC.
+
+    Args:
+        cohort: gives the images, the labels and the validation split.
+        encoder: where to start from; left as it is.
+        rows: int64 (n,) labelled training rows.
+        options: how.
+        seed: of head, order, augmentation and dropout.
+
+    Returns:
+        The classifier of the epoch with the highest validation AUC, the first of equals.
+
+    Raises:
+        TrainingError: the loss or a score is not finite.
+        ValueError: the validation split lacks a class.
+    """
+    torch.manual_seed(int(epoch_rng(seed, 0, "finetuning").integers(2**63)))  # head, dropout
+    device = next(encoder.parameters()).device
+    classifier = Classifier(copy.deepcopy(encoder), len(cohort.classes)).to(device)
+    classifier = classifier.to(memory_format=torch.channels_last)  # faster, nothing else
+    optimizer = _optimizer(classifier, options)
+    weights = class_weights(labels_of(cohort, rows), len(cohort.classes)).to(device)
+    best, aucs = classifier.state_dict(), list[float]()
+    for epoch in range(options.epochs):
+        classifier.train()
+        batches = epoch_batches(rows, options, seed, epoch)
+        for step, batch in enumerate(batches, epoch * len(batches)):
+            generator = step_generator(seed, step, "augment")
+            loss = _loss(classifier, cohort, batch, weights, options, generator)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        aucs.append(validation_auc(cohort, partial(class_scores, classifier, cohort.images)))
+        if aucs[-1] > max(aucs[:-1], default=-1.0):
+            best = copy.deepcopy(classifier.state_dict())
+        elif epoch - int(np.argmax(aucs)) >= options.patience:
+            break
+    classifier.load_state_dict(best)
+    return Finetuned(classifier.eval(), int(np.argmax(aucs)), tuple(aucs))
+
+
+def _optimizer(classifier: Classifier, options: FinetuningOptions) -> torch.optim.Optimizer:
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[options.optimizer]
+    rate, decay = options.learning_rate, options.weight_decay
+    return kind(classifier.parameters(), lr=rate, weight_decay=decay, fused=True)
+
+
+def epoch_batches(
+    rows: np.ndarray, options: FinetuningOptions, seed: int, epoch: int
+) -> np.ndarray:
+    """The labelled rows of each step of an epoch.
+
+    Args:
+        rows: int64 (n,) labelled training rows.
+        options: `batch_size`, `min_steps` and `max_steps`.
+        seed: of the order.
+        epoch: each has another order.
+
+    Returns:
+        int64 (steps, batch): one pass over the rows without those that do not fill a batch; or
+        as many passes as `min_steps` need, each in its own order; or the start of one.
+    """
+    batch = min(options.batch_size, len(rows))
+    steps = max(options.min_steps, len(rows) // batch)
+    steps = min(steps, options.max_steps or steps)
+    passes = -(-steps * batch // len(rows))
+    rng = epoch_rng(seed, epoch, "labelled images")
+    order = np.concatenate([rng.permutation(rows) for _ in range(passes)])
+    return order[: steps * batch].reshape(steps, batch)
+
+
+def class_weights(labels: np.ndarray, classes: int) -> Tensor:
+    """Weights w_k = n / (K n_k): every class weighs the same in the sum over n labels.
+
+    Args:
+        labels: integer (n,) in 0 ... K - 1; every class occurs.
+        classes: K.
+
+    Returns:
+        float32 (K,).
+    """
+    counts = np.bincount(labels, minlength=classes)
+    return torch.from_numpy(len(labels) / (classes * counts)).float()
+
+
+def _loss(
+    classifier: Classifier,
+    cohort: Cohort,
+    rows: np.ndarray,
+    weights: Tensor,
+    options: FinetuningOptions,
+    generator: torch.Generator,
+) -> Tensor:
+    """Class-weighted cross-entropy of augmented images, computed in float32."""
+    views = augment(_pixels(cohort.images, rows, weights.device), options.augment, generator)
+    labels = torch.from_numpy(labels_of(cohort, rows).astype(np.int64)).to(weights.device)
+    half = options.precision == "bfloat16"
+    with torch.autocast(weights.device.type, torch.bfloat16, enabled=half):
+        logits = classifier(views)  # (n, K)
+    loss = functional.cross_entropy(logits.float(), labels, weights)
+    _require_finite(loss, "loss")
+    return loss
+
+
+def _require_finite(values: Tensor, name: str) -> None:
+    if not torch.isfinite(values).all():
+        raise TrainingError(
+            f"the {name} of finetuning is not finite: it has diverged; lower "
+            "finetuning.learning_rate, or set finetuning.precision to float32"
+        )
+
+
+@torch.inference_mode()
+def class_scores(
+    classifier: Classifier, images: np.ndarray, rows: np.ndarray, *, batch_size: int = 256
+) -> np.ndarray:
+    """Scores of stored images: no augmentation, evaluation mode, float32.
+
+    Args:
+        classifier: used on the device it is on; left in evaluation mode.
+        images: uint8 (N, H, W), may be a memory map.
+        rows: int64 (n,) rows of `images`.
+        batch_size: images at a time; bounds the memory and does not matter otherwise.
+
+    Returns:
+        As `roc_auc` takes them: (n,) log odds of class 1 where K = 2, else probabilities (n, K).
+
+    Raises:
+        TrainingError: a score is not finite.
+    """
+    classifier.eval()
+    device = classifier.head.weight.device
+    parts = np.split(rows, range(batch_size, len(rows), batch_size))
+    logits = torch.cat([classifier(as_image(_pixels(images, part, device))) for part in parts])
+    _require_finite(logits, "scores")
+    if logits.shape[1] == 2:
+        return (logits[:, 1] - logits[:, 0]).cpu().numpy()
+    return logits.softmax(1).cpu().numpy()
+
+
+def _pixels(images: np.ndarray, rows: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images[rows])).to(device)

@@ -1,0 +1,378 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pydantic import ValidationError
+from sklearn.utils.class_weight import compute_class_weight
+
+from ccl.evaluation import finetuning
+from ccl.evaluation.features import extract_features
+from ccl.evaluation.finetuning import (
+    SUPERVISED,
+    FinetuningAugmentOptions,
+    FinetuningOptions,
+    class_scores,
+    class_weights,
+    epoch_batches,
+    finetune,
+    fit_classifier,
+    supervised_baseline,
+)
+from ccl.evaluation.labels import label_subset, labels_of
+from ccl.evaluation.probing import ProbingOptions, probe
+from ccl.evaluation.results import RESULT_COLUMNS
+from ccl.objectives.encoder import EncoderOptions, as_image, build_encoder
+from ccl.training import TrainingError
+from tests.evaluation.test_probing import make_cohort
+
+ABOUT = {"objective": "simclr", "strategy": "standard", "pretrain_seed": 7}
+STILL = FinetuningAugmentOptions(
+    **{name: 0 for name in FinetuningAugmentOptions.model_fields if "probability" in name}
+)
+SHORT = FinetuningOptions(
+    fractions=(0.5,), n_bootstrap=20, epochs=2, batch_size=16, min_steps=2, max_steps=2
+)
+
+
+def striped_cohort(size=(16, 24), classes=("no", "yes"), patients=300):
+    """Stripes whose direction is the class, under brightness that varies and strong noise."""
+    cohort = make_cohort(patients=patients, classes=classes)
+    rng = np.random.default_rng(3)
+    n, (height, width) = len(cohort), size
+    y, x = np.mgrid[:height, :width]
+    angle = np.pi * cohort.table["label"].to_numpy() / len(classes)
+    wave = np.cos(angle)[:, None, None] * x + np.sin(angle)[:, None, None] * y
+    stripes = np.sin(0.8 * wave + rng.uniform(0, 2 * np.pi, (n, 1, 1)))
+    brightness = rng.uniform(90, 160, (n, 1, 1))
+    images = brightness + 40 * stripes + 40 * rng.normal(size=(n, height, width))
+    return dataclasses.replace(cohort, images=images.clip(0, 255).astype(np.uint8))
+
+
+class RecordedImages(np.ndarray):
+    """Images that remember which rows were read."""
+
+    def __array_finalize__(self, parent):
+        self.read = getattr(parent, "read", None)
+
+    def __getitem__(self, rows):
+        self.read.append(np.asarray(rows))
+        return np.asarray(self)[rows]
+
+
+def recorded(cohort):
+    images = cohort.images.view(RecordedImages)
+    images.read = []
+    return dataclasses.replace(cohort, images=images)
+
+
+def new_encoder(seed=0, size=(16, 24), **options):
+    torch.manual_seed(seed)
+    return build_encoder(EncoderOptions(**{"stem_stride": 2, **options}), size)
+
+
+def fitted(cohort, encoder=None, fraction=0.5, seed=0, **changes):
+    options = SHORT.model_copy(update=changes)
+    rows = label_subset(cohort, fraction, 0)
+    return fit_classifier(cohort, encoder or new_encoder(), rows, options, seed)
+
+
+def weights_of(module):
+    return torch.cat([value.flatten().float() for value in module.state_dict().values()])
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return striped_cohort()
+
+
+# What it is for
+
+
+def test_finetuning_beats_a_probe_of_the_same_random_encoder(cohort):
+    options = FinetuningOptions(
+        fractions=(1.0,),
+        n_bootstrap=20,
+        epochs=5,
+        batch_size=32,
+        learning_rate=3e-3,
+        augment=STILL,
+    )
+    encoder = new_encoder()
+    before = weights_of(encoder)
+    found = supervised_baseline(cohort, encoder, options, seed=3)
+    probing = ProbingOptions(fractions=(1.0,), n_bootstrap=20)
+    probed = probe(cohort, extract_features(encoder, cohort.images), probing, **ABOUT)
+    pooled = [table.query("domain == 'pooled'")["value"].item() for table in (found, probed)]
+    assert pooled[0] > 0.9 > 0.75 > pooled[1]
+    assert set(found[["objective", "strategy", "pretrain_seed"]].itertuples(index=False)) == {
+        (SUPERVISED, SUPERVISED, 3)
+    }
+    torch.testing.assert_close(weights_of(encoder), before, rtol=0, atol=0)
+
+
+def test_backbone_and_head_are_both_trained(cohort):
+    start = new_encoder()
+    trained = fitted(cohort, start, weight_decay=0.0).classifier
+    for name, parameter in trained.encoder.named_parameters():
+        assert not torch.equal(parameter, start.get_parameter(name)), name
+    repeated = fitted(cohort, start, weight_decay=0.0, learning_rate=1e-12).classifier
+    assert not torch.equal(trained.head.weight, repeated.head.weight)
+
+
+def test_results_are_tidy_and_reproducible(cohort):
+    options = SHORT.model_copy(update={"fractions": (0.25, 1.0), "seeds": (0, 4)})
+    encoder = new_encoder()
+    table = finetune(cohort, encoder, options, **ABOUT)
+    assert tuple(table.columns) == RESULT_COLUMNS
+    assert table.notna().all(axis=None)
+    assert set(table["protocol"]) == {"finetuned"}
+    assert set(table["domain"]) == {"A", "B", "pooled", "C"}
+    assert set(table[["label_fraction", "probe_seed"]].itertuples(index=False, name=None)) == {
+        (0.25, 0),
+        (0.25, 4),
+        (1.0, 0),
+    }
+    torch.rand(5)  # what was drawn before does not matter
+    pd.testing.assert_frame_equal(finetune(cohort, encoder, options, **ABOUT), table)
+
+
+def test_probes_and_finetuning_share_their_labels(cohort):
+    encoder = new_encoder()
+    shared = {"fractions": (0.25, 0.5), "seeds": (0, 1), "n_bootstrap": 5}
+    probed = probe(
+        cohort, extract_features(encoder, cohort.images), ProbingOptions(**shared), **ABOUT
+    )
+    found = finetune(cohort, encoder, SHORT.model_copy(update=shared | {"epochs": 1}), **ABOUT)
+    same = [column for column in RESULT_COLUMNS if column not in ("protocol", "value")]
+    same = [column for column in same if not column.startswith("ci")]
+    pd.testing.assert_frame_equal(found[same], probed[same])
+
+
+def test_several_classes():
+    cohort = striped_cohort(classes=("a", "b", "c", "d"))
+    learning = {"epochs": 4, "max_steps": None, "learning_rate": 3e-3, "augment": STILL}
+    found = fitted(cohort, fraction=1.0, **learning)
+    scores = class_scores(found.classifier, cohort.images, cohort.rows("test"))
+    assert scores.shape == (len(cohort.rows("test")), 4)
+    np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
+    table = finetune(cohort, new_encoder(), SHORT.model_copy(update={"epochs": 1}), **ABOUT)
+    assert table["value"].between(0, 1).all()
+    assert found.validation_aucs[found.epoch] > 0.7
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "vit_tiny_patch16_224"])
+def test_any_backbone_and_frame(architecture):
+    cohort = striped_cohort(size=(32, 48), patients=120)
+    encoder = new_encoder(size=(32, 48), architecture=architecture)
+    found = fitted(cohort, encoder, epochs=1, max_steps=1, min_steps=1, batch_size=4)
+    assert np.isfinite(found.validation_aucs).all()
+
+
+# Which images are seen
+
+
+def test_only_labelled_rows_and_validation_are_seen_before_the_test(cohort):
+    seen = recorded(cohort)
+    fitted(seen, fraction=0.25, min_steps=8, max_steps=None)
+    training, validation = label_subset(cohort, 0.25, 0), cohort.rows("val", "pretraining")
+    read = set(np.concatenate(seen.images.read))
+    assert read == set(training) | set(validation)
+    assert not read & set(cohort.rows("test"))
+
+
+def test_test_images_are_read_once_when_learning_is_over(cohort):
+    seen = recorded(cohort)
+    finetune(seen, new_encoder(), SHORT, **ABOUT)
+    kinds = [set(cohort.table["split"].iloc[rows]) for rows in seen.images.read]
+    first = kinds.index({"test"})
+    assert all(kind == {"test"} for kind in kinds[first:])
+    tested = np.concatenate(seen.images.read[first:])
+    assert sorted(tested) == list(cohort.rows("test"))
+
+
+def test_training_images_alone_are_augmented(cohort, monkeypatch):
+    augmented = []
+    original = finetuning.augment
+
+    def spy(source, options, generator):
+        augmented.append(source)
+        return original(source, options, generator)
+
+    monkeypatch.setattr(finetuning, "augment", spy)
+    trained = fitted(cohort, epochs=1, min_steps=3, max_steps=3)
+    assert [len(source) for source in augmented] == [16, 16, 16]
+    classifier = trained.classifier
+    rows = np.array([5, 1, 7])
+    with torch.no_grad():
+        logits = classifier(as_image(torch.from_numpy(cohort.images[rows])))
+    expected = logits[:, 1] - logits[:, 0]
+    found = class_scores(classifier, cohort.images, rows, batch_size=2)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_every_labelled_image_has_its_turn():
+    rows = np.arange(100, 125)
+    options = FinetuningOptions(batch_size=64, min_steps=8)
+    batches = epoch_batches(rows, options, seed=0, epoch=0)
+    assert batches.shape == (8, 25)  # no batch is larger than the subset
+    assert all(sorted(batch) == list(rows) for batch in batches)
+    assert len({tuple(batch) for batch in batches}) == 8  # in another order each time
+    other = [epoch_batches(rows, options, seed, epoch) for seed, epoch in ((0, 1), (1, 0))]
+    assert not any(np.array_equal(batches, batch) for batch in other)
+
+
+@pytest.mark.parametrize(
+    ("n", "min_steps", "max_steps", "shape"),
+    [(100, 8, None, (8, 16)), (100, 2, None, (6, 16)), (100, 2, 4, (4, 16)), (10, 2, 4, (2, 10))],
+)
+def test_steps_of_an_epoch(n, min_steps, max_steps, shape):
+    options = FinetuningOptions(batch_size=16, min_steps=min_steps, max_steps=max_steps)
+    batches = epoch_batches(np.arange(n), options, 0, 0)
+    assert batches.shape == shape
+    counts = np.bincount(batches.ravel(), minlength=n)
+    assert counts.max() - counts.min() <= 1
+
+
+# Loss
+
+
+def test_class_weights_are_those_of_scikit_learn():
+    labels = np.repeat([0, 1, 2], [70, 20, 10])
+    weights = class_weights(labels, 3)
+    balanced = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(weights, balanced, rtol=1e-6)
+    np.testing.assert_allclose(weights.numpy() * [70, 20, 10], 100 / 3, rtol=1e-6)
+    np.testing.assert_array_equal(class_weights(np.array([0, 1, 1, 0]), 2), 1)
+
+
+def test_loss_is_weighted_by_the_labelled_subset(cohort, monkeypatch):
+    """The losses of a run, once more from its logits, with a NumPy loop."""
+    rare = np.random.default_rng(0).random(len(cohort)) < 0.7
+    labels = np.where(rare, 0, cohort.table["label"])
+    cohort = dataclasses.replace(cohort, table=cohort.table.assign(label=labels))
+    calls = []
+    original = finetuning.functional.cross_entropy
+
+    def spy(logits, labels, weights):
+        loss = original(logits, labels, weights)
+        calls.append((logits.detach().double().numpy(), labels.numpy(), loss.item()))
+        return loss
+
+    monkeypatch.setattr(finetuning.functional, "cross_entropy", spy)
+    fitted(cohort, batch_size=16)
+    subset = labels_of(cohort, label_subset(cohort, 0.5, 0))
+    weight = [len(subset) / (2 * np.sum(subset == k)) for k in (0, 1)]
+    assert weight[1] > 2 * weight[0]
+    for logits, label, loss in calls:
+        top = bottom = 0.0
+        for z, k in zip(logits, label, strict=True):
+            top -= weight[k] * (z[k] - np.log(np.exp(z).sum()))
+            bottom += weight[k]
+        assert loss == pytest.approx(top / bottom, rel=1e-4)
+
+
+def test_divergence_is_an_error_that_names_the_remedy(cohort):
+    with pytest.raises(TrainingError, match=r"finetuning\.learning_rate"):
+        fitted(cohort, learning_rate=1e30)
+
+
+# Early stopping
+
+
+@pytest.mark.parametrize(
+    ("aucs", "patience", "best", "epochs"),
+    [
+        ((0.5, 0.7, 0.6, 0.65, 0.9), 2, 1, 4),  # stops before the rise
+        ((0.5, 0.7, 0.6, 0.65, 0.9), 3, 4, 5),
+        ((0.8, 0.8, 0.7, 0.8, 0.1), 9, 0, 5),  # the first of equals
+    ],
+)
+def test_the_best_validation_epoch_is_kept(cohort, monkeypatch, aucs, patience, best, epochs):
+    script, states = iter(aucs), []
+
+    def scripted(cohort, scores):
+        states.append(weights_of(scores.args[0]))
+        return next(script)
+
+    monkeypatch.setattr(finetuning, "validation_auc", scripted)
+    found = fitted(cohort, epochs=len(aucs), patience=patience, min_steps=1, max_steps=1)
+    assert found.validation_aucs == aucs[:epochs]
+    assert found.epoch == best
+    kept = [torch.equal(weights_of(found.classifier), state) for state in states]
+    assert kept == [epoch == best for epoch in range(epochs)]
+    assert not found.classifier.training
+    # Normalisations learn in training steps alone: one an epoch here, none in validation.
+    assert found.classifier.encoder.backbone.bn1.num_batches_tracked == best + 1
+
+
+def test_validation_is_the_pretraining_scanners_own(cohort):
+    found = fitted(cohort, epochs=1)
+    rows = cohort.rows("val", "pretraining")
+    scores, labels = class_scores(found.classifier, cohort.images, rows), labels_of(cohort, rows)
+    pairs = scores[labels == 1][:, None] - scores[labels == 0]
+    assert found.validation_aucs[0] == pytest.approx((pairs > 0).mean() + (pairs == 0).mean() / 2)
+
+
+def test_validation_without_a_class_is_an_error(cohort):
+    labels = cohort.table["label"].where(cohort.table["split"] != "val", 0)
+    broken = dataclasses.replace(cohort, table=cohort.table.assign(label=labels))
+    with pytest.raises(ValueError, match="validation split"):
+        fitted(broken)
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch_size": 8},
+        {"min_steps": 1, "max_steps": 1},
+        {"optimizer": "adam", "weight_decay": 0.5},  # told apart by how they decay
+        {"learning_rate": 3e-3},
+        {"weight_decay": 0.1},
+        {"precision": "float32"},
+        {"augment": FinetuningOptions().augment.model_copy(update={"rotation_degrees": 1.0})},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_options_reach_the_training(cohort, change):
+    base = {"weight_decay": change["weight_decay"]} if "optimizer" in change else {}
+    few = {"epochs": 1} | base
+    reference = weights_of(fitted(cohort, **few).classifier)
+    torch.testing.assert_close(weights_of(fitted(cohort, **few).classifier), reference)
+    changed = weights_of(fitted(cohort, **(few | change)).classifier)
+    assert not torch.allclose(changed, reference, rtol=1e-4, atol=1e-6)
+
+
+def test_epochs_and_seed_reach_their_use(cohort):
+    assert [len(fitted(cohort, epochs=n).validation_aucs) for n in (1, 3)] == [1, 3]
+    heads = [
+        fitted(cohort, seed=seed, epochs=1, learning_rate=1e-12).classifier.head.weight
+        for seed in (0, 1)
+    ]
+    assert not torch.allclose(*heads, atol=1e-3)
+
+
+def test_options_reach_the_table(cohort):
+    def changed(**values):
+        values = {"epochs": 1, "max_steps": 2} | values
+        return finetune(cohort, new_encoder(), SHORT.model_copy(update=values), **ABOUT)
+
+    assert set(changed(fractions=(0.25,), seeds=(5,))["probe_seed"]) == {5}
+    assert not np.allclose(changed(n_bootstrap=10)["ci_low"], changed()["ci_low"])
+    for kind, words in (("min_per_class", "label fraction"), ("min_test_per_class", "test domain")):
+        with pytest.raises(ValueError, match=words):
+            changed(**{kind: 999})
+
+
+def test_options_are_checked():
+    with pytest.raises(ValidationError, match="max_steps = 3 is below min_steps = 8"):
+        FinetuningOptions(max_steps=3)
+    for name, value in {"patience": 0, "batch_size": 1, "epoch": 3}.items():
+        with pytest.raises(ValidationError, match=name):
+            FinetuningOptions(**{name: value})
+    mild = FinetuningOptions.model_validate({"augment": {"brightness": 0.1}}).augment
+    assert mild.erase_probability == 0  # what is not given stays this protocol's own default

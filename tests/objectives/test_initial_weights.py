@@ -1,0 +1,198 @@
+import numpy as np
+import pytest
+import timm
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save_file
+
+from ccl.objectives import initial_weights
+from ccl.objectives.encoder import EncoderOptions, build_encoder
+from ccl.objectives.initial_weights import ROOT, weights_file
+
+VIT = "vit_tiny_patch16_224"
+
+
+@pytest.fixture(scope="module")
+def rgb():
+    """A published model's stand-in: RGB, with classifier, random weights."""
+    torch.manual_seed(5)
+    return timm.create_model("resnet18", num_classes=7)
+
+
+def saved(tmp_path, state):
+    path = tmp_path / "weights.safetensors"
+    save_file({name: value.contiguous() for name, value in state.items()}, path)
+    return str(path)
+
+
+def built(pretrained, architecture="resnet18", size=(48, 64)):
+    options = EncoderOptions(architecture=architecture, pretrained=pretrained)
+    return build_encoder(options, size)
+
+
+def test_features_are_those_of_the_rgb_model_on_grey_images(rgb, tmp_path):
+    """Summed kernels see in one channel what the RGB stem sees in three equal ones."""
+    encoder = built(saved(tmp_path, rgb.state_dict())).eval()
+    rgb = rgb.eval()
+    image = torch.rand(2, 1, 48, 64)
+    with torch.no_grad():
+        expected = rgb.forward_head(
+            rgb.forward_features(((image - 0.5) * 4).expand(-1, 3, -1, -1)), pre_logits=True
+        )
+        torch.testing.assert_close(encoder(image), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_every_weight_comes_from_the_file(rgb, tmp_path):
+    state = rgb.state_dict()
+    loaded = built(saved(tmp_path, state)).backbone.state_dict()
+    assert set(loaded) == {name for name in state if not name.startswith("fc.")}
+    stem = state["conv1.weight"].double().numpy()
+    np.testing.assert_allclose(loaded.pop("conv1.weight")[:, 0], stem.sum(1), rtol=1e-5, atol=1e-7)
+    for name, value in loaded.items():
+        assert torch.equal(value, state[name]), name
+
+
+def test_imagenet_and_the_same_weights_in_a_file_are_the_same(rgb, tmp_path, monkeypatch):
+    asked = []
+    create = timm.create_model
+
+    def published(name, pretrained=False, **options):
+        if not pretrained:
+            return create(name, **options)
+        asked.append(name)
+        return rgb
+
+    monkeypatch.setattr(timm, "create_model", published)
+    downloaded = built("imagenet").backbone.state_dict()
+    assert asked == ["resnet18"]
+    from_file = built(saved(tmp_path, rgb.state_dict())).backbone.state_dict()
+    for name, value in downloaded.items():
+        assert torch.equal(value, from_file[name]), name
+
+
+def test_one_channel_is_adapted_as_timm_does_it(rgb, tmp_path):
+    """timm's own loading of the same file into a one-channel model."""
+    path = saved(tmp_path, rgb.state_dict())
+    overlay = {"file": path, "num_classes": 7}
+    theirs = timm.create_model(
+        "resnet18", pretrained=True, pretrained_cfg_overlay=overlay, in_chans=1, num_classes=0
+    )
+    ours = built(path).backbone.state_dict()
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours[name], value, msg=name)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (224, 224)])
+def test_position_embeddings_are_resized_to_the_frame(size, tmp_path):
+    torch.manual_seed(0)
+    vit = timm.create_model(VIT)
+    y, x = torch.meshgrid(torch.arange(14.0), torch.arange(14.0), indexing="ij")
+    positions = vit.pos_embed.data
+    positions[0, 1:, 0], positions[0, 1:, 1] = y.flatten(), x.flatten()  # a ramp each way
+    path = saved(tmp_path, vit.state_dict())
+    backbone = built(path, VIT, size).backbone
+    rows, columns = size[0] // 16, size[1] // 16
+    found = backbone.pos_embed[0]
+    torch.testing.assert_close(found[0], positions[0, 0])  # the class token's stays
+    grid = found[1:].view(rows, columns, -1)
+    for axis, count in ((0, rows), (1, columns)):
+        centres = (torch.arange(float(count)) + 0.5) * 14 / count - 0.5
+        middle = grid[rows // 2, :, 1] if axis else grid[:, columns // 2, 0]
+        torch.testing.assert_close(middle[1:-1], centres[1:-1], rtol=0.02, atol=0.05)
+    theirs = timm.create_model(
+        VIT,
+        pretrained=True,
+        pretrained_cfg_overlay={"file": path},
+        in_chans=1,
+        num_classes=0,
+        img_size=size,
+    )
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(backbone.state_dict()[name], value, msg=name)
+
+
+def test_own_encoder_files_can_be_started_from(tmp_path):
+    torch.manual_seed(1)
+    encoder = build_encoder(EncoderOptions(), (32, 32))
+    again = built(saved(tmp_path, encoder.state_dict()), "resnet-slim", (32, 32))
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(again.state_dict()[name], value), name
+
+
+def test_no_pretrained_weights_is_the_default():
+    torch.manual_seed(0)
+    first = built(None, "resnet-slim")
+    torch.manual_seed(0)
+    second = build_encoder(EncoderOptions(), (48, 64))
+    assert torch.equal(first.backbone.conv1.weight, second.backbone.conv1.weight)
+
+
+def test_counters_of_normalisations_may_be_absent(rgb, tmp_path):
+    state = {name: value for name, value in rgb.state_dict().items() if "num_batches" not in name}
+    assert built(saved(tmp_path, state)).backbone.bn1.num_batches_tracked == 0
+
+
+def test_what_does_not_fit_is_listed(rgb, tmp_path):
+    state = dict(rgb.state_dict())
+    del state["bn1.bias"]
+    state["layer5.weight"] = torch.zeros(2)
+    state["layer1.0.conv1.weight"] = torch.zeros(64, 32, 3, 3)
+    with pytest.raises(ValueError) as caught:
+        built(saved(tmp_path, state))
+    message = str(caught.value)
+    for words in (
+        "weights.safetensors",
+        "'resnet18'",
+        "missing bn1.bias",
+        "unknown layer5.weight",
+        "layer1.0.conv1.weight is (64, 32, 3, 3) instead of (64, 64, 3, 3)",
+    ):
+        assert words in message
+    with pytest.raises(ValueError, match=r"and \d+ more"):
+        built(saved(tmp_path, {"odd": torch.zeros(1)}))
+
+
+def test_positions_of_an_unknown_grid_are_refused(tmp_path):
+    state = dict(timm.create_model(VIT).state_dict())
+    state["pos_embed"] = torch.zeros(1, 1 + 15, 192)
+    with pytest.raises(ValueError, match=r"pos_embed is \(1, 16, 192\) instead of \(1, 13, 192\)"):
+        built(saved(tmp_path, state), VIT)
+
+
+def test_relative_paths_start_at_the_repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert weights_file("weights/a.safetensors") == ROOT / "weights" / "a.safetensors"
+    assert (ROOT / "pyproject.toml").is_file()
+    assert weights_file(str(tmp_path / "a.safetensors")) == tmp_path / "a.safetensors"
+
+
+def test_files_that_are_absent_or_something_else_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.safetensors does not exist.*null"):
+        built("nowhere.safetensors")
+    pickled = tmp_path / "weights.safetensors"
+    torch.save({"conv1.weight": torch.zeros(1)}, pickled)
+    with pytest.raises(ValueError, match="is not a safetensors file"):
+        built(str(pickled))
+    for other in ("weights.pth", "ImageNet"):
+        with pytest.raises(ValidationError, match=f"'{other}' is neither"):
+            EncoderOptions(pretrained=other)
+
+
+def test_without_the_network_the_error_says_how_to_get_the_weights(monkeypatch):
+    create = timm.create_model
+
+    def offline(name, pretrained=False, **options):
+        if pretrained:
+            raise ConnectionError("no route to host")
+        return create(name, **options)
+
+    monkeypatch.setattr(initial_weights.timm, "create_model", offline)
+    with pytest.raises(OSError) as caught:
+        built("imagenet")
+    words = ("no route to host", "timm/resnet18.a1_in1k", "save_file", "pretrained: null")
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_architectures_without_published_weights_are_named():
+    with pytest.raises(ValueError, match="has no weights of 'resnet-slim'"):
+        built("imagenet", "resnet-slim")
