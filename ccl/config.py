@@ -11,7 +11,9 @@ from pydantic import Field, ValidationError
 
 from ccl.cohorts import FolderOptions, NihOptions
 from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.evaluation.finetuning import FinetuningOptions
 from ccl.evaluation.probing import ProbingOptions
+from ccl.evaluation.protocols import RANDOM
 from ccl.generator.bank import BankOptions
 from ccl.generator.fitting import GeneratorOptions
 from ccl.generator.quality.effectiveness import ScannerClassifierOptions
@@ -24,7 +26,6 @@ ROOT = Path(__file__).parent.parent
 ObjectiveName = Literal["simclr", "dino"]
 Strategy = Literal["standard", "plus", "counterfactual", "oracle"]
 STRATEGIES: tuple[Strategy, ...] = ("standard", "plus", "counterfactual", "oracle")
-RANDOM = "random"  # the strategy's name of an encoder that was not trained
 
 CohortOptions = Annotated[
     PhantomChestOptions | NihOptions | FolderOptions, Field(discriminator="source")
@@ -101,6 +102,7 @@ class Sections(Options):
     classifier: ScannerClassifierOptions = ScannerClassifierOptions()
     pretraining: PretrainingOptions = PretrainingOptions()
     probing: ProbingOptions = ProbingOptions()
+    finetuning: FinetuningOptions | None = FinetuningOptions()
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class Experiment:
     classifier: ScannerClassifierOptions
     pretraining: PretrainingOptions
     probing: ProbingOptions
+    finetuning: FinetuningOptions | None
     beside: tuple[str, ...] = ()
 
 

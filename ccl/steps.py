@@ -16,8 +16,7 @@ from ccl import cohorts
 from ccl.cohorts import Cohort
 from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
-from ccl.evaluation.features import extract_features
-from ccl.evaluation.probing import probe
+from ccl.evaluation.protocols import judge
 from ccl.generator import bank as banks
 from ccl.generator import fitting
 from ccl.generator import generator as generators
@@ -243,17 +242,22 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
         inputs["encoder"] = pretrain(experiment, name)
     options = experiment.pretraining.options(name.objective)
     described = _options(probing=experiment.probing, encoder=options.encoder) | name._asdict()
-    step = Step(experiment.root, "evaluate", described, inputs, "ccl.evaluation.probing", str(name))
+    if experiment.finetuning is not None:
+        described |= _options(finetuning=experiment.finetuning)
+    step = Step(
+        experiment.root, "evaluate", described, inputs, "ccl.evaluation.protocols", str(name)
+    )
 
     def compute(folder: Path) -> None:
         images = cohorts.load(inputs["cohort"].folder)
         encoder = initial_encoder(experiment, images, name)
         if "encoder" in inputs:
             encoder.load_state_dict(load_file(inputs["encoder"].folder / ENCODER_FILE))
-        table = probe(
+        table = judge(
             images,
-            extract_features(encoder, images.images),
+            encoder,
             experiment.probing,
+            experiment.finetuning,
             objective=name.objective,
             strategy=name.strategy,
             pretrain_seed=name.seed,
