@@ -35,7 +35,8 @@ def test_cohorts_beside_are_known(tmp_path, monkeypatch):
 def test_a_cohort_changes_only_what_it_names():
     chest, nih = (experiment("quick", name) for name in ("phantom-chest", "nih"))
     assert nih.generator.epochs != chest.generator.epochs
-    assert nih.generator.hvae == chest.generator.hvae
+    assert nih.generator.hvae.stages == chest.generator.hvae.stages
+    assert nih.probing == chest.probing
 
 
 @pytest.mark.parametrize(
