@@ -18,6 +18,7 @@ from ccl.cohorts.writer import OnBadImage
 from ccl.config import Experiment
 from ccl.evaluation.features import extract_features
 from ccl.evaluation.probing import probe as probe_features
+from ccl.evaluation.scores import Scores
 from ccl.generator import bank as banks
 from ccl.generator import fitting
 from ccl.generator import generator as generators
@@ -234,7 +235,7 @@ def pretraining_history(experiment: Experiment) -> pd.DataFrame:
 
 
 def probe(experiment: Experiment) -> Run:
-    """Probes every encoder and the random control: `results.csv`."""
+    """Probes every encoder and the random control: `results.csv` and `scores.parquet`."""
     options = experiment.pretraining
     runs = {
         (strategy, seed): pretrain(experiment, strategy, seed)
@@ -254,7 +255,7 @@ def probe(experiment: Experiment) -> Run:
             **runs,
             **{(RANDOM, seed): None for seed in options.seeds},
         }
-        tables = []
+        tables, scores = [], Scores()
         for (strategy, seed), run in trained.items():
             encoder = initial_encoder(experiment, found, seed)
             if run is not None:
@@ -267,8 +268,10 @@ def probe(experiment: Experiment) -> Run:
                     objective="simclr",
                     strategy=strategy,
                     pretrain_seed=seed,
+                    scores=scores,
                 )
             )
+        scores.save(folder / "scores.parquet")
         pd.concat(tables, ignore_index=True).to_csv(folder / "results.csv", index=False)
 
     return step.run(compute)

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ccl.cohorts import Cohort
+from ccl.evaluation.scores import Scores
 from ccl.evaluation.statistics import bootstrap_interval, roc_auc
 from ccl.options import Options
 
@@ -78,6 +79,7 @@ def probe(
     objective: str,
     strategy: str,
     pretrain_seed: int,
+    scores: Scores | None = None,
 ) -> pd.DataFrame:
     """ROC-AUC of linear probes per label fraction, subset and test domain.
 
@@ -92,6 +94,7 @@ def probe(
         objective: e.g. 'simclr', for the table.
         strategy: how pairs were made, for the table.
         pretrain_seed: seed of the encoder, for the table.
+        scores: collects the test images' scores, where paired comparisons are wanted.
 
     Returns:
         One row per figure with the columns `RESULT_COLUMNS`; `domain` is a pretraining scanner,
@@ -107,11 +110,14 @@ def probe(
         )
     features = features.astype(np.float64)
     domains = evaluation_domains(cohort, options.min_test_per_class)
+    tested = np.unique(np.concatenate(list(domains.values())))
     run = {"objective": objective, "strategy": strategy, "pretrain_seed": pretrain_seed}
     results = []
     for fraction, seed, rows in labelled_subsets(cohort, options):
         fitted = fit_probe(cohort, features, rows, options.c_grid)
         about = run | {"probe_seed": seed, "label_fraction": fraction, "n_labels": len(rows)}
+        if scores is not None:
+            scores.keep(about | {"protocol": "linear"}, tested, fitted.scores(features[tested]))
         for domain, test_rows in domains.items():
             figure = _evaluate(cohort, features, fitted, test_rows, options.n_bootstrap)
             results.append(about | {"domain": domain} | figure)
