@@ -91,26 +91,28 @@ class Gain(Options):
 
     def words(self) -> str:
         """What is measured, in a few words."""
+        return ", ".join(filter(None, self.facets()))
+
+    def facets(self) -> tuple[str, str, str, str, str]:
+        """Encoders, protocol, test images, subgroup and labels in words; '' where it is all."""
         where = {
             "all": "all scanners",
             "in-distribution": "pretraining scanners",
-            "rarest": "the rarest scanner",
-            "commonest": "the commonest scanner",
+            "rarest": "rarest scanner",
+            "commonest": "commonest scanner",
             "held-out": self.test_cohort or "held-out scanners",
         }[self.domains]
-        subgroup = f", {self.subgroup}" if self.subgroup != "all" else ""
-        return f"{self.first} minus {self.second}, {self.protocol}, {where}{subgroup}{self._at()}"
-
-    def _at(self) -> str:
         if isinstance(self.fractions, tuple):
-            shares = ", ".join(f"{100 * share:g} %" for share in self.fractions)
-            return f", {shares} of the labels"
-        return {
-            "all": "",
-            "each": ", at each share of the labels",
-            "smallest": ", fewest labels",
-            "largest": ", most labels",
-        }[self.fractions]
+            labels = ", ".join(f"{100 * share:g} %" for share in self.fractions) + " of the labels"
+        else:
+            labels = {
+                "all": "",
+                "each": "each share of the labels",
+                "smallest": "fewest labels",
+                "largest": "most labels",
+            }[self.fractions]
+        subgroup = "" if self.subgroup == "all" else self.subgroup
+        return f"{self.first} minus {self.second}", self.protocol, where, subgroup, labels
 
 
 class _Asked(Options):
@@ -160,7 +162,11 @@ class DifferenceTest(_Asked):
 
     def words(self) -> str:
         """What is measured, in a few words."""
-        return f"({self.of.words()}) minus ({self.minus.words()})"
+        facets = list(zip(self.of.facets(), self.minus.facets(), strict=True))
+        same = ", ".join(a for a, b in facets if a == b and a)
+        of = ", ".join(a for a, b in facets if a != b)
+        minus = ", ".join(b for a, b in facets if a != b)
+        return f"{same}: gain with {of} minus gain with {minus}"
 
 
 class QualityTest(_Asked):
