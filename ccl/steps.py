@@ -17,6 +17,7 @@ from ccl.cohorts import Cohort
 from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
 from ccl.evaluation.protocols import judge
+from ccl.evaluation.scores import Scores
 from ccl.generator import bank as banks
 from ccl.generator import fitting
 from ccl.generator import generator as generators
@@ -33,6 +34,7 @@ from ccl.training import fit
 
 ENCODER_FILE = "encoder.safetensors"
 RESULTS_FILE = "results.csv"
+SCORES_FILE = "scores.parquet"
 OBJECTIVES: Mapping[str, Any] = {"simclr": SimCLR, "dino": Dino}
 
 
@@ -232,7 +234,7 @@ def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
 
 
 def evaluate(experiment: Experiment, name: EncoderName) -> Run:
-    """Evaluates one encoder, pretrained or a control: its rows of `results.csv`.
+    """Evaluates one encoder, pretrained or a control: `results.csv` and `scores.parquet`.
 
     Raises:
         ValueError: the experiment has no such encoder.
@@ -253,6 +255,7 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
         encoder = initial_encoder(experiment, images, name)
         if "encoder" in inputs:
             encoder.load_state_dict(load_file(inputs["encoder"].folder / ENCODER_FILE))
+        scores = Scores()
         table = judge(
             images,
             encoder,
@@ -261,7 +264,9 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
             objective=name.objective,
             strategy=name.strategy,
             pretrain_seed=name.seed,
+            collected=scores,
         )
+        scores.save(folder / SCORES_FILE)
         table.to_csv(folder / RESULTS_FILE, index=False)
 
     return step.run(compute)

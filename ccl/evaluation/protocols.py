@@ -6,6 +6,7 @@ from ccl.cohorts import Cohort
 from ccl.evaluation.features import extract_features
 from ccl.evaluation.finetuning import SUPERVISED, FinetuningOptions, finetune
 from ccl.evaluation.probing import ProbingOptions, probe
+from ccl.evaluation.scores import Scores
 from ccl.objectives.encoder import Encoder
 
 RANDOM = "random"  # the strategy's name of an encoder that was not pretrained
@@ -20,6 +21,7 @@ def judge(
     objective: str,
     strategy: str,
     pretrain_seed: int,
+    collected: Scores | None = None,
 ) -> pd.DataFrame:
     """Rows of `results.csv` of one encoder.
 
@@ -32,6 +34,7 @@ def judge(
         probing: options of linear probing.
         finetuning: options of full finetuning, or None to leave it out.
         objective, strategy, pretrain_seed: of the encoder, for the table.
+        collected: receives the test images' scores, for paired comparisons.
     """
     features = extract_features(encoder, cohort.images)
     linear = probe(
@@ -41,6 +44,7 @@ def judge(
         objective=objective,
         strategy=strategy,
         pretrain_seed=pretrain_seed,
+        collected=collected,
     )
     if finetuning is None:
         return linear
@@ -51,5 +55,6 @@ def judge(
         objective=objective,
         strategy=SUPERVISED if strategy == RANDOM else strategy,
         pretrain_seed=pretrain_seed,
+        collected=collected,
     )
     return pd.concat([linear, finetuned], ignore_index=True)
