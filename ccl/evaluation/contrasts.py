@@ -23,7 +23,7 @@ from ccl.evaluation.ledger import (
     Fractions,
     Gain,
 )
-from ccl.evaluation.probing import POOLED, RESULT_COLUMNS
+from ccl.evaluation.results import POOLED, RESULT_COLUMNS
 from ccl.evaluation.seeds import Estimate, mean_over_seeds
 
 CELL = (

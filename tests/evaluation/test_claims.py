@@ -199,7 +199,7 @@ def test_finetuning_and_probing_are_compared_on_the_shares_that_both_have() -> N
 @pytest.mark.parametrize(("gain", "expected"), [(0.05, YES), (-0.05, AGAINST), (0.0, NO)])
 def test_self_supervision_against_the_supervised_baseline(gain: float, expected: Verdict) -> None:
     frame = results(
-        encoder("supervised", objective="supervised", protocol="finetuned"),
+        encoder("supervised", objective="simclr", protocol="finetuned"),
         encoder("standard", constant(gain), protocol="finetuned"),
         encoder("counterfactual", constant(gain), protocol="finetuned"),
     )
