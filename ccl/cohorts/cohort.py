@@ -22,6 +22,7 @@ COLUMNS = (
 )
 SPLITS = ("train", "val", "test")
 SEXES = ("F", "M")
+ATTRIBUTE = "attribute"  # a column that a cohort may have after those
 FORMAT = 1
 
 
