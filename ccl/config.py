@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError
 
-from ccl.cohorts import FolderOptions, NihOptions
-from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.cohorts import SourceOptions, truths
 from ccl.evaluation.probing import ProbingOptions
 from ccl.generator.bank import BankOptions
 from ccl.generator.fitting import GeneratorOptions
@@ -22,9 +21,7 @@ from ccl.options import Options
 ROOT = Path(__file__).parent.parent
 STRATEGIES = ("standard", "plus", "counterfactual", "oracle")
 
-CohortOptions = Annotated[
-    PhantomChestOptions | NihOptions | FolderOptions, Field(discriminator="source")
-]
+CohortOptions = Annotated[SourceOptions, Field(discriminator="source")]
 
 
 class PretrainingOptions(Options):
@@ -68,7 +65,7 @@ class Experiment:
     cohort_name: str
     data_root: str | None
     root: Path
-    source: PhantomChestOptions | NihOptions | FolderOptions
+    source: SourceOptions
     generator: GeneratorOptions
     bank: BankOptions
     classifier: ScannerClassifierOptions
@@ -108,7 +105,7 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
     pretraining = sections.pretraining
     if unknown := set(pretraining.strategies) - set(STRATEGIES):
         raise ValueError(f"{path.name}: pretraining.strategies: {sorted(unknown)} not known")
-    if not isinstance(source, PhantomChestOptions):
+    if not truths.known(source.source):
         real = tuple(name for name in pretraining.strategies if name != "oracle")
         pretraining = pretraining.model_copy(update={"strategies": real})
     runs = Path("runs") / profile / cohort
