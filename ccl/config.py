@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import yaml
 from pydantic import Field, ValidationError
 
-from ccl.cohorts import FolderOptions, NihOptions
-from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.cohorts import SourceOptions, truths
 from ccl.evaluation.finetuning import FinetuningOptions
 from ccl.evaluation.probing import ProbingOptions
 from ccl.evaluation.protocols import RANDOM
@@ -27,9 +26,7 @@ ObjectiveName = Literal["simclr", "dino"]
 Strategy = Literal["standard", "plus", "counterfactual", "oracle"]
 STRATEGIES: tuple[Strategy, ...] = ("standard", "plus", "counterfactual", "oracle")
 
-CohortOptions = Annotated[
-    PhantomChestOptions | NihOptions | FolderOptions, Field(discriminator="source")
-]
+CohortOptions = Annotated[SourceOptions, Field(discriminator="source")]
 
 
 class EncoderName(NamedTuple):
@@ -48,7 +45,7 @@ class PretrainingOptions(Options):
 
     Attributes:
         strategies: objective ('simclr', 'dino') to the strategies it is trained with, some of
-            `STRATEGIES`; 'oracle' is left out where no truth is known.
+            `STRATEGIES` or none; 'oracle' is left out where no truth is known.
         seeds: pretraining seeds; every strategy is trained with each.
         simclr, dino: options of the objectives, their encoders among them.
     """
@@ -89,7 +86,8 @@ class PretrainingOptions(Options):
         """Untrained encoders: the initial weights of every objective and seed."""
         return tuple(
             EncoderName(objective, RANDOM, seed)
-            for objective in self.strategies
+            for objective, strategies in self.strategies.items()
+            if strategies
             for seed in self.seeds
         )
 
@@ -121,7 +119,7 @@ class Experiment:
     cohort_name: str
     data_root: str | None
     root: Path
-    source: PhantomChestOptions | NihOptions | FolderOptions
+    source: SourceOptions
     generator: GeneratorOptions
     bank: BankOptions
     classifier: ScannerClassifierOptions
@@ -163,7 +161,7 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
     if unknown := set(beside) - set(known):
         raise ValueError(f"{path.name}, cohort '{cohort}': beside: {sorted(unknown)} not in it")
     pretraining = sections.pretraining
-    if not isinstance(source, PhantomChestOptions):
+    if not truths.known(source.source):
         pretraining = _without_oracle(pretraining)
     runs = Path("runs") / profile / cohort
     fields = {field.name: getattr(sections, field.name) for field in _section_fields()}

@@ -73,7 +73,8 @@ def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
 def _table_digest(experiment: Experiment) -> str:
     """Digest of the source's table, so that an edited one is imported anew."""
     source = experiment.source
-    name = {"nih": "csv", "folder": "manifest"}.get(source.source)
+    tables = {"nih": "csv", "folder": "manifest", "mini-mias": "table", "medmnist": "archive"}
+    name = tables.get(source.source)
     if name is None or experiment.data_root is None:
         return ""
     table = Path(experiment.data_root) / getattr(source, name)

@@ -4,14 +4,16 @@ import yaml
 from ccl import config
 from ccl.config import experiment
 
+WITH_TRUTH = ("phantom-chest", "phantom-breast", "mini-mias", "medmnist")
+
 
 @pytest.mark.parametrize("profile", ["tiny", "quick", "study", "paper"])
-@pytest.mark.parametrize("cohort", ["phantom-chest", "nih", "folder"])
+@pytest.mark.parametrize("cohort", [*WITH_TRUTH, "nih", "folder"])
 def test_every_profile_is_valid_for_every_cohort(profile, cohort):
     made = experiment(profile, cohort)
     assert made.root.as_posix() == f"runs/{profile}/{cohort}"
     strategies = {name.strategy for name in made.pretraining.encoders}
-    assert ("oracle" in strategies) == (cohort == "phantom-chest")
+    assert ("oracle" in strategies) == (cohort in WITH_TRUTH)
 
 
 def test_encoders_and_controls_are_found_by_name():

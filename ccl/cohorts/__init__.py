@@ -1,24 +1,45 @@
 """Images and their table on disk, whatever their source."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ccl.cohorts import folder as folder_source
-from ccl.cohorts import nih
+from ccl.cohorts import medmnist, mini_mias, nih, phantom_breast, phantom_chest
 from ccl.cohorts.cohort import Cohort, load
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.folder import FolderOptions
+from ccl.cohorts.medmnist import MedMnistOptions
+from ccl.cohorts.mini_mias import MiniMiasOptions
 from ccl.cohorts.nih import NihOptions
+from ccl.cohorts.phantom_breast import PhantomBreastOptions
+from ccl.cohorts.phantom_chest import PhantomChestOptions
 from ccl.cohorts.writer import OnBadImage
 
-if TYPE_CHECKING:
-    from ccl.cohorts.phantom_chest import PhantomChestOptions
+__all__ = [
+    "Cohort",
+    "CohortError",
+    "FolderOptions",
+    "MedMnistOptions",
+    "MiniMiasOptions",
+    "NihOptions",
+    "PhantomBreastOptions",
+    "PhantomChestOptions",
+    "SourceOptions",
+    "build",
+    "load",
+]
 
-__all__ = ["Cohort", "CohortError", "FolderOptions", "NihOptions", "build", "load"]
+SourceOptions = (
+    PhantomChestOptions
+    | PhantomBreastOptions
+    | NihOptions
+    | MiniMiasOptions
+    | MedMnistOptions
+    | FolderOptions
+)
 
 
 def build(
-    options: "NihOptions | FolderOptions | PhantomChestOptions",
+    options: SourceOptions,
     data_root: str | Path | None,
     folder: str | Path,
     on_bad_image: OnBadImage = "error",
@@ -39,11 +60,14 @@ def build(
         nih.build(options, _required(data_root, options.source), folder, on_bad_image)
     elif isinstance(options, FolderOptions):
         folder_source.build(options, _required(data_root, options.source), folder, on_bad_image)
+    elif isinstance(options, MiniMiasOptions):
+        mini_mias.build(options, _required(data_root, options.source), folder, on_bad_image)
+    elif isinstance(options, MedMnistOptions):
+        medmnist.build(options, _required(data_root, options.source), folder, on_bad_image)
+    elif isinstance(options, PhantomBreastOptions):
+        phantom_breast.build(options, None, folder)
     else:
-        from ccl.cohorts import phantom_chest  # the simulator; real images do not need it
-
-        root = None if data_root is None else Path(data_root)
-        phantom_chest.build(options, root, folder, on_bad_image)
+        phantom_chest.build(options, None, folder)
     return load(folder)
 
 

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ccl.cohorts import draws
+from ccl.cohorts.draws import Exogenous, Names
+from ccl.cohorts.shapes import between, blob, inside, smooth
+
 MAX_LESIONS = 3
-_COARSE, _FINE = 7, 20  # knots per side of the smooth textures
 
 # Every patient and every image draws all of its numbers, whatever its sex, finding and scanner:
 # an intervention on those leaves the rest as it was.
@@ -30,59 +33,14 @@ LESION_DRAWS = ("side", "along", "across", "width", "height", "tilt", "contrast"
 # fmt: on
 
 
-@dataclass(frozen=True)
-class Exogenous:
-    """Noise of n images; the uniform draws are float32 (n, 1, 1) in [0, 1)."""
-
-    patient: Mapping[str, np.ndarray]
-    image: Mapping[str, np.ndarray]
-    lesions: tuple[Mapping[str, np.ndarray], ...]
-    patient_texture: tuple[np.ndarray, np.ndarray]  # normal (n, knots, knots), coarse and fine
-    image_texture: tuple[np.ndarray, np.ndarray]
-    sensor: np.ndarray  # standard normal (n, H, W)
+DRAWS = Names(PATIENT_DRAWS, IMAGE_DRAWS, LESION_DRAWS, MAX_LESIONS)
 
 
 def exogenous(
     seed: int, stream: int, patients: np.ndarray, images: np.ndarray, size: int
 ) -> Exogenous:
-    """Noise of some images, each the same whatever else is drawn.
-
-    Args:
-        seed: the cohort's.
-        stream: number of the split, so that splits do not depend on each other's length.
-        patients: (n,) the images' patients.
-        images: (n,) the images' numbers.
-        size: height and width of the images in pixels.
-    """
-    of_patient = [_generator(seed, stream, 0, int(i)) for i in patients]
-    of_image = [_generator(seed, stream, 1, int(i)) for i in images]
-    patient = np.stack([g.random(len(PATIENT_DRAWS)) for g in of_patient])
-    image = np.stack([g.random(len(IMAGE_DRAWS)) for g in of_image])
-    lesions = np.stack([g.random((MAX_LESIONS, len(LESION_DRAWS))) for g in of_image])
-    return Exogenous(
-        patient=_named(PATIENT_DRAWS, patient),
-        image=_named(IMAGE_DRAWS, image),
-        lesions=tuple(_named(LESION_DRAWS, lesions[:, i]) for i in range(MAX_LESIONS)),
-        patient_texture=_textures(of_patient),
-        image_texture=_textures(of_image),
-        sensor=np.stack([g.standard_normal((size, size), np.float32) for g in of_image]),
-    )
-
-
-def _generator(seed: int, stream: int, purpose: int, index: int) -> np.random.Generator:
-    # Philox is counter-based: every (stream, index) owns 2**64 blocks of the sequence of its key.
-    return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=[0, index, stream, 0]))
-
-
-def _named(names: tuple[str, ...], draws: np.ndarray) -> dict[str, np.ndarray]:
-    columns = draws.astype(np.float32)[:, :, None, None]
-    return {name: columns[:, i] for i, name in enumerate(names)}
-
-
-def _textures(generators: list[np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
-    coarse = np.stack([g.standard_normal((_COARSE, _COARSE), np.float32) for g in generators])
-    fine = np.stack([g.standard_normal((_FINE, _FINE), np.float32) for g in generators])
-    return coarse, fine
+    """Noise of some chests (`draws.exogenous`), `size` pixels high and wide."""
+    return draws.exogenous(DRAWS, seed, stream, patients, images, (size, size))
 
 
 @dataclass(frozen=True)
@@ -117,28 +75,28 @@ def anatomy(noise: Exogenous, female: np.ndarray, age: np.ndarray) -> Anatomy:
     u = noise.patient
     f = female.astype(np.float32)[:, None, None]
     old = ((age.astype(np.float32) - 55) / 35)[:, None, None]  # -1 at 20 years, 1 at 90
-    breath = _between(noise.image["inspiration"], -0.04, 0.05)
-    height = _between(u["lung_height"], -0.05, 0.06) + breath - 0.04 * f - 0.02 * old
+    breath = between(noise.image["inspiration"], -0.04, 0.05)
+    height = between(u["lung_height"], -0.05, 0.06) + breath - 0.04 * f - 0.02 * old
     dome = 0.47 + height
     return Anatomy(
-        half_width=_between(u["width"], 0.76, 0.88) - 0.05 * f,
-        lung_top=_between(u["asymmetry"], -0.83, -0.75) + 0.02 * f,
+        half_width=between(u["width"], 0.76, 0.88) - 0.05 * f,
+        lung_top=between(u["asymmetry"], -0.83, -0.75) + 0.02 * f,
         dome=(
-            dome - 0.05 + _between(u["dome_right"], -0.03, 0.03),
-            dome + 0.02 + _between(u["dome_left"], -0.03, 0.03),
+            dome - 0.05 + between(u["dome_right"], -0.03, 0.03),
+            dome + 0.02 + between(u["dome_left"], -0.03, 0.03),
         ),
-        heart_radius=_between(u["heart"], 0.25, 0.34) - 0.025 * f + 0.02 * old,
-        heart_tilt=_between(u["heart_tilt"], 0.35, 0.75),
-        mediastinum=_between(u["mediastinum"], 0.11, 0.15) - 0.01 * f,
-        knob=_between(u["knob"], 0.07, 0.10) + 0.025 * old,
-        rib_spacing=_between(u["rib_spacing"], 0.165, 0.2) - 0.008 * f,
-        rib_slope=_between(u["rib_slope"], 0.25, 0.5) + 0.06 * f,
-        bone=_between(u["rib_contrast"], 0.75, 1.15) * (1 - 0.12 * old),
-        breast=f * _between(u["breast"], 0.09, 0.2),
-        breast_radius=_between(u["breast"], 0.27, 0.38),
-        pectoral=(1 - f) * _between(u["breast"], 0.02, 0.06),
-        shoulder=_between(u["shoulder"], 0.98, 1.12) - 0.07 * f,
-        fat=_between(u["fat"], 0.0, 0.1) + 0.02 * f,
+        heart_radius=between(u["heart"], 0.25, 0.34) - 0.025 * f + 0.02 * old,
+        heart_tilt=between(u["heart_tilt"], 0.35, 0.75),
+        mediastinum=between(u["mediastinum"], 0.11, 0.15) - 0.01 * f,
+        knob=between(u["knob"], 0.07, 0.10) + 0.025 * old,
+        rib_spacing=between(u["rib_spacing"], 0.165, 0.2) - 0.008 * f,
+        rib_slope=between(u["rib_slope"], 0.25, 0.5) + 0.06 * f,
+        bone=between(u["rib_contrast"], 0.75, 1.15) * (1 - 0.12 * old),
+        breast=f * between(u["breast"], 0.09, 0.2),
+        breast_radius=between(u["breast"], 0.27, 0.38),
+        pectoral=(1 - f) * between(u["breast"], 0.02, 0.06),
+        shoulder=between(u["shoulder"], 0.98, 1.12) - 0.07 * f,
+        fat=between(u["fat"], 0.0, 0.1) + 0.02 * f,
     )
 
 
@@ -160,55 +118,31 @@ def radiance(
     """
     a = anatomy(noise, female, age)
     x, y = _posed(noise)
-    size = noise.sensor.shape[1]
-    marks = _smooth(noise.image_texture[1], size)
+    marks = smooth(noise.image_texture[1], noise.frame)
     cage = _cage(x, y, a)
     lungs = _lungs(x, y, a, cage)
     heart = _heart(x, y, a)
     air = lungs * (1 - 0.8 * heart) * (1 - 0.75 * _mediastinum(x, y, a))
     body, trachea = _body(x, y, a), _trachea(x, y)
     chest = body * (_soft_tissue(x, y, a, noise) - 0.12 * trachea)
-    chest -= _between(noise.patient["air"], 0.30, 0.38) * air
+    chest -= between(noise.patient["air"], 0.30, 0.38) * air
     chest += body * (a.bone * _bones(x, y, a, noise, cage) + _breasts(x, y, a, noise))
-    chest += air * (_vessels(x, y, noise) + _haze(noise, size))
+    chest += air * (_vessels(x, y, noise) + _haze(noise))
     lesion = _lesions(x, y, a, noise, positive, lesion_contrast)
     chest += lesion * air * (1 + 0.25 * marks)
-    return np.clip(chest * _between(noise.image["exposure"], 0.93, 1.07), 0, 1)
-
-
-def _between(uniform: np.ndarray, low: float, high: float) -> np.ndarray:
-    return np.float32(low) + np.float32(high - low) * uniform
-
-
-def _inside(distance: np.ndarray, softness: float) -> np.ndarray:
-    """1 well inside (distance > 0), 0 well outside, soft in between."""
-    return 0.5 + 0.5 * np.tanh(distance / np.float32(2 * softness))
-
-
-def _blob(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.exp(-0.5 * (x * x + y * y))
+    return np.clip(chest * between(noise.image["exposure"], 0.93, 1.07), 0, 1)
 
 
 def _posed(noise: Exogenous) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates of every pixel in the chest's own frame."""
     u, size = noise.image, noise.sensor.shape[1]
     line = ((np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1).astype(np.float32)
-    x = line[None, None, :] - _between(u["shift_x"], -0.05, 0.05)
-    y = line[None, :, None] - _between(u["shift_y"], -0.05, 0.05)
-    turn = _between(u["rotation"], -0.05, 0.05)
-    scale = _between(u["scale"], 0.96, 1.05)
+    x = line[None, None, :] - between(u["shift_x"], -0.05, 0.05)
+    y = line[None, :, None] - between(u["shift_y"], -0.05, 0.05)
+    turn = between(u["rotation"], -0.05, 0.05)
+    scale = between(u["scale"], 0.96, 1.05)
     cos, sin = np.cos(turn) * scale, np.sin(turn) * scale
     return cos * x + sin * y, cos * y - sin * x
-
-
-def _smooth(knots: np.ndarray, size: int) -> np.ndarray:
-    """Quadratic B-spline surface (n, size, size) through a grid of normal draws."""
-    place = (np.arange(size) + 0.5) / size * (knots.shape[1] - 3) + 1
-    distance = np.abs(place[:, None] - np.arange(knots.shape[1])[None, :])
-    near = 0.75 - distance**2
-    far = 0.5 * np.clip(1.5 - distance, 0, None) ** 2
-    weight = np.where(distance < 0.5, near, far).astype(np.float32)
-    return weight @ knots @ weight.T * np.float32(1.6)  # about unit variance
 
 
 def _cage(x: np.ndarray, y: np.ndarray, a: Anatomy) -> np.ndarray:
@@ -224,7 +158,7 @@ def _lungs(x: np.ndarray, y: np.ndarray, a: Anatomy, cage: np.ndarray) -> np.nda
     dome = np.where(x < 0, a.dome[0], a.dome[1])
     fall = (side - 0.3) / a.half_width
     floor = dome + 0.55 * fall * fall + 0.25 * np.clip(fall, 0, None)
-    return _inside(cage, 0.012) * _inside(side - medial, 0.016) * _inside(floor - y, 0.01)
+    return inside(cage, 0.012) * inside(side - medial, 0.016) * inside(floor - y, 0.01)
 
 
 def _heart(x: np.ndarray, y: np.ndarray, a: Anatomy) -> np.ndarray:
@@ -234,28 +168,28 @@ def _heart(x: np.ndarray, y: np.ndarray, a: Anatomy) -> np.ndarray:
     ventricle = 1 - np.sqrt((along / (1.25 * a.heart_radius)) ** 2 + (across / a.heart_radius) ** 2)
     dx = x + 0.07
     atrium = 1 - np.sqrt((dx / 0.16) ** 2 + ((dy + 0.02) / 0.22) ** 2)
-    return _inside(np.maximum(ventricle, atrium) * a.heart_radius, 0.016)
+    return inside(np.maximum(ventricle, atrium) * a.heart_radius, 0.016)
 
 
 def _mediastinum(x: np.ndarray, y: np.ndarray, a: Anatomy) -> np.ndarray:
-    band = _inside(a.mediastinum * (1.15 + 0.25 * y) - np.abs(x - 0.01), 0.02)
+    band = inside(a.mediastinum * (1.15 + 0.25 * y) - np.abs(x - 0.01), 0.02)
     knob = a.knob - np.hypot(x - a.mediastinum - 0.01, y + 0.22)
-    return np.maximum(band, _inside(knob, 0.014))
+    return np.maximum(band, inside(knob, 0.014))
 
 
 def _body(x: np.ndarray, y: np.ndarray, a: Anatomy) -> np.ndarray:
     """Trunk and neck."""
     side = np.abs(x)
-    return _inside(_body_half_width(side, y, a) + 0.5 * a.fat - side, 0.03)
+    return inside(_body_half_width(side, y, a) + 0.5 * a.fat - side, 0.03)
 
 
 def _body_half_width(side: np.ndarray, y: np.ndarray, a: Anatomy) -> np.ndarray:
-    below_shoulders = _inside(y + 0.84 - 0.3 * side * side, 0.045)
+    below_shoulders = inside(y + 0.84 - 0.3 * side * side, 0.045)
     return 0.3 + (a.shoulder - 0.3) * below_shoulders - 0.1 * np.clip(y, -1, 1)
 
 
 def _trachea(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.exp(-((x / np.float32(0.045)) ** 2)) * _inside(-0.22 - y, 0.04)
+    return np.exp(-((x / np.float32(0.045)) ** 2)) * inside(-0.22 - y, 0.04)
 
 
 def _soft_tissue(x: np.ndarray, y: np.ndarray, a: Anatomy, noise: Exogenous) -> np.ndarray:
@@ -263,9 +197,9 @@ def _soft_tissue(x: np.ndarray, y: np.ndarray, a: Anatomy, noise: Exogenous) -> 
     share = np.clip(np.abs(x) / _body_half_width(np.abs(x), y, a), 0, 1.2)
     wall = 0.50 + 0.5 * a.fat - 0.12 * share * share * share * share
     spine = 0.07 * np.exp(-((x / 0.13) ** 2)) + 0.07 * np.exp(-((x / 0.3) ** 2))
-    belly = 0.12 * _inside(y - a.dome[0], 0.1)
-    bubble = _blob((x - 0.36) / 0.1, (y - a.dome[1] - 0.17) / 0.06)
-    gas = np.clip(_between(noise.image["bubble"], -0.1, 0.25), 0, 1)
+    belly = 0.12 * inside(y - a.dome[0], 0.1)
+    bubble = blob((x - 0.36) / 0.1, (y - a.dome[1] - 0.17) / 0.06)
+    gas = np.clip(between(noise.image["bubble"], -0.1, 0.25), 0, 1)
     return wall + spine + belly - gas * bubble
 
 
@@ -274,21 +208,21 @@ def _bones(
 ) -> np.ndarray:
     u = noise.patient
     side = np.abs(x)
-    bounds = _inside(cage + 0.05, 0.015) * _inside(a.dome[0] + 0.12 - y, 0.12)
+    bounds = inside(cage + 0.05, 0.015) * inside(a.dome[0] + 0.12 - y, 0.12)
     phase = (y - a.rib_slope * side * side) / a.rib_spacing + u["rib_phase"]
-    posterior = _band(phase, 0.30) * _inside(side - 0.06, 0.02)
+    posterior = _band(phase, 0.30) * inside(side - 0.06, 0.02)
     phase = (y + 0.85 * side - 0.45 * side * side) / (1.15 * a.rib_spacing) + 2 * u["rib_phase"]
-    anterior = _band(phase, 0.28) * _inside(side - 0.3, 0.08) * _inside(y + 0.45, 0.1)
-    vertebrae = _band(y / (0.8 * a.rib_spacing), 0.7) * _inside(0.085 - side, 0.012)
-    bow = 0.28 + 0.2 * _between(u["clavicle_slope"], -0.5, 1)
-    line = y - _between(u["clavicle"], -0.6, -0.5) + bow * (side - 0.12) - 0.12 * side * side
-    clavicle = _inside(0.032 - np.abs(line), 0.01) * _inside(side - 0.1, 0.02)
-    head = _blob((side - 1.0) / 0.13, (y + 0.56) / 0.13)
-    cortex = np.exp(-(((cage + 0.035) / 0.03) ** 2)) * _inside(0.6 - y, 0.05)
+    anterior = _band(phase, 0.28) * inside(side - 0.3, 0.08) * inside(y + 0.45, 0.1)
+    vertebrae = _band(y / (0.8 * a.rib_spacing), 0.7) * inside(0.085 - side, 0.012)
+    bow = 0.28 + 0.2 * between(u["clavicle_slope"], -0.5, 1)
+    line = y - between(u["clavicle"], -0.6, -0.5) + bow * (side - 0.12) - 0.12 * side * side
+    clavicle = inside(0.032 - np.abs(line), 0.01) * inside(side - 0.1, 0.02)
+    head = blob((side - 1.0) / 0.13, (y + 0.56) / 0.13)
+    cortex = np.exp(-(((cage + 0.035) / 0.03) ** 2)) * inside(0.6 - y, 0.05)
     return (
         bounds * (0.085 * posterior + 0.05 * anterior)
         + 0.05 * vertebrae
-        + 0.11 * clavicle * _inside(0.85 - side, 0.03)
+        + 0.11 * clavicle * inside(0.85 - side, 0.03)
         + 0.16 * head
         + 0.07 * cortex
     )
@@ -297,7 +231,7 @@ def _bones(
 def _band(phase: np.ndarray, share: float) -> np.ndarray:
     """Soft stripes, one per unit of phase, `share` of it wide."""
     distance = np.abs(phase - np.floor(phase) - np.float32(0.5))
-    return _inside(np.float32(share / 2) - distance, 0.04)
+    return inside(np.float32(share / 2) - distance, 0.04)
 
 
 def _vessels(x: np.ndarray, y: np.ndarray, noise: Exogenous) -> np.ndarray:
@@ -313,26 +247,26 @@ def _vessels(x: np.ndarray, y: np.ndarray, noise: Exogenous) -> np.ndarray:
     branch = np.clip(wave, 0, 1) ** 3 * np.exp(-reach / np.float32(0.28))
     branch *= reach / (reach + np.float32(0.08))  # too fine for the pixels close to the hilum
     hilum = np.exp(-((reach / np.float32(0.12)) ** 2))
-    return _between(noise.patient["vessels"], 0.12, 0.22) * (branch + hilum)
+    return between(noise.patient["vessels"], 0.12, 0.22) * (branch + hilum)
 
 
-def _haze(noise: Exogenous, size: int) -> np.ndarray:
+def _haze(noise: Exogenous) -> np.ndarray:
     """Uneven lungs without a finding: what an opacity has to be told from."""
-    own = 0.028 * _smooth(noise.patient_texture[0], size)
-    fine = 0.022 * _smooth(noise.patient_texture[1], size)
-    today = _smooth(noise.image_texture[0], size)
-    return own + fine + _between(noise.image["haze"], 0.01, 0.04) * today
+    own = 0.028 * smooth(noise.patient_texture[0], noise.frame)
+    fine = 0.022 * smooth(noise.patient_texture[1], noise.frame)
+    today = smooth(noise.image_texture[0], noise.frame)
+    return own + fine + between(noise.image["haze"], 0.01, 0.04) * today
 
 
 def _breasts(x: np.ndarray, y: np.ndarray, a: Anatomy, noise: Exogenous) -> np.ndarray:
     side = np.abs(x)
-    middle = _between(noise.patient["breast_height"], 0.16, 0.32)
+    middle = between(noise.patient["breast_height"], 0.16, 0.32)
     dx, dy = (side - 0.46) / a.breast_radius, (y - middle) / (0.95 * a.breast_radius)
     edge = (1 - np.sqrt(dx * dx + dy * dy + 1e-4)) * a.breast_radius
     # Tissue hangs: dense below, fading upwards.
     # Below the diaphragm it no longer shows.
-    shadow = _inside(edge, 0.02) * np.clip(0.65 + 0.5 * dy, 0, 1) * _inside(a.dome[0] - y, 0.05)
-    pectoral = _blob((side - 0.55) / 0.22, (y + 0.12) / 0.22)
+    shadow = inside(edge, 0.02) * np.clip(0.65 + 0.5 * dy, 0, 1) * inside(a.dome[0] - y, 0.05)
+    pectoral = blob((side - 0.55) / 0.22, (y + 0.12) / 0.22)
     return a.breast * shadow + a.pectoral * pectoral
 
 
@@ -366,14 +300,14 @@ def _opacity(
     draw = {name: value[present] for name, value in u.items()}
     right = draw["side"] < 0.5
     floor = np.where(right, a.dome[0][present], a.dome[1][present])
-    cy = -0.5 + _between(draw["along"], 0.0, 1.0) * (floor + 0.42)
+    cy = -0.5 + between(draw["along"], 0.0, 1.0) * (floor + 0.42)
     outer = a.half_width[present] * np.sqrt(np.clip(1 - ((cy - 0.3) / 1.1) ** 2, 0.1, 1))
-    cx = (0.24 + _between(draw["across"], 0.0, 0.78) * (outer - 0.24)) * np.where(right, -1, 1)
+    cx = (0.24 + between(draw["across"], 0.0, 0.78) * (outer - 0.24)) * np.where(right, -1, 1)
     turn = 3.14 * draw["tilt"]
     dx, dy = x - cx, y - cy
     along = np.cos(turn) * dx + np.sin(turn) * dy
     across = np.cos(turn) * dy - np.sin(turn) * dx
-    blob = _blob(
-        along / _between(draw["width"], 0.07, 0.15), across / _between(draw["height"], 0.06, 0.12)
+    hill = blob(
+        along / between(draw["width"], 0.07, 0.15), across / between(draw["height"], 0.06, 0.12)
     )
-    return _between(draw["contrast"], *contrast) * blob.astype(np.float32)
+    return between(draw["contrast"], *contrast) * hill.astype(np.float32)

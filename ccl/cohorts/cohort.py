@@ -22,6 +22,7 @@ COLUMNS = (
 )
 SPLITS = ("train", "val", "test")
 SEXES = ("F", "M")
+ATTRIBUTE = "attribute"  # a column that a cohort may have after those
 FORMAT = 1
 
 
@@ -33,8 +34,9 @@ class Cohort:
         folder: where the cohort lies.
         info: the parsed `cohort.json`.
         images: uint8 (N, H, W), memory-mapped read-only.
-        table: N rows with the columns `COLUMNS`. `label` is -1 where the label is unknown: such
-            rows are in the train split only, for what needs no label, and `labelled` drops them.
+        table: N rows with the columns `COLUMNS` and perhaps `ATTRIBUTE`. `label` is -1 where the
+            label is unknown: such rows are in the train split only, for what needs no label, and
+            `labelled` drops them.
     """
 
     folder: Path
@@ -92,6 +94,12 @@ class Cohort:
         """Those of some rows, in their order, whose label is known; int64."""
         return rows[self.table["label"].to_numpy()[rows] >= 0]
 
+    def attributes(self, rows: np.ndarray) -> np.ndarray:
+        """What else is seen on some images, such as 'implant'; strings (n,), '' for nothing."""
+        if ATTRIBUTE not in self.table:
+            return np.full(len(rows), "", dtype=object)
+        return self.table[ATTRIBUTE].to_numpy(dtype=object)[rows]
+
     def _scanner_names(self, scanners: str | Sequence[str]) -> Sequence[str]:
         if scanners == "pretraining":
             return self.scanners
@@ -132,8 +140,10 @@ class Cohort:
 
     @property
     def has_truth(self) -> bool:
-        """Whether the true counterfactuals are known (simulated sources)."""
-        return self.info["source"] == "phantom-chest"
+        """Whether the true counterfactuals are known (simulated images or scanners)."""
+        from ccl.cohorts import truths  # the sources build on this module
+
+        return truths.known(self.info["source"])
 
     def truth(self, rows: np.ndarray, do: Mapping[str, str], *, noise: bool = True) -> np.ndarray:
         """True counterfactuals of some rows under an intervention.
@@ -147,13 +157,14 @@ class Cohort:
             uint8 (n, H, W).
 
         Raises:
-            LookupError: the source is not simulated.
+            LookupError: the source does not know them.
+            ValueError: `do` names an unknown variable or value.
         """
         if not self.has_truth:
             raise LookupError(f"cohort '{self.name}' is not simulated: no true counterfactual")
-        from ccl.cohorts import phantom_chest  # a source; imported late, it builds on this module
+        from ccl.cohorts import truths  # the sources build on this module
 
-        return phantom_chest.truth(self.info, self.table.iloc[rows], do, noise=noise)
+        return truths.of(self.info["source"])(self, rows, do, noise=noise)
 
 
 def load(folder: str | Path) -> Cohort:
@@ -176,7 +187,7 @@ def load(folder: str | Path) -> Cohort:
         )
     images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
     table = pd.read_parquet(folder / "table.parquet")
-    if tuple(table.columns) != COLUMNS:
+    if tuple(table.columns) not in (COLUMNS, (*COLUMNS, ATTRIBUTE)):
         raise ValueError(
             f"{folder / 'table.parquet'}: columns {list(table.columns)}, expected {list(COLUMNS)}"
         )

@@ -22,17 +22,20 @@ _TIFF_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0
 
 
 class FrameOptions(Options):
-    """How an image becomes a square uint8 frame.
+    """How an image becomes a uint8 frame.
 
     Attributes:
-        size: height and width of the frame, pixels.
-        fit: 'stretch' resizes both sides to `size`; 'crop' first cuts the central square; 'pad'
-            first adds black bands. Beware of 'pad': detectors differ in shape, so the width of the
-            bands names the scanner, a shortcut that no counterfactual removes.
+        size: height of the frame, and its width where `width` is not given, pixels.
+        width: of the frame, pixels.
+        fit: 'stretch' resizes both sides to the frame; 'crop' first cuts the largest central part
+            of the frame's proportions; 'pad' first adds black bands. Beware of 'pad': detectors
+            differ in shape, so the width of the bands names the scanner, a shortcut that no
+            counterfactual removes.
         percentiles: window of images deeper than 8 bit without one of their own, percent.
     """
 
     size: int = Field(default=64, ge=8, le=4096)
+    width: int | None = Field(default=None, ge=8, le=4096)
     fit: Literal["stretch", "pad", "crop"] = "stretch"
     percentiles: tuple[float, float] = (0.5, 99.5)
 
@@ -43,21 +46,36 @@ class FrameOptions(Options):
             raise ValueError(f"percentiles {self.percentiles}: expected 0 <= low < high <= 100")
         return self
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the frame, pixels."""
+        return self.size, self.width or self.size
+
 
 def read_frame(path: Path, options: FrameOptions) -> np.ndarray:
-    """Reads PNG, JPEG, TIFF, PGM or DICOM as a frame, uint8 (size, size).
+    """Reads PNG, JPEG, TIFF, PGM or DICOM as a frame, uint8 (H, W).
 
     Raises:
         ImageError: the file is missing, empty, blank, unreadable or too large.
     """
-    grey = read_grey(path, options.percentiles)
-    square = _fitted(grey, options.fit)
-    shape = (options.size, options.size)
+    return to_frame(read_grey(path, options.percentiles), options)
+
+
+def to_frame(grey: np.ndarray, options: FrameOptions) -> np.ndarray:
+    """Fits and resizes an image, (h, w) in [0, 255], to a frame, uint8 (H, W).
+
+    Raises:
+        ImageError: the image is blank.
+    """
+    if grey.min() == grey.max():
+        raise ImageError("is blank: all its pixels have the same value")
+    height, width = options.shape
+    fitted = _fitted(grey, options.fit, height / width)
     # Pillow widens the filter's support when it shrinks an image: that is the antialiasing. Of its
     # filters, Hamming leaves the least trace of the original size in the spectrum of radiographs
     # (64 against 128 pixels told apart with AUC .78; bicubic .99, bilinear 1.00), and where the
     # size depends on how a subset was sampled, that trace would be a shortcut to the label.
-    resized = Image.fromarray(square).resize(shape, Image.Resampling.HAMMING)
+    resized = Image.fromarray(fitted).resize((width, height), Image.Resampling.HAMMING)
     return np.asarray(resized).round().clip(0, 255).astype(np.uint8)
 
 
@@ -65,7 +83,7 @@ def read_grey(path: Path, percentiles: tuple[float, float] = (0.5, 99.5)) -> np.
     """Reads an image file at its own size, float32 (H, W) in [0, 255], bright = dense.
 
     Raises:
-        ImageError: the file is missing, empty, blank, unreadable or too large.
+        ImageError: the file is missing, empty, unreadable or too large.
     """
     _require_content(path)
     try:
@@ -80,8 +98,6 @@ def read_grey(path: Path, percentiles: tuple[float, float] = (0.5, 99.5)) -> np.
     except Exception as error:  # decoders meet hostile bytes and raise whatever they like
         reason = str(error).replace(str(path), path.name)
         raise ImageError(f"cannot be read ({type(error).__name__}: {reason})") from error
-    if grey.min() == grey.max():
-        raise ImageError("is blank: all its pixels have the same value")
     return grey
 
 
@@ -113,16 +129,16 @@ def _read_raster(path: Path, percentiles: tuple[float, float]) -> np.ndarray:
     return 255 * (1 - shown if white_is_low else shown)
 
 
-def _fitted(grey: np.ndarray, fit: str) -> np.ndarray:
-    """Makes (H, W) square, or leaves that to the resizing ('stretch')."""
+def _fitted(grey: np.ndarray, fit: str, proportion: float) -> np.ndarray:
+    """Gives (h, w) the proportion h / w, or leaves that to the resizing ('stretch')."""
     height, width = grey.shape
     if fit == "crop":
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        return np.ascontiguousarray(grey[top : top + side, left : left + side])
+        high = min(height, max(1, round(width * proportion)))
+        wide = min(width, max(1, round(height / proportion)))
+        top, left = (height - high) // 2, (width - wide) // 2
+        return np.ascontiguousarray(grey[top : top + high, left : left + wide])
     if fit == "pad":
-        side = max(height, width)
-        top, left = (side - height) // 2, (side - width) // 2
-        rest = ((top, side - height - top), (left, side - width - left))
-        return np.pad(grey, rest)
+        high, wide = max(height, round(width * proportion)), max(width, round(height / proportion))
+        top, left = (high - height) // 2, (wide - width) // 2
+        return np.pad(grey, ((top, high - height - top), (left, wide - width - left)))
     return grey

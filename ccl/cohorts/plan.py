@@ -1,21 +1,36 @@
 """What a source hands to the importer: every row of the cohort before any image is read."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
 from ccl.cohorts.cohort import COLUMNS, SPLITS
-from ccl.cohorts.errors import CohortError
+from ccl.cohorts.errors import CohortError, ImageError
 from ccl.cohorts.image_files import FrameOptions
 from ccl.cohorts.manifest import LINE
+from ccl.cohorts.scanner_shares import SimulatedScanners
 
 UNLABELLED = "unlabelled"
 
 log = logging.getLogger(__name__)
+
+
+class Archive(Protocol):
+    """One file that holds all images of a plan."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    def frames(
+        self, source_paths: Iterable[str], frame: FrameOptions
+    ) -> Iterator[np.ndarray | ImageError]:
+        """Frames, or why there is none, in the order of the images' `source_path`."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +41,7 @@ class Plan:
         name: of the cohort.
         source: 'nih', 'folder', ...
         options: the source's own, as they go into `cohort.json`.
-        root: folder that every `source_path` is relative to.
+        root: folder that every `source_path` is relative to, unless there is an `archive`.
         manifest: the file that rows are counted in.
         frame: how an image becomes a frame.
         scanners: pretraining scanners in the order of their codes.
@@ -36,6 +51,8 @@ class Plan:
         caveats: shown wherever the cohort is used.
         citation: of the data.
         left_out: rows that the options exclude, by reason.
+        archive: what holds the images, where they are no files of their own.
+        simulated: scanners to put over the images; the rows name which takes which.
     """
 
     name: str
@@ -51,6 +68,8 @@ class Plan:
     caveats: tuple[str, ...] = ()
     citation: str = ""
     left_out: Mapping[str, int] = field(default_factory=dict)
+    archive: Archive | None = None
+    simulated: SimulatedScanners | None = None
 
 
 def check(plan: Plan, rows: pd.DataFrame) -> None:

@@ -120,6 +120,64 @@ SCANNERS: dict[Regime, dict[str, Scanner]] = {
     },
 }
 
+# For mammograms: Fjord to Juno are meant for pretraining, Kestrel to be held out. Haven and Juno
+# are films (fogged, grainy, hard), Iris is a storage plate, the others are digital.
+MAMMOGRAPHS: dict[Regime, dict[str, Scanner]] = {
+    "strong": {
+        "Fjord": Scanner(window=(0.03, 0.75), blur=0.3, local_contrast=0.5, noise=0.008),
+        "Gale": Scanner(gamma=1.9, window=(0.02, 0.8), blur=0.7, noise=0.01),
+        "Haven": Scanner(gamma=0.8, window=(-0.12, 0.62), blur=0.8, noise=0.022),
+        "Iris": Scanner(
+            gamma=0.5,
+            window=(-0.02, 1.0),
+            blur=0.5,
+            local_contrast=1.5,
+            local_contrast_radius=2.5,
+            grid_period=5.0,
+            grid_amplitude=0.012,
+            noise=0.016,
+            text="CR",
+            text_position=(3.0, 25.0),
+        ),
+        "Juno": Scanner(
+            gamma=1.3,
+            window=(-0.08, 0.5),
+            blur=1.1,
+            noise=0.026,
+            text="FS",
+            text_position=(56.0, 25.0),
+        ),
+        "Kestrel": Scanner(
+            gamma=0.75,
+            window=(0.0, 0.68),
+            blur=0.7,
+            local_contrast=1.0,
+            local_contrast_radius=6.0,
+            grid_period=7.0,
+            grid_amplitude=0.015,
+            noise=0.018,
+            text="XR",
+            text_position=(3.0, 25.0),
+        ),
+    },
+    "mild": {
+        "Fjord": Scanner(window=(0.03, 0.75), blur=0.3, local_contrast=0.5, noise=0.008),
+        "Gale": Scanner(gamma=1.1, window=(0.02, 0.8), blur=0.4, local_contrast=0.4, noise=0.009),
+        "Haven": Scanner(gamma=0.95, window=(0.0, 0.72), blur=0.5, local_contrast=0.3, noise=0.012),
+        "Iris": Scanner(gamma=0.9, window=(0.03, 0.8), blur=0.4, local_contrast=0.7, noise=0.01),
+        "Juno": Scanner(gamma=1.05, window=(-0.01, 0.7), blur=0.6, local_contrast=0.3, noise=0.013),
+        "Kestrel": Scanner(
+            gamma=0.93,
+            window=(0.02, 0.74),
+            blur=0.5,
+            local_contrast=0.6,
+            noise=0.011,
+            text="XR",
+            text_position=(3.0, 25.0),
+        ),
+    },
+}
+
 
 def render(
     radiance: np.ndarray, scanner: Scanner, noise_field: np.ndarray | None = None

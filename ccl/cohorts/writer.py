@@ -4,6 +4,7 @@ The folder appears whole or not at all. Until then its content lies beside it in
 `.<name>.partial`, where `images.npy` grows frame by frame and `progress.jsonl` says how far; an
 interrupted import goes on there and ends with the same bytes as an undisturbed one. Pixels in
 memory are those of the few images being read, however many there are; only the table is held.
+Where scanners are simulated, what grows is `frames.npy`, and `images.npy` is made from it.
 
 Images are read by threads: Pillow and NumPy release the interpreter lock, and threads neither
 outlive a killed import nor copy a process that has torch loaded.
@@ -28,12 +29,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from ccl.cohorts import plan as plans
+from ccl.cohorts import simulated_scanners
 from ccl.cohorts.checksum import checksum
 from ccl.cohorts.cohort import FORMAT
 from ccl.cohorts.errors import CohortError, ImageError
 from ccl.cohorts.image_files import FrameOptions, read_frame
 from ccl.cohorts.manifest import LINE
 from ccl.cohorts.plan import Plan
+from ccl.cohorts.simulated_scanners import FRAMES
 
 OnBadImage = Literal["error", "skip"]
 
@@ -112,17 +115,17 @@ def _locked(path: Path) -> Iterator[IO[bytes]]:
 def _stream(
     plan: Plan, partial: Path, record: IO[bytes], on_bad_image: OnBadImage, workers: int
 ) -> list[Skipped]:
-    """Appends the frame of every row that the record does not hold yet to `images.npy`."""
-    images_path = partial / "images.npy"
-    images_path.touch()
-    progress = _resume(record, _digest(plan, on_bad_image), images_path, plan.frame.size)
-    with images_path.open("r+b") as images:
-        images.write(_header(len(plan.rows), plan.frame.size))
-        images.truncate(_end(progress.written, plan.frame.size))
+    """Appends the frame of every row that the record does not hold yet to their file."""
+    path, shape = partial / (FRAMES if plan.simulated else "images.npy"), plan.frame.shape
+    path.touch()
+    progress = _resume(record, _digest(plan, on_bad_image), path, shape)
+    with path.open("r+b") as images:
+        images.write(_header(len(plan.rows), shape))
+        images.truncate(_end(progress.written, shape))
         images.seek(0, os.SEEK_END)
         _append(plan, images, record, progress, on_bad_image, workers)
         images.seek(0)
-        images.write(_header(progress.written, plan.frame.size))
+        images.write(_header(progress.written, shape))
     return progress.skipped
 
 
@@ -135,8 +138,11 @@ def _append(
     workers: int,
 ) -> None:
     todo = plan.rows.iloc[progress.read :]
-    paths = (plan.root / path for path in todo["source_path"])
-    frames = _read_in_order(paths, plan.frame, workers)
+    if plan.archive:
+        frames = plan.archive.frames(todo["source_path"], plan.frame)
+    else:
+        paths = (plan.root / path for path in todo["source_path"])
+        frames = _read_in_order(paths, plan.frame, workers)
     saved = len(progress.skipped)
     named = zip(todo["source_path"], todo[LINE], frames, strict=True)
     bar = tqdm(named, f"Importing {plan.name}", len(plan.rows), initial=progress.read, unit="image")
@@ -196,7 +202,7 @@ def _digest(plan: Plan, on_bad_image: OnBadImage) -> str:
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
     digest.update(plans.table(plan.rows).to_csv().encode())
     for file, line in zip(plan.rows["source_path"], plan.rows[LINE], strict=True):
-        path = plan.root / file
+        path = plan.archive.path if plan.archive else plan.root / file
         status = path.stat() if path.is_file() else None
         if on_bad_image == "error" and not (status and status.st_size):
             reason = "is empty (0 bytes)" if status else "is missing"
@@ -222,7 +228,7 @@ def _to_disk(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def _resume(record: IO[bytes], digest: str, images: Path, size: int) -> Progress:
+def _resume(record: IO[bytes], digest: str, images: Path, shape: tuple[int, int]) -> Progress:
     """Reads how far an interrupted import came; removes what the record holds beyond that."""
     progress, end = Progress(), 0
     record.seek(0)
@@ -231,7 +237,7 @@ def _resume(record: IO[bytes], digest: str, images: Path, size: int) -> Progress
         if number == 0:
             known = entry.get("import") == digest
         else:
-            known = "read" in entry and _end(entry["written"], size) <= images.stat().st_size
+            known = "read" in entry and _end(entry["written"], shape) <= images.stat().st_size
         if not known:  # another import, a torn line, or frames that never reached the disk
             break
         end += len(line)
@@ -252,26 +258,28 @@ def _entry(line: bytes) -> dict[str, Any]:
         return {}
 
 
-def _header(images: int, size: int) -> bytes:
-    """Header of `images.npy`; NumPy pads it so that its length is the same for any count."""
+def _header(images: int, shape: tuple[int, int]) -> bytes:
+    """Header of the frames' file; NumPy pads it so that its length is the same for any count."""
     file = BytesIO()
-    described = {"descr": "|u1", "fortran_order": False, "shape": (images, size, size)}
+    described = {"descr": "|u1", "fortran_order": False, "shape": (images, *shape)}
     np.lib.format.write_array_header_1_0(file, described)
     return file.getvalue()
 
 
-def _end(images: int, size: int) -> int:
-    """Length in bytes of `images.npy` with so many frames."""
-    return len(_header(images, size)) + images * size * size
+def _end(images: int, shape: tuple[int, int]) -> int:
+    """Length in bytes of the file with so many frames."""
+    return len(_header(images, shape)) + images * shape[0] * shape[1]
 
 
 def _describe(plan: Plan, partial: Path, skipped: list[Skipped]) -> None:
-    """Writes `table.parquet` and `cohort.json` beside the images."""
+    """Writes `table.parquet` and `cohort.json` beside the images, and puts scanners over those."""
     gone = [image.place for image in skipped]
     rows = plan.rows.reset_index(drop=True).drop(index=gone)
     plans.check(plan, rows)
     table = plans.table(rows)
     table.to_parquet(partial / "table.parquet", index=False)
+    if plan.simulated:
+        simulated_scanners.put_over(partial, table, plan.simulated)
     images = np.load(partial / "images.npy", mmap_mode="r", allow_pickle=False)
     info = _info(plan, rows, skipped) | {"checksum": checksum(images, table)}
     (partial / "cohort.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
@@ -287,8 +295,8 @@ def _info(plan: Plan, rows: pd.DataFrame, skipped: list[Skipped]) -> dict[str, A
         "held_out_scanners": list(plan.held_out_scanners),
         "classes": list(plan.classes),
         "positive_label": plan.classes[1],
-        "height": plan.frame.size,
-        "width": plan.frame.size,
+        "height": plan.frame.shape[0],
+        "width": plan.frame.shape[1],
         "preprocessing": _preprocessing(plan.frame),
         "counts": plans.counts(plan, rows),
         "left_out": dict(plan.left_out),

@@ -48,9 +48,13 @@ class ImageParents:
 
 
 def image_parents(cohort: Cohort) -> ImageParents:
-    """Parents of the image in a cohort: the scanner, and the sex where every row states it."""
+    """Parents of the image in a cohort: the scanner, and the sex.
+
+    The sex is left out where some row does not state it, and where all are of one sex: a parent
+    with one value explains nothing, and nothing can be learned of the other.
+    """
     rows = cohort.rows(scanners="pretraining")
     values = {"scanner": cohort.scanners}
-    if cohort.table["sex"].iloc[rows].isin(cohort.values("sex")).all():
+    if set(cohort.table["sex"].iloc[rows]) == set(cohort.values("sex")):
         values["sex"] = cohort.values("sex")
     return ImageParents(values)

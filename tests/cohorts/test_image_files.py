@@ -237,6 +237,41 @@ def test_image_that_claims_more_pixels_than_memory(tmp_path: Path) -> None:
         read_frame(tmp_path / "bomb.pgm", FrameOptions())
 
 
+def test_frames_need_not_be_square(tmp_path: Path) -> None:
+    """Stretched, cropped to and padded to the frame's proportions, which are 2 to 1."""
+    grey = np.zeros((40, 40), np.uint8)
+    grey[:, :20], grey[:, 20:] = 40, 200
+    Image.fromarray(grey).save(tmp_path / "halves.png")
+    made = {
+        fit: read_frame(
+            tmp_path / "halves.png",
+            FrameOptions.model_validate({"size": 16, "width": 8, "fit": fit}),
+        )
+        for fit in ("stretch", "crop", "pad")
+    }
+    assert {frame.shape for frame in made.values()} == {(16, 8)}
+    # Cropped, 20 of the 40 columns remain; the edge in the middle stays there.
+    for fit in ("stretch", "crop"):
+        assert (made[fit][:, :3] == 40).all()
+        assert (made[fit][:, 5:] == 200).all()
+    assert made["pad"][5:11].min() >= 40
+    assert made["pad"][:3].max() == made["pad"][13:].max() == 0
+
+
+@pytest.mark.parametrize("shape", [(36, 50), (50, 30), (32, 40)])
+def test_crop_is_the_largest_central_part(tmp_path: Path, shape: tuple[int, int]) -> None:
+    """Cropping by hand first changes nothing."""
+    height, width = shape
+    grey = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    high, wide = min(height, round(width * 4 / 3)), min(width, round(height * 3 / 4))
+    top, left = (height - high) // 2, (width - wide) // 2
+    Image.fromarray(grey).save(tmp_path / "whole.png")
+    Image.fromarray(grey[top : top + high, left : left + wide]).save(tmp_path / "part.png")
+    options = FrameOptions(size=12, width=9, fit="crop")
+    whole = read_frame(tmp_path / "whole.png", options)
+    np.testing.assert_array_equal(whole, read_frame(tmp_path / "part.png", options))
+
+
 @pytest.mark.parametrize("percentiles", [(50, 50), (90, 10), (-1, 50), (0, 101)])
 def test_senseless_percentiles_are_refused(percentiles: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="percentiles"):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from ccl.cohorts import Cohort, load, phantom_chest
+from ccl.cohorts import Cohort, load, phantom
 from ccl.cohorts.checksum import checksum
 from ccl.cohorts.chest_anatomy import anatomy, exogenous, radiance
 from ccl.cohorts.phantom_chest import PhantomChestOptions, build, truth
@@ -85,7 +85,7 @@ def test_an_interrupted_build_leaves_no_folder(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(phantom_chest, "checksum", interrupt)
+        patch.setattr(phantom, "checksum", interrupt)
         with pytest.raises(KeyboardInterrupt):
             _made(tmp_path / "cohort")
     assert not list(tmp_path.iterdir())

@@ -5,9 +5,10 @@ import pytest
 from pydantic import ValidationError
 from scipy import ndimage
 
-from ccl.cohorts.scanners import SCANNERS, Scanner, render
+from ccl.cohorts.scanners import MAMMOGRAPHS, SCANNERS, Scanner, render
 
-EVERY = [scanner for table in SCANNERS.values() for scanner in table.values()]
+SETS = [SCANNERS, MAMMOGRAPHS]
+EVERY = [scanner for found in SETS for table in found.values() for scanner in table.values()]
 
 
 def _scene(size: int = 64, n: int = 2) -> np.ndarray:
@@ -140,12 +141,13 @@ def test_images_do_not_influence_each_other() -> None:
         np.testing.assert_array_equal(together[1:2], render(scene[1:2], scanner, field[1:2]))
 
 
-def test_the_regimes_name_the_same_scanners_and_strong_ones_differ_more() -> None:
-    assert list(SCANNERS["strong"]) == list(SCANNERS["mild"])
+@pytest.mark.parametrize("scanners", SETS, ids=["chest", "breast"])
+def test_the_regimes_name_the_same_scanners_and_strong_ones_differ_more(scanners) -> None:
+    assert list(scanners["strong"]) == list(scanners["mild"])
     scene = _scene()
 
     def spread(regime: str) -> float:
-        shown = [render(scene, s).astype(float) for s in SCANNERS[regime].values()]  # type: ignore[index]
+        shown = [render(scene, s).astype(float) for s in scanners[regime].values()]
         return float(np.std(shown, axis=0).mean())
 
     assert spread("strong") > 3 * spread("mild")

@@ -1,0 +1,206 @@
+"""A grey MedMNIST set, by default PneumoniaMNIST, as published, on simulated scanners.
+
+Reads an npz archive of any image size with `train_images`, `train_labels` and the same for `val`
+and `test`. The splits are the publisher's. The set names no scanner, so the scanners are simulated
+(`simulated_scanners`); it names no patient either, so every image counts as a patient of its own.
+
+Source: Yang et al., MedMNIST v2, Scientific Data 2023, https://arxiv.org/abs/2110.14795;
+PneumoniaMNIST from Kermany et al., Cell 2018: 5,856 paediatric chest radiographs.
+"""
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from math import prod
+from pathlib import Path
+from typing import IO, ClassVar, Literal
+from zlib import error as ZlibError
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from ccl.cohorts import simulated_scanners
+from ccl.cohorts.cohort import SPLITS
+from ccl.cohorts.errors import CohortError, ImageError
+from ccl.cohorts.image_files import FrameOptions, to_frame
+from ccl.cohorts.manifest import LINE
+from ccl.cohorts.paths import inside
+from ccl.cohorts.plan import Plan
+from ccl.cohorts.scanner_shares import SimulatedScanners
+from ccl.cohorts.scanners import SCANNERS
+from ccl.cohorts.writer import OnBadImage, write
+
+CITATION = (
+    "Yang J, et al. MedMNIST v2: a large-scale lightweight benchmark for 2D and 3D biomedical "
+    "image classification. Scientific Data 10:41, 2023. PneumoniaMNIST: Kermany DS, et al. "
+    "Identifying medical diagnoses and treatable diseases by image-based deep learning. "
+    "Cell 172:1122-1131, 2018. CC BY 4.0."
+)
+CAVEATS = (
+    *simulated_scanners.CAVEATS,
+    "The publisher names no patients: every image counts as a patient of its own, so intervals are "
+    "too narrow where patients have several.",
+    "The splits are the publisher's; whether they keep patients apart cannot be checked.",
+    "The publisher made the images small before they are resized here: detail is lost.",
+)
+
+_BROKEN = (zipfile.BadZipFile, ZlibError, OSError, EOFError, ValueError, KeyError)
+
+
+class MedMnistOptions(FrameOptions, SimulatedScanners):
+    """How a MedMNIST archive becomes a cohort.
+
+    Attributes:
+        archive: npz file in the data root.
+        classes: names of the labels 0, 1, ...; of two the second is positive.
+    """
+
+    scanner_set: ClassVar = SCANNERS
+
+    source: Literal["medmnist"] = "medmnist"
+    name: str = "medmnist"
+    archive: str = "pneumoniamnist.npz"
+    classes: tuple[str, ...] = Field(default=("normal", "pneumonia"), min_length=2)
+    shares: dict[str, float] = Field(default={"Aurora": 0.6, "Boreal": 0.3, "Cirrus": 0.1})
+    held_out: tuple[str, ...] = ("Dorado", "Eos")
+
+
+def build(
+    options: MedMnistOptions, data_root: Path, folder: Path, on_bad_image: OnBadImage = "error"
+) -> None:
+    """Imports a MedMNIST archive into a cohort folder and puts simulated scanners over it.
+
+    Args:
+        options: archive, classes, frame and scanners.
+        data_root: folder that holds the archive.
+        folder: becomes the cohort.
+        on_bad_image: 'error', or 'skip' to leave out blank images.
+
+    Raises:
+        CohortError: the archive is not as published; names file, array and row.
+    """
+    write(plan(options, data_root), folder, on_bad_image)
+
+
+def plan(options: MedMnistOptions, data_root: Path) -> Plan:
+    """The images with split, simulated scanner and label; no image is read.
+
+    Raises:
+        CohortError: see `build`.
+    """
+    archive = NpzArchive(data_root / options.archive)
+    if not inside(archive.path, data_root) or not archive.path.is_file():
+        raise CohortError(f"{archive.path} is missing: expected an npz archive in {data_root}")
+    rows = pd.concat([_split(archive, split, options) for split in SPLITS], ignore_index=True)
+    rows["scanner"] = simulated_scanners.assign(rows, options)
+    return Plan(
+        name=options.name,
+        source=options.source,
+        options=options.model_dump(mode="json"),
+        root=data_root,
+        manifest=archive.path,
+        frame=options,
+        scanners=options.scanners,
+        held_out_scanners=options.held_out_scanners,
+        classes=options.classes,
+        rows=rows,
+        caveats=CAVEATS,
+        citation=CITATION,
+        archive=archive,
+        simulated=options,
+    )
+
+
+@dataclass(frozen=True)
+class NpzArchive:
+    """Images in the arrays of an npz file; `source_path` is '<array>/<row>'."""
+
+    path: Path
+
+    def shape(self, array: str) -> tuple[int, ...]:
+        """Shape (n, H, W) of an array of images; only its header is read.
+
+        Raises:
+            CohortError: it is missing or holds no grey 8-bit images.
+        """
+        with self._opened(array) as (_, shape):
+            return shape
+
+    def labels(self, array: str) -> np.ndarray:
+        """An array of labels.
+
+        Raises:
+            CohortError: it is missing, unreadable or made of Python objects.
+        """
+        try:
+            with np.load(self.path, allow_pickle=False) as arrays:
+                return np.asarray(arrays[array])
+        except _BROKEN as error:
+            raise CohortError(f"{self.path}, {array}: cannot be read ({error})") from error
+
+    def frames(
+        self, source_paths: Iterable[str], frame: FrameOptions
+    ) -> Iterator[np.ndarray | ImageError]:
+        """Frames in the order of their paths; only one image is in memory at a time."""
+        for array, places in groupby(source_paths, key=lambda path: path.split("/")[0]):
+            with self._opened(array) as (file, shape):
+                start, length = file.tell(), prod(shape[1:])
+                for place in places:
+                    file.seek(start + int(place.split("/")[1]) * length)
+                    grey = np.frombuffer(file.read(length), np.uint8).reshape(shape[1:])
+                    try:
+                        yield to_frame(grey.astype(np.float32), frame)
+                    except ImageError as error:
+                        yield error
+
+    @contextmanager
+    def _opened(self, array: str) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
+        """The file behind an array of images, after its header, and the array's shape."""
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(f"{array}.npy") as file:
+                shape = self._header(array, file)
+                yield file, shape
+        except CohortError:
+            raise
+        except _BROKEN as error:
+            raise CohortError(f"{self.path}, {array}: cannot be read ({error})") from error
+
+    def _header(self, array: str, file: IO[bytes]) -> tuple[int, ...]:
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[np.lib.format.read_magic(file)]
+        shape, in_columns, dtype = read(file)
+        if dtype != np.uint8 or len(shape) != 3 or in_columns:
+            order = " in Fortran's order" if in_columns else ""
+            raise CohortError(
+                f"{self.path}, {array}: {dtype} {shape}{order}, expected grey images, uint8 "
+                "(n, height, width)"
+            )
+        return shape
+
+
+def _split(archive: NpzArchive, split: str, options: MedMnistOptions) -> pd.DataFrame:
+    """The rows of one of the publisher's splits; `LINE` counts its images from 0."""
+    n = archive.shape(f"{split}_images")[0]
+    labels = archive.labels(f"{split}_labels")
+    if labels.shape not in ((n,), (n, 1)) or not np.issubdtype(labels.dtype, np.integer):
+        raise CohortError(
+            f"{archive.path}, {split}_labels: {labels.dtype} {labels.shape}, expected one whole "
+            f"number for each of the {n} images"
+        )
+    labels = labels.reshape(n).astype(np.int64)
+    unknown = np.flatnonzero((labels < 0) | (labels >= len(options.classes)))
+    if len(unknown):
+        raise CohortError(
+            f"{archive.path}, {split}_labels, row {unknown[0]}: label {labels[unknown[0]]} has no "
+            f"name; the classes are {list(options.classes)}"
+        )
+    ids = [f"{split}-{i:06d}" for i in range(n)]
+    paths = [f"{split}_images/{i}" for i in range(n)]
+    facts = {"split": split, "sex": "", "age": float("nan"), "view": ""}
+    columns = {"image_id": ids, "patient_id": ids, "label": labels, "source_path": paths}
+    return pd.DataFrame({**columns, **facts, LINE: np.arange(n)})

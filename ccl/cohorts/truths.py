@@ -1,0 +1,64 @@
+"""Which sources know the true counterfactuals of their images, and how.
+
+A source that does is entered in `_TRUTHS`; `Cohort.has_truth` and `Cohort.truth` look there, and so
+does whoever asks for the oracle.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+
+from ccl.cohorts import phantom, simulated_scanners
+from ccl.cohorts.cohort import Cohort
+from ccl.cohorts.medmnist import MedMnistOptions
+from ccl.cohorts.mini_mias import MiniMiasOptions
+from ccl.cohorts.phantom import Phantom
+from ccl.cohorts.phantom_breast import BREAST
+from ccl.cohorts.phantom_chest import CHEST
+from ccl.cohorts.scanner_shares import SimulatedScanners
+
+
+class Truth(Protocol):
+    """True counterfactuals uint8 (n, H, W) of some rows of a cohort, see `Cohort.truth`."""
+
+    def __call__(
+        self, cohort: Cohort, rows: np.ndarray, do: Mapping[str, str], *, noise: bool
+    ) -> np.ndarray: ...
+
+
+def known(source: str) -> bool:
+    """Whether a source knows the truth."""
+    return source in _TRUTHS
+
+
+def of(source: str) -> Truth:
+    """The truth of a source that knows it."""
+    return _TRUTHS[source]
+
+
+def _simulated(simulator: Phantom) -> Truth:
+    def truth(
+        cohort: Cohort, rows: np.ndarray, do: Mapping[str, str], *, noise: bool
+    ) -> np.ndarray:
+        return phantom.truth(simulator, cohort.info, cohort.table.iloc[rows], do, noise=noise)
+
+    return truth
+
+
+def _rendered(options: type[SimulatedScanners]) -> Truth:
+    def truth(
+        cohort: Cohort, rows: np.ndarray, do: Mapping[str, str], *, noise: bool
+    ) -> np.ndarray:
+        made_with = options(**cohort.info["source_options"])
+        return simulated_scanners.truth(made_with, cohort, rows, do, noise=noise)
+
+    return truth
+
+
+_TRUTHS: Mapping[str, Truth] = {
+    "phantom-chest": _simulated(CHEST),
+    "phantom-breast": _simulated(BREAST),
+    "mini-mias": _rendered(MiniMiasOptions),
+    "medmnist": _rendered(MedMnistOptions),
+}

@@ -1,0 +1,208 @@
+"""MedMNIST archives as published: made-up ones of any size, and the real PneumoniaMNIST."""
+
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ccl.cohorts import Cohort, CohortError, MedMnistOptions, build
+from tests.cohorts.conftest import picture
+
+SIZES = {"train": 40, "val": 12, "test": 30}
+
+
+def _arrays(side: int = 12) -> dict[str, np.ndarray]:
+    """Distinct images in the publisher's layout, two classes."""
+    arrays: dict[str, np.ndarray] = {}
+    for split, n in SIZES.items():
+        first = list(SIZES).index(split) * 100
+        arrays[f"{split}_images"] = np.stack([picture(first + i, side) for i in range(n)])
+        arrays[f"{split}_labels"] = (np.arange(n) % 3 == 0).astype(np.uint8)[:, None]
+    return arrays
+
+
+def _imported(
+    tmp_path: Path,
+    arrays: dict[str, Any],
+    name: str = "cohort",
+    on_bad_image: Any = "error",
+    **options: Any,
+) -> Cohort:
+    root = tmp_path / "data"
+    root.mkdir(exist_ok=True)
+    np.savez_compressed(root / "pneumoniamnist.npz", **arrays)
+    made = MedMnistOptions.model_validate({"size": 12} | options)
+    return build(made, root, tmp_path / name, on_bad_image)
+
+
+def test_the_arrays_become_the_cohort(tmp_path: Path) -> None:
+    arrays = _arrays()
+    cohort = _imported(tmp_path, arrays)
+    assert cohort.classes == ("normal", "pneumonia")
+    assert cohort.table["patient_id"].is_unique
+    assert any("patient of its own" in caveat for caveat in cohort.info["caveats"])
+    frames = np.load(cohort.folder / "frames.npy", allow_pickle=False)
+    for split, n in SIZES.items():  # the publisher's splits, in the publisher's order
+        rows = cohort.rows(split)
+        assert len(rows) == n
+        np.testing.assert_array_equal(frames[rows], arrays[f"{split}_images"])
+        np.testing.assert_array_equal(
+            cohort.table["label"].to_numpy()[rows], arrays[f"{split}_labels"][:, 0]
+        )
+
+
+def test_every_scanner_is_tested_and_held_out_ones_in_test_only(tmp_path: Path) -> None:
+    cohort = _imported(tmp_path, _arrays())
+    assert set(cohort.table["scanner"][cohort.rows("train")]) == set(cohort.scanners)
+    assert set(cohort.table["scanner"][cohort.rows("val")]) == set(cohort.scanners)
+    tested = cohort.table["scanner"][cohort.rows("test")].value_counts()
+    assert dict(tested) == dict.fromkeys((*cohort.scanners, "Dorado", "Eos"), 6)
+
+
+def test_truth_is_known(tmp_path: Path) -> None:
+    cohort = _imported(tmp_path, _arrays())
+    every = np.arange(len(cohort))
+    assert cohort.has_truth
+    np.testing.assert_array_equal(cohort.truth(every, {}), cohort.images)
+    for scanner in (*cohort.scanners, *cohort.held_out_scanners):
+        under, own = cohort.truth(every, {"scanner": scanner}), cohort.rows(scanners=[scanner])
+        np.testing.assert_array_equal(under[own], cohort.images[own])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"size": 16}, {"width": 8}, {"display_gamma": 1.0}, {"scanner_seed": 1}],
+    ids=lambda change: next(iter(change)),
+)
+def test_options_reach_the_cohort(tmp_path: Path, change: dict[str, Any]) -> None:
+    arrays = _arrays()
+    first = _imported(tmp_path, arrays)
+    assert first.checksum != _imported(tmp_path, arrays, "other", **change).checksum
+
+
+def test_classes_and_archive_are_options(tmp_path: Path) -> None:
+    arrays = _arrays()
+    for split, n in SIZES.items():
+        arrays[f"{split}_labels"] = np.arange(n) % 3
+    (tmp_path / "data").mkdir()
+    np.savez(tmp_path / "data" / "other.npz", **arrays)
+    options = MedMnistOptions(size=12, archive="other.npz", classes=("a", "b", "c"))
+    cohort = build(options, tmp_path / "data", tmp_path / "cohort")
+    assert cohort.classes == ("a", "b", "c")
+    assert set(cohort.table["label"]) == {0, 1, 2}
+
+
+def test_labels_without_a_second_axis_are_read_too(tmp_path: Path) -> None:
+    arrays = _arrays()
+    flat = arrays | {f"{split}_labels": arrays[f"{split}_labels"][:, 0] for split in SIZES}
+    assert _imported(tmp_path, flat).checksum == _imported(tmp_path, arrays, "other").checksum
+
+
+def test_blank_image_is_named_or_skipped(tmp_path: Path) -> None:
+    arrays = _arrays()
+    arrays["val_images"][5] = 77
+    with pytest.raises(CohortError, match=r"row 5: image 'val_images/5' is blank"):
+        _imported(tmp_path, arrays)
+    cohort = _imported(tmp_path, arrays, on_bad_image="skip")
+    assert len(cohort) == sum(SIZES.values()) - 1
+    np.testing.assert_array_equal(cohort.truth(np.arange(len(cohort)), {}), cohort.images)
+
+
+def _spoiled(how: str) -> dict[str, Any]:
+    arrays: dict[str, Any] = _arrays()
+    images, labels = arrays["val_images"], arrays["val_labels"]
+    match how:
+        case "missing":
+            del arrays["val_images"]
+        case "no labels":
+            del arrays["val_labels"]
+        case "objects":
+            arrays["val_images"] = images.astype(object)
+        case "label objects":
+            arrays["val_labels"] = labels.astype(object)
+        case "colour":
+            arrays["val_images"] = images[..., None].repeat(3, axis=-1)
+        case "float":
+            arrays["val_images"] = images / 255
+        case "Fortran":
+            arrays["val_images"] = np.asfortranarray(images)
+        case "several labels":
+            arrays["val_labels"] = labels.repeat(14, axis=1)
+        case "too few labels":
+            arrays["val_labels"] = labels[:-1]
+        case "unknown label":
+            labels[3] = 2
+        case "fractions":
+            arrays["val_labels"] = labels / 2
+    return arrays
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("missing", "val_images: cannot be read"),
+        ("no labels", "val_labels: cannot be read"),
+        ("objects", "val_images: object .* expected grey images, uint8"),
+        ("label objects", "val_labels: cannot be read .*allow_pickle"),
+        ("colour", r"val_images: uint8 \(12, 12, 12, 3\), expected grey"),
+        ("float", r"val_images: float64 \(12, 12, 12\), expected grey"),
+        ("Fortran", "val_images: .* in Fortran's order"),
+        ("several labels", r"val_labels: uint8 \(12, 14\), expected one whole number"),
+        ("too few labels", r"val_labels: uint8 \(11, 1\), expected .* each of the 12 images"),
+        ("unknown label", "val_labels, row 3: label 2 has no name"),
+        ("fractions", "val_labels: float64"),
+    ],
+)
+def test_bad_archive_says_which_array(tmp_path: Path, how: str, message: str) -> None:
+    with pytest.raises(CohortError, match=f"pneumoniamnist.npz, {message}"):
+        _imported(tmp_path, _spoiled(how))
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_missing_and_broken_archive(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(CohortError, match=r"pneumoniamnist\.npz is missing"):
+        build(MedMnistOptions(), tmp_path / "data", tmp_path / "cohort")
+    (tmp_path / "data" / "pneumoniamnist.npz").write_bytes(b"no archive")
+    with pytest.raises(CohortError, match=r"pneumoniamnist\.npz, train_images: cannot be read"):
+        build(MedMnistOptions(), tmp_path / "data", tmp_path / "cohort")
+
+
+def test_an_archive_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
+    arrays = _arrays(64)
+    _imported(tmp_path, arrays, "whole")
+    path = tmp_path / "data" / "pneumoniamnist.npz"
+    content = bytearray(path.read_bytes())
+    place = len(content) // 3
+    content[place : place + 200] = bytes(200)  # in the middle of the training images
+    path.write_bytes(content)
+    with pytest.raises(CohortError, match=r"pneumoniamnist\.npz, train_images: cannot be read"):
+        build(MedMnistOptions(size=12), tmp_path / "data", tmp_path / "cohort")
+    assert not (tmp_path / "cohort").exists()
+
+
+def test_images_are_streamed(tmp_path: Path) -> None:
+    """The archive's images never are in memory together."""
+    side, n = 128, {"train": 200, "val": 20, "test": 20}
+    rng, arrays = np.random.default_rng(0), {}
+    for split, number in n.items():
+        arrays[f"{split}_images"] = rng.integers(0, 255, (number, side, side), dtype=np.uint8)
+        arrays[f"{split}_labels"] = np.arange(number)[:, None] % 2
+    root = tmp_path / "data"
+    root.mkdir()
+    np.savez(root / "pneumoniamnist.npz", **arrays)
+    tracemalloc.start()
+    build(MedMnistOptions(size=8), root, tmp_path / "cohort")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * arrays["train_images"].nbytes
+
+
+def test_the_real_pneumoniamnist(shared_data: Path, tmp_path: Path) -> None:
+    cohort = build(MedMnistOptions(), shared_data, tmp_path / "cohort")
+    assert cohort.images.shape == (5856, 64, 64)
+    assert [len(cohort.rows(split)) for split in SIZES] == [4708, 524, 624]
+    rows = np.arange(0, 5856, 500)
+    np.testing.assert_array_equal(cohort.truth(rows, {}), cohort.images[rows])

@@ -1,0 +1,255 @@
+"""mini-MIAS in the publisher's layout: made-up films, and the real ones where they are there."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ccl.cohorts import Cohort, CohortError, MiniMiasOptions, build, writer
+from ccl.cohorts.scanners import MAMMOGRAPHS, render
+from tests.cohorts.conftest import files_of, picture
+
+WOMEN = 40
+PROSE = ["INFORMATION:", "2nd column: F - Fatty", "   mdb is the prefix of every film", ""]
+
+
+class Download:
+    """Two films of each of some women; the tissue goes F, G, D from woman to woman."""
+
+    def __init__(self, root: Path, side: int = 16) -> None:
+        self.root, self.side = root, side
+        self.lines = [f"mdb{i + 1:03d} {'FGD'[i // 2 % 3]} NORM " for i in range(2 * WOMEN)]
+
+    def save(self) -> None:
+        """Writes list and films."""
+        self.root.mkdir(exist_ok=True)
+        for i in range(2 * WOMEN):
+            Image.fromarray(picture(i, self.side)).save(self.root / f"mdb{i + 1:03d}.pgm")
+        text = "\r\n".join([*PROSE, *self.lines, "", "=" * 20])
+        (self.root / "Info.txt").write_text(text, encoding="latin-1")
+
+
+@pytest.fixture
+def download(tmp_path: Path) -> Download:
+    """Not saved yet."""
+    return Download(tmp_path / "mias")
+
+
+def imported(download: Download, name: str = "cohort", **options: Any) -> Cohort:
+    made = MiniMiasOptions.model_validate({"size": 12, "width": 9} | options)
+    return build(made, download.root, download.root.parent / name)
+
+
+# The table
+
+
+def test_the_list_becomes_the_table(download: Download) -> None:
+    download.lines[4] = "mdb005 F CIRC B 477 133 30"
+    download.lines[5:5] = ["mdb005 F CIRC B 500 168 26"]  # a second finding on the same film
+    download.lines[6] = "mdb006 F NORM"
+    download.save()
+    cohort = imported(download)
+    assert len(cohort) == 2 * WOMEN
+    assert cohort.classes == ("fatty", "fatty-glandular", "dense-glandular")
+    assert list(cohort.table["label"][:8]) == [0, 0, 1, 1, 0, 0, 0, 0]
+    assert list(cohort.table["image_id"][:2]) == ["mdb001", "mdb002"]
+    assert set(cohort.table["sex"]) == {"F"}
+    assert cohort.table["age"].isna().all()
+    assert any("simulated" in caveat for caveat in cohort.info["caveats"])
+
+
+def test_consecutive_films_are_of_one_woman_in_one_split_on_one_scanner(
+    download: Download,
+) -> None:
+    download.save()
+    table = imported(download).table
+    pairs = table["image_id"].str[3:].astype(int).sub(1) // 2
+    assert table.groupby("patient_id").size().eq(2).all()
+    for column in ("patient_id", "split", "scanner"):
+        assert table.groupby(pairs)[column].nunique().max() == 1
+
+
+def test_held_out_scanner_is_in_test_only_and_all_are_tested(download: Download) -> None:
+    download.save()
+    cohort = imported(download)
+    assert cohort.held_out_scanners == ("Kestrel",)
+    assert set(cohort.table.iloc[cohort.rows(scanners="held_out")]["split"]) == {"test"}
+    for scanner in (*cohort.scanners, "Kestrel"):
+        assert len(cohort.rows("test", [scanner])) >= 6
+    train = cohort.table.iloc[cohort.rows("train")]["scanner"].value_counts(normalize=True)
+    for scanner, share in MiniMiasOptions().shares.items():
+        assert train[scanner] == pytest.approx(share, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scanner_seed": 1},
+        {"display_gamma": 1.0},
+        {"regime": "mild"},
+        {"held_out": ("Juno",)},
+        {"shares": {"Fjord": 0.5, "Gale": 0.5}},
+        {"splits": {"seed": 1}},
+        {"size": 16},
+        {"width": 12},
+        {"fit": "stretch"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_options_reach_the_cohort(download: Download, change: dict[str, Any]) -> None:
+    download.save()
+    assert imported(download).checksum != imported(download, "other", **change).checksum
+
+
+# Images and truth
+
+
+def test_frames_are_cropped_alike_and_resized_once(download: Download) -> None:
+    download.save()
+    cohort = imported(download)
+    assert cohort.images.shape[1:] == (12, 9)
+    assert (cohort.info["height"], cohort.info["width"]) == (12, 9)
+    frames = np.load(cohort.folder / "frames.npy", allow_pickle=False)
+    part = Image.fromarray(picture(7, 16)[:, 2:14].astype(np.float32))  # 12 of 16 columns
+    resized = np.asarray(part.resize((9, 12), Image.Resampling.HAMMING))
+    np.testing.assert_allclose(frames[7], resized.round().clip(0, 255), atol=1)
+
+
+def test_the_truth_renders_the_frame_on_the_asked_scanner(download: Download) -> None:
+    download.save()
+    cohort = imported(download, display_gamma=1.5, scanner_seed=3)
+    every = np.arange(len(cohort))
+    np.testing.assert_array_equal(cohort.truth(every, {}), cohort.images)
+    radiance = (np.load(cohort.folder / "frames.npy") / np.float32(255)) ** np.float32(1.5)
+    for name in (*cohort.scanners, *cohort.held_out_scanners):
+        settings = MAMMOGRAPHS["strong"][name]
+        clean = cohort.truth(every, {"scanner": name}, noise=False)
+        np.testing.assert_array_equal(clean, render(radiance, settings))
+        noisy = cohort.truth(every, {"scanner": name})
+        own = cohort.rows(scanners=[name])
+        np.testing.assert_array_equal(noisy[own], cohort.images[own])
+        if settings.noise:
+            assert (noisy != clean).any(axis=(1, 2)).all()
+
+
+def test_the_sensor_noise_is_the_image_s_own(download: Download) -> None:
+    """Standard normal, the same on every scanner, another one for each image."""
+    download.save()
+    cohort = imported(download, size=64, width=48)
+    rows = np.arange(20)
+    both = [
+        cohort.truth(rows, {"scanner": "Haven"}, noise=noise).astype(float)
+        for noise in (True, False)
+    ]
+    change = both[0] - both[1]
+    inner = (both[1] > 40) & (both[1] < 200)
+    assert 2 < change[inner].std() < 20
+    flat = change.reshape(20, -1)
+    correlation = np.corrcoef(flat / flat.std(1, keepdims=True))
+    assert np.abs(correlation - np.eye(20)).max() < 0.1
+
+
+def test_what_is_skipped_changes_no_other_image(download: Download) -> None:
+    download.save()
+    whole = imported(download)
+    (download.root / "mdb003.pgm").write_bytes(b"no image")
+    made = MiniMiasOptions(size=12, width=9)
+    fewer = build(made, download.root, download.root.parent / "fewer", "skip")
+    assert [image["file"] for image in fewer.info["skipped"]] == ["mdb003.pgm"]
+    kept = (whole.table["image_id"] != "mdb003").to_numpy()
+    np.testing.assert_array_equal(fewer.images, whole.images[kept])
+    np.testing.assert_array_equal(fewer.truth(np.arange(len(fewer)), {}), fewer.images)
+
+
+@pytest.mark.parametrize("do", [{"sex": "M"}, {"scanner": "Gale"}, {"scanner": "Aurora"}])
+def test_unknown_interventions_are_refused(download: Download, do: dict[str, str]) -> None:
+    download.save()
+    with pytest.raises(ValueError, match="it is one of"):
+        imported(download).truth(np.array([0]), do)
+
+
+def test_truth_without_its_frames(download: Download) -> None:
+    download.save()
+    cohort = imported(download)
+    (cohort.folder / "frames.npy").unlink()
+    with pytest.raises(FileNotFoundError, match="import again"):
+        cohort.truth(np.array([0]), {})
+
+
+def test_interrupted_while_rendering_goes_on_with_the_same_bytes(
+    download: Download, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    download.save()
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "checksum", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            imported(download)
+    partial = download.root.parent / ".cohort.partial"
+    (partial / "images.npy").write_bytes(b"half")
+    monkeypatch.setattr(writer, "read_frame", None)  # nothing is read again
+    resumed = files_of(imported(download).folder)
+    monkeypatch.undo()
+    assert resumed == files_of(imported(download, "whole").folder)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "mdb003 X NORM",
+            r"row 7: unknown background tissue 'X', expected one of \['F', 'G', 'D'\]",
+        ),
+        ("mdb003", "row 7: unknown background tissue ''"),
+        ("mdb002 D NORM", "row 7: film 'mdb002' has another tissue than in row 6"),
+    ],
+)
+def test_bad_line_is_named(download: Download, line: str, message: str) -> None:
+    download.lines[2] = line
+    download.save()
+    with pytest.raises(CohortError, match=f"Info.txt, {message}"):
+        imported(download)
+    assert [path.name for path in download.root.parent.iterdir()] == ["mias"]
+
+
+def test_missing_list_and_list_without_films(download: Download) -> None:
+    download.save()
+    (download.root / "Info.txt").write_text("\n".join(PROSE))
+    with pytest.raises(CohortError, match="lists no film"):
+        imported(download)
+    (download.root / "Info.txt").unlink()
+    with pytest.raises(CohortError, match=r"Info\.txt is missing"):
+        imported(download)
+
+
+def test_missing_film_is_named(download: Download) -> None:
+    download.save()
+    (download.root / "mdb004.pgm").unlink()
+    with pytest.raises(CohortError, match=r"row 8: image 'mdb004\.pgm' is missing"):
+        imported(download)
+
+
+def test_the_folder_is_needed() -> None:
+    with pytest.raises(CohortError, match="mini-mias"):
+        build(MiniMiasOptions(), None, "nowhere")
+
+
+# The real films
+
+
+def test_the_real_films(shared_data: Path, tmp_path: Path) -> None:
+    cohort = build(MiniMiasOptions(), shared_data / "mini-mias-256", tmp_path / "cohort")
+    assert cohort.images.shape == (322, 64, 48)
+    assert list(np.bincount(cohort.table["label"])) == [106, 104, 112]
+    assert cohort.table["patient_id"].nunique() == 161
+    for split in ("val", "test"):
+        scanners = cohort.scanners if split == "val" else (*cohort.scanners, "Kestrel")
+        for scanner in scanners:
+            labels = cohort.table["label"].to_numpy()[cohort.rows(split, [scanner])]
+            assert np.bincount(labels, minlength=3).min() >= 4
+    rows = np.arange(0, 322, 10)
+    np.testing.assert_array_equal(cohort.truth(rows, {}), cohort.images[rows])

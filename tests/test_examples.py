@@ -1,0 +1,67 @@
+"""What the notebooks show, on a cohort of one sex and of frames that are not square."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from ccl.cohorts import Cohort, PhantomBreastOptions, build
+from ccl.examples import cohort_grid, explorer_items, live_explorer, pick, scanner_grid
+from ccl.generator.generator import Generator
+from ccl.generator.graph import image_parents
+from ccl.generator.hvae import HVAE
+from ccl.widgets import explorer_html
+from tests.generator.conftest import SMALL
+
+
+@pytest.fixture(scope="module")
+def women(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    options = PhantomBreastOptions(
+        height=32,
+        width=28,
+        n_train=60,
+        n_val=20,
+        n_test_per_scanner=8,
+        shares={"Fjord": 0.5, "Iris": 0.5},
+    )
+    return build(options, None, tmp_path_factory.mktemp("women") / "cohort")
+
+
+@pytest.fixture(scope="module")
+def generator(women: Cohort) -> Generator:
+    """Untrained: what it makes is looked at nowhere."""
+    options = SMALL.model_copy(update={"groups": 4})  # one image on 1x1 maps has to be normalised
+    torch.manual_seed(0)
+    parents = image_parents(women)
+    assert set(parents.values) == {"scanner"}
+    return Generator(parents, HVAE(options, parents.sizes, 32, 28).eval().requires_grad_(False))
+
+
+def test_the_explorer_offers_scanners_only(women: Cohort, generator: Generator) -> None:
+    rows = pick(women, 2)
+    items = explorer_items(women, generator, rows)
+    for item, row in zip(items, rows, strict=True):
+        targets = [("Fjord", ""), ("Iris", "")]
+        assert item.sex == ""
+        assert list(item.counterfactuals) == list(item.truths) == targets
+        assert {image.shape for image in item.counterfactuals.values()} == {(32, 28)}
+        np.testing.assert_array_equal(item.truths[item.scanner, ""], women.images[row])
+    page = explorer_html(items)
+    assert re.search(r'"sexes":\[""\]', page)
+
+
+def test_the_live_explorer_has_no_choice_of_sex(women: Cohort, generator: Generator) -> None:
+    live = live_explorer(women, generator, pick(women, 1))
+    names = [child.description for child in live.children if hasattr(child, "description")]  # type: ignore[attr-defined]
+    assert names == ["Patient", "Scanner"]
+
+
+def test_grids_show_every_scanner(women: Cohort, generator: Generator) -> None:
+    rows = pick(women, 1)
+    cells, titles, names = scanner_grid(women, generator, rows)
+    assert titles == ["Real", "do(Fjord)", "do(Iris)"]
+    assert names == ["Fjord", "truth", "Iris", "truth"]
+    cells, titles, _ = cohort_grid(women, rows)
+    assert titles == [*women.scanners, *women.held_out_scanners]
+    np.testing.assert_array_equal(cells[0][0], women.images[rows[0]])
