@@ -83,17 +83,23 @@ _DRAWS = (
 Draws = dict[str, Tensor]
 
 
-def augment(source: Tensor, options: AugmentOptions, generator: torch.Generator) -> Tensor:
+def augment(
+    source: Tensor,
+    options: AugmentOptions,
+    generator: torch.Generator,
+    size: tuple[int, int] | None = None,
+) -> Tensor:
     """One random view of each image.
 
     Args:
         source: uint8 (n, H, W).
         options: what may happen to a view.
         generator: CPU generator that all randomness comes from.
+        size: (height, width) of the views in pixels; by default the source's, (H, W).
 
     Returns:
-        float32 (n, 1, H, W) in [0, 1], on the source's device; what lies outside the source
-        image is 0.
+        float32 (n, 1, height, width) in [0, 1], on the source's device; what lies outside the
+        source image is 0.
 
     Raises:
         ValueError: `source` is not uint8 (n, H, W).
@@ -104,7 +110,7 @@ def augment(source: Tensor, options: AugmentOptions, generator: torch.Generator)
     drawn = torch.rand(len(_DRAWS), n, generator=generator)  # (draws, n)
     draws = dict(zip(_DRAWS, drawn, strict=True))
     affine = view_to_source(draws, options, height / width).to(source.device)
-    view = resample(source, affine)  # (n, 1, H, W)
+    view = resample(source, affine, size)  # (n, 1, height, width)
     view = _intensity(view, draws, options)
     view = _sharpness(view, draws, options)
     return _erase(view, draws, options)
@@ -155,17 +161,19 @@ def _boxes(draws: Draws, options: AugmentOptions) -> tuple[Tensor, Tensor]:
     return size, (1 - size) * (2 * place - 1)
 
 
-def resample(source: Tensor, affine: Tensor) -> Tensor:
+def resample(source: Tensor, affine: Tensor, size: tuple[int, int] | None = None) -> Tensor:
     """Samples each view bilinearly from its source.
 
     Args:
         source: uint8 (n, H, W).
         affine: (n, 2, 3) map from view to source coordinates, on the source's device.
+        size: (height, width) of the views; by default (H, W).
 
     Returns:
-        float32 (n, 1, H, W) in [0, 1].
+        float32 (n, 1, height, width) in [0, 1].
     """
-    n, height, width = source.shape
+    n = len(source)
+    height, width = size or source.shape[1:]
     x = _pixel_centres(width, source.device)
     y = _pixel_centres(height, source.device)
     # Built from rows and columns: cheaper than `affine_grid`, which multiplies matrices.

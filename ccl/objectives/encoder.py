@@ -9,6 +9,7 @@ from timm.models.resnet import BasicBlock
 from torch import Tensor, nn
 
 from ccl.objectives.initial_weights import IMAGENET, load_initial_weights
+from ccl.objectives.vit import VIT_SLIM, VitOptions, vit_slim
 from ccl.options import Options
 
 SLIM = "resnet-slim"
@@ -20,10 +21,11 @@ class EncoderOptions(Options):
     """Which backbone is pretrained.
 
     Attributes:
-        architecture: 'resnet-slim' (below), or any timm name, e.g. 'resnet50' or
-            'vit_base_patch16_224'.
+        architecture: 'resnet-slim' (below), 'vit-slim' (`ccl.objectives.vit`), or any timm name,
+            e.g. 'resnet50' or 'vit_base_patch16_224'.
         stem_stride: of 'resnet-slim' only: the stem's downsampling. 4 is twice as fast; 2 keeps
             maps of 32x32 for the first blocks of a 64-pixel image.
+        vit: of 'vit-slim' only: its size.
         pretrained: weights to start from: 'imagenet', timm's for the architecture, which needs
             the network once; the path of a safetensors file, absolute or seen from the
             repository, with timm's names; or None for random weights.
@@ -31,6 +33,7 @@ class EncoderOptions(Options):
 
     architecture: str = Field(default=SLIM, min_length=1)
     stem_stride: Literal[2, 4] = 4
+    vit: VitOptions = VitOptions()
     pretrained: str | None = None
 
     @field_validator("pretrained")
@@ -65,10 +68,15 @@ class Encoder(nn.Module):
                 evaluation cannot differ in it.
 
         Returns:
-            (n, width), the backbone's pooled features.
+            (n, width), the backbone's pooled features; of a ViT, its class token.
         """
-        features: Tensor = self.backbone((image - 0.5) * 4)
+        features: Tensor = self.backbone(standardise(image))
         return features
+
+
+def standardise(image: Tensor) -> Tensor:
+    """Pixels in [0, 1] as a backbone's input, near mean 0 and variance 1."""
+    return (image - 0.5) * 4
 
 
 def build_encoder(options: EncoderOptions, image_size: tuple[int, int]) -> Encoder:
@@ -87,6 +95,8 @@ def build_encoder(options: EncoderOptions, image_size: tuple[int, int]) -> Encod
 def _random_encoder(options: EncoderOptions, image_size: tuple[int, int]) -> Encoder:
     if options.architecture == SLIM:
         return Encoder(resnet_slim(options.stem_stride), SLIM_CHANNELS[-1])
+    if options.architecture == VIT_SLIM:
+        return Encoder(vit_slim(options.vit, image_size), options.vit.width)
     backbone = _timm_backbone(options.architecture, image_size)
     return Encoder(backbone, cast(int, backbone.num_features))
 
@@ -121,13 +131,16 @@ def resnet_slim(stem_stride: Literal[2, 4]) -> nn.Module:
 def _timm_backbone(name: str, image_size: tuple[int, int]) -> nn.Module:
     if not timm.is_model(name):
         raise ValueError(
-            f"architecture '{name}' is neither '{SLIM}' nor known to timm {timm.__version__}; "
+            f"architecture '{name}' is neither '{SLIM}' nor '{VIT_SLIM}' nor known to timm "
+            f"{timm.__version__}; "
             "timm.list_models() lists its names"
         )
     default = timm.get_pretrained_cfg(name, allow_unregistered=True)
     # Transformers with position embeddings must know the frame when they are built.
     sized = default is not None and default.fixed_input_size
     size: dict[str, Any] = {"img_size": image_size} if sized else {}
+    if timm.models.is_model_in_modules(name, "vision_transformer"):
+        size["dynamic_img_size"] = True  # crops of other sizes interpolate the positions
     return timm.create_model(name, pretrained=False, in_chans=1, num_classes=0, **size)
 
 

@@ -162,7 +162,7 @@ def test_several_classes():
     assert found.validation_aucs[found.epoch] > 0.7
 
 
-@pytest.mark.parametrize("architecture", ["resnet18", "vit_tiny_patch16_224"])
+@pytest.mark.parametrize("architecture", ["resnet18", "vit-slim"])
 def test_any_backbone_and_frame(architecture):
     cohort = striped_cohort(size=(32, 48), patients=120)
     encoder = new_encoder(size=(32, 48), architecture=architecture)

@@ -148,6 +148,28 @@ def test_crop_is_torchvisions():
     torch.testing.assert_close(view[inner], expected[inner], rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(16, 24), (48, 48), (64, 96)])
+def test_output_size_is_torchvisions_resize(size):
+    source = smooth_images(4)
+    options = AugmentOptions(**OFF)
+    view = augment(source, options, torch.Generator(), size)
+    assert view.shape == (4, 1, *size)
+    expected = torchvision.resize(source[:, None].float() / 255, list(size), antialias=False)
+    inner = (slice(None), slice(None), slice(2, -2), slice(2, -2))  # outside the source is black
+    torch.testing.assert_close(view[inner], expected[inner], rtol=0, atol=1e-4)
+
+
+def test_output_size_leaves_the_drawn_view_as_it_was():
+    """The same crop and rectangle, only sampled more finely."""
+    on = AugmentOptions(**(OFF | {"crop_probability": 1.0, "erase_probability": 1.0}))
+    coarse, fine = (
+        augment(smooth_images(), on, torch.Generator().manual_seed(3), size)
+        for size in [(32, 48), (64, 96)]
+    )
+    halved = torch.nn.functional.avg_pool2d(fine, 2)
+    assert (halved - coarse).abs().mean() < 0.01
+
+
 def test_crop_area_and_ratio_stay_in_their_ranges():
     options = AugmentOptions(crop_scale=(0.3, 0.5), crop_ratio=(0.8, 1.25))
     random = dict(zip(module._DRAWS, torch.rand(len(module._DRAWS), 5000), strict=True))

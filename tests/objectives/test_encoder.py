@@ -12,7 +12,7 @@ def encoder(**options):
 
 @pytest.mark.parametrize(
     ("architecture", "width"),
-    [("resnet-slim", 192), ("resnet18", 512), ("vit_tiny_patch16_224", 192)],
+    [("resnet-slim", 192), ("resnet18", 512), ("vit_tiny_patch16_224", 192), ("vit-slim", 96)],
 )
 def test_features_of_one_channel_images(architecture, width):
     built = encoder(architecture=architecture).eval()

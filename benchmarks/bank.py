@@ -1,0 +1,106 @@
+"""The counterfactual bank: its time, its memory, and how the published code would make it.
+
+    python benchmarks/bank.py [images]
+
+Ours: `ccl.generator.bank.make` with the generator of profile `quick`, untrained, which costs the
+same. Plainly: the same weights in float32, one target at a time with an abduction each, and one PNG
+file per image. Both leave counterfactuals of every image under every scanner on disk. Memory is
+the growth of the resident set while the bank of a quarter, then of all images is made: flat means
+that it does not follow the number of images.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from threading import Event, Thread
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+from timing import in_turns
+
+from ccl import cohorts, config
+from ccl.cohorts import Cohort
+from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.generator import bank
+from ccl.generator.generator import Generator, to_images, to_model
+from ccl.generator.graph import image_parents
+from ccl.generator.hvae import HVAE
+
+PLAIN = 256  # images made plainly; the time per image does not depend on their number
+
+
+def simulated(folder: Path, images: int) -> Cohort:
+    """A chest phantom of some training images and hardly any others."""
+    options = PhantomChestOptions(n_train=images, n_val=3, n_test_per_scanner=1)
+    return cohorts.build(options, None, folder)
+
+
+def untrained(cohort: Cohort) -> Generator:
+    """The generator of profile `quick` before its training."""
+    options = config.experiment("quick", "phantom-chest").generator
+    parents = image_parents(cohort)
+    torch.manual_seed(0)
+    hvae = HVAE(options.hvae, parents.sizes, *cohort.images.shape[1:])
+    return Generator(parents, hvae.eval().requires_grad_(False))
+
+
+def plainly(cohort: Cohort, generator: Generator, folder: Path) -> None:
+    """One target at a time, abducting anew, one PNG file per image."""
+    rows = cohort.rows(scanners="pretraining")[:PLAIN]
+    for start in range(0, len(rows), 32):
+        part = rows[start : start + 32]
+        x, parents = to_model(cohort.images[part]), generator.parents.codes(cohort, part)
+        for scanner in cohort.scanners:
+            made = to_images(generator.counterfactual(x, parents, do={"scanner": scanner}))
+            for row, image in zip(part, made, strict=True):
+                Image.fromarray(image).save(folder / f"{row}_{scanner}.png")
+
+
+def growth(cohort: Cohort, generator: Generator, folder: Path) -> float:
+    """Peak growth of the private memory, MiB, while a bank is made."""
+    process, done, peak = psutil.Process(), Event(), [0]
+    before = process.memory_full_info().uss
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            peak[0] = max(peak[0], process.memory_full_info().uss - before)
+
+    watcher = Thread(target=watch)
+    watcher.start()
+    bank.make(cohort, generator, bank.BankOptions(), folder)
+    done.set()
+    watcher.join()
+    return peak[0] / 2**20
+
+
+def main(images: int) -> None:
+    """Prints seconds, ratio and memory."""
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        whole, quarter = (simulated(root / str(n), n) for n in (images, images // 4))
+        generator = untrained(whole)
+        made = iter(range(10**6))
+
+        def ours() -> None:
+            folder = root / f"bank{next(made)}"
+            folder.mkdir()
+            bank.make(whole, generator, bank.BankOptions(), folder)
+
+        plain = root / "plain"
+        plain.mkdir()
+        seconds, plain_seconds = in_turns([ours, lambda: plainly(whole, generator, plain)], 2)
+        rate = np.array([images / seconds, PLAIN / plain_seconds]) * len(whole.scanners)
+        print(f"{images} images, {len(whole.scanners)} targets, {torch.get_num_threads()} threads:")
+        print(f"  bank     {rate[0]:7.0f} counterfactuals/s   {seconds:6.1f} s")
+        print(f"  plainly  {rate[1]:7.0f} counterfactuals/s")
+        print(f"  ratio    {rate[0] / rate[1]:7.2f}")
+        for cohort in (quarter, whole):
+            folder = root / f"memory{len(cohort)}"
+            folder.mkdir()
+            print(f"  memory for {len(cohort)} images: {growth(cohort, generator, folder):.0f} MiB")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 4000)

@@ -1,0 +1,266 @@
+"""DINO-v2: a student learns, from crops and masked crops, what its own running mean sees."""
+
+import copy
+from typing import Annotated, Any, Literal
+
+import lightning
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from ccl.losses import dino, ibot, koleo
+from ccl.objectives.augment import Probability
+from ccl.objectives.batches import Batch
+from ccl.objectives.collapse import CollapseOptions, distillation_statistics, stop_if_collapsed
+from ccl.objectives.crops import CropOptions, Crops, multi_crop
+from ccl.objectives.dino_head import Centering, HeadOptions, Targets
+from ccl.objectives.dino_network import DinoNetwork, drop_blocks, layer_groups
+from ccl.objectives.embedding_statistics import embedding_statistics
+from ccl.objectives.encoder import Encoder, EncoderOptions
+from ccl.objectives.masks import MaskOptions, block_masks
+from ccl.objectives.objective import ObjectiveOptions
+from ccl.objectives.schedules import cosine, linear
+from ccl.objectives.simclr import warmup_cosine
+from ccl.objectives.vit import VIT_SLIM, as_vit, grid_of
+from ccl.training import step_generator
+
+Positive = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0)]
+
+
+class DinoOptions(ObjectiveOptions):
+    """How DINO-v2 is trained: its published defaults, the sizes made for images of 64 pixels.
+
+    The paper's released code is another variant: centering 'softmax', weight_decay (0, 0),
+    layer_decay 1, patch_factor 1, gradient_clip infinite.
+
+    Attributes:
+        encoder: a vision transformer.
+        crops: the two global and the local crops.
+        masks: of the patches of global crops that the student cannot see.
+        head: of class tokens and patches.
+        ibot_head: 'separate' weights for patches, as DINO-v2 publishes, or 'shared' with classes.
+        ibot_weight: of the masked-patch loss.
+        koleo_weight: of KoLeo on the student's class tokens, summed over the two global crops.
+        centering: of the teacher's targets, 'sinkhorn' (DINO-v2), 'softmax' (DINO) or 'none'.
+        centre_momentum: of the running centre of 'softmax'.
+        student_temperature: of the student's softmax.
+        teacher_temperature: of the targets, at the start and after the warm-up.
+        teacher_warmup_epochs: over which it grows linearly.
+        teacher_momentum: of the running mean that is the teacher; half a cosine from start to end.
+        drop_path: probability of leaving out a block of the student, the same at every depth.
+        learning_rate: peak of AdamW's.
+        final_learning_rate: at the end of the half cosine.
+        warmup_epochs: of linear growth to the peak.
+        weight_decay: half a cosine from start to end; biases and normalisations have none.
+        layer_decay: the learning rate's factor per block, counted from the head down.
+        patch_factor: a further factor for the patch embedding.
+        freeze_last_layer_epochs: in which prototypes are not trained.
+        gradient_clip: largest gradient norm of the backbone and of each head.
+        precision: of backbone and heads; losses are always computed in float32. 'bfloat16' pays
+            on GPUs, but slows down CPUs whose matrix units lack it.
+        collapse: when a run counts as collapsed and is stopped.
+    """
+
+    encoder: EncoderOptions = EncoderOptions(architecture=VIT_SLIM)
+    batch_size: int = Field(default=64, ge=2)
+    crops: CropOptions = CropOptions()
+    masks: MaskOptions = MaskOptions()
+    head: HeadOptions = HeadOptions()
+    ibot_head: Literal["separate", "shared"] = "separate"
+    ibot_weight: float = Field(default=1.0, ge=0)
+    koleo_weight: float = Field(default=0.1, ge=0)
+    centering: Centering = "sinkhorn"
+    centre_momentum: float = Field(default=0.9, ge=0, le=1)
+    student_temperature: float = Field(default=0.1, gt=0)
+    teacher_temperature: tuple[Positive, Positive] = (0.04, 0.07)
+    teacher_warmup_epochs: float = Field(default=30, ge=0)
+    teacher_momentum: tuple[Probability, Probability] = (0.992, 1.0)
+    drop_path: float = Field(default=0.0, ge=0, lt=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    final_learning_rate: float = Field(default=1e-6, ge=0)
+    warmup_epochs: float = Field(default=10, ge=0)
+    weight_decay: tuple[Decay, Decay] = (0.04, 0.4)
+    layer_decay: float = Field(default=0.9, gt=0, le=1)
+    patch_factor: float = Field(default=0.2, gt=0)
+    freeze_last_layer_epochs: float = Field(default=1, ge=0)
+    gradient_clip: float = Field(default=3.0, gt=0)
+    precision: Literal["bfloat16", "float32"] = "float32"
+    collapse: CollapseOptions = CollapseOptions()
+
+
+class Dino(lightning.LightningModule):
+    """Trains a student by distilling it into itself; the teacher is its running mean.
+
+    Only the batch stream knows the pairing strategy: this module is DINO, DINO+ and CF-DINO alike.
+    Everything that a step adds up over time - teacher, running centre - is in the `state_dict`;
+    schedules, crops and masks depend on seed and step only.
+
+    Source:
+        Oquab et al., DINOv2: Learning Robust Visual Features without Supervision, TMLR 2024,
+        https://arxiv.org/abs/2304.07193
+    """
+
+    def __init__(
+        self, encoder: Encoder, options: DinoOptions, *, seed: int, steps_per_epoch: int
+    ) -> None:
+        """Student and teacher that start alike, backbone and heads.
+
+        Args:
+            encoder: becomes the student's.
+            options: how it is trained.
+            seed: of crops and masks. The heads' weights come from torch's global generator, like
+                the encoder's.
+            steps_per_epoch: length of the batch stream, for the schedules.
+
+        Raises:
+            ValueError: the encoder is no ViT, or its patches do not tile the crops.
+        """
+        super().__init__()
+        self.options = options
+        self.seed = seed
+        self.steps_per_epoch = steps_per_epoch
+        vit = as_vit(encoder.backbone, options.encoder.architecture)
+        for size in (options.crops.global_size, options.crops.local_size):
+            if size is not None:
+                grid_of(vit, size)
+        separate = options.ibot_head == "separate"
+        self.student = DinoNetwork(encoder, options.head, separate_heads=separate)
+        self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()
+        drop_blocks(self.student.backbone, options.drop_path)
+        self.class_targets, self.patch_targets = (
+            Targets(options.centering, options.head.prototypes, options.centre_momentum)
+            for _ in range(2)
+        )
+
+    @property
+    def pretrained(self) -> Encoder:
+        """The teacher's encoder without heads: what DINO-v2 evaluates."""
+        return self.teacher.encoder
+
+    def train(self, mode: bool = True) -> "Dino":
+        """Training mode; the teacher never leaves evaluation mode."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def crops(self, batch: Batch, step: int) -> Crops:
+        """The random crops of a batch in a step."""
+        generator = step_generator(self.seed, step, "crops")
+        return multi_crop(batch, self.options.crops, generator)
+
+    def masks(self, global_crops: Tensor, step: int) -> Tensor:
+        """Masks, bool (2N, P), of global crops (2N, 1, H, W) in a step."""
+        height, width = global_crops.shape[2:]
+        masks = block_masks(
+            len(global_crops),
+            grid_of(self.student.backbone, (height, width)),
+            self.options.masks,
+            step_generator(self.seed, step, "masks"),
+        )
+        return masks.to(global_crops.device)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """DINO + iBOT + KoLeo of one batch, logged beside what shows a collapse."""
+        options = self.options
+        crops = self.crops(batch, self.global_step)
+        masks = self.masks(crops.global_crops, self.global_step)
+        half = options.precision == "bfloat16"
+        with torch.autocast(masks.device.type, torch.bfloat16, enabled=half):
+            teacher_class, targets, patch_targets = self._teach(crops, masks)
+            student_class, logits, patch_logits = self._learn(crops, masks)
+        tau = options.student_temperature
+        class_loss = dino(logits, targets, temperature=tau)
+        patch_loss = ibot(patch_logits, patch_targets, masks, temperature=tau)
+        # Per global crop: crops of one image are to come near each other.
+        spread_loss = torch.stack([koleo(tokens) for tokens in student_class.chunk(2)]).sum()
+        loss = class_loss + options.ibot_weight * patch_loss + options.koleo_weight * spread_loss
+        self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True)
+        self.log_dict(
+            {"dino": class_loss, "ibot": patch_loss, "koleo": spread_loss}
+            | distillation_statistics(targets.flatten(0, 1), class_loss.detach())
+            | embedding_statistics(*teacher_class.chunk(2)),
+            on_step=False,
+            on_epoch=True,
+        )
+        return loss
+
+    @torch.no_grad()
+    def _teach(self, crops: Crops, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The teacher's class tokens (2N, width) and targets (2, N, K) and (M, K)."""
+        class_token, patch = self.teacher.tokens(crops.global_crops)
+        logits, patch_logits = self.teacher.logits(class_token, patch[masks])
+        temperature = self.teacher_temperature(self.global_step)
+        targets = self.class_targets(logits, temperature).unflatten(0, (2, -1))
+        return class_token, targets, self.patch_targets(patch_logits, temperature)
+
+    def _learn(self, crops: Crops, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The student's global class tokens (2N, width), logits (2 + L, N, K) and (M, K)."""
+        class_token, patch = self.student.tokens(crops.global_crops, masks)
+        local, _ = self.student.tokens(crops.local_crops)
+        logits, patch_logits = self.student.logits(torch.cat([class_token, local]), patch[masks])
+        pairs = len(class_token) // 2
+        return class_token, logits.unflatten(0, (-1, pairs)), patch_logits
+
+    def teacher_temperature(self, step: int) -> float:
+        """Temperature of the targets in a step."""
+        return linear(
+            step, self._steps(self.options.teacher_warmup_epochs), *self.options.teacher_temperature
+        )
+
+    def teacher_momentum(self, step: int) -> float:
+        """Share of itself that the teacher keeps in a step."""
+        return cosine(step, self._steps(self.options.epochs), *self.options.teacher_momentum)
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of the top layer in a step."""
+        options = self.options
+        lowest = options.final_learning_rate
+        share = warmup_cosine(step, self._steps(options.warmup_epochs), self._steps(options.epochs))
+        return lowest + (options.learning_rate - lowest) * share
+
+    def weight_decay(self, step: int) -> float:
+        """Weight decay in a step, where there is any."""
+        return cosine(step, self._steps(self.options.epochs), *self.options.weight_decay)
+
+    def _steps(self, epochs: float) -> int:
+        return round(epochs * self.steps_per_epoch)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW; its rates are set anew before every step."""
+        options = self.options
+        groups = layer_groups(self.student, options.layer_decay, options.patch_factor)
+        return torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
+
+    def schedule(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        """Sets learning rate and weight decay of every group for a step."""
+        rate, decay = self.learning_rate(step), self.weight_decay(step)
+        frozen = step < self._steps(self.options.freeze_last_layer_epochs)
+        for group in optimizer.param_groups:
+            group["lr"] = 0.0 if frozen and group["last_layer"] else rate * group["factor"]
+            group["weight_decay"] = decay if group["decayed"] else 0.0
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Scales gradients down; backbone and heads apart, as in DINO-v2."""
+        for parameters in self.student.parts():
+            torch.nn.utils.clip_grad_norm_(parameters, self.options.gradient_clip)
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, closure: Any = None
+    ) -> None:
+        """A step of the student under this step's rates, then one of the teacher."""
+        step = self.global_step
+        self.schedule(optimizer, step)
+        super().optimizer_step(epoch, batch_idx, optimizer, closure)
+        self.update_teacher(self.teacher_momentum(step))
+
+    def update_teacher(self, momentum: float) -> None:
+        """teacher <- momentum teacher + (1 - momentum) student, backbone and heads."""
+        average = get_ema_multi_avg_fn(momentum)
+        average(list(self.teacher.parameters()), list(self.student.parameters()), 0)
+
+    def on_train_epoch_end(self) -> None:
+        """Stops a run that has collapsed."""
+        metrics = self.trainer.callback_metrics
+        stop_if_collapsed(metrics, self.current_epoch, self.options.collapse)

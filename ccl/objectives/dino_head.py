@@ -1,0 +1,93 @@
+"""DINO's head and centering: from tokens to logits over prototypes to the teacher's targets."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
+
+from ccl.losses import centred_softmax, sinkhorn_knopp
+from ccl.options import Options
+
+Centering = Literal["sinkhorn", "softmax", "none"]
+
+
+class HeadOptions(Options):
+    """Size of a head.
+
+    Attributes:
+        prototypes: K, length of its output.
+        hidden: width of both hidden layers.
+        bottleneck: length of the vector that prototypes are compared with.
+    """
+
+    prototypes: int = Field(default=1024, ge=2)
+    hidden: int = Field(default=512, ge=1)
+    bottleneck: int = Field(default=128, ge=1)
+
+
+class DinoHead(nn.Module):
+    """Three-layer MLP onto the unit sphere, then a weight-normed layer of prototypes.
+
+    Source:
+        Caron et al., ICCV 2021, section 3.1, https://arxiv.org/abs/2104.14294; the magnitudes of
+        the prototypes start at 1 and are learned, as DINO-v2 has it.
+    """
+
+    def __init__(self, width: int, options: HeadOptions) -> None:
+        """A head on tokens of length `width`."""
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(width, options.hidden),
+            nn.GELU(),
+            nn.Linear(options.hidden, options.hidden),
+            nn.GELU(),
+            nn.Linear(options.hidden, options.bottleneck),
+        )
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+        self.last_layer = weight_norm(nn.Linear(options.bottleneck, options.prototypes, bias=False))
+        nn.init.ones_(self.last_layer.parametrizations.weight.original0)  # magnitudes
+
+    def forward(self, token: Tensor) -> Tensor:
+        """Logits (n, K), at first cosines, of tokens (n, width)."""
+        logits: Tensor = self.last_layer(functional.normalize(self.mlp(token), dim=1))
+        return logits
+
+
+class Targets(nn.Module):
+    """Turns the teacher's logits into targets, so that they neither flatten nor pick one prototype.
+
+    The running centre is a buffer: a resumed training goes on with it.
+    """
+
+    centre: Tensor
+
+    def __init__(self, kind: Centering, prototypes: int, momentum: float) -> None:
+        """Targets of one loss.
+
+        Args:
+            kind: 'sinkhorn' (DINO-v2), 'softmax' with a running centre (DINO), or 'none', which
+                collapses and is there to show that.
+            prototypes: K.
+            momentum: of the running centre.
+        """
+        super().__init__()
+        self.kind = kind
+        self.momentum = momentum
+        self.register_buffer("centre", torch.zeros(prototypes))
+
+    @torch.no_grad()
+    def forward(self, logits: Tensor, temperature: float) -> Tensor:
+        """Targets, float32 (n, K), of logits (n, K); n may be 0."""
+        if self.kind == "sinkhorn":
+            return sinkhorn_knopp(logits, temperature=temperature)
+        # Without centering the centre stays where it starts: 0.
+        targets = centred_softmax(logits, self.centre, temperature=temperature)
+        if self.kind == "softmax" and len(logits):
+            self.centre.lerp_(logits.float().mean(0), 1 - self.momentum)
+        return targets

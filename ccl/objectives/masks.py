@@ -1,0 +1,93 @@
+"""Block-wise masks of patches, for iBOT."""
+
+import math
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from ccl.options import Options
+
+SMALLEST_BLOCK = 4  # patches, DINO-v2's
+ASPECT = (0.3, 1 / 0.3)  # height / width of a block, in patches
+ATTEMPTS = 20  # blocks that are tried per image
+
+
+class MaskOptions(Options):
+    """How patches of the global crops are hidden from the student.
+
+    Attributes:
+        probability: share of the crops that are masked at all.
+        ratio: range of the share of patches that are masked in such a crop.
+    """
+
+    probability: float = Field(default=0.5, ge=0, le=1)
+    ratio: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(le=1)]] = (0.1, 0.5)
+
+    @model_validator(mode="after")
+    def _ratio_rises(self) -> Self:
+        if self.ratio[0] > self.ratio[1]:
+            raise ValueError(f"ratio = {self.ratio} must rise")
+        return self
+
+
+def block_masks(
+    images: int, grid: tuple[int, int], options: MaskOptions, generator: torch.Generator
+) -> Tensor:
+    """Random masks made of rectangles of patches.
+
+    As in DINO-v2, the number of masked images is fixed and their ratios are spread evenly over the
+    range; rectangles are added until an image has its number of masked patches, and never more.
+    An image may end with a few less, where no rectangle that was tried fitted.
+
+    Args:
+        images: B.
+        grid: (rows, columns) of patches per image.
+        options: how many, how much.
+        generator: CPU generator that all randomness comes from.
+
+    Returns:
+        bool (B, rows * columns), on the CPU; true is masked.
+
+    Source:
+        Bao et al., BEiT, ICLR 2022, algorithm 1, https://arxiv.org/abs/2106.08254; Oquab et al.,
+        DINOv2, TMLR 2024, https://arxiv.org/abs/2304.07193
+    """
+    masks = torch.zeros(images, *grid, dtype=torch.bool)
+    wanted = _wanted(images, math.prod(grid), options, generator)  # (B,)
+    # Each image's next block depends on its last ones, so attempts are a loop; images are not.
+    for _ in range(ATTEMPTS):
+        room = wanted - masks.sum((1, 2))
+        blocks = _blocks(room, grid, generator)
+        fresh = (blocks & ~masks).sum((1, 2))
+        masks |= blocks & ((fresh > 0) & (fresh <= room))[:, None, None]
+    return masks.flatten(1)
+
+
+def _wanted(images: int, patches: int, options: MaskOptions, generator: torch.Generator) -> Tensor:
+    """Number of patches (B,) to mask per image; 0 in images that stay whole."""
+    masked = int(images * options.probability)
+    low, high = options.ratio
+    even = (torch.arange(masked) + torch.rand(masked, generator=generator)) / max(masked, 1)
+    wanted = torch.zeros(images, dtype=torch.long)
+    chosen = torch.randperm(images, generator=generator)[:masked]
+    wanted[chosen] = (patches * (low + (high - low) * even)).long()
+    return wanted
+
+
+def _blocks(room: Tensor, grid: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """One rectangle per image, bool (B, rows, columns), of at most about `room` patches."""
+    area, shape, *place = torch.rand(4, len(room), generator=generator)
+    smallest = room.clamp(max=SMALLEST_BLOCK)
+    area = smallest + (room - smallest) * area  # (B,)
+    low, high = (math.log(limit) for limit in ASPECT)
+    aspect = (low + (high - low) * shape).exp()
+    sides = (area * aspect).sqrt(), (area / aspect).sqrt()
+    inside = []
+    for side, at, length in zip(sides, place, grid, strict=True):
+        side = side.round().clamp(max=length)
+        start = ((length - side + 1) * at).floor()
+        position = torch.arange(length)
+        inside.append((position >= start[:, None]) & (position < (start + side)[:, None]))
+    return inside[0][:, :, None] & inside[1][:, None, :]

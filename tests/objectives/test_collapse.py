@@ -1,0 +1,125 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ccl.objectives.batches import PairBatches
+from ccl.objectives.collapse import CollapseOptions, distillation_statistics, stop_if_collapsed
+from ccl.objectives.dino import Dino, DinoOptions
+from ccl.objectives.encoder import build_encoder
+from ccl.pairs import Pairs
+from ccl.training import TrainingError, fit
+
+HEALTHY = {"loss_over_chance": 0.9, "embedding_std": 0.8, "prototype_entropy": 0.95}
+GRACE = 2
+
+
+def judge(epoch=5, options=None, **changed):
+    metrics = {name: torch.tensor(value) for name, value in (HEALTHY | changed).items()}
+    stop_if_collapsed(metrics, epoch, options or CollapseOptions(grace_epochs=2))
+
+
+def test_a_healthy_epoch_goes_on():
+    judge()
+
+
+@pytest.mark.parametrize(
+    ("sign", "limit", "message"),
+    [
+        ({"loss_over_chance": 0.995}, {"largest_loss": 1.0}, "lower teacher_temperature"),
+        ({"embedding_std": 0.05}, {"least_spread": 0.01}, "raise koleo_weight"),
+        ({"prototype_entropy": 0.05}, {"least_prototype_entropy": 0.01}, "use centering"),
+    ],
+    ids=str,
+)
+def test_each_sign_stops_a_run_names_a_remedy_and_has_its_option(sign, limit, message):
+    with pytest.raises(TrainingError, match=f"collapsed in epoch 5.*{message}"):
+        judge(**sign)
+    judge(options=CollapseOptions(grace_epochs=2, **limit), **sign)
+
+
+def test_grace_epochs_are_not_judged():
+    judge(epoch=1, embedding_std=0.0)
+    with pytest.raises(TrainingError):
+        judge(epoch=2, embedding_std=0.0)
+
+
+def test_statistics_are_entropies_of_the_targets():
+    targets = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.0, 0.25, 0.25, 0.5]], dtype=torch.float64)
+    loss = torch.tensor(2.0)
+    found = distillation_statistics(targets, loss)
+    rows = [math.log(2), 1.5 * math.log(2)]
+    mean = -sum(p * math.log(p) for p in (0.25, 0.375, 0.125, 0.25))
+    assert found["teacher_entropy"].item() == pytest.approx(np.mean(rows) / math.log(4))
+    assert found["prototype_entropy"].item() == pytest.approx(mean / math.log(4))
+    assert found["kl"].item() == pytest.approx(2 - np.mean(rows))
+    assert found["loss_over_chance"].item() == pytest.approx(2 / math.log(4))
+
+
+@pytest.mark.parametrize(("targets", "entropy"), [("flat", 1.0), ("one prototype", 0.0)])
+def test_both_kinds_of_collapse_show_in_the_entropies(targets, entropy):
+    rows = torch.full((6, 8), 1 / 8)
+    if targets == "one prototype":
+        rows = torch.nn.functional.one_hot(torch.full((6,), 3), 8).float()
+    found = distillation_statistics(rows, torch.tensor(1.0))
+    assert found["teacher_entropy"] == pytest.approx(entropy)
+    assert found["prototype_entropy"] == pytest.approx(entropy)
+
+
+def trained(folder, **changed):
+    """A short run on 32 images that look very different from one another."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(32, 1, 4, 4, generator=generator)
+    images = torch.nn.functional.interpolate(coarse, (32, 32))[:, 0]
+    pairs = Pairs("standard", (255 * images).to(torch.uint8).numpy())
+    gentle = {"crop_scale": (0.7, 1.0), "horizontal_flip_probability": 0, "brightness": 0.1}
+    options = DinoOptions.model_validate(
+        {
+            "encoder": {
+                "architecture": "vit-slim",
+                "vit": {"patch": 8, "width": 24, "depth": 1, "heads": 2},
+            },
+            "crops": {
+                "global_crop": gentle,
+                "local_crop": gentle | {"crop_scale": (0.4, 0.7)},
+                "local_size": (16, 16),
+                "local_crops": 2,
+                "solarize_probability": (0, 0, 0),
+            },
+            "head": {"prototypes": 32, "hidden": 32, "bottleneck": 16},
+            "epochs": 6,
+            "batch_size": 16,
+            "learning_rate": 3e-3,
+            "warmup_epochs": 1,
+            "layer_decay": 1,
+            "patch_factor": 1,
+            "teacher_momentum": (0.95, 1.0),
+            "teacher_warmup_epochs": 0,
+            "teacher_temperature": (0.04, 0.04),
+            "collapse": {"grace_epochs": GRACE},
+        }
+        | changed
+    )
+    batches = PairBatches(pairs, np.tile(np.arange(32), 4), batch_size=16, seed=0)
+    torch.manual_seed(0)
+    encoder = build_encoder(options.encoder, (32, 32))
+    module = Dino(encoder, options, seed=0, steps_per_epoch=len(batches))
+    return fit(module, batches, epochs=options.epochs, folder=folder, seed=0)
+
+
+def test_a_healthy_run_is_not_stopped_and_learns(tmp_path):
+    history = trained(tmp_path)
+    assert len(history) == 6
+    last = history.iloc[-1]
+    assert last["loss_over_chance"] < 0.97
+    different = 2 * (1 - last["mean_cosine"])  # squared distance of different images
+    assert last["alignment"] < 0.7 * different
+    assert history.notna().all(axis=None)
+
+
+def test_a_collapsed_run_is_stopped(tmp_path):
+    """The teacher is the student of the step before, and nothing centres its targets."""
+    with pytest.raises(TrainingError, match="collapsed in epoch"):
+        trained(tmp_path, teacher_momentum=(0, 0), centering="none", koleo_weight=0)
+    assert (tmp_path / "checkpoints" / "last.ckpt").exists()
