@@ -1,4 +1,4 @@
-"""The command line: `ccl run STEP`, `ccl notebook NAME`, `ccl plan`, `ccl book`, `ccl check-book`.
+"""The command line: `ccl run STEP`, `ccl notebook NAME`, `ccl claims`, `ccl plan`, `ccl book` ...
 
 What the workflow calls; each command can as well be typed. Imports of the models stay inside the
 commands, so that `ccl --help` and a mistyped option answer at once.
@@ -145,6 +145,23 @@ def show_plan(
         "beside": list(experiment.beside),
     }
     typer.echo(json.dumps(answer))
+
+
+@app.command()
+def claims(
+    names: Annotated[list[str] | None, typer.Argument(help="Ids such as C2; all if none.")] = None,
+    profile: Profile = "quick",
+    cohort: CohortName = "phantom-chest",
+    data_root: DataRoot = None,
+) -> None:
+    """Prints what an experiment's results say about the paper's claims."""
+    with tidy_errors():
+        from ccl.evaluation import claims, evidence, ledger
+
+        asked = ledger.load().only(names or [])
+        root = _experiment(profile, cohort, data_root).root
+        text = claims.as_text(claims.judge(asked, evidence.gather(root)))
+    typer.echo(text)
 
 
 @app.command()

@@ -11,19 +11,21 @@ from pydantic import Field, ValidationError
 
 from ccl.cohorts import FolderOptions, NihOptions
 from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.evaluation.finetuning import FinetuningOptions
 from ccl.evaluation.probing import ProbingOptions
+from ccl.evaluation.protocols import RANDOM
 from ccl.generator.bank import BankOptions
 from ccl.generator.fitting import GeneratorOptions
 from ccl.generator.quality.effectiveness import ScannerClassifierOptions
+from ccl.objectives.dino import DinoOptions
 from ccl.objectives.objective import ObjectiveOptions
 from ccl.objectives.simclr import SimCLROptions
 from ccl.options import Options
 
 ROOT = Path(__file__).parent.parent
-ObjectiveName = Literal["simclr"]
+ObjectiveName = Literal["simclr", "dino"]
 Strategy = Literal["standard", "plus", "counterfactual", "oracle"]
 STRATEGIES: tuple[Strategy, ...] = ("standard", "plus", "counterfactual", "oracle")
-RANDOM = "random"  # the strategy's name of an encoder that was not trained
 
 CohortOptions = Annotated[
     PhantomChestOptions | NihOptions | FolderOptions, Field(discriminator="source")
@@ -45,15 +47,16 @@ class PretrainingOptions(Options):
     """Which encoders are pretrained, and how.
 
     Attributes:
-        strategies: objective ('simclr') to the strategies it is trained with, some of
+        strategies: objective ('simclr', 'dino') to the strategies it is trained with, some of
             `STRATEGIES`; 'oracle' is left out where no truth is known.
         seeds: pretraining seeds; every strategy is trained with each.
-        simclr: options of the objective, its encoder among them.
+        simclr, dino: options of the objectives, their encoders among them.
     """
 
     strategies: Mapping[ObjectiveName, tuple[Strategy, ...]] = {"simclr": STRATEGIES}
     seeds: tuple[int, ...] = (0,)
     simclr: SimCLROptions = SimCLROptions()
+    dino: DinoOptions = DinoOptions()
 
     def options(self, objective: str) -> ObjectiveOptions:
         """Options of an objective, by its name."""
@@ -99,6 +102,7 @@ class Sections(Options):
     classifier: ScannerClassifierOptions = ScannerClassifierOptions()
     pretraining: PretrainingOptions = PretrainingOptions()
     probing: ProbingOptions = ProbingOptions()
+    finetuning: FinetuningOptions | None = FinetuningOptions()
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ class Experiment:
     classifier: ScannerClassifierOptions
     pretraining: PretrainingOptions
     probing: ProbingOptions
+    finetuning: FinetuningOptions | None
     beside: tuple[str, ...] = ()
 
 

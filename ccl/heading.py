@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ccl.cohorts import Cohort
-from ccl.report import escape
+from ccl.markdown import escape
 
 if TYPE_CHECKING:
     from ccl.config import Experiment

@@ -16,14 +16,15 @@ from ccl import cohorts
 from ccl.cohorts import Cohort
 from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
-from ccl.evaluation.features import extract_features
-from ccl.evaluation.probing import probe
+from ccl.evaluation.protocols import judge
+from ccl.evaluation.scores import Scores
 from ccl.generator import bank as banks
 from ccl.generator import fitting
 from ccl.generator import generator as generators
 from ccl.generator.quality import measure
 from ccl.generator.quality.effectiveness import train_classifier
 from ccl.objectives.batches import PairBatches
+from ccl.objectives.dino import Dino
 from ccl.objectives.encoder import Encoder, build_encoder
 from ccl.objectives.simclr import SimCLR
 from ccl.options import Options
@@ -33,7 +34,8 @@ from ccl.training import fit
 
 ENCODER_FILE = "encoder.safetensors"
 RESULTS_FILE = "results.csv"
-OBJECTIVES: Mapping[str, Any] = {"simclr": SimCLR}
+SCORES_FILE = "scores.parquet"
+OBJECTIVES: Mapping[str, Any] = {"simclr": SimCLR, "dino": Dino}
 
 
 def _options(**sections: Options) -> dict[str, Any]:
@@ -232,7 +234,7 @@ def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
 
 
 def evaluate(experiment: Experiment, name: EncoderName) -> Run:
-    """Evaluates one encoder, pretrained or a control: its rows of `results.csv`.
+    """Evaluates one encoder, pretrained or a control: `results.csv` and `scores.parquet`.
 
     Raises:
         ValueError: the experiment has no such encoder.
@@ -242,21 +244,29 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
         inputs["encoder"] = pretrain(experiment, name)
     options = experiment.pretraining.options(name.objective)
     described = _options(probing=experiment.probing, encoder=options.encoder) | name._asdict()
-    step = Step(experiment.root, "evaluate", described, inputs, "ccl.evaluation.probing", str(name))
+    if experiment.finetuning is not None:
+        described |= _options(finetuning=experiment.finetuning)
+    step = Step(
+        experiment.root, "evaluate", described, inputs, "ccl.evaluation.protocols", str(name)
+    )
 
     def compute(folder: Path) -> None:
         images = cohorts.load(inputs["cohort"].folder)
         encoder = initial_encoder(experiment, images, name)
         if "encoder" in inputs:
             encoder.load_state_dict(load_file(inputs["encoder"].folder / ENCODER_FILE))
-        table = probe(
+        scores = Scores()
+        table = judge(
             images,
-            extract_features(encoder, images.images),
+            encoder,
             experiment.probing,
+            experiment.finetuning,
             objective=name.objective,
             strategy=name.strategy,
             pretrain_seed=name.seed,
+            collected=scores,
         )
+        scores.save(folder / SCORES_FILE)
         table.to_csv(folder / RESULTS_FILE, index=False)
 
     return step.run(compute)

@@ -9,11 +9,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ccl import book, cli
+from tests.evaluation.made_up import evidence, papers_results, quality
 
 runner = CliRunner()
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["notebook"], ["plan"], ["book"], ["check-book"]])
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["notebook"], ["claims"], ["plan"], ["book"], ["check-book"]]
+)
 def test_every_command_explains_itself(command: list[str]) -> None:
     answer = runner.invoke(cli.app, [*command, "--help"])
     assert answer.exit_code == 0
@@ -27,6 +30,25 @@ def test_plan_names_the_encoders() -> None:
     assert set(plan) == {"encoders", "controls", "beside"}
     assert {"simclr-standard-0", "simclr-counterfactual-0"} <= set(plan["encoders"])
     assert "simclr-random-0" in plan["controls"]
+
+
+def test_claims_that_are_unknown_or_have_no_results_yet(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    unknown = runner.invoke(cli.app, ["claims", "C2", "C15", "--profile", "tiny"])
+    assert unknown.exit_code == 1
+    assert "claims ['C15'] are not in the ledger" in unknown.stderr
+    early = runner.invoke(cli.app, ["claims", "--profile", "tiny"])
+    assert early.exit_code == 1
+    assert "results.csv is missing: run `make results` first" in early.stderr
+
+
+def test_claims_are_printed(monkeypatch) -> None:
+    found = evidence(papers_results(), quality=quality())
+    monkeypatch.setattr("ccl.evaluation.evidence.gather", lambda root: found)
+    answer = runner.invoke(cli.app, ["claims", "C1", "C3", "--profile", "tiny"])
+    assert answer.exit_code == 0, answer.output
+    lines = [line for line in answer.stdout.splitlines() if line.startswith("C")]
+    assert [line.split()[:2] for line in lines] == [["C1", "SUPPORTED"], ["C3", "SUPPORTED"]]
 
 
 @pytest.mark.parametrize("wrong", ["--profile", "--cohort"])

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from ccl.cohorts import Cohort
 from ccl.evaluation.labels import labels_of
-from ccl.evaluation.results import EvaluationOptions, Scores, evaluate, validation_auc
+from ccl.evaluation.results import EvaluationOptions, ScoreFunction, evaluate, validation_auc
+from ccl.evaluation.scores import Scores
 from ccl.objectives.augment import AugmentOptions, Probability, Range, augment
 from ccl.objectives.encoder import Encoder, as_image
 from ccl.training import TrainingError, epoch_rng, step_generator
@@ -105,6 +106,7 @@ def finetune(
     objective: str,
     strategy: str,
     pretrain_seed: int,
+    collected: Scores | None = None,
 ) -> pd.DataFrame:
     """ROC-AUC of finetuned encoders per label fraction, subset and test domain.
 
@@ -117,6 +119,7 @@ def finetune(
         objective: e.g. 'simclr', for the table.
         strategy: how pairs were made, for the table.
         pretrain_seed: seed of the encoder, for the table.
+        collected: receives the test images' scores, for paired comparisons.
 
     Returns:
         Rows of `results.csv`, protocol 'finetuned' (`ccl.evaluation.results.evaluate`).
@@ -126,7 +129,7 @@ def finetune(
         ValueError: no fraction or domain has enough images.
     """
 
-    def learn(rows: np.ndarray, seed: int) -> Scores:
+    def learn(rows: np.ndarray, seed: int) -> ScoreFunction:
         classifier = fit_classifier(cohort, encoder, rows, options, seed).classifier
         return lambda tested: class_scores(classifier, cohort.images, tested)
 
@@ -138,6 +141,7 @@ def finetune(
         objective=objective,
         strategy=strategy,
         pretrain_seed=pretrain_seed,
+        collected=collected,
     )
 
 
@@ -276,7 +280,7 @@ def _require_finite(values: Tensor, name: str) -> None:
 def class_scores(
     classifier: Classifier, images: np.ndarray, rows: np.ndarray, *, batch_size: int = 256
 ) -> np.ndarray:
-    """Scores of stored images: no augmentation, evaluation mode, float32.
+    """ScoreFunction of stored images: no augmentation, evaluation mode, float32.
 
     Args:
         classifier: used on the device it is on; left in evaluation mode.

@@ -12,7 +12,8 @@ from sklearn.preprocessing import StandardScaler
 
 from ccl.cohorts import Cohort
 from ccl.evaluation.labels import labels_of
-from ccl.evaluation.results import EvaluationOptions, Scores, evaluate, validation_auc
+from ccl.evaluation.results import EvaluationOptions, ScoreFunction, evaluate, validation_auc
+from ccl.evaluation.scores import Scores
 
 
 class ProbingOptions(EvaluationOptions):
@@ -42,7 +43,7 @@ class LinearProbe:
     validation_auc: float
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """Scores (n,) of class 1, or class probabilities (n, K) of K > 2 classes."""
+        """ScoreFunction (n,) of class 1, or class probabilities (n, K) of K > 2 classes."""
         return _scores(self.pipeline, features)
 
 
@@ -54,6 +55,7 @@ def probe(
     objective: str,
     strategy: str,
     pretrain_seed: int,
+    collected: Scores | None = None,
 ) -> pd.DataFrame:
     """ROC-AUC of linear probes per label fraction, subset and test domain.
 
@@ -64,6 +66,7 @@ def probe(
         objective: e.g. 'simclr', for the table.
         strategy: how pairs were made, for the table.
         pretrain_seed: seed of the encoder, for the table.
+        collected: receives the test images' scores, for paired comparisons.
 
     Returns:
         Rows of `results.csv`, protocol 'linear' (`ccl.evaluation.results.evaluate`).
@@ -78,7 +81,7 @@ def probe(
         )
     features = features.astype(np.float64)
 
-    def learn(rows: np.ndarray, seed: int) -> Scores:
+    def learn(rows: np.ndarray, seed: int) -> ScoreFunction:
         fitted = fit_probe(cohort, features, rows, options.c_grid)
         return lambda tested: fitted.scores(features[tested])
 
@@ -90,6 +93,7 @@ def probe(
         objective=objective,
         strategy=strategy,
         pretrain_seed=pretrain_seed,
+        collected=collected,
     )
 
 

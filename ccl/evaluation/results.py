@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ccl.cohorts import Cohort
 from ccl.evaluation.labels import LabelOptions, count_per_class, labelled_subsets, labels_of
+from ccl.evaluation.scores import Scores
 from ccl.evaluation.statistics import bootstrap_interval, roc_auc
 
 logger = logging.getLogger(__name__)
@@ -20,7 +21,9 @@ RESULT_COLUMNS = (
 )
 POOLED = "pooled"
 
-Scores = Callable[[np.ndarray], np.ndarray]  # cohort rows (n,) -> scores as `roc_auc` takes them
+ScoreFunction = Callable[
+    [np.ndarray], np.ndarray
+]  # cohort rows (n,) -> scores as `roc_auc` takes them
 
 
 class EvaluationOptions(LabelOptions):
@@ -38,13 +41,14 @@ class EvaluationOptions(LabelOptions):
 
 def evaluate(
     cohort: Cohort,
-    learn: Callable[[np.ndarray, int], Scores],
+    learn: Callable[[np.ndarray, int], ScoreFunction],
     options: EvaluationOptions,
     *,
     protocol: str,
     objective: str,
     strategy: str,
     pretrain_seed: int,
+    collected: Scores | None = None,
 ) -> pd.DataFrame:
     """ROC-AUC of classifiers per label fraction, subset and test domain.
 
@@ -60,6 +64,7 @@ def evaluate(
         objective: e.g. 'simclr', for the table.
         strategy: how pairs were made, for the table.
         pretrain_seed: seed of the encoder, for the table.
+        collected: receives the test images' scores, for paired comparisons.
 
     Returns:
         One row per figure with the columns `RESULT_COLUMNS`; `domain` is a pretraining scanner,
@@ -70,10 +75,14 @@ def evaluate(
     """
     domains = evaluation_domains(cohort, options.min_test_per_class)
     tested = np.unique(np.concatenate(list(domains.values())))
+    about = {"protocol": protocol, "objective": objective, "strategy": strategy}
+    about |= {"pretrain_seed": pretrain_seed}
     results = []
     for fraction, seed, rows in labelled_subsets(cohort, options):
         scores = learn(rows, seed)(tested)
-        subset = {"probe_seed": seed, "label_fraction": fraction, "n_labels": len(rows)}
+        subset = about | {"probe_seed": seed, "label_fraction": fraction, "n_labels": len(rows)}
+        if collected is not None:
+            collected.keep(subset, tested, scores)
         for domain, test_rows in domains.items():
             mine = scores[np.searchsorted(tested, test_rows)]
             figure = _figure(cohort, test_rows, mine, options.n_bootstrap)
@@ -81,10 +90,6 @@ def evaluate(
     table = pd.DataFrame(results).assign(
         cohort=cohort.name,
         test_cohort=cohort.name,
-        protocol=protocol,
-        objective=objective,
-        strategy=strategy,
-        pretrain_seed=pretrain_seed,
         subgroup="all",
         metric="roc_auc",
     )

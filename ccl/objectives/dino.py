@@ -20,8 +20,7 @@ from ccl.objectives.embedding_statistics import embedding_statistics
 from ccl.objectives.encoder import Encoder, EncoderOptions
 from ccl.objectives.masks import MaskOptions, block_masks
 from ccl.objectives.objective import ObjectiveOptions
-from ccl.objectives.schedules import cosine, linear
-from ccl.objectives.simclr import warmup_cosine
+from ccl.objectives.schedules import cosine, linear, warmup_cosine
 from ccl.objectives.vit import VIT_SLIM, as_vit, grid_of
 from ccl.training import step_generator
 

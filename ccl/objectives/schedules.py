@@ -12,3 +12,17 @@ def cosine(step: int, total: int, start: float, end: float) -> float:
 def linear(step: int, total: int, start: float, end: float) -> float:
     """A straight line from `start` at step 0 to `end` at step `total` and after."""
     return end if step >= total else start + (end - start) * step / total
+
+
+def warmup_cosine(step: int, warmup: int, total: int) -> float:
+    """Learning rate as a share of its peak: linear up to 1 in `warmup` steps, then half a cosine.
+
+    Args:
+        step: from 0; step `warmup` has the peak, and step `total` would have 0.
+        warmup: steps of growth; the first of them already has 1 / warmup.
+        total: steps of the whole training.
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, total - warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

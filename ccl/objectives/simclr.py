@@ -15,6 +15,7 @@ from ccl.objectives.batches import Batch
 from ccl.objectives.embedding_statistics import embedding_statistics
 from ccl.objectives.encoder import Encoder
 from ccl.objectives.objective import ObjectiveOptions
+from ccl.objectives.schedules import warmup_cosine
 from ccl.training import step_generator
 
 
@@ -135,17 +136,3 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, o
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-
-
-def warmup_cosine(step: int, warmup: int, total: int) -> float:
-    """Learning rate as a share of its peak: linear up to 1 in `warmup` steps, then half a cosine.
-
-    Args:
-        step: from 0; step `warmup` has the peak, and step `total` would have 0.
-        warmup: steps of growth; the first of them already has 1 / warmup.
-        total: steps of the whole training.
-    """
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = (step - warmup) / max(1, total - warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ccl.evaluation.statistics import bootstrap_interval, roc_auc
+from ccl.evaluation.statistics import bootstrap_difference, bootstrap_interval, roc_auc
 from tests.oracles import roc_auc as oracle
 
 
@@ -126,3 +126,77 @@ def test_no_usable_replicate_is_an_error():
             np.random.default_rng(0),  # draws one of the two twice
             n_bootstrap=1,
         )
+
+
+# Differences on the same patients
+
+
+def paired_sample(seed=0, patients=40):
+    """Two score vectors that share what makes a patient hard."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(patients) % 2
+    hard = rng.normal(size=patients)
+    first, second = (labels * d + hard + 0.3 * rng.normal(size=patients) for d in (1.5, 1.0))
+    return labels, first, second
+
+
+def difference(labels, first, second, patients=None, n_bootstrap=200, **options):
+    patients = np.arange(len(labels)) if patients is None else patients
+    rng = np.random.default_rng(3)
+    return bootstrap_difference(
+        labels, first, second, patients, rng, n_bootstrap=n_bootstrap, **options
+    )
+
+
+def test_difference_is_the_loops():
+    labels, first, second = paired_sample()
+    patients = np.array([f"patient {i // 2}" for i in range(40)])
+    drawn = np.unique(patients)[np.random.default_rng(3).integers(20, size=(200, 20))]
+    values = np.subtract(
+        oracle.bootstrap(labels, first, patients, drawn),
+        oracle.bootstrap(labels, second, patients, drawn),
+    )
+    value, low, high = difference(labels, first, second, patients)
+    assert value == roc_auc(labels, first) - roc_auc(labels, second)
+    error = np.std(values, ddof=1) * np.sqrt(20 / 19)
+    half = 2.0930240544 * error  # table of Student's t, 19 degrees of freedom
+    assert (low, high) == pytest.approx((value - half, value + half), rel=1e-9)
+
+
+def test_difference_of_the_same_is_exactly_nothing():
+    labels, first, _ = paired_sample()
+    assert difference(labels, first, np.exp(first)) == (0, 0, 0)
+
+
+def test_swapping_turns_the_difference_round():
+    labels, first, second = paired_sample()
+    value, low, high = difference(labels, first, second)
+    assert difference(labels, second, first) == pytest.approx((-value, -high, -low))
+
+
+def test_pairing_pays():
+    """Resampling each encoder's patients on their own would be much wider."""
+    labels, first, second = paired_sample(patients=200)
+    patients = np.arange(200)
+    _, low, high = difference(labels, first, second)
+    apart = [
+        np.diff(
+            bootstrap_interval(labels, s, patients, np.random.default_rng(i), n_bootstrap=200)
+        ).item()
+        for i, s in enumerate((first, second))
+    ]
+    assert high - low < 0.7 * np.hypot(*apart)
+
+
+def test_difference_narrows_with_a_lower_level():
+    sample_ = paired_sample(patients=200)
+    (_, low, high), (_, lower, higher) = difference(*sample_, level=0.5), difference(*sample_)
+    assert lower < low < high < higher
+
+
+def test_unfit_differences_are_refused():
+    labels, first, second = paired_sample()
+    with pytest.raises(ValueError, match="do not fit"):
+        difference(labels, first, second[1:])
+    with pytest.raises(ValueError, match="40 labels and 39 patients"):
+        difference(labels, first, second, np.arange(39))

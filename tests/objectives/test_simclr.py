@@ -6,7 +6,8 @@ from ccl.objectives.augment import AugmentOptions
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.embedding_statistics import embedding_statistics
 from ccl.objectives.encoder import EncoderOptions, build_encoder
-from ccl.objectives.simclr import SimCLR, SimCLROptions, warmup_cosine
+from ccl.objectives.schedules import warmup_cosine
+from ccl.objectives.simclr import SimCLR, SimCLROptions
 from ccl.pairs import Pairs
 from ccl.training import fit
 

@@ -1,0 +1,60 @@
+"""Both protocols that judge an encoder: linear probing and full finetuning."""
+
+import pandas as pd
+
+from ccl.cohorts import Cohort
+from ccl.evaluation.features import extract_features
+from ccl.evaluation.finetuning import SUPERVISED, FinetuningOptions, finetune
+from ccl.evaluation.probing import ProbingOptions, probe
+from ccl.evaluation.scores import Scores
+from ccl.objectives.encoder import Encoder
+
+RANDOM = "random"  # the strategy's name of an encoder that was not pretrained
+
+
+def judge(
+    cohort: Cohort,
+    encoder: Encoder,
+    probing: ProbingOptions,
+    finetuning: FinetuningOptions | None,
+    *,
+    objective: str,
+    strategy: str,
+    pretrain_seed: int,
+    collected: Scores | None = None,
+) -> pd.DataFrame:
+    """Rows of `results.csv` of one encoder.
+
+    An encoder that was not pretrained is the random control of linear probing; finetuned, it is
+    the supervised baseline.
+
+    Args:
+        cohort: gives images and labels.
+        encoder: is left as it is.
+        probing: options of linear probing.
+        finetuning: options of full finetuning, or None to leave it out.
+        objective, strategy, pretrain_seed: of the encoder, for the table.
+        collected: receives the test images' scores, for paired comparisons.
+    """
+    features = extract_features(encoder, cohort.images)
+    linear = probe(
+        cohort,
+        features,
+        probing,
+        objective=objective,
+        strategy=strategy,
+        pretrain_seed=pretrain_seed,
+        collected=collected,
+    )
+    if finetuning is None:
+        return linear
+    finetuned = finetune(
+        cohort,
+        encoder,
+        finetuning,
+        objective=objective,
+        strategy=SUPERVISED if strategy == RANDOM else strategy,
+        pretrain_seed=pretrain_seed,
+        collected=collected,
+    )
+    return pd.concat([linear, finetuned], ignore_index=True)

@@ -1,0 +1,567 @@
+"""Every kind of claim gets the verdict that made-up results of known effect deserve."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ccl.cohorts import Cohort
+from ccl.evaluation import ledger
+from ccl.evaluation.claims import (
+    ONE_SEED,
+    Finding,
+    Verdict,
+    as_text,
+    decide,
+    judge,
+    overall,
+    table,
+)
+from ccl.evaluation.contrasts import Setting, checked_results
+from ccl.evaluation.evidence import Evidence
+from ccl.evaluation.probing import probe
+from tests.evaluation import test_probing as probing
+from tests.evaluation.made_up import (
+    FRACTIONS,
+    SETTING,
+    constant,
+    encoder,
+    evidence,
+    papers_results,
+    papers_shape,
+    quality,
+    records,
+    results,
+)
+
+BOOK = ledger.load()
+YES, NO, AGAINST, UNTESTED = (
+    Verdict.supported,
+    Verdict.not_supported,
+    Verdict.contradicted,
+    Verdict.untested,
+)
+
+
+def judged(found: Evidence) -> dict[str, Finding]:
+    """Claim to finding."""
+    return {finding.claim.id: finding for finding in judge(BOOK, found)}
+
+
+def verdict(claim: str, frame: pd.DataFrame, **others: object) -> Verdict:
+    return judge(BOOK.only([claim]), evidence(frame, **others))[0].verdict
+
+
+def scattered(mean: float, step: float) -> pd.DataFrame:
+    """CF-SimCLR gains mean - step, mean and mean + step with the three seeds, over both others."""
+    frame = results(*(encoder(name, noise=0) for name in ("standard", "plus", "counterfactual")))
+    gaining = frame["strategy"] == "counterfactual"
+    frame.loc[gaining, "value"] += mean + step * (frame.loc[gaining, "pretrain_seed"] - 1)
+    return frame
+
+
+def opposite(domain: str, fraction: float) -> float:
+    return -papers_shape(domain, fraction)
+
+
+# The gains and differences of SimCLR
+
+
+def test_the_papers_shape_is_recognised() -> None:
+    found = judged(evidence(papers_results(), quality=quality()))
+    assert {name: found[name].verdict for name in ("C1", "C2", "C3", "C4", "C6")} == dict.fromkeys(
+        ("C1", "C2", "C3", "C4", "C6"), YES
+    )
+    assert {found[name].verdict for name in ("C5", "C7", "C9", "C10", "C14")} == {UNTESTED}
+    assert len(found) == 14
+
+
+def test_the_opposite_shape_is_recognised_too() -> None:
+    frame = results(
+        encoder("standard"), encoder("plus"), encoder("counterfactual", opposite, noise=0.001)
+    )
+    found = judged(evidence(frame, quality=quality(0.5)))
+    assert {found[name].verdict for name in ("C1", "C2", "C3", "C4", "C6", "C8")} == {AGAINST}
+
+
+def test_no_effect_is_not_called_one() -> None:
+    found = judged(evidence(scattered(0.0, 0.01)))
+    assert {found[name].verdict for name in ("C2", "C3", "C4", "C6", "C8")} == {NO}
+
+
+def test_effects_are_the_planted_ones() -> None:
+    frame = results(encoder("standard", noise=0), encoder("counterfactual", papers_shape, noise=0))
+    found = judged(evidence(frame))
+    value = {name: [each.value for each in found[name].outcomes] for name in found}
+    assert value["C2"] == pytest.approx([0.06, 0.06, 0.04])  # .02 + .03 * 2/3 (+ .02)
+    assert value["C3"] == pytest.approx([0.03])  # B (rare) minus A (common)
+    assert value["C4"] == pytest.approx([0.02])
+    assert value["C6"] == pytest.approx([0.05 + 0.02 * 2 / 3])
+    assert found["C6"].outcomes[0].effect.seeds == 3
+    assert found["C6"].outcomes[0].effect.n == 40  # the images of scanner C, counted once
+    assert found["C2"].outcomes[0].effect.n == 120
+
+
+def test_interval_is_students_over_the_seeds_own_contrasts() -> None:
+    outcome = judged(evidence(scattered(0.01, 0.01)))["C6"].outcomes[0]
+    assert outcome.value == pytest.approx(0.01)
+    assert outcome.high - outcome.value == pytest.approx(4.302653 * 0.01 / np.sqrt(3), rel=1e-6)
+    assert outcome.level == 0.95
+
+
+def test_every_share_of_the_labels_means_every_one() -> None:
+    def but_with_all(domain: str, fraction: float) -> float:
+        return 0.05 if fraction < 1 else 0.0
+
+    frame = results(encoder("standard"), encoder("counterfactual", but_with_all))
+    found = judged(evidence(frame))["C2"]
+    assert [each.verdict for each in found.outcomes] == [YES, YES, NO]
+    assert found.verdict == NO
+
+
+def test_one_share_against_it_contradicts() -> None:
+    def but_with_all(domain: str, fraction: float) -> float:
+        return 0.05 if fraction < 1 else -0.05
+
+    assert verdict("C2", results(encoder("standard"), encoder("counterfactual", but_with_all))) == (
+        AGAINST
+    )
+
+
+def test_tests_of_a_claim_share_the_error() -> None:
+    """p = .03 is enough for one test alone, and not for three tests of one claim."""
+    found = judged(evidence(scattered(0.03257, 0.01)))
+    assert found["C6"].verdict == YES
+    assert found["C6"].outcomes[0].p_value == pytest.approx(0.03, abs=1e-4)
+    assert found["C2"].verdict == NO
+    assert found["C2"].outcomes[0].p_value == pytest.approx(3 * found["C6"].outcomes[0].p_value)
+    assert found["C2"].outcomes[0].level == pytest.approx(1 - 0.05 / 3)
+
+
+def test_one_pretraining_seed_decides_nothing() -> None:
+    for gain in (papers_shape, opposite):
+        frame = results(encoder("standard", seeds=[0]), encoder("counterfactual", gain, seeds=[0]))
+        found = judged(evidence(frame))
+        assert {found[name].verdict for name in ("C2", "C3", "C4", "C6")} == {NO}
+        assert found["C6"].reason == ONE_SEED
+        effect = found["C6"].outcomes[0].effect
+        assert (effect.seeds, effect.covers) == (
+            1,
+            "other test patients, for these encoders only",
+        )
+
+
+def test_the_interval_of_one_seed_is_on_the_wide_side() -> None:
+    frame = results(
+        encoder("standard", seeds=[0], noise=0), encoder("counterfactual", seeds=[0], noise=0)
+    )
+    outcome = judged(evidence(frame))["C6"].outcomes[0]
+    assert outcome.high - outcome.value == pytest.approx(np.sqrt(2) * 0.02)
+
+
+def test_seeds_that_only_one_encoder_has_are_not_compared() -> None:
+    frame = results(
+        encoder("standard", seeds=[0, 1, 2]), encoder("counterfactual", seeds=[1, 2, 3])
+    )
+    assert judged(evidence(frame))["C6"].outcomes[0].effect.seeds == 2
+
+
+# Finetuning, the supervised baseline, DINO, sex, the ablation
+
+
+def finetuned(smaller: float) -> pd.DataFrame:
+    return results(
+        papers_results(),
+        encoder("standard", protocol="finetuned"),
+        encoder("counterfactual", constant(smaller), protocol="finetuned"),
+    )
+
+
+def test_a_smaller_gain_under_finetuning() -> None:
+    assert verdict("C5", finetuned(0.01)) == YES
+    assert verdict("C5", finetuned(-0.02)) == AGAINST
+    assert verdict("C5", finetuned(0.2)) == AGAINST  # it holds, but is not smaller
+
+
+def test_finetuning_and_probing_are_compared_on_the_shares_that_both_have() -> None:
+    frame = results(
+        encoder("standard", noise=0),
+        encoder("counterfactual", papers_shape, noise=0),
+        encoder("standard", protocol="finetuned", fractions=[1.0], noise=0),
+        encoder("counterfactual", protocol="finetuned", fractions=[1.0], noise=0),
+    )
+    outcome = judged(evidence(frame))["C5"].outcomes[1]
+    assert outcome.value == pytest.approx(-0.04)  # the linear gain at 1.0 alone
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(0.05, YES), (-0.05, AGAINST), (0.0, NO)])
+def test_self_supervision_against_the_supervised_baseline(gain: float, expected: Verdict) -> None:
+    frame = results(
+        encoder("supervised", objective="supervised", protocol="finetuned"),
+        encoder("standard", constant(gain), protocol="finetuned"),
+        encoder("counterfactual", constant(gain), protocol="finetuned"),
+    )
+    assert verdict("C9", frame) == expected
+
+
+def test_dino_gains_and_the_gap_between_scanners_closes() -> None:
+    base = [encoder(name, objective="dino") for name in ("standard", "plus")]
+    better = encoder("counterfactual", papers_shape, objective="dino")
+    assert verdict("C7", results(*base, better)) == YES
+    flat = encoder("counterfactual", constant(0.05), objective="dino")
+    assert verdict("C7", results(*base, flat)) == NO
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(0.0, YES), (-0.003, YES), (-0.02, AGAINST)])
+def test_not_worse_allows_the_margin(gain: float, expected: Verdict) -> None:
+    frame = results(
+        papers_results(),
+        encoder("plus", objective="dino", noise=1e-4),
+        encoder("counterfactual", constant(gain), objective="dino", noise=1e-4),
+    )
+    assert verdict("C8", frame) == expected
+
+
+def test_a_claim_of_which_a_part_was_not_tested_is_not_supported() -> None:
+    found = judged(evidence(papers_results()))["C8"]
+    assert [each.verdict for each in found.outcomes] == [YES, UNTESTED]
+    assert found.verdict == NO
+    assert "CF-DINO was not run (objective 'dino', strategy 'counterfactual')" in found.reason
+
+
+def sexes(gain_f: float, gain_m: float) -> pd.DataFrame:
+    return results(
+        encoder("standard", constant(-0.1), subgroup="sex=F"),
+        encoder("standard", subgroup="sex=M"),
+        encoder("sexcf", constant(-0.1 + gain_f), subgroup="sex=F"),
+        encoder("sexcf", constant(gain_m), subgroup="sex=M"),
+    )
+
+
+def test_both_sexes_gain_and_the_weaker_most() -> None:
+    assert verdict("C12", sexes(0.06, 0.02)) == YES
+    assert verdict("C12", sexes(0.02, 0.06)) == AGAINST
+    assert verdict("C12", sexes(0.06, -0.02)) == AGAINST
+
+
+def test_sex_pairs_without_figures_by_sex() -> None:
+    found = judged(evidence(results(encoder("standard"), encoder("sexcf"))))["C12"]
+    assert found.verdict == UNTESTED
+    assert "subgroup 'sex=F'" in found.reason
+    assert "no figures of both sexes" in found.reason
+
+
+def test_better_counterfactuals_step_by_step() -> None:
+    steps = ("standard", "earlycf", "counterfactual", "tunedcf")
+    rising = [encoder(name, constant(0.02 * i)) for i, name in enumerate(steps)]
+    assert verdict("C13", results(*rising)) == YES
+    falling = [encoder(name, constant(-0.02 * i)) for i, name in enumerate(steps)]
+    assert verdict("C13", results(*falling)) == AGAINST
+
+
+def chexpert(gain: float) -> pd.DataFrame:
+    here = {"objective": "dino", "test_cohort": "chexpert", "fractions": [0.1, 0.25, 1.0]}
+    return results(
+        encoder("standard", objective="dino"),
+        encoder("counterfactual", constant(0.1), objective="dino"),
+        encoder("standard", domains=["X"], **here),
+        encoder("counterfactual", constant(gain), domains=["X"], **here),
+    )
+
+
+def test_an_exception_on_an_external_cohort() -> None:
+    assert verdict("C14", chexpert(-0.02)) == YES
+    assert verdict("C14", chexpert(0.02)) == AGAINST
+    dino = results(*(encoder(name, objective="dino") for name in ("standard", "counterfactual")))
+    found = judged(evidence(dino))["C14"]
+    assert found.verdict == UNTESTED
+    assert "there are no figures on cohort 'chexpert'" in found.reason
+
+
+def test_external_cohorts_are_held_out_and_start_at_their_own_share() -> None:
+    frame = results(
+        encoder("standard", noise=0),
+        encoder("counterfactual", noise=0),
+        *(
+            encoder(name, constant(g), test_cohort="rsna", domains=["A"], fractions=[1.0], noise=0)
+            for name, g in (("standard", 0.0), ("counterfactual", 0.08))
+        ),
+    )
+    found = judged(evidence(frame))
+    assert found["C6"].outcomes[0].value == pytest.approx(0.04)  # C: 0, A of rsna: .08
+    assert len(found["C2"].outcomes) == 1  # at 1.0 alone, which every domain has
+    assert found["C4"].verdict == UNTESTED
+
+
+# The other kinds
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.95, YES), (0.5, AGAINST), (0.8, NO)])
+def test_effectiveness_has_a_bar(share: float, expected: Verdict) -> None:
+    found = judged(evidence(papers_results(), quality=quality(share)))["C1"]
+    assert found.verdict == expected
+    outcome = found.outcomes[0]
+    assert (outcome.low, outcome.high) == (share - 0.02, share + 0.01)  # as measured, asymmetric
+    assert outcome.effect.covers == "other test patients, for this generator"
+    assert outcome.effect.n == 80
+
+
+def separability(cf: float, seeds: int = 3) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        [
+            {"objective": "simclr", "strategy": strategy, "pretrain_seed": seed, "n": 90}
+            | {"measure": "scanner", "value": value + rng.normal(0, 0.01)}
+            for seed in range(seeds)
+            for strategy, value in (("standard", 0.9), ("plus", 0.9), ("counterfactual", cf))
+        ]
+    )
+
+
+@pytest.mark.parametrize(("cf", "expected"), [(0.6, YES), (0.9, NO), (0.99, AGAINST)])
+def test_embeddings_cluster_less_by_scanner(cf: float, expected: Verdict) -> None:
+    assert verdict("C10", papers_results(), separability=separability(cf)) == expected
+
+
+def test_separability_of_one_seed_has_no_interval() -> None:
+    found = judged(evidence(papers_results(), separability=separability(0.6, seeds=1)))["C10"]
+    assert found.verdict == NO
+    assert "no interval" in found.outcomes[0].shown
+
+
+def test_cost_of_the_generator() -> None:
+    assert verdict("C11", papers_results(), records=records()) == YES
+    assert verdict("C11", papers_results(), records=records(generator=300)) == AGAINST
+    assert verdict("C11", papers_results(), records=records(pretrain=[100])) == NO
+    found = judged(evidence(papers_results(), records=records(pretrain=[100, 200])))["C11"]
+    assert found.outcomes[0].value == pytest.approx((0.4 + 0.2) / 2)
+    assert found.outcomes[0].effect.unit == "times"
+
+
+def test_what_was_not_run_is_not_tested_and_says_why() -> None:
+    frame = papers_results()
+    found = judged(evidence(frame))
+    assert found["C1"].reason == "there is no quality.csv"
+    assert found["C10"].reason == "there is no separability.csv"
+    assert found["C11"].verdict == UNTESTED
+    assert "not run with the protocol 'finetuned'" in found["C5"].reason
+    assert "Supervised was not run" in judged(evidence(finetuned(0.01)))["C9"].reason
+    without_c = judged(evidence(frame[frame["domain"] != "C"]))
+    assert without_c["C6"].reason == "there are no figures on held-out scanners"
+    assert without_c["C6"].verdict == UNTESTED
+    one_scanner = judged(evidence(frame[frame["domain"] != "B"]))
+    assert "only one to choose" in one_scanner["C3"].reason
+    one_share = judged(evidence(frame[frame["label_fraction"] == 1]))
+    assert "only one to choose" in one_share["C4"].reason
+
+
+# Rules
+
+
+@pytest.mark.parametrize(
+    ("direction", "margin", "low", "high", "expected"),
+    [
+        ("above", 0.0, 0.01, 0.02, YES),
+        ("above", 0.0, -0.01, 0.02, NO),
+        ("above", 0.0, -0.02, -0.01, AGAINST),
+        ("above", 0.05, 0.01, 0.02, AGAINST),
+        ("below", 0.0, -0.02, -0.01, YES),
+        ("below", 0.0, 0.01, 0.02, AGAINST),
+        ("not below", 0.05, -0.04, -0.01, YES),
+        ("not below", 0.05, -0.06, -0.01, NO),
+        ("not below", 0.05, -0.09, -0.06, AGAINST),
+        ("equal", 0.05, -0.04, 0.04, YES),
+        ("equal", 0.05, -0.04, 0.06, NO),
+        ("equal", 0.05, 0.06, 0.07, AGAINST),
+        ("equal", 0.05, -0.07, -0.06, AGAINST),
+        ("above", 0.0, 0.0, 0.1, NO),
+        ("above", 0.0, -math.inf, math.inf, NO),
+    ],
+)
+def test_what_an_interval_decides(direction, margin, low, high, expected) -> None:
+    assert decide(direction, margin, low, high) == expected
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        ([YES, YES], YES),
+        ([YES, NO], NO),
+        ([YES, UNTESTED], NO),
+        ([UNTESTED, UNTESTED], UNTESTED),
+        ([YES, UNTESTED, AGAINST], AGAINST),
+        ([NO], NO),
+    ],
+)
+def test_verdict_on_a_claim(verdicts, expected) -> None:
+    assert overall(verdicts) == expected
+
+
+def test_an_equal_claim_has_two_margins() -> None:
+    """Holm's p-value of an equivalence belongs to the nearer margin."""
+    claim = {"id": "C99", "statement": "equal", "where": "nowhere"}
+    asked = {"kind": "gain", "first": "CF-SimCLR", "second": "SimCLR", "domains": "held-out"}
+    asked |= {"direction": "equal", "margin": 0.03}
+    content = {"claims": [claim | {"tests": [asked]}], "encoders": BOOK.encoders}
+    equal = ledger.Ledger.model_validate(content)
+    frame = results(encoder("standard"), encoder("counterfactual", constant(0.01), noise=0.003))
+    found = judge(equal, evidence(frame))[0]
+    assert found.verdict == YES
+    outcome = found.outcomes[0]
+    low, high = outcome.effect.estimate.interval(1 - outcome.p_value)
+    assert max(high, -low) == pytest.approx(0.03)
+
+
+# Bad tables: never a silent pass
+
+
+def test_every_column_is_needed() -> None:
+    for column in papers_results().columns:
+        with pytest.raises(ValueError, match=rf"results.csv: columns \['{column}'\] are missing"):
+            evidence(papers_results().drop(columns=column))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("strategy", "countrfactual", "line 4: strategy is 'countrfactual', expected one of"),
+        ("objective", "SimCLR", "line 4: objective is 'SimCLR'"),
+        ("protocol", "finetune", "line 4: protocol is 'finetune'"),
+        ("cohort", "other", r"line 4: cohort is 'other', expected one of \['made-up'\]"),
+        ("domain", "D", "line 4: domain is 'D'"),
+        ("value", 1.5, "line 4: value is .*1.5.*, expected an AUC"),
+        ("value", np.nan, "line 4: value is"),
+        ("probe_seed", 0, "line 4: domain is 'A', expected one row per figure"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_line(column: str, value: object, message: str) -> None:
+    frame = papers_results()
+    frame.loc[2, column] = value
+    if column == "probe_seed":
+        frame.loc[2] = frame.loc[0]
+    with pytest.raises(ValueError, match=message):
+        evidence(frame)
+
+
+def test_a_table_without_auc_is_refused() -> None:
+    with pytest.raises(ValueError, match="no row has the metric 'roc_auc'"):
+        evidence(papers_results().assign(metric="accuracy"))
+
+
+def test_empty_contrasts_are_refused() -> None:
+    apart = results(encoder("standard", seeds=[0]), encoder("counterfactual", seeds=[1]))
+    with pytest.raises(ValueError, match=r"claim C2: empty contrast: .*seed in common, \[1\] and"):
+        judged(evidence(apart))
+    shares = results(
+        encoder("standard", fractions=[0.1]), encoder("counterfactual", fractions=[1.0])
+    )
+    with pytest.raises(ValueError, match="no share of the labels in common"):
+        judged(evidence(shares))
+
+
+def test_figures_that_only_one_encoder_has_are_refused() -> None:
+    frame = papers_results()
+    lost = (frame["strategy"] == "standard") & (frame["domain"] == "B") & (frame["probe_seed"] == 1)
+    with pytest.raises(ValueError, match=r"claim C2: SimCLR \(linear\) lacks the figure.*'B'"):
+        judged(evidence(frame[~lost]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="ci_low"), r"quality.csv: columns \['ci_low'\] are missing"),
+        (lambda t: t.assign(measure="efectiveness"), "found 0; it has the measures \\['efect"),
+        (lambda t: t[t["target"] != "all"], "found 0"),
+        (lambda t: t.assign(value=np.nan), "expected one row with figures"),
+        (lambda t: pd.concat([t, t]), "found 2"),
+    ],
+)
+def test_a_wrong_quality_table_is_refused(change, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        judged(evidence(papers_results(), quality=change(quality())))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="n"), r"separability.csv: columns \['n'\] are missing"),
+        (lambda t: t.assign(measure="knn"), r"no row has the measure 'scanner'; it has \['knn'\]"),
+        (lambda t: pd.concat([t, t]), "two figures of one pretraining seed"),
+        (
+            lambda t: t[(t["strategy"] == "counterfactual") == (t["pretrain_seed"] == 0)],
+            "no pretraining seed in common",
+        ),
+    ],
+)
+def test_a_wrong_separability_table_is_refused(change, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        judged(evidence(papers_results(), separability=change(separability(0.6))))
+
+
+def test_separability_without_an_encoder_is_not_tested() -> None:
+    frame = separability(0.6)
+    found = judged(
+        evidence(papers_results(), separability=frame[frame["strategy"] != "counterfactual"])
+    )
+    assert found["C10"].reason == "separability.csv has no figures of CF-SimCLR"
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"claim C11: run.json of step 'bank'.*above 0"):
+        judged(evidence(papers_results(), records=records(bank=0)))
+
+
+# What comes out
+
+
+def test_the_table_has_a_row_per_test() -> None:
+    found = table(judge(BOOK, evidence(papers_results(), quality=quality())))
+    assert found["claim"].nunique() == 14
+    assert (found["claim"] == "C2").sum() == len(FRACTIONS)
+    row = found[found["claim"] == "C6"].iloc[0]
+    assert (row["verdict"], row["unit"], row["seeds"], row["n"]) == ("supported", "AUC", 3, 40)
+    assert (row["notebook"], row["figure"]) == ("probing", "fig-probing-gain")
+    assert row["ci_low"] < row["effect"] < row["ci_high"]
+    untested = found[found["test_verdict"] == "not tested here"]
+    assert untested["effect"].isna().all()
+    assert (untested["reason"] != "").all()
+
+
+def test_the_text_says_verdict_effect_and_meaning() -> None:
+    text = as_text(judge(BOOK, evidence(papers_results(), quality=quality())))
+    lines = text.splitlines()
+    assert sum(line.startswith("C") for line in lines) == 14
+    assert any(line.startswith("C2  SUPPORTED") for line in lines)
+    assert "97.0% (95.0% to 98.0%) share; 95.0% interval over other test patients" in text
+    assert "3 pretraining seeds, n = 40" in text
+
+
+def test_the_commonest_scanner_is_counted_in_training() -> None:
+    frame = pd.DataFrame({"split": ["train"] * 10, "scanner": ["B"] + ["A"] * 9})
+    info = {"name": "made-up", "scanners": ["B", "A"], "held_out_scanners": ["C"]}
+    found = Setting.of(Cohort(Path(), info, np.zeros((10, 2, 2), np.uint8), frame))
+    assert found == SETTING
+
+
+def test_real_probing_results_are_accepted() -> None:
+    """What `probe` writes is what claims read."""
+    cohort = probing.make_cohort(400)
+    tables = [
+        probe(
+            cohort,
+            probing.gaussian_features(cohort, distance, seed=seed),
+            probing.OPTIONS,
+            objective="simclr",
+            strategy=strategy,
+            pretrain_seed=seed,
+        )
+        for seed in (0, 1, 2)
+        for strategy, distance in (("standard", 0.3), ("counterfactual", 2.5))
+    ]
+    setting = Setting.of(cohort)
+    checked = checked_results(pd.concat(tables, ignore_index=True), setting, "results.csv")
+    found = judged(Evidence(setting, checked))
+    assert found["C6"].verdict == YES
+    assert found["C6"].outcomes[0].value > 0.2

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from ccl.evaluation.holm import holm, holm_levels
+
+
+def test_holm_by_hand() -> None:
+    """p = .01, .02, .03, .04: 4 x .01 = .04, 3 x .02 = .06, 2 x .03 = .06, 1 x .04 -> .06."""
+    shuffled = [0.03, 0.01, 0.04, 0.02]
+    assert holm(shuffled) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+
+
+def test_holm_lies_between_bonferroni_and_none() -> None:
+    p = np.array([0.011, 0.02, 0.3, 0.9])
+    assert (holm(p) <= np.minimum(1, 4 * p)).all()
+    assert (holm(p) >= p).all()
+    assert holm([0.04]) == pytest.approx([0.04])
+    assert len(holm([])) == 0
+
+
+def test_levels_by_hand() -> None:
+    """.01 <= .05/4 passes, .02 > .05/3 fails, so the rest is judged at .05/3 too."""
+    thirds = 1 - 0.05 / 3
+    assert holm_levels([0.03, 0.01, 0.04, 0.02]) == pytest.approx(
+        [thirds, 1 - 0.05 / 4, thirds, thirds]
+    )
+
+
+def test_an_interval_at_its_level_excludes_what_holm_rejects() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        p = rng.uniform(size=rng.integers(1, 6)) ** 4
+        assert ((p <= 1 - holm_levels(p)) == (holm(p) <= 0.05)).all()
+
+
+@pytest.mark.parametrize("p", [[0.1, 1.2], [np.nan], [-0.1]])
+@pytest.mark.parametrize("function", [holm, holm_levels])
+def test_what_is_no_p_value_is_refused(function, p) -> None:
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        function(p)

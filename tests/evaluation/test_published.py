@@ -1,0 +1,125 @@
+"""The published curves are checked, and gains out of them are those of a hand-made sum."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ccl.evaluation import ledger, published
+from ccl.evaluation.claims import as_text, judge
+from ccl.evaluation.contrasts import Setting, checked_results
+from ccl.evaluation.evidence import Evidence
+from tests.evaluation.made_up import papers_results
+
+BOOK = ledger.load()
+HEADER = "modality,protocol,method,domain,in_distribution,label_fraction,roc_auc\n"
+POINT = "chest,linear,SimCLR,RSNA,False,0.1,0.8"
+
+
+def gain(claim: str, cohort: str, test: int = 0) -> float | None:
+    reported = published.of_cohort(cohort)
+    assert reported is not None
+    return reported.gain(BOOK.only([claim]).claims[0].tests[test], BOOK)
+
+
+def raw(protocol: str, method: str, domains: list[str], fractions: list[float]) -> float:
+    """Mean of the file's points, by plain selection."""
+    table = pd.read_csv(published.REPORTED, comment="#")
+    mine = table[
+        (table["protocol"] == protocol)
+        & (table["method"] == method)
+        & table["domain"].isin(domains)
+        & table["label_fraction"].isin(fractions)
+    ]
+    assert len(mine) == len(domains) * len(fractions)
+    return float(mine["roc_auc"].mean())
+
+
+def test_file_says_where_it_comes_from_and_how_exact_it_is() -> None:
+    text = published.REPORTED.read_text()
+    head = "".join(line for line in text.splitlines() if line.startswith("#"))
+    assert "arXiv 2403.09605" in head
+    assert "reading error" in head
+    assert "Digitised" in head
+
+
+def test_published_curves_are_complete() -> None:
+    table = published.load()
+    assert set(table["objective"]) == {"simclr", "supervised"}
+    assert set(table["protocol"]) == {"linear", "finetuned"}
+    assert table.groupby("modality")["domain"].nunique().to_dict() == {"chest": 4, "mammography": 8}
+    known = table.set_index(["protocol", "strategy", "domain", "label_fraction"])["value"]
+    assert known["linear", "counterfactual", "Selenia Dimensions", 0.01] == 0.9119
+
+
+def test_published_gains_are_those_of_plain_sums() -> None:
+    external = ["RSNA", "CheXpert"]
+    shares = [0.1, 0.25, 1.0]
+    expected = raw("linear", "CF-SimCLR", external, shares) - raw(
+        "linear", "SimCLR", external, shares
+    )
+    assert gain("C6", "padchest") == pytest.approx(expected)
+    pairs = [
+        raw("linear", "CF-SimCLR", [scanner], [0.01, 0.05, 0.1, 0.25, 1.0])
+        - raw("linear", "SimCLR", [scanner], [0.01, 0.05, 0.1, 0.25, 1.0])
+        for scanner in ("Senographe Pristina", "Selenia Dimensions")
+    ]
+    assert gain("C3", "embed") == pytest.approx(pairs[0] - pairs[1])
+
+
+def test_published_gains_have_the_papers_signs() -> None:
+    for cohort in published.MODALITY:
+        for claim in ("C2", "C4", "C6", "C8"):
+            value = gain(claim, cohort)
+            assert value is not None
+            assert value > 0, (claim, cohort)
+
+
+def test_what_the_figures_do_not_show_has_no_value() -> None:
+    assert gain("C7", "padchest") is None
+    assert gain("C1", "padchest") is None
+    assert gain("C12", "embed") is None
+    assert published.of_cohort("phantom-chest") is None
+
+
+def found_on(cohort: str) -> list:
+    frame = papers_results().assign(cohort=cohort, test_cohort=cohort)
+    setting = Setting(cohort, ("A", "B"), ("C",))
+    return judge(BOOK, Evidence(setting, checked_results(frame, setting, "results.csv")))
+
+
+def test_published_values_stand_beside_ours_on_the_papers_cohorts_only() -> None:
+    here = {finding.claim.id: finding for finding in found_on("padchest")}
+    assert here["C6"].outcomes[0].published == gain("C6", "padchest")
+    assert f"the paper: {gain('C6', 'padchest'):+.3f}" in as_text(list(here.values()))
+    elsewhere = found_on("made-up")
+    assert all(each.published is None for finding in elsewhere for each in finding.outcomes)
+
+
+def test_a_share_that_was_not_published_has_no_value() -> None:
+    here = {finding.claim.id: finding for finding in found_on("padchest")}
+    by_share = {each.words.rsplit(", ", 1)[-1]: each.published for each in here["C2"].outcomes}
+    assert by_share["5 % of the labels"] is None  # the external sets start at a tenth
+    assert by_share["25 % of the labels"] is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEADER.replace("roc_auc", "auc") + POINT, r"columns \['roc_auc'\] are missing"),
+        (HEADER + POINT.replace("SimCLR", "MoCo"), "method of the point .*MoCo.* is not one of"),
+        (HEADER + POINT.replace("chest", "breast"), "modality of the point"),
+        (HEADER + POINT.replace("linear", "probe"), "protocol of the point"),
+        (HEADER + POINT.replace("0.8", "8"), "roc_auc of the point"),
+        (HEADER + POINT.replace("0.8", "x"), "roc_auc of the point"),
+        (HEADER + POINT.replace("0.1", "10"), "label_fraction of the point"),
+        (HEADER + POINT.replace("False", "True"), "in_distribution of the point"),
+        (HEADER + POINT + "\n" + POINT, "not a second one"),
+    ],
+)
+def test_a_faulty_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "reported.csv"
+    path.write_text("# made up\n" + text)
+    with pytest.raises(ValueError, match=message) as error:
+        published.load(path)
+    assert str(path) in str(error.value)

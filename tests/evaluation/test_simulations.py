@@ -1,0 +1,58 @@
+"""Intervals hold what they promise; `repetitions` and replicates are those of a fast version."""
+
+import numpy as np
+import pytest
+
+from ccl.evaluation import simulations
+from ccl.evaluation.claims import Verdict
+from ccl.evaluation.simulations import claim_verdicts, paired_bootstrap, seed_intervals
+from ccl.evaluation.statistics import bootstrap_difference
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.02])
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_seed_intervals_cover(truth: float, seeds: int) -> None:
+    found = seed_intervals(truth, seeds=seeds)
+    assert found.repetitions == 500
+    assert 0.93 <= found.covered <= 0.97
+    if truth == 0:
+        assert found.excluded_zero == pytest.approx(1 - found.covered)
+
+
+def test_power_grows_with_seeds() -> None:
+    assert seed_intervals(0.02, seeds=5).excluded_zero > seed_intervals(0.02).excluded_zero + 0.2
+
+
+@pytest.mark.parametrize("better", [1.0, 1.4])
+def test_paired_bootstrap_covers(better: float) -> None:
+    found = paired_bootstrap((better, 1.0), patients=120, n_bootstrap=200)
+    assert 0.93 <= found.covered <= 0.97
+    assert found.excluded_zero > 0.3 if better > 1 else found.excluded_zero <= 0.07
+
+
+def test_normal_intervals_over_three_seeds_would_not_cover(monkeypatch) -> None:
+    """The simulation notices a wrong interval: 1.96 standard errors cover only 81 %."""
+    monkeypatch.setattr("ccl.evaluation.seeds.stats.t.ppf", lambda q, df: 1.96)
+    assert seed_intervals(0.0).covered < 0.87
+
+
+def test_images_taken_for_patients_would_not_cover(monkeypatch) -> None:
+    def per_image(labels, one, other, owner, rng, *, n_bootstrap):
+        apart = np.arange(len(labels))
+        return bootstrap_difference(labels, one, other, apart, rng, n_bootstrap=n_bootstrap)
+
+    few = {"patients": 60, "images": 6, "n_bootstrap": 100, "repetitions": 150}
+    together = paired_bootstrap((1.0, 1.0), **few)
+    monkeypatch.setattr(simulations, "bootstrap_difference", per_image)
+    assert paired_bootstrap((1.0, 1.0), **few).covered < together.covered - 0.1
+
+
+def test_no_effect_is_not_called_one() -> None:
+    found = claim_verdicts((0.0, 0.0, 0.0, 0.0))
+    assert found[Verdict.supported] + found[Verdict.contradicted] <= 0.05
+
+
+def test_effects_are_called_what_they_are() -> None:
+    assert claim_verdicts((0.1, 0.1))[Verdict.supported] > 0.9
+    assert claim_verdicts((-0.1, 0.1))[Verdict.contradicted] > 0.9
+    assert claim_verdicts((0.0, 0.1))[Verdict.supported] <= 0.05
