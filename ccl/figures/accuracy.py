@@ -13,7 +13,6 @@ from ccl.figures.look import (
     BASELINES,
     CARD,
     INK,
-    SUPERVISED,
     Mark,
     add_legend,
     marks,
@@ -44,8 +43,7 @@ def label_efficiency(
 ) -> Figure:
     """ROC-AUC over the share of labels, one panel per domain, one colour per strategy.
 
-    Solid lines are linear probes, dashed ones with hollow marks are finetuned; the supervised
-    baseline belongs to every objective.
+    Solid lines are linear probes, dashed ones with hollow marks are finetuned.
 
     Args:
         results: rows of `results.csv` of one cohort.
@@ -124,18 +122,18 @@ def measure(n_classes: int) -> str:
 
 
 def _auc_rows(results: pd.DataFrame, objective: str | None) -> tuple[pd.DataFrame, str]:
-    """The ROC-AUCs of one objective and of the supervised baseline, and the objective's name."""
+    """The ROC-AUCs of one objective, and its name."""
     columns = ("objective", "strategy", "pretrain_seed", "protocol", "label_fraction", "n_labels")
     measured = ("domain", "subgroup", "metric", "value", "ci_low", "ci_high")
     require(results, columns + measured, "results.csv")
     rows = results[(results["metric"] == "roc_auc") & (results["subgroup"] == "all")]
     require(rows, columns, "results.csv (metric roc_auc, subgroup all)")
-    known = [name for name in dict.fromkeys(rows["objective"]) if name != SUPERVISED]
+    known = list(dict.fromkeys(rows["objective"]))
     if objective is None and len(known) == 1:
         objective = known[0]
     if objective is None or objective not in known:
         raise ValueError(f"name one of the objectives in results.csv, objective={known}")
-    return rows[rows["objective"].isin((objective, SUPERVISED))], objective
+    return rows[rows["objective"] == objective], objective
 
 
 def _domains(results: pd.DataFrame, wanted: Sequence[str]) -> list[str]:

@@ -41,8 +41,7 @@ class Mark:
 
 
 OBJECTIVES = {"simclr": "SimCLR", "dino": "DINO"}
-SUPERVISED = "supervised"  # objective and strategy of the baseline that belongs to every objective
-BASELINES = ("random", SUPERVISED)  # strategies without contrastive pretraining
+BASELINES = ("random", "supervised")  # strategies without contrastive pretraining
 
 
 def marks(objective: str) -> Mapping[str, Mark]:
@@ -54,7 +53,7 @@ def marks(objective: str) -> Mapping[str, Mark]:
         "counterfactual": Mark(f"CF-{name}", "#009E73", "D"),
         "oracle": Mark("Oracle pairs", "#CC79A7", "^"),
         "random": Mark("Random encoder", "#6B7280", "x", width=1.2),
-        SUPERVISED: Mark("Supervised", "#D55E00", "P", width=1.2),
+        "supervised": Mark("Supervised", "#D55E00", "P", width=1.2),
     }
 
 
