@@ -16,15 +16,28 @@ if TYPE_CHECKING:
     from ccl.config import Experiment
 
 
-def claims_page(findings: Sequence[Finding], cohort: Cohort, profile: str) -> str:
-    """The claim table as Markdown, to be included in the landing page."""
+def claims_page(
+    findings: Sequence[Finding], cohort: Cohort, profile: str, figures: str = ""
+) -> str:
+    """The claim table as Markdown, to be included in the landing page.
+
+    Args:
+        findings: on the claims, in order.
+        cohort: that they are about.
+        profile: that they were made with.
+        figures: what the names of this cohort's figures begin with.
+    """
     tested = [finding for finding in findings if finding.verdict != Verdict.untested]
     later = [finding for finding in findings if finding.verdict == Verdict.untested]
     text = f"Cohort {escape(cohort.name)}, profile {escape(profile)}.\n\n"
     if tested:
         # Three columns, so that a phone can show them.
         rows = ["| The paper says | Effect here | Verdict |", "| --- | --- | --- |"]
-        text += "\n".join([*rows, *map(_claim_row, tested)]) + "\n\n" + _intervals(tested)
+        text += (
+            "\n".join([*rows, *(_claim_row(finding, figures) for finding in tested)])
+            + "\n\n"
+            + _intervals(tested)
+        )
     if later:
         text += f"\n{Verdict.untested.capitalize()}:\n\n"
         text += "".join(
@@ -35,7 +48,7 @@ def claims_page(findings: Sequence[Finding], cohort: Cohort, profile: str) -> st
     return text + _caveats(cohort)
 
 
-def _claim_row(finding: Finding) -> str:
+def _claim_row(finding: Finding, figures: str) -> str:
     claim = finding.claim
     says = f"**{claim.id}** {escape(claim.statement)} ({escape(claim.where)})"
     if claim.note:
@@ -45,7 +58,7 @@ def _claim_row(finding: Finding) -> str:
     if finding.reason:
         verdict += f"<br>{escape(finding.reason)}"
     if claim.figure:
-        verdict += f"<br>{{numref}}`{claim.figure}`"
+        verdict += f"<br>{{numref}}`{figures}{claim.figure}`"
     return f"| {says} | {effects} | {verdict} |"
 
 
@@ -152,7 +165,9 @@ def pages(main: "Experiment", beside: Sequence["Experiment"] = ()) -> dict[str, 
     """
     experiments = (main, *beside)
     return {
-        "claims.md": "\n".join(_claims_of(experiment) for experiment in experiments),
+        "claims.md": "\n".join(
+            [_claims_of(main), *(_claims_of(other, f"{other.cohort_name}-") for other in beside)]
+        ),
         "status.md": status_page(
             [record for experiment in experiments for record in _records(experiment)],
             {
@@ -166,12 +181,12 @@ def pages(main: "Experiment", beside: Sequence["Experiment"] = ()) -> dict[str, 
     }
 
 
-def _claims_of(experiment: "Experiment") -> str:
+def _claims_of(experiment: "Experiment", figures: str = "") -> str:
     root = experiment.root
     runs = finished_runs(root)
     cohort = cohorts.load(runs["cohort"])
     findings = judge(ledger.load(), gather(root))
-    return claims_page(findings, cohort, experiment.profile_name)
+    return claims_page(findings, cohort, experiment.profile_name, figures)
 
 
 def _records(experiment: "Experiment") -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from ccl.evaluation.ledger import (
     Fractions,
     Gain,
 )
-from ccl.evaluation.probing import POOLED, RESULT_COLUMNS
+from ccl.evaluation.results import POOLED, RESULT_COLUMNS
 from ccl.evaluation.seeds import Estimate, mean_over_seeds
 
 CELL = (
@@ -177,15 +177,14 @@ def gain_fractions(
     Raises:
         NotTestedError, ValueError: as `gain_weights`.
     """
-    both = _rows(auc, gain, encoders, setting)
-    shares = [_everywhere(rows) for rows in both]
-    common = sorted(shares[0] & shares[1])
-    if not common:
+    first, second = (_everywhere(rows) for rows in _rows(auc, gain, encoders, setting))
+    if not first or first != second:
+        # Dropping what only one has could make "at every share" true by omission.
         raise ValueError(
-            f"empty contrast: {gain.first} and {gain.second} ({gain.protocol}) have no share of "
-            f"the labels in common on every domain, {sorted(shares[0])} and {sorted(shares[1])}"
+            f"{gain.first} and {gain.second} ({gain.protocol}) were not evaluated with the same "
+            f"shares of the labels on every domain: {sorted(first)} and {sorted(second)}"
         )
-    return _chosen(gain.fractions, common)
+    return _chosen(gain.fractions, sorted(first))
 
 
 def _everywhere(rows: pd.DataFrame) -> set[float]:
@@ -314,25 +313,24 @@ def auc_effect(auc: pd.DataFrame, weights: Weights) -> Effect:
         auc: of `checked_results`.
         weights: of `gain_weights` or `difference_weights`.
     """
-    cells = pd.MultiIndex.from_tuples(list(weights), names=CELL)
-    w = pd.Series(list(weights.values()), index=cells)
-    cell_of = pd.MultiIndex.from_frame(auc[list(CELL)])
-    mine = auc[cell_of.isin(cells)]
-    values = seed_effects(mine, w)
+    mine = _weighed(auc, weights)
+    values = seed_effects(mine, weights)
     estimate = mean_over_seeds(values)
     n = int(mine.groupby(["test_cohort", "domain", "subgroup"])["n"].max().sum())
     if len(values) > 1:
         return Effect(estimate, len(values), n)
-    estimate = Estimate(estimate.value, _patient_error(mine, w))
+    estimate = Estimate(estimate.value, _patient_error(mine, weights))
     return Effect(estimate, 1, n, covers="other test patients, for these encoders only")
 
 
-def seed_effects(mine: pd.DataFrame, w: pd.Series) -> np.ndarray:
+def seed_effects(auc: pd.DataFrame, weights: Weights) -> np.ndarray:
     """The contrast of each pretraining seed that has every cell, (S,) by rising seed.
 
     Raises:
         ValueError: no seed has.
     """
+    w = _series(weights)
+    mine = _weighed(auc, weights)
     by_seed = mine.groupby([*CELL, "pretrain_seed"])["value"].mean().unstack("pretrain_seed")
     by_seed = by_seed.reindex(w.index).dropna(axis=1)
     if by_seed.shape[1] == 0:
@@ -340,7 +338,18 @@ def seed_effects(mine: pd.DataFrame, w: pd.Series) -> np.ndarray:
     return by_seed.mul(w, axis=0).sum(axis=0).to_numpy()
 
 
-def _patient_error(mine: pd.DataFrame, w: pd.Series) -> float:
+def _series(weights: Weights) -> pd.Series:
+    cells = pd.MultiIndex.from_tuples(list(weights), names=CELL)
+    return pd.Series(list(weights.values()), index=cells)
+
+
+def _weighed(auc: pd.DataFrame, weights: Weights) -> pd.DataFrame:
+    """The rows whose cell has a weight."""
+    return auc[pd.MultiIndex.from_frame(auc[list(CELL)]).isin(_series(weights).index)]
+
+
+def _patient_error(mine: pd.DataFrame, weights: Weights) -> float:
+    w = _series(weights)
     bounds = mine.groupby(list(CELL))[["ci_low", "ci_high"]].mean().reindex(w.index)
     half = (bounds["ci_high"] - bounds["ci_low"]) / 2
     curve = [name for name in CELL if name != "label_fraction"]

@@ -107,7 +107,7 @@ def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
         case SeparabilityTest():
             return _separability(test, ledger, evidence.separability)
         case CostTest():
-            return _cost(ledger.encoders[test.encoder], evidence.records)
+            return _cost(test, ledger.encoders[test.encoder], evidence.records)
 
 
 def _quality(test: QualityTest, quality: pd.DataFrame | None) -> Effect:
@@ -169,7 +169,7 @@ def _by_seed(mine: pd.DataFrame, name: str, encoder: Encoder) -> pd.Series:
     return rows.set_index("pretrain_seed")["value"]
 
 
-def _cost(encoder: Encoder, records: Sequence[Mapping[str, Any]]) -> Effect:
+def _cost(test: CostTest, encoder: Encoder, records: Sequence[Mapping[str, Any]]) -> Effect:
     once = [_seconds(record) for record in records if record["step"] in ("generator", "bank")]
     trainings = [
         _seconds(record)
@@ -180,7 +180,7 @@ def _cost(encoder: Encoder, records: Sequence[Mapping[str, Any]]) -> Effect:
     ]
     if len(once) != 2 or not trainings:
         raise NotTestedError(
-            f"there are no times of generator, bank and the pretraining of {encoder.strategy}"
+            f"there are no times of generator, bank and the pretraining of {test.encoder}"
         )
     estimate = mean_over_seeds([sum(once) / seconds for seconds in trainings])
     return Effect(

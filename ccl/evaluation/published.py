@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 
 from ccl.evaluation.contrasts import (
-    CELL,
     NotTestedError,
     Setting,
     Weights,
@@ -59,10 +58,7 @@ class Published:
             return None
         if weights is None:
             return None
-        w = pd.Series(
-            list(weights.values()), index=pd.MultiIndex.from_tuples(list(weights), names=CELL)
-        )
-        return float(seed_effects(self.auc, w)[0])
+        return float(seed_effects(self.auc, weights)[0])
 
     def _weights(self, test: Test, ledger: Ledger) -> Weights | None:
         if isinstance(test, Gain):

@@ -21,9 +21,8 @@ RESULT_COLUMNS = (
 )
 POOLED = "pooled"
 
-ScoreFunction = Callable[
-    [np.ndarray], np.ndarray
-]  # cohort rows (n,) -> scores as `roc_auc` takes them
+# Cohort rows (n,) -> scores as `roc_auc` takes them.
+ScoreFunction = Callable[[np.ndarray], np.ndarray]
 
 
 class EvaluationOptions(LabelOptions):
@@ -75,8 +74,12 @@ def evaluate(
     """
     domains = evaluation_domains(cohort, options.min_test_per_class)
     tested = np.unique(np.concatenate(list(domains.values())))
-    about = {"protocol": protocol, "objective": objective, "strategy": strategy}
-    about |= {"pretrain_seed": pretrain_seed}
+    about = {
+        "protocol": protocol,
+        "objective": objective,
+        "strategy": strategy,
+        "pretrain_seed": pretrain_seed,
+    }
     results = []
     for fraction, seed, rows in labelled_subsets(cohort, options):
         scores = learn(rows, seed)(tested)
@@ -139,7 +142,7 @@ def _figure(
     return {"value": roc_auc(labels, scores), "ci_low": low, "ci_high": high, "n": len(rows)}
 
 
-def validation_auc(cohort: Cohort, scores: Scores) -> float:
+def validation_auc(cohort: Cohort, scores: ScoreFunction) -> float:
     """ROC-AUC on the labelled validation images of the pretraining scanners, to choose by.
 
     Raises:

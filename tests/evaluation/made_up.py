@@ -8,7 +8,7 @@ import pandas as pd
 
 from ccl.evaluation.contrasts import Setting, checked_results
 from ccl.evaluation.evidence import Evidence
-from ccl.evaluation.probing import RESULT_COLUMNS
+from ccl.evaluation.results import RESULT_COLUMNS
 
 SETTING = Setting("made-up", ("A", "B"), ("C",))  # A is the common scanner, C held out
 FRACTIONS = (0.05, 0.25, 1.0)

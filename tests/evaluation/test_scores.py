@@ -26,7 +26,7 @@ def probed(cohort, tmp_path_factory):
             gaussian_features(cohort, distance, seed=3),
             OPTIONS,
             **(ABOUT | {"strategy": strategy}),
-            scores=scores,
+            collected=scores,
         )
         for strategy, distance in (("standard", 0.5), ("counterfactual", 2.0))
     }
