@@ -20,7 +20,7 @@ from ccl.objectives.augment import AugmentOptions, Probability, Range, augment
 from ccl.objectives.encoder import Encoder, as_image
 from ccl.training import TrainingError, epoch_rng, step_generator
 
-SUPERVISED = "supervised"  # objective and strategy of an encoder without pretraining
+SUPERVISED = "supervised"  # the strategy's name of a finetuned encoder that was not pretrained
 
 
 class FinetuningAugmentOptions(AugmentOptions):
@@ -145,22 +145,6 @@ def finetune(
     )
 
 
-def supervised_baseline(
-    cohort: Cohort, encoder: Encoder, options: FinetuningOptions, *, seed: int
-) -> pd.DataFrame:
-    """The same finetuning without contrastive pretraining: strategy and objective 'supervised'.
-
-    Args:
-        cohort: as for `finetune`.
-        encoder: with its initial weights, random or from a file (`EncoderOptions.pretrained`).
-        options: as for `finetune`.
-        seed: of the initial weights, for the table.
-    """
-    return finetune(
-        cohort, encoder, options, objective=SUPERVISED, strategy=SUPERVISED, pretrain_seed=seed
-    )
-
-
 def fit_classifier(
     cohort: Cohort, encoder: Encoder, rows: np.ndarray, options: FinetuningOptions, seed: int
 ) -> Finetuned:
@@ -280,7 +264,7 @@ def _require_finite(values: Tensor, name: str) -> None:
 def class_scores(
     classifier: Classifier, images: np.ndarray, rows: np.ndarray, *, batch_size: int = 256
 ) -> np.ndarray:
-    """ScoreFunction of stored images: no augmentation, evaluation mode, float32.
+    """Scores of stored images: no augmentation, evaluation mode, float32.
 
     Args:
         classifier: used on the device it is on; left in evaluation mode.

@@ -43,7 +43,7 @@ class LinearProbe:
     validation_auc: float
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """ScoreFunction (n,) of class 1, or class probabilities (n, K) of K > 2 classes."""
+        """Scores (n,) of class 1, or class probabilities (n, K) of K > 2 classes."""
         return _scores(self.pipeline, features)
 
 

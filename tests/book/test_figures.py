@@ -5,35 +5,75 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ccl import figures
 
 FRACTIONS = (0.05, 0.1, 1.0)
 
 
-def results(seeds: int = 1) -> pd.DataFrame:
-    """results.csv of known values: 0.6 + 0.1 fraction + 0.02 strategy + 0.001 seed."""
+def results(
+    seeds: int = 1,
+    objectives: tuple[str, ...] = ("simclr",),
+    protocols: tuple[str, ...] = ("linear",),
+) -> pd.DataFrame:
+    """results.csv of known values.
+
+    0.6 + 0.1 fraction + 0.02 strategy + 0.001 seed, + 0.05 finetuned, + 0.004 from DINO.
+    """
+    never = {("random", "finetuned"), ("supervised", "linear")}
+    encoders = [
+        (objective, strategy, protocol)
+        for objective, strategy, protocol in itertools.product(
+            objectives, figures.STRATEGIES, protocols
+        )
+        if (strategy, protocol) not in never
+    ]
+    order = list(figures.STRATEGIES)
     rows = [
         {
+            "objective": objective,
             "strategy": strategy,
             "pretrain_seed": seed,
             "probe_seed": probe,
+            "protocol": protocol,
             "label_fraction": fraction,
             "n_labels": round(1000 * fraction),
             "domain": domain,
             "subgroup": "all",
             "metric": "roc_auc",
-            "value": 0.6 + 0.1 * fraction + 0.02 * s + 0.001 * seed,
+            "value": 0.6
+            + 0.1 * fraction
+            + 0.02 * order.index(strategy)
+            + 0.001 * seed
+            + 0.05 * (protocol == "finetuned")
+            + 0.004 * (objective == "dino"),
             "ci_low": 0.55,
             "ci_high": 0.75,
         }
-        for (s, strategy), seed, probe, fraction, domain in itertools.product(
-            enumerate(figures.STRATEGIES), range(seeds), range(2), FRACTIONS, ("A", "B", "pooled")
+        for (objective, strategy, protocol), seed, probe, fraction, domain in itertools.product(
+            encoders, range(seeds), range(2), FRACTIONS, ("A", "B", "pooled")
         )
     ]
     return pd.DataFrame(rows)
+
+
+def lines_of(axes: Axes, strategy: str) -> list[Line2D]:
+    """The lines in a strategy's colour."""
+    colour = figures.STRATEGIES[strategy].colour
+    return [line for line in axes.lines if to_hex(line.get_color()).upper() == colour]
+
+
+def legend_labels(figure: Figure) -> list[str]:
+    """The texts of the one legend."""
+    (legend,) = figure.legends
+    return [text.get_text() for text in legend.get_texts()]
+
+
+BOTH = ("linear", "finetuned")
 
 
 def quality() -> pd.DataFrame:
@@ -54,26 +94,69 @@ def quality() -> pd.DataFrame:
 
 def test_strategies_differ_in_colour_and_marker() -> None:
     marks = figures.STRATEGIES.values()
-    assert len({mark.colour for mark in marks}) == len({mark.marker for mark in marks}) == 5
+    assert len({mark.colour for mark in marks}) == len({mark.marker for mark in marks}) == 6
 
 
 def test_label_efficiency_draws_the_means_of_the_table() -> None:
     figure = figures.label_efficiency(results(seeds=3))
     assert [axes.get_title() for axes in figure.axes] == ["A", "B", "pooled"]
-    colour = figures.STRATEGIES["counterfactual"].colour
-    (line,) = [li for li in figure.axes[0].lines if to_hex(li.get_color()).upper() == colour]
+    (line,) = lines_of(figure.axes[0], "counterfactual")
     np.testing.assert_allclose(line.get_xdata(), [5, 10, 100])
     np.testing.assert_allclose(line.get_ydata(), [0.6 + 0.1 * f + 0.04 + 0.001 for f in FRACTIONS])
     assert figure.axes[0].get_xscale() == "log"
-    assert figure.axes[0].get_xticklabels()[0].get_text() == "5\n(50)"
+    assert figure.axes[0].get_xticklabels()[0].get_text() == "5\n50"
 
 
 def test_label_efficiency_has_control_chance_and_names_its_band() -> None:
     for seeds, words in ((1, "patient bootstrap"), (3, "standard error over pretraining seeds")):
-        (legend,) = figures.label_efficiency(results(seeds)).legends
-        labels = [text.get_text() for text in legend.get_texts()]
-        assert {"Random encoder", "Chance"} <= set(labels)
-        assert words in legend.get_title().get_text()
+        figure = figures.label_efficiency(results(seeds))
+        assert {"Random encoder", "Chance"} <= set(legend_labels(figure))
+        assert "Supervised" not in legend_labels(figure)
+        assert words in figure.legends[0].get_title().get_text()
+
+
+def test_baselines_do_not_decide_the_band() -> None:
+    table = results(seeds=3, protocols=BOTH)
+    baseline = table["strategy"].isin(["random", "supervised"])
+    assert figures.default_band(table[~baseline | (table["pretrain_seed"] == 0)]) == "seeds"
+    assert figures.default_band(table[baseline | (table["pretrain_seed"] == 0)]) == "bootstrap"
+
+
+def test_protocols_differ_in_line_and_share_a_colour() -> None:
+    figure = figures.label_efficiency(results(protocols=BOTH))
+    axes = figure.axes[0]
+    probed, finetuned = lines_of(axes, "plus")
+    assert (probed.get_linestyle(), finetuned.get_linestyle()) == ("-", "--")
+    gap = np.subtract(finetuned.get_ydata(), probed.get_ydata())
+    np.testing.assert_allclose(gap, 0.05)
+    assert [line.get_linestyle() for line in lines_of(axes, "supervised")] == ["--"]
+    assert [line.get_linestyle() for line in lines_of(axes, "random")] == ["-"]
+    labels = legend_labels(figure)
+    assert labels.count("SimCLR+") == 1
+    assert {"Linear probe", "Finetuned", "Supervised"} <= set(labels)
+    assert "Linear probe" not in legend_labels(figures.label_efficiency(results()))
+
+
+def test_each_objective_has_its_figure_and_its_names() -> None:
+    table = results(objectives=("simclr", "dino"), protocols=BOTH)
+    figure = figures.label_efficiency(table, objective="dino")
+    probed, _ = lines_of(figure.axes[0], "standard")
+    np.testing.assert_allclose(probed.get_ydata(), [0.604 + 0.1 * f for f in FRACTIONS])
+    names = {"DINO", "DINO+", "CF-DINO", "Oracle pairs", "Random encoder", "Supervised"}
+    assert names <= set(legend_labels(figure))
+    differences = figures.gain(table, objective="dino")
+    assert {"DINO", "DINO+", "CF-DINO"} <= set(legend_labels(differences))
+    assert "DINO's" in differences.axes[0].get_ylabel()
+    for wanted in (None, "moco"):
+        with pytest.raises(ValueError, match="'simclr', 'dino'"):
+            figures.label_efficiency(table, objective=wanted)
+
+
+def test_macro_average_is_named() -> None:
+    for n_classes, words in ((2, "ROC-AUC"), (4, "macro ROC-AUC")):
+        efficiency = figures.label_efficiency(results(), n_classes=n_classes)
+        assert efficiency.axes[0].get_ylabel() == words
+        assert figures.gain(results(), n_classes=n_classes).axes[0].get_ylabel().startswith(words)
 
 
 def test_band_over_seeds_averages_probe_seeds_first() -> None:
@@ -86,11 +169,26 @@ def test_band_over_seeds_averages_probe_seeds_first() -> None:
 
 
 def test_gain_is_the_difference_to_the_reference() -> None:
-    figure = figures.gain(results(seeds=3), domains=["A"])
-    colour = figures.STRATEGIES["plus"].colour
-    (line,) = [li for li in figure.axes[0].lines if to_hex(li.get_color()).upper() == colour]
-    np.testing.assert_allclose(line.get_ydata(), 0.02)
-    assert "Random encoder" in [t.get_text() for t in figure.legends[0].get_texts()]
+    table = results(seeds=3, protocols=BOTH)
+    table["value"] += 0.01 * table["pretrain_seed"] * (table["strategy"] == "plus")
+    for protocol, words in (("linear", "Linear probe"), ("finetuned", "Finetuned")):
+        figure = figures.gain(table, domains=["A"], protocol=protocol)
+        heights = [patch.get_height() for patch in figure.axes[0].patches]
+        np.testing.assert_allclose(heights, np.repeat([0.03, 0.04, 0.06], 3))
+        note = figure.legends[0].get_title().get_text()
+        assert note.startswith(words)
+        assert "standard error" in note
+    whiskers = figure.axes[0].containers[0]  # SimCLR+'s: seeds .02, .03, .04 above
+    (segment, *_) = whiskers[2][0].get_segments()
+    np.testing.assert_allclose(np.ptp(segment[:, 1]), 2 * 0.01 / np.sqrt(3))
+    assert not {"Random encoder", "Supervised"} & set(legend_labels(figure))
+    assert figure.axes[0].get_xticklabels()[0].get_text() == "5\n50"
+
+
+def test_gain_of_one_seed_has_no_whiskers() -> None:
+    figure = figures.gain(results())
+    assert "no whiskers" in figure.legends[0].get_title().get_text()
+    assert not figure.axes[0].collections
 
 
 def test_bars_show_values_with_the_ceiling_beside() -> None:
@@ -118,6 +216,7 @@ def test_histories_have_units_and_skip_missing_values() -> None:
     axes = figures.kl_per_resolution(kl).axes[0]
     assert "bits per pixel" in axes.get_ylabel()
     assert [line.get_label() for line in axes.lines] == ["4 x 4", "16 x 16"]
+    assert "CF-DINO" in legend_labels(figures.alignment_uniformity(history, objective="dino"))
     loss = figures.training_history(history.drop(columns="strategy"), {"alignment": "a [nats]"})
     assert not loss.legends
 
@@ -154,7 +253,8 @@ def test_cohort_counts_names_its_axes() -> None:
         (lambda: figures.label_efficiency(results().drop(columns="n_labels")), "n_labels"),
         (lambda: figures.label_efficiency(results(), domains=["Z"]), "Z"),
         (lambda: figures.label_efficiency(results().replace("plus", "minus")), "minus"),
-        (lambda: figures.gain(results().query("strategy == 'random'")), "standard"),
+        (lambda: figures.gain(results().query("strategy != 'standard'")), "standard"),
+        (lambda: figures.gain(results(), protocol="finetuned"), "protocol finetuned"),
         (lambda: figures.effectiveness(quality().iloc[:0]), "no rows"),
         (lambda: figures.gold_error(quality().query("measure == 'effectiveness'")), "nothing"),
         (lambda: figures.image_grid([[np.zeros((2, 2))]], columns=["a", "b"]), "2 cells"),

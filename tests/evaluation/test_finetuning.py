@@ -10,7 +10,6 @@ from sklearn.utils.class_weight import compute_class_weight
 from ccl.evaluation import finetuning
 from ccl.evaluation.features import extract_features
 from ccl.evaluation.finetuning import (
-    SUPERVISED,
     FinetuningAugmentOptions,
     FinetuningOptions,
     class_scores,
@@ -18,7 +17,6 @@ from ccl.evaluation.finetuning import (
     epoch_batches,
     finetune,
     fit_classifier,
-    supervised_baseline,
 )
 from ccl.evaluation.labels import label_subset, labels_of
 from ccl.evaluation.probing import ProbingOptions, probe
@@ -101,14 +99,11 @@ def test_finetuning_beats_a_probe_of_the_same_random_encoder(cohort):
     )
     encoder = new_encoder()
     before = weights_of(encoder)
-    found = supervised_baseline(cohort, encoder, options, seed=3)
+    found = finetune(cohort, encoder, options, **ABOUT)
     probing = ProbingOptions(fractions=(1.0,), n_bootstrap=20)
     probed = probe(cohort, extract_features(encoder, cohort.images), probing, **ABOUT)
     pooled = [table.query("domain == 'pooled'")["value"].item() for table in (found, probed)]
     assert pooled[0] > 0.9 > 0.75 > pooled[1]
-    assert set(found[["objective", "strategy", "pretrain_seed"]].itertuples(index=False)) == {
-        (SUPERVISED, SUPERVISED, 3)
-    }
     torch.testing.assert_close(weights_of(encoder), before, rtol=0, atol=0)
 
 
@@ -162,7 +157,7 @@ def test_several_classes():
     assert found.validation_aucs[found.epoch] > 0.7
 
 
-@pytest.mark.parametrize("architecture", ["resnet18", "vit_tiny_patch16_224"])
+@pytest.mark.parametrize("architecture", ["resnet18", "vit-slim"])
 def test_any_backbone_and_frame(architecture):
     cohort = striped_cohort(size=(32, 48), patients=120)
     encoder = new_encoder(size=(32, 48), architecture=architecture)

@@ -111,12 +111,21 @@ def test_position_embeddings_are_resized_to_the_frame(size, tmp_path):
         torch.testing.assert_close(backbone.state_dict()[name], value, msg=name)
 
 
-def test_own_encoder_files_can_be_started_from(tmp_path):
+@pytest.mark.parametrize("architecture", ["resnet-slim", "vit-slim"])
+def test_own_encoder_files_can_be_started_from(architecture, tmp_path):
     torch.manual_seed(1)
-    encoder = build_encoder(EncoderOptions(), (32, 32))
-    again = built(saved(tmp_path, encoder.state_dict()), "resnet-slim", (32, 32))
+    encoder = build_encoder(EncoderOptions(architecture=architecture), (32, 48))
+    path = saved(tmp_path, encoder.state_dict())
+    again = built(path, architecture, (32, 48))
     for name, value in encoder.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
+
+
+def test_own_positions_are_resized_too(tmp_path):
+    encoder = build_encoder(EncoderOptions(architecture="vit-slim"), (32, 32))
+    again = built(saved(tmp_path, encoder.state_dict()), "vit-slim", (48, 64)).backbone
+    assert again.pos_embed.shape == (1, 1 + 6 * 8, 96)
+    assert torch.equal(again.pos_embed[0, 0], encoder.backbone.pos_embed[0, 0])
 
 
 def test_no_pretrained_weights_is_the_default():

@@ -1,0 +1,29 @@
+"""Every figure of the book: one function each, from plain arrays and tidy tables to a Figure."""
+
+from ccl.figures.accuracy import Band, band_label, default_band, gain, label_efficiency
+from ccl.figures.cohort import cohort_counts
+from ccl.figures.images import image_grid
+from ccl.figures.look import STRATEGIES, WIDTH, BookFigure, Mark, marks
+from ccl.figures.quality import IMAGES, effectiveness, gold_error
+from ccl.figures.training import alignment_uniformity, kl_per_resolution, training_history
+
+__all__ = [
+    "IMAGES",
+    "STRATEGIES",
+    "WIDTH",
+    "Band",
+    "BookFigure",
+    "Mark",
+    "alignment_uniformity",
+    "band_label",
+    "cohort_counts",
+    "default_band",
+    "effectiveness",
+    "gain",
+    "gold_error",
+    "image_grid",
+    "kl_per_resolution",
+    "label_efficiency",
+    "marks",
+    "training_history",
+]
