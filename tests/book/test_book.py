@@ -70,7 +70,10 @@ def test_every_citation_is_in_the_bibliography(path: Path) -> None:
         assert set(keys.split(",")) <= known
 
 
-@pytest.mark.parametrize("page", ["contrastive", "causal", "pairing"])
+LECTURES = ["contrastive", "causal", "pairing", "distillation"]
+
+
+@pytest.mark.parametrize("page", LECTURES)
 def test_lectures_have_their_parts(page: str) -> None:
     text = (BOOK / f"{page}.md").read_text()
     headings = re.findall(r"^## (.*)$", text, re.MULTILINE)

@@ -99,6 +99,11 @@ def test_teaching_widgets_move(tab: chromium.Tab) -> None:
     before = tab.run(curve)
     tab.run("document.querySelector('#ccl-scm button[value=\"3\"]').click()")
     assert tab.run(curve) != before
+    tab.open(address("book/distillation"))
+    says = "document.querySelector('#ccl-centering [data-part=says]').textContent"
+    assert "one prototype" in tab.run(says)
+    tab.run("document.querySelector('#ccl-centering button[value=sinkhorn]').click()")
+    assert "tell images apart" in tab.run(says)
 
 
 def test_this_suite_sees_a_request(tab: chromium.Tab, tmp_path: Path) -> None:
