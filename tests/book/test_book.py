@@ -70,7 +70,7 @@ def test_every_citation_is_in_the_bibliography(path: Path) -> None:
         assert set(keys.split(",")) <= known
 
 
-LECTURES = ["contrastive", "causal", "pairing", "distillation"]
+LECTURES = ["contrastive", "causal", "pairing", "distillation", "evaluation"]
 
 
 @pytest.mark.parametrize("page", LECTURES)
