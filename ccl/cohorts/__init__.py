@@ -1,17 +1,18 @@
 """Images and their table on disk, whatever their source."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ccl.cohorts import folder as folder_source
-from ccl.cohorts import medmnist, mini_mias, nih, phantom_breast, phantom_chest
+from ccl.cohorts import medmnist, mini_mias, nih, phantom
 from ccl.cohorts.cohort import Cohort, load
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.folder import FolderOptions
 from ccl.cohorts.medmnist import MedMnistOptions
 from ccl.cohorts.mini_mias import MiniMiasOptions
 from ccl.cohorts.nih import NihOptions
-from ccl.cohorts.phantom_breast import PhantomBreastOptions
-from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.cohorts.phantom_breast import BREAST, PhantomBreastOptions
+from ccl.cohorts.phantom_chest import CHEST, PhantomChestOptions
 from ccl.cohorts.writer import OnBadImage
 
 __all__ = [
@@ -37,6 +38,14 @@ SourceOptions = (
     | FolderOptions
 )
 
+# How the sources that are read from files are imported.
+_IMPORTERS: Mapping[str, Callable[..., None]] = {
+    "nih": nih.build,
+    "folder": folder_source.build,
+    "mini-mias": mini_mias.build,
+    "medmnist": medmnist.build,
+}
+
 
 def build(
     options: SourceOptions,
@@ -56,18 +65,13 @@ def build(
         CohortError: bad input; names file and row.
     """
     folder = Path(folder)
-    if isinstance(options, NihOptions):
-        nih.build(options, _required(data_root, options.source), folder, on_bad_image)
-    elif isinstance(options, FolderOptions):
-        folder_source.build(options, _required(data_root, options.source), folder, on_bad_image)
-    elif isinstance(options, MiniMiasOptions):
-        mini_mias.build(options, _required(data_root, options.source), folder, on_bad_image)
-    elif isinstance(options, MedMnistOptions):
-        medmnist.build(options, _required(data_root, options.source), folder, on_bad_image)
+    if isinstance(options, PhantomChestOptions):
+        phantom.build(CHEST, options, folder)
     elif isinstance(options, PhantomBreastOptions):
-        phantom_breast.build(options, None, folder)
+        phantom.build(BREAST, options, folder)
     else:
-        phantom_chest.build(options, None, folder)
+        root = _required(data_root, options.source)
+        _IMPORTERS[options.source](options, root, folder, on_bad_image)
     return load(folder)
 
 

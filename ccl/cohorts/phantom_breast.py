@@ -6,8 +6,6 @@ anatomy from these, the view and sometimes an implant; radiance from the anatomy
 from radiance, scanner and the sensor's noise. The scanner is independent of all of these.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -15,7 +13,7 @@ import pandas as pd
 from pydantic import Field, field_validator
 from scipy import special
 
-from ccl.cohorts import breast_anatomy, phantom
+from ccl.cohorts import breast_anatomy
 from ccl.cohorts.cohort import ATTRIBUTE
 from ccl.cohorts.draws import Exogenous
 from ccl.cohorts.phantom import Phantom, PhantomOptions
@@ -78,37 +76,6 @@ class PhantomBreastOptions(PhantomOptions):
     def frame(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.height, self.width
-
-
-def build(
-    options: PhantomBreastOptions,
-    data_root: Path | None,
-    folder: Path,
-    on_bad_image: str = "error",
-) -> None:
-    """Simulates a cohort and writes its folder, completely or not at all.
-
-    Args:
-        options: what to simulate.
-        data_root: not used, nothing is read.
-        folder: where the cohort will lie; must not exist.
-        on_bad_image: not used, there are none.
-
-    Raises:
-        FileExistsError: `folder` is there already.
-    """
-    phantom.build(BREAST, options, folder)
-
-
-def truth(
-    info: Mapping[str, Any],
-    table_rows: pd.DataFrame,
-    do: Mapping[str, str],
-    *,
-    noise: bool = True,
-) -> np.ndarray:
-    """True counterfactuals under another scanner, uint8 (n, H, W); see `phantom.truth`."""
-    return phantom.truth(BREAST, info, table_rows, do, noise=noise)
 
 
 def density(options: PhantomBreastOptions, noise: Exogenous) -> tuple[np.ndarray, np.ndarray]:

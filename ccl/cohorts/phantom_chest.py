@@ -5,15 +5,13 @@ it, independent of each other and of the scanner; anatomy from noise, sex and ag
 anatomy and finding; the stored image from radiance, scanner and the sensor's noise.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
-from ccl.cohorts import chest_anatomy, phantom
+from ccl.cohorts import chest_anatomy
 from ccl.cohorts.cohort import SEXES
 from ccl.cohorts.draws import Exogenous
 from ccl.cohorts.phantom import Phantom, PhantomOptions
@@ -53,37 +51,6 @@ class PhantomChestOptions(PhantomOptions):
     def frame(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.size, self.size
-
-
-def build(
-    options: PhantomChestOptions,
-    data_root: Path | None,
-    folder: Path,
-    on_bad_image: str = "error",
-) -> None:
-    """Simulates a cohort and writes its folder, completely or not at all.
-
-    Args:
-        options: what to simulate.
-        data_root: not used, nothing is read.
-        folder: where the cohort will lie; must not exist.
-        on_bad_image: not used, there are none.
-
-    Raises:
-        FileExistsError: `folder` is there already.
-    """
-    phantom.build(CHEST, options, folder)
-
-
-def truth(
-    info: Mapping[str, Any],
-    table_rows: pd.DataFrame,
-    do: Mapping[str, str],
-    *,
-    noise: bool = True,
-) -> np.ndarray:
-    """True counterfactuals under another scanner or sex, uint8 (n, H, W); see `phantom.truth`."""
-    return phantom.truth(CHEST, info, table_rows, do, noise=noise)
 
 
 def _exogenous(

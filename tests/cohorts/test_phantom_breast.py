@@ -13,9 +13,9 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from ccl.cohorts import Cohort, PhantomBreastOptions, build, load, phantom_breast
+from ccl.cohorts import Cohort, PhantomBreastOptions, build, load, phantom, phantom_breast
 from ccl.cohorts.breast_anatomy import Breast, anatomy, exogenous, radiance
-from ccl.cohorts.phantom_breast import CLASSES, TISSUE_SHARE, density
+from ccl.cohorts.phantom_breast import BREAST, CLASSES, TISSUE_SHARE, density
 from ccl.cohorts.scanners import MAMMOGRAPHS, render
 from ccl.evaluation.probing import ProbingOptions, probe
 
@@ -227,9 +227,9 @@ def test_the_truth_keeps_anatomy_and_noise(small: Cohort) -> None:
     noise = exogenous(0, 0, woman, image, (40, 32))
     scene = phantom_breast._radiance(PhantomBreastOptions(), noise, row)
     for name, scanner in MAMMOGRAPHS["strong"].items():
-        shown = phantom_breast.truth(small.info, row, {"scanner": name})
+        shown = phantom.truth(BREAST, small.info, row, {"scanner": name})
         np.testing.assert_array_equal(shown, render(scene, scanner, noise.sensor))
-        clean = phantom_breast.truth(small.info, row, {"scanner": name}, noise=False)
+        clean = phantom.truth(BREAST, small.info, row, {"scanner": name}, noise=False)
         np.testing.assert_array_equal(clean, render(scene, scanner))
 
 

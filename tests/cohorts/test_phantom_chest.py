@@ -14,7 +14,8 @@ from sklearn.metrics import roc_auc_score
 from ccl.cohorts import Cohort, load, phantom
 from ccl.cohorts.checksum import checksum
 from ccl.cohorts.chest_anatomy import anatomy, exogenous, radiance
-from ccl.cohorts.phantom_chest import PhantomChestOptions, build, truth
+from ccl.cohorts.phantom import build, truth
+from ccl.cohorts.phantom_chest import CHEST, PhantomChestOptions
 from ccl.cohorts.scanners import SCANNERS, render
 
 SMALL: dict[str, Any] = {"size": 32, "n_train": 60, "n_val": 30, "n_test_per_scanner": 12}
@@ -22,7 +23,7 @@ SCANNER_NAMES = tuple(SCANNERS["strong"])
 
 
 def _made(folder: Path, **options: Any) -> Cohort:
-    build(PhantomChestOptions(**(SMALL | options)), None, folder)
+    build(CHEST, PhantomChestOptions(**(SMALL | options)), folder)
     return load(folder)
 
 
@@ -102,7 +103,7 @@ def test_what_a_killed_run_left_is_no_hindrance(tmp_path: Path) -> None:
 
 def test_an_existing_folder_is_not_overwritten(small: Cohort) -> None:
     with pytest.raises(FileExistsError, match="remove it"):
-        build(PhantomChestOptions(**SMALL), None, small.folder)
+        build(CHEST, PhantomChestOptions(**SMALL), small.folder)
 
 
 # Determinism
@@ -181,10 +182,10 @@ def test_do_scanner_renders_the_same_radiance_with_the_same_noise(small: Cohort)
     for name, scanner in SCANNERS["strong"].items():
         do = {"scanner": name}
         np.testing.assert_array_equal(
-            truth(small.info, row, do), render(density, scanner, noise.sensor)
+            truth(CHEST, small.info, row, do), render(density, scanner, noise.sensor)
         )
         np.testing.assert_array_equal(
-            truth(small.info, row, do, noise=False), render(density, scanner)
+            truth(CHEST, small.info, row, do, noise=False), render(density, scanner)
         )
 
 
