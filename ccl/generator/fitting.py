@@ -15,6 +15,7 @@ from ccl.generator.batches import WeightedBatches
 from ccl.generator.generator import Generator
 from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE, HVAEOptions
+from ccl.objectives.schedules import cosine
 from ccl.options import Options
 from ccl.training import TrainingError, fit
 
@@ -103,7 +104,7 @@ class HVAETraining(lightning.LightningModule):
 
     def _learning_rate_factor(self, step: int) -> float:
         warm = min(1.0, (step + 1) / max(1, self.options.warmup_steps))
-        return warm * 0.5 * (1 + float(np.cos(np.pi * min(1.0, step / self.total_steps))))
+        return warm * cosine(step, self.total_steps, 1.0, 0.0)
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         norm = torch.nn.utils.clip_grad_norm_(self.hvae.parameters(), self.options.gradient_clip)

@@ -24,5 +24,4 @@ def warmup_cosine(step: int, warmup: int, total: int) -> float:
     """
     if step < warmup:
         return (step + 1) / warmup
-    progress = (step - warmup) / max(1, total - warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    return cosine(step - warmup, total - warmup, 1.0, 0.0)
