@@ -14,6 +14,7 @@ from ccl.objectives.encoder import build_encoder
 from ccl.objectives.schedules import cosine, linear
 from ccl.pairs import Pairs
 from ccl.training import fit
+from tests.objectives.resuming import undisturbed_and_resumed
 from tests.oracles import self_distillation as oracle
 
 STEPS = 5  # per epoch
@@ -413,26 +414,9 @@ def test_the_training_loop_takes_these_steps(monkeypatch, tmp_path, batch):
 @pytest.mark.parametrize("centering", ["sinkhorn", "softmax"])
 def test_resumed_training_equals_undisturbed_training(monkeypatch, tmp_path, batch, centering):
     monkeypatch.undo()
-    images = torch.cat([batch["a"], batch["b"]]).numpy()
-    batches = PairBatches(Pairs("standard", images), np.arange(16), batch_size=8, seed=0)
-
-    class Killed(RuntimeError):
-        pass
-
-    def kill(epoch):
-        if epoch == 2:
-            raise Killed
-        return {}
-
-    def run(folder, on_epoch_end=None):
-        module = make(centering=centering, drop_path=0.3)
-        fit(module, batches, epochs=3, folder=folder, seed=0, on_epoch_end=on_epoch_end)
-        return module.state_dict()
-
-    undisturbed = run(tmp_path / "whole")
-    with pytest.raises(Killed):
-        run(tmp_path / "killed", kill)
-    resumed = run(tmp_path / "killed")
+    undisturbed, resumed = undisturbed_and_resumed(
+        lambda: make(centering=centering, drop_path=0.3), batch, tmp_path, killed_in=2
+    )
     assert {name.split(".")[0] for name in resumed} >= {"teacher", "student", "class_targets"}
     for name, value in undisturbed.items():
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0, msg=name)

@@ -10,6 +10,7 @@ from ccl.objectives.schedules import warmup_cosine
 from ccl.objectives.simclr import SimCLR, SimCLROptions
 from ccl.pairs import Pairs
 from ccl.training import fit
+from tests.objectives.resuming import undisturbed_and_resumed
 
 SMALL = {"projector_hidden": 16, "projector_out": 8, "batch_size": 8, "epochs": 2}
 
@@ -124,26 +125,9 @@ def test_augment_options_reach_the_views(batch):
 
 
 def test_resumed_training_equals_undisturbed_training(tmp_path, batch):
-    images = torch.cat([batch["a"], batch["b"]]).numpy()
-    batches = PairBatches(Pairs("standard", images), np.arange(16), batch_size=8, seed=0)
-
-    class Killed(RuntimeError):
-        pass
-
-    def kill(epoch):
-        if epoch == 1:
-            raise Killed
-        return {}
-
-    def run(folder, on_epoch_end=None):
-        module = make(epochs=3)
-        fit(module, batches, epochs=3, folder=folder, seed=0, on_epoch_end=on_epoch_end)
-        return module.state_dict()
-
-    undisturbed = run(tmp_path / "whole")
-    with pytest.raises(Killed):
-        run(tmp_path / "killed", kill)
-    resumed = run(tmp_path / "killed")
+    undisturbed, resumed = undisturbed_and_resumed(
+        lambda: make(epochs=3), batch, tmp_path, killed_in=1
+    )
     for name, value in undisturbed.items():
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0, msg=name)
 
