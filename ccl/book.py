@@ -30,12 +30,12 @@ def collect(main: "Experiment", beside: Sequence["Experiment"] = (), root: Path 
     cohort's name in there. Files that are the same already stay untouched, so that Sphinx does not
     read them again.
     """
-    made = {path.name: path.read_text() for path in _notebooks(main)}
+    made = {path.name: path.read_text() for path in report.executed_notebooks(main)}
     made |= report.pages(main, beside)
     for experiment in beside:
         made |= {
             f"{experiment.cohort_name}/{path.name}": _moved(path, experiment.cohort_name)
-            for path in _notebooks(experiment)
+            for path in report.executed_notebooks(experiment)
         }
     folder = root / EXECUTED
     for old in [path for path in folder.rglob("*") if path.is_file()]:
@@ -46,10 +46,6 @@ def collect(main: "Experiment", beside: Sequence["Experiment"] = (), root: Path 
         if not file.is_file() or file.read_text() != content:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content)
-
-
-def _notebooks(experiment: "Experiment") -> list[Path]:
-    return sorted((experiment.root / "notebooks").glob("*.ipynb"))
 
 
 def _moved(path: Path, cohort: str) -> str:

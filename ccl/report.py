@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ccl import cohorts
+from ccl import cohorts, pointers
 from ccl.cohorts import Cohort
 from ccl.evaluation import ledger
 from ccl.evaluation.claims import Finding, Outcome, Verdict, judge
@@ -171,11 +171,9 @@ def pages(main: "Experiment", beside: Sequence["Experiment"] = ()) -> dict[str, 
         "status.md": status_page(
             [record for experiment in experiments for record in _records(experiment)],
             {
-                f"{experiment.cohort_name}: {path.stem}": json.loads(path.read_text())[
-                    "metadata"
-                ].get("papermill", {})
+                f"{experiment.cohort_name}: {path.stem}": _papermill(path)
                 for experiment in experiments
-                for path in sorted((experiment.root / "notebooks").glob("*.ipynb"))
+                for path in executed_notebooks(experiment)
             },
         ),
     }
@@ -183,21 +181,25 @@ def pages(main: "Experiment", beside: Sequence["Experiment"] = ()) -> dict[str, 
 
 def _claims_of(experiment: "Experiment", figures: str = "") -> str:
     root = experiment.root
-    runs = finished_runs(root)
-    cohort = cohorts.load(runs["cohort"])
+    cohort = cohorts.load(pointers.follow(root, "cohort").folder)
     findings = judge(ledger.load(), gather(root))
     return claims_page(findings, cohort, experiment.profile_name, figures)
 
 
 def _records(experiment: "Experiment") -> list[dict[str, Any]]:
-    folders = finished_runs(experiment.root).values()
-    return [
-        json.loads((folder / "run.json").read_text()) | {"cohort": experiment.cohort_name}
-        for folder in folders
-    ]
+    """Records of the finished steps, in the order in which they were finished."""
+    root = experiment.root
+    files = sorted((root / "steps").glob("*.json"), key=lambda path: path.stat().st_mtime)
+    runs = [pointers.follow(root, file.stem) for file in files]
+    return [{**run.record, "cohort": experiment.cohort_name} for run in runs]
 
 
-def finished_runs(root: Path) -> dict[str, Path]:
-    """Name of each step to its finished folder, in the order in which they were finished."""
-    pointers = sorted((root / "steps").glob("*.json"), key=lambda path: path.stat().st_mtime)
-    return {path.stem: root / json.loads(path.read_text())["folder"] for path in pointers}
+def executed_notebooks(experiment: "Experiment") -> list[Path]:
+    """An experiment's executed notebooks."""
+    return sorted((experiment.root / "notebooks").glob("*.ipynb"))
+
+
+def _papermill(notebook: Path) -> dict[str, Any]:
+    """What papermill noted of an execution."""
+    noted: dict[str, Any] = json.loads(notebook.read_text())["metadata"].get("papermill", {})
+    return noted
