@@ -35,6 +35,8 @@ from ccl.training import fit
 ENCODER_FILE = "encoder.safetensors"
 RESULTS_FILE = "results.csv"
 SCORES_FILE = "scores.parquet"
+# Lightning modules, built as `module(encoder, options, seed=..., steps_per_epoch=...)` and fed
+# `PairBatches` of any strategy; `.pretrained` is the encoder to evaluate once training is over.
 OBJECTIVES: Mapping[str, Any] = {"simclr": SimCLR, "dino": Dino}
 
 
@@ -277,7 +279,7 @@ def results(experiment: Experiment) -> Run:
     """Brings the results of every encoder and control together: `results.csv`."""
     names = (*experiment.pretraining.encoders, *experiment.pretraining.controls)
     inputs = {str(name): evaluate(experiment, name) for name in names}
-    step = Step(experiment.root, "results", {}, inputs, "ccl.files")
+    step = Step(experiment.root, "results", {}, inputs, "ccl.evaluation.results")
 
     def compute(folder: Path) -> None:
         tables = [pd.read_csv(run.folder / RESULTS_FILE) for run in inputs.values()]

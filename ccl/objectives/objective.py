@@ -1,10 +1,8 @@
-"""What every contrastive objective has in common."""
-
-from typing import Protocol
+"""Options that every objective has in common."""
 
 from pydantic import Field
 
-from ccl.objectives.encoder import Encoder, EncoderOptions
+from ccl.objectives.encoder import EncoderOptions
 from ccl.options import Options
 
 
@@ -20,15 +18,3 @@ class ObjectiveOptions(Options):
     encoder: EncoderOptions = EncoderOptions()
     epochs: int = Field(default=50, ge=1)
     batch_size: int = Field(default=256, ge=2)
-
-
-class Objective(Protocol):
-    """A Lightning module that pretrains an encoder on the pairs of any strategy.
-
-    Built as `module(encoder, options, seed=..., steps_per_epoch=...)`; it is fed the batches of
-    `ccl.objectives.batches.PairBatches` and never knows the strategy.
-    """
-
-    @property
-    def pretrained(self) -> Encoder:
-        """The encoder to evaluate once training is over."""
