@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ccl.errors import TrainingError
+
 if TYPE_CHECKING:
     from ccl.config import Experiment
 
@@ -56,7 +58,7 @@ def tidy_errors() -> Iterator[None]:
     """Turns what a user can mend into one message and exit code 1; a defect keeps its traceback."""
     try:
         yield
-    except (ValueError, OSError, LookupError, FloatingPointError) as error:
+    except (ValueError, OSError, LookupError, FloatingPointError, TrainingError) as error:
         typer.echo(f"Error: {error}", err=True)
         logging.getLogger("ccl").debug("traceback", exc_info=error)
         raise typer.Exit(1) from error

@@ -25,12 +25,13 @@ from ccl.generator.quality import measure
 from ccl.generator.quality.effectiveness import train_classifier
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.dino import Dino
-from ccl.objectives.encoder import Encoder, build_encoder
+from ccl.objectives.encoder import Encoder, EncoderOptions, build_encoder
+from ccl.objectives.initial_weights import IMAGENET, weights_file
 from ccl.objectives.simclr import SimCLR
 from ccl.options import Options
 from ccl.pairs import Pairs, Strategy
 from ccl.runs import Run, Step, file_digest
-from ccl.training import fit
+from ccl.training import fastest_device, fit
 
 ENCODER_FILE = "encoder.safetensors"
 RESULTS_FILE = "results.csv"
@@ -112,7 +113,7 @@ def bank(experiment: Experiment) -> Run:
     return step.run(
         lambda folder: banks.make(
             cohorts.load(inputs["cohort"].folder),
-            generators.load(trained.folder),
+            generators.load(trained.folder, fastest_device()),
             experiment.bank,
             folder,
         )
@@ -193,7 +194,11 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
     bank_run = bank_of(experiment, name.strategy)
     if bank_run is not None:
         inputs["bank"] = bank_run
-    described = {name.objective: options.model_dump(mode="json"), **name._asdict()}
+    described = {
+        name.objective: options.model_dump(mode="json"),
+        **_initial_weights(options.encoder),
+        **name._asdict(),
+    }
     module = OBJECTIVES[name.objective]
     step = Step(experiment.root, "pretrain", described, inputs, module.__module__, str(name))
 
@@ -224,6 +229,15 @@ def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -
     return build_encoder(options.encoder, (height, width))
 
 
+def _initial_weights(options: EncoderOptions) -> dict[str, str]:
+    """Digest of the file of initial weights, if there is one: other weights are another run."""
+    if options.pretrained in (None, IMAGENET):
+        return {}
+    file = weights_file(options.pretrained)
+    # A missing file is named by who opens it.
+    return {"initial_weights": file_digest(file) if file.is_file() else "missing"}
+
+
 def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
     """The metrics of an objective's pretraining per epoch, with `strategy` and `seed`."""
     tables = [
@@ -247,6 +261,7 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
         inputs["encoder"] = pretrain(experiment, name)
     options = experiment.pretraining.options(name.objective)
     described = _options(probing=experiment.probing, encoder=options.encoder) | name._asdict()
+    described |= _initial_weights(options.encoder)
     if experiment.finetuning is not None:
         described |= _options(finetuning=experiment.finetuning)
     step = Step(
@@ -258,6 +273,7 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
         encoder = initial_encoder(experiment, images, name)
         if "encoder" in inputs:
             encoder.load_state_dict(load_file(inputs["encoder"].folder / ENCODER_FILE))
+        encoder.to(fastest_device())
         scores = Scores()
         table = judge(
             images,

@@ -12,11 +12,9 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 
+from ccl.errors import TrainingError
+
 logger = logging.getLogger(__name__)
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message names the remedy."""
 
 
 class EpochBatches(Protocol):
@@ -29,6 +27,11 @@ class EpochBatches(Protocol):
     def __len__(self) -> int:
         """Batches per epoch."""
         ...
+
+
+def fastest_device() -> torch.device:
+    """The GPU where there is one, otherwise the CPU; Lightning chooses alike."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def epoch_rng(seed: int, epoch: int, purpose: str) -> np.random.Generator:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
 from ccl import book, cli
+from ccl.errors import TrainingError
 from tests.evaluation.made_up import evidence, papers_results, quality
 
 runner = CliRunner()
@@ -100,6 +102,12 @@ def test_later_steps_go_on_with_a_cohort_that_lacks_bad_images(broken_images: Pa
     skipped = runner.invoke(cli.app, [*command, "--on-bad-image", "skip"])
     assert skipped.exit_code == 0, skipped.stderr
     assert runner.invoke(cli.app, command).stdout == skipped.stdout
+
+
+def test_a_training_that_cannot_go_on_is_one_message(capsys) -> None:
+    with pytest.raises(typer.Exit), cli.tidy_errors():
+        raise TrainingError("collapsed: lower the learning rate")
+    assert capsys.readouterr().err == "Error: collapsed: lower the learning rate\n"
 
 
 def test_a_defect_keeps_its_traceback() -> None:

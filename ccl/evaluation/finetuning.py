@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ccl.cohorts import Cohort
+from ccl.errors import TrainingError
 from ccl.evaluation.labels import labels_of
 from ccl.evaluation.results import EvaluationOptions, ScoreFunction, evaluate, validation_auc
 from ccl.evaluation.scores import Scores
 from ccl.objectives.augment import AugmentOptions, Probability, Range, augment
 from ccl.objectives.encoder import Encoder, as_image
-from ccl.training import TrainingError, epoch_rng, step_generator
+from ccl.training import epoch_rng, step_generator
 
 SUPERVISED = "supervised"  # the strategy's name of a finetuned encoder that was not pretrained
 

@@ -26,7 +26,7 @@ METHODS = {
     "SimCLR": ("simclr", "standard"),
     "SimCLR+": ("simclr", "plus"),
     "CF-SimCLR": ("simclr", "counterfactual"),
-    "ImageNet": ("supervised", "supervised"),
+    "ImageNet": ("simclr", "supervised"),
 }
 # The paper's cohorts for pretraining, their scanners from the commonest to the rarest (shares of
 # the training images: Table 1 and the released splits).

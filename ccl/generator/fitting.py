@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from ccl.cohorts import Cohort
+from ccl.errors import TrainingError
 from ccl.generator.batches import WeightedBatches
 from ccl.generator.generator import Generator
 from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE, HVAEOptions
 from ccl.objectives.schedules import cosine
 from ccl.options import Options
-from ccl.training import TrainingError, fit
+from ccl.training import fit
 
 
 class GeneratorOptions(Options):

@@ -100,8 +100,8 @@ def save(generator: Generator, folder: Path) -> None:
     (folder / "generator.json").write_text(json.dumps(description, indent=1))
 
 
-def load(folder: Path) -> Generator:
-    """Opens what `save` wrote.
+def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
+    """Opens what `save` wrote, onto a device.
 
     Raises:
         FileNotFoundError: the folder holds no generator.
@@ -114,4 +114,4 @@ def load(folder: Path) -> Generator:
     options = HVAEOptions.model_validate(description["hvae"])
     hvae = HVAE(options, parents.sizes, description["height"], description["width"])
     hvae.load_state_dict(load_file(folder / "weights.safetensors"))
-    return Generator(parents, hvae.eval().requires_grad_(False))
+    return Generator(parents, hvae.to(device).eval().requires_grad_(False))

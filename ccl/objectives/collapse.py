@@ -7,8 +7,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ccl.errors import TrainingError
 from ccl.options import Options
-from ccl.training import TrainingError
 
 
 class CollapseOptions(Options):

@@ -7,6 +7,7 @@ import torch
 from pydantic import ValidationError
 from sklearn.utils.class_weight import compute_class_weight
 
+from ccl.errors import TrainingError
 from ccl.evaluation import finetuning
 from ccl.evaluation.features import extract_features
 from ccl.evaluation.finetuning import (
@@ -22,7 +23,6 @@ from ccl.evaluation.labels import label_subset, labels_of
 from ccl.evaluation.probing import ProbingOptions, probe
 from ccl.evaluation.results import RESULT_COLUMNS
 from ccl.objectives.encoder import EncoderOptions, as_image, build_encoder
-from ccl.training import TrainingError
 from tests.evaluation.test_probing import make_cohort
 
 ABOUT = {"objective": "simclr", "strategy": "standard", "pretrain_seed": 7}

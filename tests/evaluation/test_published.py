@@ -45,7 +45,7 @@ def test_file_says_where_it_comes_from_and_how_exact_it_is() -> None:
 
 def test_published_curves_are_complete() -> None:
     table = published.load()
-    assert set(table["objective"]) == {"simclr", "supervised"}
+    assert set(table["objective"]) == {"simclr"}
     assert set(table["protocol"]) == {"linear", "finetuned"}
     assert table.groupby("modality")["domain"].nunique().to_dict() == {"chest": 4, "mammography": 8}
     known = table.set_index(["protocol", "strategy", "domain", "label_fraction"])["value"]

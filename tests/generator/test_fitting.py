@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from ccl.errors import TrainingError
 from ccl.generator import generator as generators
 from ccl.generator.batches import WeightedBatches
 from ccl.generator.fitting import HVAETraining, train
 from ccl.generator.graph import image_parents
-from ccl.training import TrainingError
 
 
 def weights(generator):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from ccl.errors import TrainingError
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.collapse import CollapseOptions, distillation_statistics, stop_if_collapsed
 from ccl.objectives.dino import Dino, DinoOptions
 from ccl.objectives.encoder import build_encoder
 from ccl.pairs import Pairs
-from ccl.training import TrainingError, fit
+from ccl.training import fit
 
 HEALTHY = {"loss_over_chance": 0.9, "embedding_std": 0.8, "prototype_entropy": 0.95}
 GRACE = 2
