@@ -15,7 +15,7 @@ from ccl.evaluation.probing import ProbingOptions
 from ccl.evaluation.protocols import RANDOM
 from ccl.generator.bank import BankOptions
 from ccl.generator.fitting import GeneratorOptions
-from ccl.generator.quality.effectiveness import ScannerClassifierOptions
+from ccl.generator.quality.options import QualityOptions
 from ccl.objectives.dino import DinoOptions
 from ccl.objectives.objective import ObjectiveOptions
 from ccl.objectives.simclr import SimCLROptions
@@ -97,7 +97,7 @@ class Sections(Options):
 
     generator: GeneratorOptions
     bank: BankOptions = BankOptions()
-    classifier: ScannerClassifierOptions = ScannerClassifierOptions()
+    quality: QualityOptions = QualityOptions()
     pretraining: PretrainingOptions = PretrainingOptions()
     probing: ProbingOptions = ProbingOptions()
     finetuning: FinetuningOptions | None = FinetuningOptions()
@@ -122,7 +122,7 @@ class Experiment:
     source: SourceOptions
     generator: GeneratorOptions
     bank: BankOptions
-    classifier: ScannerClassifierOptions
+    quality: QualityOptions
     pretraining: PretrainingOptions
     probing: ProbingOptions
     finetuning: FinetuningOptions | None

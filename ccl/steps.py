@@ -21,8 +21,7 @@ from ccl.evaluation.scores import Scores
 from ccl.generator import bank as banks
 from ccl.generator import fitting
 from ccl.generator import generator as generators
-from ccl.generator.quality import measure
-from ccl.generator.quality.effectiveness import train_classifier
+from ccl.generator.quality import measure, train_judges
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.dino import Dino
 from ccl.objectives.encoder import Encoder, EncoderOptions, build_encoder
@@ -137,20 +136,21 @@ def quality(experiment: Experiment) -> Run:
         "generator": generator(experiment),
         "bank": bank(experiment),
     }
-    options = _options(classifier=experiment.classifier)
+    options = _options(quality=experiment.quality)
     step = Step(experiment.root, "quality", options, inputs, "ccl.generator.quality")
 
     def compute(folder: Path) -> None:
         images = cohorts.load(inputs["cohort"].folder)
-        classifier = train_classifier(images, experiment.classifier, folder)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        judges = train_judges(images, experiment.quality, folder / "judges")
         measured = measure(
             images,
             generators.load(inputs["generator"].folder),
             banks.load(inputs["bank"].folder, images),
-            classifier,
+            judges,
+            experiment.quality,
         )
         measured.to_csv(folder / "quality.csv", index=False)
+        shutil.rmtree(folder / "judges")  # checkpoints of the classifiers
 
     return step.run(compute)
 

@@ -208,6 +208,13 @@ def render(
     return np.rint(image * 255).astype(np.uint8)
 
 
+def imprint(scanner: Scanner, frame: tuple[int, int]) -> np.ndarray:
+    """Which pixels a scanner prints letters on, bool (H, W)."""
+    if not scanner.text:
+        return np.zeros(frame, dtype=bool)
+    return _ink(scanner.text, scanner.text_position, *frame) > 0
+
+
 def _physics(
     image: np.ndarray, scanner: Scanner, noise_field: np.ndarray | None, pixel: float
 ) -> np.ndarray:

@@ -5,6 +5,7 @@ does whoever asks for the oracle.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,10 +17,11 @@ from ccl.cohorts.mini_mias import MiniMiasOptions
 from ccl.cohorts.phantom import Phantom
 from ccl.cohorts.phantom_breast import BREAST
 from ccl.cohorts.phantom_chest import CHEST
-from ccl.cohorts.scanner_shares import SimulatedScanners
+from ccl.cohorts.scanner_shares import ScannerShares, SimulatedScanners
+from ccl.cohorts.scanners import Scanner
 
 
-class Truth(Protocol):
+class MakesTruth(Protocol):
     """True counterfactuals uint8 (n, H, W) of some rows of a cohort, see `Cohort.truth`."""
 
     def __call__(
@@ -27,33 +29,52 @@ class Truth(Protocol):
     ) -> np.ndarray: ...
 
 
+@dataclass(frozen=True)
+class Truth:
+    """What a source knows.
+
+    Attributes:
+        make: its counterfactuals.
+        options: class of the source's options, which hold the scanners' settings.
+    """
+
+    make: MakesTruth
+    options: type[ScannerShares]
+
+
 def known(source: str) -> bool:
     """Whether a source knows the truth."""
     return source in _TRUTHS
 
 
-def of(source: str) -> Truth:
+def of(source: str) -> MakesTruth:
     """The truth of a source that knows it."""
-    return _TRUTHS[source]
+    return _TRUTHS[source].make
+
+
+def scanner_settings(cohort: Cohort, scanner: str) -> Scanner:
+    """The rendering pipeline of a simulated scanner.
+
+    Raises:
+        KeyError: the cohort's scanners are not simulated, or it has none of that name.
+    """
+    options = _TRUTHS[cohort.info["source"]].options
+    return options(**cohort.info["source_options"]).settings(scanner)
 
 
 def _simulated(simulator: Phantom) -> Truth:
-    def truth(
-        cohort: Cohort, rows: np.ndarray, do: Mapping[str, str], *, noise: bool
-    ) -> np.ndarray:
+    def make(cohort: Cohort, rows: np.ndarray, do: Mapping[str, str], *, noise: bool) -> np.ndarray:
         return phantom.truth(simulator, cohort.info, cohort.table.iloc[rows], do, noise=noise)
 
-    return truth
+    return Truth(make, simulator.options)
 
 
 def _rendered(options: type[SimulatedScanners]) -> Truth:
-    def truth(
-        cohort: Cohort, rows: np.ndarray, do: Mapping[str, str], *, noise: bool
-    ) -> np.ndarray:
+    def make(cohort: Cohort, rows: np.ndarray, do: Mapping[str, str], *, noise: bool) -> np.ndarray:
         made_with = options(**cohort.info["source_options"])
         return simulated_scanners.truth(made_with, cohort, rows, do, noise=noise)
 
-    return truth
+    return Truth(make, options)
 
 
 _TRUTHS: Mapping[str, Truth] = {

@@ -4,7 +4,7 @@ from ccl.figures.accuracy import Band, band_label, default_band, gain, label_eff
 from ccl.figures.cohort import cohort_counts
 from ccl.figures.images import image_grid
 from ccl.figures.look import STRATEGIES, WIDTH, BookFigure, Mark, marks
-from ccl.figures.quality import IMAGES, effectiveness, gold_error
+from ccl.figures.quality import IMAGES, effectiveness, gold_error, overall
 from ccl.figures.training import alignment_uniformity, kl_per_resolution, training_history
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "kl_per_resolution",
     "label_efficiency",
     "marks",
+    "overall",
     "training_history",
 ]

@@ -14,8 +14,10 @@ IMAGES: Mapping[str, Mark] = {
     "real": Mark("Real test images (ceiling)", "#6B7280", "o"),
     "counterfactual": Mark("Counterfactuals", "#009E73", "D"),
     "untrained": Mark("Untrained generator", "#D55E00", "x"),
+    "truth": Mark("True counterfactuals", "#CC79A7", "^"),
     "untouched": Mark("Left alone", "#6B7280", "o"),
     "histogram": Mark("Histogram matching", "#E69F00", "s"),
+    "pixel_regression": Mark("Regression per pixel", "#56B4E9", "^"),
 }
 
 
@@ -40,12 +42,12 @@ def effectiveness(quality: pd.DataFrame) -> Figure:
 
 
 def gold_error(quality: pd.DataFrame) -> Figure:
-    """Error against the true counterfactual, beside leaving alone and histogram matching.
+    """Error against the true counterfactual, beside leaving alone and two baselines.
 
     Args:
         quality: rows with `measure` == 'gold_error'; columns `images` ('untouched', 'histogram',
-            'counterfactual'), `source`, `target` (scanners), `value`, `ci_low`, `ci_high` (mean
-            absolute error in grey levels of 255).
+            'pixel_regression', 'counterfactual'), `source`, `target` (scanners), `value`, `ci_low`,
+            `ci_high` (mean absolute error in grey levels of 255).
     """
     columns = ("measure", "images", "source", "target", "value", "ci_low", "ci_high")
     require(quality, columns, "quality")
@@ -56,11 +58,55 @@ def gold_error(quality: pd.DataFrame) -> Figure:
     with style():
         figure = new_figure(0.72 * bars["direction"].nunique() + 1.4)
         axes = figure.subplots()
-        order = ("untouched", "histogram", "counterfactual")
+        order = ("untouched", "histogram", "pixel_regression", "counterfactual")
         _draw_bars(axes, bars, "direction", 1.0, order, horizontal=True)
         axes.set(xlabel="mean absolute error [grey levels of 255]", ylabel="direction")
         add_legend(figure, axes, "whiskers: 95 % intervals", columns=2)
     return figure
+
+
+def overall(quality: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
+    """Some measures, averaged over all directions, one panel each.
+
+    Args:
+        quality: rows of `quality.csv`; those of 'all' to 'all' are drawn.
+        measures: `measure` to the label of its axis. Measures without rows are left out, as are
+            those of other cohorts.
+
+    Raises:
+        ValueError: none of the measures has a row.
+    """
+    columns = ("measure", "images", "source", "target", "value", "ci_low", "ci_high")
+    require(quality, columns, "quality")
+    pooled = quality[(quality["source"] == "all") & (quality["target"] == "all")]
+    drawn = [name for name in measures if name in set(pooled["measure"])]
+    if not drawn:
+        raise ValueError(f"quality has no rows of any of {list(measures)}: nothing to draw")
+    kinds = [pooled[pooled["measure"] == name] for name in drawn]
+    with style():
+        figure = new_figure(sum(0.3 * len(mine) + 0.75 for mine in kinds))
+        heights = [len(mine) + 1 for mine in kinds]
+        panels = figure.subplots(len(drawn), 1, height_ratios=heights, squeeze=False)[:, 0]
+        for axes, name, mine in zip(panels, drawn, kinds, strict=True):
+            _draw_kinds(axes, mine)
+            axes.set_xlabel(measures[name])
+        figure.supxlabel("whiskers: 95 % intervals", fontsize=10)
+    return figure
+
+
+def _draw_kinds(axes: Axes, rows: pd.DataFrame) -> None:
+    """One horizontal bar per kind of image; 'counterfactual, 10 cycles' looks as its first word."""
+    looks = [IMAGES[kind.split(",")[0]] for kind in rows["images"]]
+    names = [
+        ",".join([look.label, *kind.split(",")[1:]])
+        for look, kind in zip(looks, rows["images"], strict=True)
+    ]
+    value, low, high = (rows[column].to_numpy() for column in ("value", "ci_low", "ci_high"))
+    whiskers = np.nan_to_num(np.clip(np.stack([value - low, high - value]), 0, None))
+    axes.barh(names, value, 0.8, xerr=whiskers, color=[look.colour for look in looks], ecolor=INK)
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
 
 
 def _draw_bars(

@@ -2,14 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 
 from ccl.cohorts import Cohort
 from ccl.generator.generator import to_model
-from ccl.generator.graph import ImageParents
 from ccl.training import epoch_rng
+
+
+class Codes(Protocol):
+    """What is known of images: the parents of a causal graph, or the targets of a classifier."""
+
+    def codes(self, cohort: Cohort, rows: np.ndarray) -> dict[str, Tensor]:
+        """Name to tensor (n,), for some rows of a cohort."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class WeightedBatches:
     """
 
     cohort: Cohort
-    parents: ImageParents
+    parents: Codes
     rows: np.ndarray
     batch_size: int
     rare_scanner_weight: float

@@ -247,6 +247,15 @@ def test_cohort_counts_names_its_axes() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("images", "scanner")
 
 
+def test_overall_draws_the_means_over_all_directions_and_names_cycles() -> None:
+    table = quality()
+    table.loc[table["images"] == "counterfactual", "images"] = "counterfactual, 10 cycles"
+    figure = figures.overall(table, {"absent": "-", "gold_error": "error"})
+    (axes,) = figure.axes
+    assert [patch.get_width() for patch in axes.patches] == [40, 20, 10]
+    assert axes.get_yticklabels()[2].get_text() == "Counterfactuals, 10 cycles"
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -256,6 +265,7 @@ def test_cohort_counts_names_its_axes() -> None:
         (lambda: figures.gain(results().query("strategy != 'standard'")), "standard"),
         (lambda: figures.gain(results(), protocol="finetuned"), "protocol finetuned"),
         (lambda: figures.effectiveness(quality().iloc[:0]), "no rows"),
+        (lambda: figures.overall(quality(), {"beauty": "of counterfactuals"}), "beauty"),
         (lambda: figures.gold_error(quality().query("measure == 'effectiveness'")), "nothing"),
         (lambda: figures.image_grid([[np.zeros((2, 2))]], columns=["a", "b"]), "2 cells"),
     ],

@@ -1,5 +1,8 @@
 """How good counterfactuals are, one measure per file."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -7,39 +10,111 @@ from ccl.cohorts import Cohort
 from ccl.generator.bank import Bank, BankOptions, every_target
 from ccl.generator.generator import Generator
 from ccl.generator.hvae import HVAE
-from ccl.generator.quality.effectiveness import ScannerClassifier, effectiveness
+from ccl.generator.quality.classifier import (
+    ImageClassifier,
+    Targets,
+    attribute_targets,
+    scanner_target,
+    train_classifier,
+)
+from ccl.generator.quality.cycles import composition, reversibility
+from ccl.generator.quality.effectiveness import effectiveness
 from ccl.generator.quality.gold_error import gold_error
+from ccl.generator.quality.likelihood import likelihood
+from ccl.generator.quality.minimality import minimality
+from ccl.generator.quality.off_target import off_target
+from ccl.generator.quality.options import QualityOptions
+from ccl.generator.quality.realism import nearest_training_image, realism
 
-__all__ = ["ScannerClassifier", "effectiveness", "gold_error", "measure"]
+__all__ = ["Judges", "QualityOptions", "measure", "train_judges"]
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Classifiers of real images.
+
+    Attributes:
+        scanner: tells the scanner.
+        attributes: tells `targets`, or None where the cohort states none.
+        targets: sex, finding and age, as far as the cohort states them.
+    """
+
+    scanner: ImageClassifier
+    attributes: ImageClassifier | None
+    targets: Targets
+
+
+def train_judges(cohort: Cohort, options: QualityOptions, folder: Path) -> Judges:
+    """Trains both classifiers on real training images; `folder` is for their checkpoints."""
+    scanner = train_classifier(
+        cohort, scanner_target(cohort), options.classifier, folder / "scanner"
+    )
+    targets = attribute_targets(cohort)
+    attributes = None
+    if targets.sizes:
+        # Another seed, so that the two do not err on the same images.
+        other = options.classifier.model_copy(update={"seed": options.classifier.seed + 1})
+        attributes = train_classifier(cohort, targets, other, folder / "attributes")
+    return Judges(scanner, attributes, targets)
 
 
 def measure(
-    cohort: Cohort, generator: Generator, bank: Bank, classifier: ScannerClassifier
+    cohort: Cohort, generator: Generator, bank: Bank, judges: Judges, options: QualityOptions
 ) -> pd.DataFrame:
     """Every measure on the test images of the pretraining scanners.
 
     Args:
         cohort: real images.
-        generator: to make counterfactuals without pixel noise, for the gold error.
+        generator: to make counterfactuals without pixel noise, of the sex, and round cycles.
         bank: the counterfactuals that pretraining uses.
-        classifier: tells scanners of real images apart.
+        judges: classifiers of real images.
+        options: how much to measure.
 
     Returns:
         Rows of `measure`, `images` (what was measured), `source` and `target` (scanners, or 'all'),
         `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and `n`.
     """
     rows = cohort.rows("test", "pretraining")
-    controls = BankOptions(pixel_noise=False)
-    images = {
-        "counterfactual": np.asarray(bank.images[bank.position[rows]]),
-        # The negative control: a generator that has learned nothing must fail.
-        "untrained": every_target(cohort, untrained(generator), rows, controls),
-    }
-    tables = [effectiveness(cohort, rows, classifier, images)]
+    sample = rows[np.linspace(0, len(rows) - 1, min(options.sample, len(rows))).astype(int)]
+    made = np.asarray(bank.images[bank.position[rows]])
+    images = {"counterfactual": made}
+    # What a perfect generator would make: it shows what the judges themselves contribute.
     if cohort.has_truth:
-        means = every_target(cohort, generator, rows, controls)
-        tables.append(gold_error(cohort, rows, means))
+        truths = [cohort.truth(rows, {"scanner": scanner}) for scanner in cohort.scanners]
+        images["truth"] = np.stack(truths, axis=1)
+    few = {kind: x[np.isin(rows, sample)] for kind, x in images.items()}
+    # The negative control: a generator that has learned nothing must fail.
+    blank = untrained(generator)
+    mean = BankOptions(pixel_noise=False)
+    nothing = {"untrained": every_target(cohort, blank, sample, mean)}
+    tables = [
+        effectiveness(cohort, rows, judges.scanner, images),
+        _control(effectiveness(cohort, sample, judges.scanner, nothing)),
+        minimality(cohort, sample, judges.scanner, few),
+        realism(cohort, rows, judges.scanner, images),
+        nearest_training_image(cohort, rows, images),
+        composition(cohort, {"counterfactual": generator}, sample, options.cycles),
+        composition(cohort, {"untrained": blank}, sample, (1,)),
+        reversibility(cohort, {"counterfactual": generator}, sample, options.cycles),
+        likelihood(cohort, {"counterfactual": generator, "untrained": blank}, sample),
+    ]
+    if judges.attributes is not None:
+        judge, targets = judges.attributes, judges.targets
+        tables.append(off_target(cohort, rows, judge, targets, images))
+        tables.append(off_target(cohort, sample, judge, targets, nothing))
+        if "sex" in generator.parents.sizes and "sex" in targets.sizes:
+            do_sex = every_target(cohort, generator, sample, BankOptions(variable="sex"))
+            turned = {"counterfactual": do_sex}
+            tables.append(effectiveness(cohort, sample, judge, turned, variable="sex"))
+    if cohort.has_truth:
+        means = every_target(cohort, generator, rows, mean)
+        tables.append(gold_error(cohort, rows, means, made))
     return pd.concat(tables, ignore_index=True)
+
+
+def _control(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows of real images, which stand in the table of all rows."""
+    return table[table["images"] != "real"]
 
 
 def untrained(generator: Generator) -> Generator:

@@ -1,145 +1,80 @@
-"""Effectiveness: does a classifier of real scanners see the scanner that was intervened on?
+"""Effectiveness: does a classifier of real images see the value that was intervened on?
 
 Source: Monteiro et al. 2023, https://arxiv.org/abs/2303.01274; Roschewitz et al. 2025, Fig. 2.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-import lightning
 import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from ccl.cohorts import Cohort
 from ccl.evaluation.statistics import bootstrap_mean_interval
-from ccl.generator.batches import WeightedBatches
-from ccl.generator.generator import to_model
-from ccl.generator.graph import ImageParents
-from ccl.objectives.encoder import EncoderOptions, build_encoder
-from ccl.options import Options
-from ccl.training import fit
-
-
-class ScannerClassifierOptions(Options):
-    """How the scanner classifier is trained, on real training images only.
-
-    Attributes:
-        encoder: its backbone.
-        epochs, batch_size, learning_rate: of Adam, with a cosine decay.
-        seed: of weights and batches; another than the generator's and the encoders'.
-    """
-
-    encoder: EncoderOptions = EncoderOptions()
-    epochs: int = 8
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    seed: int = 4321
-
-
-class ScannerClassifier(lightning.LightningModule):
-    """Backbone and linear layer, trained with cross-entropy on scanner codes."""
-
-    def __init__(
-        self, n_scanners: int, frame: tuple[int, int], options: ScannerClassifierOptions, steps: int
-    ) -> None:
-        super().__init__()
-        self.options, self.steps = options, steps
-        self.encoder = build_encoder(options.encoder, frame)
-        self.head = nn.Linear(self.encoder.width, n_scanners)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, K) of images x (N, 1, H, W) in [-1, 1]."""
-        logits: Tensor = self.head(self.encoder((x + 1) / 2))
-        return logits
-
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Cross-entropy of the scanner."""
-        x, parents = batch
-        loss = F.cross_entropy(self(x), parents["scanner"])
-        self.log("loss", loss, on_step=False, on_epoch=True)
-        return loss
-
-    def configure_optimizers(self) -> Any:
-        """Adam with a cosine decay over all steps."""
-        optimizer = torch.optim.Adam(self.parameters(), self.options.learning_rate)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    @torch.inference_mode()
-    def seen_as(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
-        """Most probable scanner code, int64 (n,), of images uint8 (n, H, W)."""
-        self.eval()
-        parts = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
-        return np.concatenate([self(to_model(part)).argmax(dim=1).numpy() for part in parts])
-
-
-def train_classifier(
-    cohort: Cohort, options: ScannerClassifierOptions, folder: Path
-) -> ScannerClassifier:
-    """Trains on the real training images, every scanner drawn equally often."""
-    torch.manual_seed(options.seed)
-    scanners = ImageParents({"scanner": cohort.scanners})
-    rows = cohort.rows("train", "pretraining")
-    batches = WeightedBatches(cohort, scanners, rows, options.batch_size, 1.0, options.seed)
-    height, width = cohort.images.shape[1:]
-    steps = len(batches) * options.epochs
-    classifier = ScannerClassifier(len(cohort.scanners), (height, width), options, steps)
-    fit(classifier, batches, epochs=options.epochs, folder=folder, seed=options.seed)
-    return classifier.cpu()
+from ccl.generator.quality.classifier import ImageClassifier
+from ccl.generator.quality.summary import ALL, patient_names
 
 
 def effectiveness(
     cohort: Cohort,
     rows: np.ndarray,
-    classifier: ScannerClassifier,
+    classifier: ImageClassifier,
     counterfactuals: Mapping[str, np.ndarray],
+    variable: str = "scanner",
 ) -> pd.DataFrame:
-    """Share of images that are seen as the scanner that they should be from.
+    """Share of images that are seen as what they should be.
 
     Args:
         cohort: real images.
         rows: (n,) test rows of pretraining scanners.
         classifier: trained on real training images.
-        counterfactuals: name to uint8 (n, K, H, W), slot k = do(scanner = k). Own-scanner slots do
+        counterfactuals: name to uint8 (n, K, H, W), slot k = do(variable = value k). Own slots do
             not count: they are no intervention.
+        variable: 'scanner' or 'sex'.
 
     Returns:
-        Rows with `images` = 'real' (the ceiling) and each of the names, per target and pooled
-        ('all': the mean over targets, each counted alike).
+        Rows `effectiveness`, of other variables `effectiveness_sex` and so on, with `images` =
+        'real' (the ceiling) and each of the names; per target and pooled ('all': the mean over
+        targets, each counted alike). Rows `effectiveness_uniform` count as the paper does: targets
+        are drawn from all, and of the own one the real image is taken.
     """
-    own = cohort.codes("scanner", rows)
-    patients = cohort.table["patient_id"].to_numpy()[rows]
-    seen = classifier.seen_as(cohort.images[rows])
-    found = [_rows("real", cohort, own, seen == own, patients)]
-    for name, images in counterfactuals.items():
-        hits, targets, owners = [], [], []
-        for k in range(len(cohort.scanners)):
-            foreign = own != k
-            hits.append(classifier.seen_as(images[foreign, k]) == k)
-            targets.append(np.full(foreign.sum(), k))
-            owners.append(patients[foreign])
-        found.append(
-            _rows(name, cohort, *(np.concatenate(part) for part in (targets, hits, owners)))
-        )
-    return pd.DataFrame([row for rows_ in found for row in rows_])
+    own, names = cohort.codes(variable, rows), cohort.values(variable)
+    patients = patient_names(cohort, rows)
+    at_home = classifier.seen(cohort.images[rows])[variable] == own
+    name = "effectiveness" if variable == "scanner" else f"effectiveness_{variable}"
+    hits = {(name, "real"): [(own, at_home, patients)]}
+    for kind, images in counterfactuals.items():
+        parts = []
+        for k in range(len(names)):
+            foreign = np.flatnonzero(own != k)
+            if len(foreign):
+                hit = classifier.seen(images[foreign, k])[variable] == k
+                parts.append((np.full(len(foreign), k), hit, patients[foreign]))
+        hits[name, kind] = parts
+        hits[f"{name}_uniform", kind] = [*parts, (own, at_home, patients)]
+    found = []
+    for (measure, kind), parts in hits.items():
+        target, hit, patient = (np.concatenate(part) for part in zip(*parts, strict=True))
+        found += [
+            {"measure": measure, "images": kind, **row}
+            for row in _shares(target, hit, patient, names)
+        ]
+    return pd.DataFrame(found)
 
 
-def _rows(
-    images: str, cohort: Cohort, target: np.ndarray, hit: np.ndarray, patients: np.ndarray
-) -> list[dict[str, Any]]:
-    result = []
-    weight = 1 / np.bincount(target, minlength=len(cohort.scanners))[target]
-    for k, name in [*enumerate(cohort.scanners), (-1, "all")]:
+def _shares(
+    target: np.ndarray, hit: np.ndarray, patients: np.ndarray, names: tuple[str, ...]
+) -> list[dict[str, object]]:
+    """Share of hits per target and over all targets, each counted alike."""
+    weight = 1 / np.bincount(target, minlength=len(names))[target]
+    found: list[dict[str, object]] = []
+    for k, name in [*enumerate(names), (-1, ALL)]:
         mine = (target == k) | (k < 0)
-        value, low, high = bootstrap_mean_interval(
-            hit[mine].astype(float), patients[mine], weights=weight[mine]
-        )
-        result.append(
-            {"measure": "effectiveness", "images": images, "source": "all", "target": name}
-            | {"value": value, "ci_low": low, "ci_high": high, "n": int(mine.sum())}
-        )
-    return result
+        if mine.any():
+            value, low, high = bootstrap_mean_interval(
+                hit[mine].astype(float), patients[mine], weights=weight[mine]
+            )
+            found.append(
+                {"source": ALL, "target": name, "value": value}
+                | {"ci_low": low, "ci_high": high, "n": int(mine.sum())}
+            )
+    return found

@@ -1,88 +1,87 @@
 """Gold error: distance to the true counterfactual, which only a simulator knows."""
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from skimage.exposure import match_histograms
 
-from ccl.cohorts import Cohort
-from ccl.evaluation.statistics import bootstrap_mean_interval
+from ccl.cohorts import Cohort, truths
+from ccl.cohorts.scanners import imprint
+from ccl.generator.quality.baselines import PixelRegression, histogram_matched, reference
+from ccl.generator.quality.distances import log_spectrum, mean_absolute_error, ssim
+from ccl.generator.quality.summary import patient_names, summarise, values
 
-REFERENCES = 128  # training images whose pooled histogram stands for a scanner's
 
-
-def gold_error(cohort: Cohort, rows: np.ndarray, counterfactuals: np.ndarray) -> pd.DataFrame:
-    """Mean absolute error against the noise-free true counterfactual, per direction.
+def gold_error(
+    cohort: Cohort, rows: np.ndarray, means: np.ndarray, noisy: np.ndarray
+) -> pd.DataFrame:
+    """Distances to the true counterfactual, per direction.
 
     Args:
         cohort: a simulated one.
         rows: (n,) test rows of pretraining scanners.
-        counterfactuals: uint8 (n, K, H, W), slot k = do(scanner = k), without pixel noise.
+        means: uint8 (n, K, H, W), slot k = do(scanner = k), without pixel noise.
+        noisy: the same with pixel noise.
 
     Returns:
         Rows with `images` = 'counterfactual' and, for comparison, 'untouched' (the real image left
-        alone) and 'histogram' (matched to the pooled histogram of the target's training images);
-        values in grey levels of 255; 'all' to 'all' is the mean over the directions.
+        alone), 'histogram' (matched to the pooled histogram of the target's training images) and
+        'pixel_regression'; 'all' to 'all' is the mean over the directions. Measures:
+
+        - `gold_error`: mean absolute error against the noise-free truth, in grey levels of 255;
+        - `gold_ssim`: structural similarity to the noise-free truth;
+        - `gold_imprint`: `gold_error` on the pixels that either scanner prints letters on, in
+          directions where one does;
+        - `gold_spectrum`: root mean square difference of the power spectra, in decibels, against
+          the truth with its noise, the counterfactuals with theirs: do noise and sharpness follow
+          the scanner?
     """
-    own = cohort.codes("scanner", rows)
-    patients = cohort.table["patient_id"].to_numpy()[rows]
-    real = np.asarray(cohort.images[rows])
-    errors: list[pd.DataFrame] = []
-    for k, target in enumerate(cohort.scanners):
-        foreign = np.flatnonzero(own != k)
-        truth = cohort.truth(rows[foreign], {"scanner": target}, noise=False)
+    regression = PixelRegression(cohort)
+    own, patients = cohort.codes("scanner", rows), patient_names(cohort, rows)
+    found: dict[str, list[pd.DataFrame]] = {}
+    for j, k in _directions(cohort):
+        mine = np.flatnonzero(own == j)
+        if len(mine) == 0:
+            continue
+        source, target = cohort.scanners[j], cohort.scanners[k]
+        real = np.asarray(cohort.images[rows[mine]])
+        truth = cohort.truth(rows[mine], {"scanner": target}, noise=False)
+        noisy_truth = cohort.truth(rows[mine], {"scanner": target})
+        letters = _letters(cohort, source, target)
         candidates = {
-            "untouched": real[foreign],
-            "histogram": histogram_matched(real[foreign], reference(cohort, target)),
-            "counterfactual": counterfactuals[foreign, k],
+            "untouched": (real, real),
+            "histogram": (histogram_matched(real, reference(cohort, target)),) * 2,
+            "pixel_regression": (regression(real, source, target),) * 2,
+            "counterfactual": (means[mine, k], noisy[mine, k]),
         }
-        for name, images in candidates.items():
-            errors.append(
-                pd.DataFrame(
-                    {
-                        "images": name,
-                        "source": np.array(cohort.scanners)[own[foreign]],
-                        "target": target,
-                        "patient": patients[foreign],
-                        "error": mean_absolute_error(images, truth),
-                    }
-                )
-            )
-    return _summary(pd.concat(errors, ignore_index=True))
+        for name, (images, with_noise) in candidates.items():
+            measured = {
+                "gold_error": mean_absolute_error(images, truth),
+                "gold_ssim": ssim(images, truth),
+                "gold_spectrum": spectrum_error(with_noise, noisy_truth),
+            }
+            if letters.any():
+                inked = images[:, letters][:, None], truth[:, letters][:, None]
+                measured["gold_imprint"] = mean_absolute_error(*inked)
+            for measure, x in measured.items():
+                table = values(name, np.full(len(mine), source), target, patients[mine], x)
+                found.setdefault(measure, []).append(table)
+    return pd.concat([summarise(name, tables) for name, tables in found.items()], ignore_index=True)
 
 
-def mean_absolute_error(images: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Mean over the pixels of |a - b|, (n,) in grey levels, for two uint8 (n, H, W)."""
-    return np.abs(images.astype(np.float32) - truth).mean(axis=(1, 2))
+def spectrum_error(images: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Root mean square difference (n,), in decibels, of the spectra of two uint8 (n, H, W)."""
+    difference = log_spectrum(images) - log_spectrum(truth)
+    return np.sqrt((difference**2).mean(axis=1))
 
 
-def reference(cohort: Cohort, scanner: str) -> np.ndarray:
-    """Training images uint8 (n, H, W) that stand for a scanner's histogram."""
-    return np.asarray(cohort.images[cohort.rows("train", [scanner])[:REFERENCES]])
+def _directions(cohort: Cohort) -> Iterator[tuple[int, int]]:
+    codes = range(len(cohort.scanners))
+    return ((j, k) for j in codes for k in codes if j != k)
 
 
-def histogram_matched(images: np.ndarray, pooled: np.ndarray) -> np.ndarray:
-    """Each image with its histogram matched to that of the pooled images; uint8 (n, H, W)."""
-    flat = pooled.reshape(-1, pooled.shape[-1])
-    return np.stack([match_histograms(image, flat) for image in images]).round().astype(np.uint8)
-
-
-def _summary(errors: pd.DataFrame) -> pd.DataFrame:
-    errors = errors.assign(
-        weight=1 / errors.groupby(["images", "source", "target"])["error"].transform("size")
-    )
-    everything = errors.assign(source="all", target="all")
-    found: list[dict[str, Any]] = []
-    for table in (errors, everything):
-        for (source, target, name), mine in table.groupby(
-            ["source", "target", "images"], sort=False
-        ):
-            value, low, high = bootstrap_mean_interval(
-                mine["error"].to_numpy(), mine["patient"].to_numpy(), mine["weight"].to_numpy()
-            )
-            found.append(
-                {"measure": "gold_error", "images": name, "source": source, "target": target}
-                | {"value": value, "ci_low": low, "ci_high": high, "n": len(mine)}
-            )
-    return pd.DataFrame(found)
+def _letters(cohort: Cohort, *scanners: str) -> np.ndarray:
+    """Pixels that one of the scanners prints on, bool (H, W)."""
+    frame: tuple[int, int] = cohort.images.shape[1:]
+    masks = [imprint(truths.scanner_settings(cohort, name), frame) for name in scanners]
+    return np.logical_or.reduce(masks)

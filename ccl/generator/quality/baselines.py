@@ -1,0 +1,46 @@
+"""Image-to-image baselines without a causal model, made from the same training images."""
+
+import numpy as np
+from skimage.exposure import match_histograms
+
+from ccl.cohorts import Cohort
+
+REFERENCES = 128  # training images whose pooled histogram stands for a scanner's
+
+
+def reference(cohort: Cohort, scanner: str) -> np.ndarray:
+    """Training images uint8 (n, H, W) that stand for a scanner's histogram."""
+    return np.asarray(cohort.images[cohort.rows("train", [scanner])[:REFERENCES]])
+
+
+def histogram_matched(images: np.ndarray, pooled: np.ndarray) -> np.ndarray:
+    """Each image with its histogram matched to that of the pooled images; uint8 (n, H, W)."""
+    flat = pooled.reshape(-1, pooled.shape[-1])
+    return np.stack([match_histograms(image, flat) for image in images]).round().astype(np.uint8)
+
+
+class PixelRegression:
+    """A straight line per pixel that takes a scanner's mean and spread there to another's.
+
+    The images of two scanners are not paired, so a regression cannot be fitted to pairs; the line
+    that matches mean and standard deviation of every pixel is the optimal transport between the
+    two Gaussians of that pixel.
+    """
+
+    def __init__(self, cohort: Cohort) -> None:
+        """Means and spreads of every pixel in the training images of every pretraining scanner."""
+        self.moments = {
+            scanner: _moments(cohort.images[cohort.rows("train", [scanner])])
+            for scanner in cohort.scanners
+        }
+
+    def __call__(self, images: np.ndarray, source: str, target: str) -> np.ndarray:
+        """Images uint8 (n, H, W) of one scanner as another's."""
+        (mean, spread), (new_mean, new_spread) = self.moments[source], self.moments[target]
+        moved = (images - mean) * (new_spread / spread) + new_mean
+        return np.rint(moved.clip(0, 255)).astype(np.uint8)
+
+
+def _moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    pixels = images.astype(np.float32)
+    return pixels.mean(axis=0), np.maximum(pixels.std(axis=0), 1.0)

@@ -1,0 +1,174 @@
+"""Judges of counterfactuals: classifiers that were trained on real images only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from ccl.cohorts import Cohort
+from ccl.generator.batches import WeightedBatches
+from ccl.generator.generator import to_model
+from ccl.objectives.encoder import EncoderOptions, build_encoder
+from ccl.options import Options
+from ccl.training import fit
+
+AGE = "age"
+UNKNOWN = -1  # of a class that a row does not state
+_AGE_MEAN, _AGE_SPREAD = 50.0, 20.0  # years; the network learns ages near 0 and 1
+
+
+class ClassifierOptions(Options):
+    """How a judge is trained.
+
+    Attributes:
+        encoder: its backbone.
+        epochs, batch_size, learning_rate: of Adam, with a cosine decay.
+        seed: of weights and batches; another than the generator's and the encoders'.
+    """
+
+    encoder: EncoderOptions = EncoderOptions()
+    epochs: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    seed: int = 4321
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a judge has to tell, from a cohort's table.
+
+    Attributes:
+        sizes: variable to its number of classes; 'age' is one number, in years.
+    """
+
+    sizes: Mapping[str, int]
+
+    def codes(self, cohort: Cohort, rows: np.ndarray) -> dict[str, Tensor]:
+        """Per variable the classes int64 (n,), `UNKNOWN` where not stated; ages float32 (n,)."""
+        return {name: torch.from_numpy(_stated(cohort, name, rows)) for name in self.sizes}
+
+
+def scanner_target(cohort: Cohort) -> Targets:
+    """The scanner alone."""
+    return Targets({"scanner": len(cohort.scanners)})
+
+
+def attribute_targets(cohort: Cohort) -> Targets:
+    """What do(scanner) must leave alone: sex, finding and age, as far as the cohort knows them."""
+    rows = cohort.rows("train", "pretraining")
+    sizes = {"sex": len(cohort.values("sex")), "finding": len(cohort.classes)}
+    known = {name: _stated(cohort, name, rows) for name in sizes}
+    kept = {n: k for n, k in sizes.items() if len(set(known[n].tolist()) - {UNKNOWN}) == k}
+    ages = _stated(cohort, AGE, rows)
+    return Targets(kept | ({AGE: 1} if np.isfinite(ages).mean() > 0.5 else {}))
+
+
+def _stated(cohort: Cohort, variable: str, rows: np.ndarray) -> np.ndarray:
+    if variable == AGE:
+        return cohort.table["age"].to_numpy(dtype=np.float32)[rows]
+    if variable == "finding":
+        return cohort.table["label"].to_numpy(dtype=np.int64)[rows]
+    stated = cohort.table[variable].iloc[rows]
+    code = {value: k for k, value in enumerate(cohort.values(variable))}
+    return np.array([code.get(value, UNKNOWN) for value in stated], dtype=np.int64)
+
+
+class ImageClassifier(lightning.LightningModule):
+    """A backbone with a linear layer for each variable that it tells.
+
+    Args:
+        targets: the variables.
+        frame: height and width of the images in pixels.
+        options: backbone and training.
+        steps: of the whole training, for the learning rate's decay.
+    """
+
+    def __init__(
+        self, targets: Targets, frame: tuple[int, int], options: ClassifierOptions, steps: int
+    ) -> None:
+        super().__init__()
+        self.options, self.steps = options, steps
+        self.encoder = build_encoder(options.encoder, frame)
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(self.encoder.width, size) for name, size in targets.sizes.items()}
+        )
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Per variable logits (N, K), or the scaled age (N, 1), of x (N, 1, H, W) in [-1, 1]."""
+        features = self.encoder((x + 1) / 2)
+        return {name: head(features) for name, head in self.heads.items()}
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Sum over the variables of cross-entropy or, for the age, of Huber's loss."""
+        x, targets = batch
+        losses = [_loss(name, y, targets[name]) for name, y in self(x).items()]
+        loss = torch.stack(losses).sum()
+        self.log("loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """Adam with a cosine decay over all steps."""
+        optimizer = torch.optim.Adam(self.parameters(), self.options.learning_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @torch.inference_mode()
+    def seen(self, images: np.ndarray, batch_size: int = 256) -> dict[str, np.ndarray]:
+        """Most probable class, int64 (n,), or age in years, (n,), of images uint8 (n, H, W)."""
+        self.eval()
+        parts = [self(to_model(part)) for part in _chunks(images, batch_size)]
+        joined = {name: torch.cat([part[name] for part in parts]) for name in self.heads}
+        return {
+            name: (y[:, 0] * _AGE_SPREAD + _AGE_MEAN if name == AGE else y.argmax(dim=1)).numpy()
+            for name, y in joined.items()
+        }
+
+    @torch.inference_mode()
+    def features(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
+        """What the backbone makes of images uint8 (n, H, W): float32 (n, width)."""
+        self.eval()
+        parts = [self.encoder((to_model(part) + 1) / 2) for part in _chunks(images, batch_size)]
+        return torch.cat(parts).numpy()
+
+
+def train_classifier(
+    cohort: Cohort, targets: Targets, options: ClassifierOptions, folder: Path
+) -> ImageClassifier:
+    """Trains on the real training images, every scanner drawn equally often.
+
+    Args:
+        cohort: gives the images.
+        targets: what to tell.
+        options: how.
+        folder: for checkpoints; a killed training goes on from there.
+    """
+    torch.manual_seed(options.seed)
+    rows = cohort.rows("train", "pretraining")
+    batches = WeightedBatches(cohort, targets, rows, options.batch_size, 1.0, options.seed)
+    height, width = cohort.images.shape[1:]
+    steps = len(batches) * options.epochs
+    classifier = ImageClassifier(targets, (height, width), options, steps)
+    fit(classifier, batches, epochs=options.epochs, folder=folder, seed=options.seed)
+    return classifier.cpu()
+
+
+def _loss(variable: str, predicted: Tensor, target: Tensor) -> Tensor:
+    if variable != AGE:
+        known = target != UNKNOWN
+        summed = F.cross_entropy(predicted, target, ignore_index=UNKNOWN, reduction="sum")
+    else:
+        known = torch.isfinite(target)
+        scaled = (target[known] - _AGE_MEAN) / _AGE_SPREAD
+        summed = F.huber_loss(predicted[known, 0], scaled, reduction="sum")
+    return summed / known.sum().clamp(min=1)
+
+
+def _chunks(images: np.ndarray, size: int) -> list[np.ndarray]:
+    return [images[start : start + size] for start in range(0, len(images), size)]

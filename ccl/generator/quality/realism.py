@@ -1,0 +1,147 @@
+"""Realism: do counterfactuals look like images of their target scanner, and not like copies?
+
+Frechet distance of features (Heusel et al. 2017, https://arxiv.org/abs/1706.08500), here those of a
+scanner classifier that was trained on this cohort's real images, since an encoder of photographs
+says little of radiographs. It depends on the number of images, so all distances are taken between
+equally many, and the floor between two halves of the real images stands beside them.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ccl.cohorts import Cohort
+from ccl.generator.quality.classifier import ImageClassifier
+from ccl.generator.quality.summary import ALL, patient_names, scanner_names, summarise, values
+
+COMPONENTS = 16  # principal components of the real features: covariances of few images need few
+HALVES = 20  # random divisions of the real images
+FEWEST = 2 * COMPONENTS  # images of a half, for a covariance
+
+
+def realism(
+    cohort: Cohort,
+    rows: np.ndarray,
+    classifier: ImageClassifier,
+    counterfactuals: Mapping[str, np.ndarray],
+) -> pd.DataFrame:
+    """Frechet distance to real images of the target scanner.
+
+    Args:
+        cohort: real images.
+        rows: (n,) test rows of pretraining scanners.
+        classifier: gives the features.
+        counterfactuals: name to uint8 (n, K, H, W), slot k = do(scanner = k).
+
+    Returns:
+        Rows `frechet` per target (source 'all') and their mean ('all' to 'all'): 'real' (the floor:
+        half of the real images against the other half), 'untouched' (images of other scanners left
+        alone) and each of the names, against the other half as well. The interval holds 95 % of
+        the random halves. Scanners with too few images give no row.
+    """
+    own = cohort.codes("scanner", rows)
+    real = _Projection(classifier.features(cohort.images[rows]), own)
+    found = []
+    for k, target in enumerate(cohort.scanners):
+        mine, foreign = np.flatnonzero(own == k), np.flatnonzero(own != k)
+        size = min(len(mine) // 2, len(foreign))
+        if size < FEWEST:
+            continue
+        pools = {"untouched": real.of_all[foreign]}
+        for kind, images in counterfactuals.items():
+            pools[kind] = real.project(classifier.features(images[foreign, k]))
+        rng = np.random.default_rng(k)
+        for division in range(HALVES):
+            order = rng.permutation(mine)
+            one, other = real.of_all[order[:size]], real.of_all[order[size : 2 * size]]
+            drawn = {"real": one} | {kind: rng.permutation(x)[:size] for kind, x in pools.items()}
+            for kind, x in drawn.items():
+                found.append((kind, target, division, frechet_distance(x, other), size))
+    table = pd.DataFrame(found, columns=["images", "target", "division", "value", "n"])
+    grouped = table.groupby(["images", "division"], sort=False)
+    pooled = grouped.agg(value=("value", "mean"), n=("n", "sum")).reset_index().assign(target=ALL)
+    everything = pd.concat([table, pooled])
+    return pd.DataFrame(
+        [
+            _over_divisions(str(images), str(target), part)
+            for (images, target), part in everything.groupby(["images", "target"], sort=False)
+        ]
+    )
+
+
+def _over_divisions(images: str, target: str, part: pd.DataFrame) -> dict[str, object]:
+    low, high = part["value"].quantile([0.025, 0.975])
+    row = {"measure": "frechet", "images": images, "source": ALL, "target": target}
+    n = int(part["n"].iloc[0])
+    return row | {"value": part["value"].mean(), "ci_low": low, "ci_high": high, "n": n}
+
+
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Squared 2-Wasserstein distance of the Gaussians fitted to a (n, D) and b (m, D)."""
+    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    # The trace of the root of their product, from its eigenvalues: defined for singular ones too.
+    roots = np.sqrt(np.linalg.eigvals(cov_a @ cov_b).real.clip(min=0))
+    shift = a.mean(axis=0) - b.mean(axis=0)
+    spread = np.trace(cov_a) + np.trace(cov_b) - 2 * roots.sum()
+    return float(shift @ shift + max(spread, 0.0))
+
+
+class _Projection:
+    """Principal components of real features, every scanner counted alike, scaled as a whole."""
+
+    def __init__(self, features: np.ndarray, codes: np.ndarray) -> None:
+        weight = 1 / np.bincount(codes)[codes]
+        weight /= weight.sum()
+        self.mean = weight @ features
+        centred = (features - self.mean) * np.sqrt(weight)[:, None]
+        _, spread, axes = np.linalg.svd(centred, full_matrices=False)
+        self.axes = axes[:COMPONENTS].T / np.sqrt((spread**2).sum())  # total variance 1
+        self.of_all = self.project(features)
+
+    def project(self, features: np.ndarray) -> np.ndarray:
+        return (features - self.mean) @ self.axes
+
+
+def nearest_training_image(
+    cohort: Cohort, rows: np.ndarray, counterfactuals: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
+    """Distance to the nearest training image of the target scanner: has the generator copied?
+
+    A generator that memorised its training images gives distances well below those of real test
+    images.
+
+    Args:
+        cohort, rows, counterfactuals: as `realism`'s.
+
+    Returns:
+        Rows `nearest_training`, root mean square over the pixels in grey levels of 255: 'real'
+        (test images to training images of their own scanner) and each of the names.
+    """
+    own, home = cohort.codes("scanner", rows), scanner_names(cohort, rows)
+    patients = patient_names(cohort, rows)
+    found = []
+    for k, target in enumerate(cohort.scanners):
+        training = cohort.images[cohort.rows("train", [target])]
+        if len(training) == 0:
+            continue
+        mine, foreign = np.flatnonzero(own == k), np.flatnonzero(own != k)
+        candidates = {"real": (mine, cohort.images[rows[mine]])}
+        candidates |= {kind: (foreign, x[foreign, k]) for kind, x in counterfactuals.items()}
+        for kind, (which, images) in candidates.items():
+            if len(which):
+                distance = nearest_distance(images, training)
+                found.append(values(kind, home[which], target, patients[which], distance))
+    return summarise("nearest_training", found)
+
+
+def nearest_distance(images: np.ndarray, training: np.ndarray) -> np.ndarray:
+    """Distance (n,) of images uint8 (n, H, W) to the nearest of (m, H, W).
+
+    Root mean square over the pixels, in grey levels of 255.
+    """
+    a, b = (torch.from_numpy(x.reshape(len(x), -1).astype(np.float32)) for x in (images, training))
+    pixels = a.shape[1]
+    nearest = [torch.cdist(part, b).min(dim=1).values for part in a.split(256)]
+    return (torch.cat(nearest) / pixels**0.5).numpy()
