@@ -111,7 +111,8 @@ def run(
             done = getattr(steps, step.value)(experiment)
         pointers.point(experiment.root, name, done)
         if step is Step.results:
-            pointers.publish(done.folder / "results.csv", experiment.root / "results.csv")
+            for file in (steps.SEPARABILITY_FILE, steps.RESULTS_FILE):
+                pointers.publish(done.folder / file, experiment.root / file)
     typer.echo(str(done.folder))
 
 

@@ -35,6 +35,7 @@ from ccl.training import fastest_device, fit
 ENCODER_FILE = "encoder.safetensors"
 RESULTS_FILE = "results.csv"
 SCORES_FILE = "scores.parquet"
+SEPARABILITY_FILE = "separability.csv"
 # Lightning modules, built as `module(encoder, options, seed=..., steps_per_epoch=...)` and fed
 # `PairBatches` of any strategy; `.pretrained` is the encoder to evaluate once training is over.
 OBJECTIVES: Mapping[str, Any] = {"simclr": SimCLR, "dino": Dino}
@@ -251,7 +252,9 @@ def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
 
 
 def evaluate(experiment: Experiment, name: EncoderName) -> Run:
-    """Evaluates one encoder, pretrained or a control: `results.csv` and `scores.parquet`.
+    """Evaluates one encoder, pretrained or a control.
+
+    Writes `results.csv`, `scores.parquet` and `separability.csv`.
 
     Raises:
         ValueError: the experiment has no such encoder.
@@ -275,7 +278,7 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
             encoder.load_state_dict(load_file(inputs["encoder"].folder / ENCODER_FILE))
         encoder.to(fastest_device())
         scores = Scores()
-        table = judge(
+        judged = judge(
             images,
             encoder,
             experiment.probing,
@@ -286,20 +289,29 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
             collected=scores,
         )
         scores.save(folder / SCORES_FILE)
-        table.to_csv(folder / RESULTS_FILE, index=False)
+        judged.separability.to_csv(folder / SEPARABILITY_FILE, index=False)
+        judged.results.to_csv(folder / RESULTS_FILE, index=False)
 
     return step.run(compute)
 
 
 def results(experiment: Experiment) -> Run:
-    """Brings the results of every encoder and control together: `results.csv`."""
+    """Brings the tables of every encoder and control together.
+
+    Writes `results.csv` and `separability.csv`.
+    """
     names = (*experiment.pretraining.encoders, *experiment.pretraining.controls)
     inputs = {str(name): evaluate(experiment, name) for name in names}
     step = Step(experiment.root, "results", {}, inputs, "ccl.evaluation.results")
 
     def compute(folder: Path) -> None:
-        tables = [pd.read_csv(run.folder / RESULTS_FILE) for run in inputs.values()]
-        pd.concat(tables, ignore_index=True).to_csv(folder / RESULTS_FILE, index=False)
+        for file in (SEPARABILITY_FILE, RESULTS_FILE):
+            tables = [
+                pd.read_csv(run.folder / file, keep_default_na=False, na_values=[""])
+                for run in inputs.values()
+            ]
+            filled = [table for table in tables if len(table)] or tables[:1]
+            pd.concat(filled, ignore_index=True).to_csv(folder / file, index=False)
 
     return step.run(compute)
 

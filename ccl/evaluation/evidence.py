@@ -141,6 +141,8 @@ def _separability(test: SeparabilityTest, ledger: Ledger, table: pd.DataFrame | 
     if table is None:
         raise NotTestedError("there is no separability.csv")
     _require_columns(table, SEPARABILITY_COLUMNS, "separability.csv")
+    if table.empty:
+        raise NotTestedError("the test images are of one scanner, or of too few patients")
     mine = table[table["measure"] == test.measure]
     if mine.empty:
         raise ValueError(

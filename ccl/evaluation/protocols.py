@@ -1,4 +1,6 @@
-"""Both protocols that judge an encoder: linear probing and full finetuning."""
+"""What judges an encoder: linear probing, full finetuning, and what it knows of the scanner."""
+
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -7,9 +9,22 @@ from ccl.evaluation.features import extract_features
 from ccl.evaluation.finetuning import SUPERVISED, FinetuningOptions, finetune
 from ccl.evaluation.probing import ProbingOptions, probe
 from ccl.evaluation.scores import Scores
+from ccl.evaluation.separability import separability
 from ccl.objectives.encoder import Encoder
 
 RANDOM = "random"  # the strategy's name of an encoder that was not pretrained
+
+
+class Judged(NamedTuple):
+    """Tables of one encoder.
+
+    Attributes:
+        results: rows of `results.csv`.
+        separability: rows of `separability.csv`.
+    """
+
+    results: pd.DataFrame
+    separability: pd.DataFrame
 
 
 def judge(
@@ -22,8 +37,8 @@ def judge(
     strategy: str,
     pretrain_seed: int,
     collected: Scores | None = None,
-) -> pd.DataFrame:
-    """Rows of `results.csv` of one encoder.
+) -> Judged:
+    """Judges one encoder.
 
     An encoder that was not pretrained is the random control of linear probing; finetuned, it is
     the supervised baseline.
@@ -46,8 +61,11 @@ def judge(
         pretrain_seed=pretrain_seed,
         collected=collected,
     )
+    known = separability(cohort, features).assign(
+        objective=objective, strategy=strategy, pretrain_seed=pretrain_seed
+    )
     if finetuning is None:
-        return linear
+        return Judged(linear, known)
     finetuned = finetune(
         cohort,
         encoder,
@@ -57,4 +75,4 @@ def judge(
         pretrain_seed=pretrain_seed,
         collected=collected,
     )
-    return pd.concat([linear, finetuned], ignore_index=True)
+    return Judged(pd.concat([linear, finetuned], ignore_index=True), known)

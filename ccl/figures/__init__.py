@@ -5,6 +5,7 @@ from ccl.figures.cohort import cohort_counts
 from ccl.figures.images import image_grid
 from ccl.figures.look import STRATEGIES, WIDTH, BookFigure, Mark, marks
 from ccl.figures.quality import IMAGES, effectiveness, gold_error, overall
+from ccl.figures.separability import separability
 from ccl.figures.training import alignment_uniformity, kl_per_resolution, training_history
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "label_efficiency",
     "marks",
     "overall",
+    "separability",
     "training_history",
 ]

@@ -247,6 +247,27 @@ def test_cohort_counts_names_its_axes() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("images", "scanner")
 
 
+def test_separability_draws_every_seed_and_what_knowing_nothing_means() -> None:
+    rows = [
+        (objective, strategy, seed, measure, 0.6, 0.5, 0.7)
+        for objective, strategy in (("simclr", "standard"), ("dino", "random"))
+        for seed in (0, 1)
+        for measure in ("scanner", "scanner_knn", "silhouette", "mixing")
+    ]
+    columns = ["objective", "strategy", "pretrain_seed", "measure", "value", "ci_low", "ci_high"]
+    table = pd.DataFrame(rows, columns=columns)
+    figure = figures.separability(table, 4)
+    first = figure.axes[0]
+    assert [text.get_text() for text in first.get_yticklabels()] == [
+        "SimCLR",
+        "Random encoder, dino",
+    ]
+    assert [list(drawn[0].get_xdata()) for drawn in first.containers] == [[0.6, 0.6]] * 2
+    assert [axes.lines[-1].get_xdata()[0] for axes in figure.axes] == [0.25, 0.25, 0.0, 1.0]
+    with pytest.raises(ValueError, match="no rows"):
+        figures.separability(table.iloc[:0], 4)
+
+
 def test_overall_draws_the_means_over_all_directions_and_names_cycles() -> None:
     table = quality()
     table.loc[table["images"] == "counterfactual", "images"] = "counterfactual, 10 cycles"

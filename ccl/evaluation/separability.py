@@ -1,0 +1,108 @@
+"""Domain separability: how much do frozen features know of the scanner?
+
+Robust features predict the label, not the machine. Four measures on the test images, each with a
+different blind spot: a linear classifier sees any direction that tells scanners apart, nearest
+neighbours see clusters, the silhouette how compact they are, mixing how far neighbours come from
+other scanners. Pictures of embeddings illustrate these; they do not replace them.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import silhouette_samples
+from sklearn.model_selection import GroupKFold
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from ccl.cohorts import Cohort
+from ccl.evaluation.statistics import bootstrap_mean_interval
+
+NEIGHBOURS = 15
+FOLDS = 5
+MOST = 5000  # images for the silhouette, whose time and memory grow with their square
+
+
+def separability(cohort: Cohort, features: np.ndarray) -> pd.DataFrame:
+    """How well test features tell scanners apart, held-out scanners among them.
+
+    Args:
+        cohort: gives scanners and patients of the test images.
+        features: float (N, D); row i belongs to the cohort's row i.
+
+    Returns:
+        Rows `measure`, `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and `n`, every
+        scanner counted alike:
+
+        - `scanner`: balanced accuracy of logistic regression, cross-validated by patient;
+        - `scanner_knn`: the same of the majority of `NEIGHBOURS` nearest neighbours;
+        - `silhouette`: of the scanners' clusters, -1 to 1; 0 where they overlap;
+        - `mixing`: share of the neighbours that are from other scanners, over the share when
+          scanners do not matter; 1 is fully mixed, 0 fully apart.
+
+        Empty where the test images are of one scanner only, or of too few patients.
+    """
+    rows = cohort.rows("test")
+    scanners = cohort.table["scanner"].to_numpy(dtype=object)[rows]
+    names, codes = np.unique(scanners.astype(str), return_inverse=True)
+    patients = cohort.table["patient_id"].to_numpy(dtype=object)[rows]
+    if len(names) < 2 or len(set(patients)) < FOLDS:
+        return pd.DataFrame(columns=["measure", "value", "ci_low", "ci_high", "n"])
+    scaled = StandardScaler().fit_transform(features[rows].astype(np.float64))
+    nearest, seen = _neighbours(scaled, codes, patients)
+    every = np.arange(len(rows))
+    few = np.linspace(0, len(rows) - 1, min(MOST, len(rows))).astype(int)
+    per_image = {
+        "scanner": (_linear_hits(features[rows], codes, patients), every),
+        "scanner_knn": ((seen == codes).astype(float), every),
+        "silhouette": (silhouette_samples(scaled[few], codes[few]), few),
+        "mixing": (_mixing(nearest, codes), every),
+    }
+    return pd.DataFrame(
+        [
+            {"measure": measure, **_mean(x, codes[which], patients[which])}
+            for measure, (x, which) in per_image.items()
+        ]
+    )
+
+
+def _linear_hits(features: np.ndarray, codes: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """1.0 where a classifier that has not seen the patient finds the scanner, (n,)."""
+    hits = np.zeros(len(codes))
+    for train, test in GroupKFold(FOLDS).split(features, codes, patients):
+        model = make_pipeline(
+            StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=500)
+        )
+        model.fit(features[train].astype(np.float64), codes[train])
+        hits[test] = model.predict(features[test].astype(np.float64)) == codes[test]
+    return hits
+
+
+def _neighbours(
+    features: np.ndarray, codes: np.ndarray, patients: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scanners (n, k) of the nearest images of other patients, and their weighted majority (n,)."""
+    # Other images of the same patient are near for another reason: enough are asked for to drop
+    # them.
+    _, owner, images = np.unique(patients, return_inverse=True, return_counts=True)
+    asked = min(len(codes) - 1, NEIGHBOURS + int(images.max()))
+    index = NearestNeighbors(n_neighbors=asked).fit(features).kneighbors(return_distance=False)
+    other = owner[index] != owner[:, None]
+    order = np.argsort(~other, axis=1, kind="stable")[:, :NEIGHBOURS]
+    nearest = codes[np.take_along_axis(index, order, axis=1)]
+    # A scanner with many images has many neighbours everywhere: votes are weighted against that.
+    weight = 1 / np.bincount(codes)
+    votes = np.stack([(nearest == k).sum(axis=1) * weight[k] for k in range(len(weight))], axis=1)
+    return nearest, votes.argmax(axis=1)
+
+
+def _mixing(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Share of neighbours from other scanners over what chance gives, (n,)."""
+    others = 1 - np.bincount(codes)[codes] / len(codes)
+    return (nearest != codes[:, None]).mean(axis=1) / others
+
+
+def _mean(x: np.ndarray, codes: np.ndarray, patients: np.ndarray) -> dict[str, float]:
+    weights = 1 / np.bincount(codes)[codes]
+    value, low, high = bootstrap_mean_interval(x, patients, weights)
+    return {"value": value, "ci_low": low, "ci_high": high, "n": len(x)}

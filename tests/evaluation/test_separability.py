@@ -1,0 +1,76 @@
+"""Domain separability on features whose answer is known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ccl.cohorts import Cohort
+from ccl.evaluation.separability import separability
+
+N = 300
+SCANNERS = np.array(["A", "B", "C"])
+
+
+@pytest.fixture
+def cohort() -> Cohort:
+    """Test images of three scanners, the first as frequent as the others together."""
+    scanner = np.array(["A", "B", "A", "C"] * (N // 4))
+    table = pd.DataFrame(
+        {
+            "split": "test",
+            "scanner": scanner,
+            "patient_id": [f"p{i // 2}" for i in range(N)],
+        }
+    )
+    return Cohort(Path(), {"name": "made up"}, np.zeros((N, 1, 1), np.uint8), table)
+
+
+def measured(cohort: Cohort, features: np.ndarray) -> pd.Series:
+    return separability(cohort, features).set_index("measure")["value"]
+
+
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(N, 8))
+
+
+def test_features_without_the_scanner_are_at_chance(cohort: Cohort) -> None:
+    found = measured(cohort, noise())
+    assert found["scanner"] == pytest.approx(1 / 3, abs=0.1)
+    assert found["scanner_knn"] == pytest.approx(1 / 3, abs=0.1)
+    assert found["silhouette"] == pytest.approx(0, abs=0.05)
+    assert found["mixing"] == pytest.approx(1, abs=0.1)
+
+
+def test_features_that_are_the_scanner_tell_all(cohort: Cohort) -> None:
+    codes = np.searchsorted(SCANNERS, cohort.table["scanner"])
+    found = measured(cohort, np.eye(3)[codes] * 50 + noise()[:, :3])
+    assert found["scanner"] == found["scanner_knn"] == 1
+    assert found["silhouette"] > 0.9
+    assert found["mixing"] == 0
+
+
+def test_a_direction_that_neighbours_miss_is_found_by_a_linear_classifier(cohort: Cohort) -> None:
+    codes = np.searchsorted(SCANNERS, cohort.table["scanner"])
+    many = np.random.default_rng(1).normal(size=(N, 60))
+    many[:, :3] += 3 * np.eye(3)[codes]
+    found = measured(cohort, many)
+    assert found["scanner"] > 0.8
+    assert found["scanner_knn"] < found["scanner"]
+
+
+def test_other_images_of_the_patient_do_not_help(cohort: Cohort) -> None:
+    """Features that know the patient alone, each patient on one scanner."""
+    table = cohort.table.assign(scanner=np.repeat(np.tile(SCANNERS, N // 6), 2))
+    one_each = replace(cohort, table=table)
+    patient = np.random.default_rng(2).normal(size=(N // 2, 8)).repeat(2, axis=0)
+    found = measured(one_each, patient + 0.01 * noise())
+    assert found["scanner"] == pytest.approx(1 / 3, abs=0.12)
+    assert found["scanner_knn"] == pytest.approx(1 / 3, abs=0.12)
+
+
+def test_one_scanner_cannot_be_told_apart(cohort: Cohort) -> None:
+    alone = replace(cohort, table=cohort.table.assign(scanner="A"))
+    assert separability(alone, noise()).empty
