@@ -98,7 +98,7 @@ def _draw_kinds(axes: Axes, rows: pd.DataFrame) -> None:
     """One horizontal bar per kind of image; 'counterfactual, 10 cycles' looks as its first word."""
     looks = [IMAGES[kind.split(",")[0]] for kind in rows["images"]]
     names = [
-        ",".join([look.label, *kind.split(",")[1:]])
+        ",".join([look.label.removesuffix(" (ceiling)"), *kind.split(",")[1:]])
         for look, kind in zip(looks, rows["images"], strict=True)
     ]
     value, low, high = (rows[column].to_numpy() for column in ("value", "ci_low", "ci_high"))

@@ -6,13 +6,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ccl.figures.look import INK, Mark, marks, new_panels, require, style
+from ccl.figures.look import INK, OBJECTIVES, Mark, marks, new_panels, require, style
 
+SHARED = ("oracle", "random")  # strategies whose label does not name the objective
 MEASURES = {
-    "scanner": "balanced accuracy, linear",
-    "scanner_knn": "balanced accuracy, neighbours",
-    "silhouette": "silhouette by scanner",
-    "mixing": "mixing of neighbours",
+    "scanner": "linear: accuracy",
+    "scanner_knn": "neighbours: accuracy",
+    "silhouette": "silhouette",
+    "mixing": "mixing",
 }
 
 
@@ -39,8 +40,8 @@ def separability(table: pd.DataFrame, n_scanners: int) -> Figure:
             axes.set_xlabel(label)
         for axes in panels[1::2]:
             axes.tick_params(labelleft=False)
-        note = "dotted: features that know nothing of the scanner; whiskers: 95 % intervals"
-        figure.supxlabel(note, fontsize=9)
+        note = "dotted: knows nothing of the scanner; whiskers: 95 % intervals"
+        figure.supxlabel(note, fontsize=10)
     return figure
 
 
@@ -63,7 +64,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, looks: dict[tuple[str, str], Mark]) ->
         look: dict[str, Any] = {"color": mark.colour, "marker": mark.marker, "linestyle": "none"}
         axes.errorbar(value, [line] * len(value), xerr=reach, **look)
     names = [
-        mark.label if strategy not in ("oracle", "random") else f"{mark.label}, {objective}"
+        f"{mark.label}, {OBJECTIVES[objective]}" if strategy in SHARED else mark.label
         for (objective, strategy), mark in looks.items()
     ]
     axes.set_yticks(range(len(looks)), names)

@@ -260,7 +260,7 @@ def test_separability_draws_every_seed_and_what_knowing_nothing_means() -> None:
     first = figure.axes[0]
     assert [text.get_text() for text in first.get_yticklabels()] == [
         "SimCLR",
-        "Random encoder, dino",
+        "Random encoder, DINO",
     ]
     assert [list(drawn[0].get_xdata()) for drawn in first.containers] == [[0.6, 0.6]] * 2
     assert [axes.lines[-1].get_xdata()[0] for axes in figure.axes] == [0.25, 0.25, 0.0, 1.0]
