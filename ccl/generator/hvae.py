@@ -98,11 +98,15 @@ class Block(nn.Module):
     """Residual bottleneck: norm-SiLU-1x1, norm-SiLU-kxk, SiLU-1x1, modulated by the parents."""
 
     def __init__(
-        self, width_in: int, width_out: int, size: int, options: HVAEOptions, *, last_gain: float
+        self, width_in: int, width_out: int, stage: Stage, options: HVAEOptions, *, last_gain: float
     ) -> None:
         super().__init__()
-        inner = max(8, round(width_in * options.bottleneck))
-        kernel = 3 if size > 2 else 1  # on 1x1 maps a 3x3 kernel would read padding only
+        # Of the stage's width, also where the input is wider: the posterior's convolutions would
+        # otherwise cost four times the prior's.
+        inner = max(8, round(stage.width * options.bottleneck))
+        kernel = (
+            3 if stage.resolution > 2 else 1
+        )  # on 1x1 maps a 3x3 kernel would read padding only
         self.norm = group_norm(width_in, options.groups)
         self.reduce = nn.Conv2d(width_in, inner, 1)
         self.inner_norm = group_norm(inner, options.groups)
@@ -147,9 +151,8 @@ class DecoderBlock(nn.Module):
         gain = depth**-0.5  # VDVAE: keeps the residual stream's scale independent of the depth
         self.latent_channels, self.resolution = latent, stage.resolution
         if latent:
-            size = stage.resolution
-            self.prior = Block(width, width + 2 * latent, size, options, last_gain=1.0)
-            self.posterior = Block(2 * width, 2 * latent, size, options, last_gain=1.0)
+            self.prior = Block(width, width + 2 * latent, stage, options, last_gain=1.0)
+            self.posterior = Block(2 * width, 2 * latent, stage, options, last_gain=1.0)
             self.expand = nn.Conv2d(latent, width, 1)
             with torch.no_grad():
                 self.expand.weight.mul_(gain)
@@ -157,7 +160,7 @@ class DecoderBlock(nn.Module):
             for last in (self.prior.skip, self.posterior.skip, self.posterior.expand):
                 _start_at_zero(last)
             _start_at_zero(self.prior.expand)
-        self.residual = Block(width, width, stage.resolution, options, last_gain=gain)
+        self.residual = Block(width, width, stage, options, last_gain=gain)
 
     def forward(
         self, h: Tensor, e: Tensor, features: Tensor | None, given: Tensor | None, keep: str
@@ -266,6 +269,10 @@ class ImageNoise:
         """The same with u = 0: predictions are then the mean mu(z, pa)."""
         return ImageNoise(self.latents, torch.zeros_like(self.pixels))
 
+    def __getitem__(self, images: Tensor) -> "ImageNoise":
+        """The noise of some images, int64 (n,)."""
+        return ImageNoise(tuple(z[images] for z in self.latents), self.pixels[images])
+
 
 class HVAE(nn.Module):
     """Conditional hierarchical VAE; also a `ccl.generator.scm.Mechanism`.
@@ -331,9 +338,7 @@ class HVAE(nn.Module):
         for stage in stages:
             blocks: list[nn.Module] = []
             for _ in range(max(1, stage.encoder_blocks)):
-                blocks.append(
-                    Block(width, stage.width, stage.resolution, options, last_gain=depth**-0.5)
-                )
+                blocks.append(Block(width, stage.width, stage, options, last_gain=depth**-0.5))
                 width = stage.width
             built.append(nn.ModuleList(blocks))
         return built
