@@ -74,8 +74,8 @@ def load(folder: Path, cohort: Cohort) -> Bank:
 def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Path) -> None:
     """Fills a folder with the generator's counterfactuals of all pretraining-scanner images.
 
-    Each batch is abducted once and predicted for all targets in one pass; finished batches are
-    written behind the computation, and a killed job goes on after the last one written.
+    Each batch is abducted once and predicted for all other targets in one pass; finished batches
+    are written behind the computation, and a killed job goes on after the last one written.
     """
     values = generator.parents.values[options.variable]
 
@@ -98,7 +98,9 @@ def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
             cohort.truth(rows, {options.variable: value}, noise=options.pixel_noise)
             for value in values
         ]
-        return np.stack(truths, axis=1)
+        made = np.stack(truths, axis=1)
+        made[np.arange(len(rows)), cohort.codes(options.variable, rows)] = cohort.images[rows]
+        return made
 
     _fill(cohort, folder, options.variable, values, targets, 256, "truth")
 
@@ -107,22 +109,21 @@ def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
 def every_target(
     cohort: Cohort, generator: Generator, rows: np.ndarray, options: BankOptions
 ) -> np.ndarray:
-    """Counterfactuals uint8 (n, K, H, W) of some rows under every value of the variable."""
+    """Some rows under every value of the variable, uint8 (n, K, H, W); own value = real image."""
     values = generator.parents.values[options.variable]
     device = next(generator.hvae.parameters()).device
-    x = to_model(cohort.images[rows]).to(device)
+    real = cohort.images[rows]
     parents = {k: v.to(device) for k, v in generator.parents.codes(cohort, rows).items()}
+    foreign = parents[options.variable][:, None] != torch.arange(len(values), device=device)
+    image, target = foreign.nonzero(as_tuple=True)  # each (n (K - 1),)
     with torch.autocast(device.type, torch.bfloat16, enabled=options.bfloat16):
-        exogenous = generator.abduct(x, parents)
-        predicted = [
-            to_images(
-                generator.predict(
-                    exogenous, do={options.variable: value}, pixel_noise=options.pixel_noise
-                )
-            )
-            for value in values
-        ]
-    return np.stack(predicted, axis=1)
+        abducted = generator.abduct(to_model(real).to(device), parents)
+        exogenous = {variable: noise[image] for variable, noise in abducted.items()}
+        do = {options.variable: target}
+        predicted = generator.predict(exogenous, do=do, pixel_noise=options.pixel_noise)
+    made = np.repeat(real[:, None], len(values), axis=1)
+    made[image.cpu().numpy(), target.cpu().numpy()] = to_images(predicted)
+    return made
 
 
 def _fill(
@@ -135,7 +136,6 @@ def _fill(
     source: str,
 ) -> None:
     rows = cohort.rows(scanners="pretraining")
-    own = cohort.codes(variable, rows)
     shape = (len(rows), len(values), *cohort.images.shape[1:])
     progress = folder / "progress.json"
     done = json.loads(progress.read_text())["done"] if progress.exists() else 0
@@ -145,7 +145,6 @@ def _fill(
 
     def write(start: int, batch: np.ndarray) -> None:
         stop = start + len(batch)
-        batch[np.arange(len(batch)), own[start:stop]] = cohort.images[rows[start:stop]]
         stored[start:stop] = batch
         stored.flush()
         write_atomically(progress, json.dumps({"done": stop}))

@@ -73,12 +73,24 @@ class Generator:
 
     @torch.inference_mode()
     def predict(
-        self, exogenous: Mapping[str, Any], *, do: Mapping[str, str], pixel_noise: bool = True
+        self,
+        exogenous: Mapping[str, Any],
+        *,
+        do: Mapping[str, str | Tensor],
+        pixel_noise: bool = True,
     ) -> Tensor:
-        """Action and prediction on abducted noise; see `counterfactual`."""
+        """Action and prediction on abducted noise; see `counterfactual`.
+
+        Args:
+            exogenous: of `abduct`.
+            do: parent to the value it is set to, or to one code for each image, int64 (N,).
+            pixel_noise: as in `counterfactual`.
+        """
         count, device = len(exogenous[IMAGE].pixels), exogenous[IMAGE].pixels.device
         constants = {
-            name: torch.full((count,), self.parents.code(name, value), device=device)
+            name: value
+            if isinstance(value, Tensor)
+            else torch.full((count,), self.parents.code(name, value), device=device)
             for name, value in do.items()
         }
         if not pixel_noise:
