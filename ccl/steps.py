@@ -295,9 +295,10 @@ def costs(experiment: Experiment) -> pd.DataFrame:
     """What generator, banks and pretraining cost, of the finished runs (`ccl.evaluation.cost`)."""
     encoders = experiment.pretraining.encoders
     needed = {STRATEGIES[name.strategy].bank for name in encoders}
+    made = [name for name in BANKS if name in needed]
     runs = [
-        generator(experiment),
-        *(bank(experiment, name) for name in BANKS if name in needed),
+        *([generator(experiment)] if any(BANKS[n].made_by == "generator" for n in made) else []),
+        *(bank(experiment, name) for name in made),
         *(pretrain(experiment, name) for name in encoders),
     ]
     return cost_table([run.record for run in runs])
