@@ -16,19 +16,24 @@ from typing import Any
 
 from ccl.files import write_atomically
 from ccl.runs import code_digest
+from ccl.strategies import STRATEGIES
 
 ROOT = Path(__file__).parent.parent
 
 
 # What each notebook shows: the steps that it needs finished. 'evaluate' means every pretrained
 # encoder, whose evaluation is done in one go with its pretraining.
-NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
+NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "cohort": ("cohort",),
     "generator": ("quality",),
     "explorer": ("generator",),
     "pretraining": ("evaluate",),
     "probing": ("results",),
+    "projections": ("results",),
+    "subgroups": ("results",),
 }
+# The same of notebooks that teach by computing, which the book has of its main cohort only.
+LECTURES: dict[str, tuple[str, ...]] = {"objective": ("bank-scanner",)}
 
 
 def folder(profile: str, cohort: str) -> Path:
@@ -40,7 +45,7 @@ def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
     """Names of the pointers to the steps that a notebook shows."""
     return [
         name
-        for step in NOTEBOOKS[notebook]
+        for step in (NOTEBOOKS | LECTURES)[notebook]
         for name in (evaluated(plan["encoders"]) if step == "evaluate" else [step])
     ]
 
@@ -48,6 +53,13 @@ def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
 def evaluated(encoders: Sequence[str]) -> list[str]:
     """Names of the pointers to the evaluation of some encoders."""
     return [f"evaluate-{name}" for name in encoders]
+
+
+def banks(encoder: str) -> list[str]:
+    """Name of the pointer to the bank of an encoder's pairs; none where it needs no bank."""
+    _, strategy, _ = encoder.split("-")
+    name = STRATEGIES[strategy].bank if strategy in STRATEGIES else None  # controls have no pairs
+    return [] if name is None else [f"bank-{name}"]
 
 
 def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:

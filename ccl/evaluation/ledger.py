@@ -19,30 +19,29 @@ from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from ccl import strategies
 from ccl.options import Options
 
 LEDGER = Path(__file__).parents[2] / "book" / "claims.yml"
 
 Objective = Literal["simclr", "dino"]
 Protocol = Literal["linear", "finetuned"]
-# Besides the ways to make pairs: 'random' and 'supervised' controls, pairs over sex ('sexcf'), and
-# pairs of a generator stopped early or finetuned on counterfactuals ('earlycf', 'tunedcf').
-Strategy = Literal[
-    "standard",
-    "plus",
-    "counterfactual",
-    "oracle",
-    "random",
-    "supervised",
-    "sexcf",
-    "earlycf",
-    "tunedcf",
-]
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
-STRATEGIES: tuple[str, ...] = get_args(Strategy)
+# Besides the ways to make pairs: 'random' and 'supervised' controls, and pairs of a generator
+# stopped early or finetuned on counterfactuals ('earlycf', 'tunedcf').
+STRATEGIES = (*strategies.STRATEGIES, "random", "supervised", "earlycf", "tunedcf")
+
+
+def _known(strategy: str) -> str:
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy '{strategy}' is unknown; it is one of {STRATEGIES}")
+    return strategy
+
+
+Strategy = Annotated[str, AfterValidator(_known)]
 
 Domains = Literal["all", "in-distribution", "rarest", "commonest", "held-out"]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -185,12 +184,19 @@ class QualityTest(_Asked):
 
 
 class SeparabilityTest(_Asked):
-    """Does one encoder tell scanners apart better than another?"""
+    """Does one encoder tell scanners (or implants) apart better than another?
+
+    Attributes:
+        measure: of `separability.csv`.
+        first, second: names of the ledger's encoders.
+        where_known: cohorts that cannot have the measure are judged without this test.
+    """
 
     kind: Literal["separability"]
     measure: str
     first: str
     second: str
+    where_known: bool = False
 
     @model_validator(mode="after")
     def _is_not_empty(self) -> Self:
