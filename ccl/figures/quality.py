@@ -27,10 +27,12 @@ def effectiveness(quality: pd.DataFrame) -> Figure:
     Args:
         quality: rows with `measure` == 'effectiveness'; columns `images` ('real' for the ceiling,
             'counterfactual', optionally 'untrained'), `target` (scanner), `value`, `ci_low`,
-            `ci_high` (shares in 0..1; 95 % intervals, NaN where not computed).
+            `ci_high` (shares in 0..1; 95 % intervals, NaN where not computed). Rows of a single
+            direction (`source` not 'all') are left out.
     """
-    require(quality, ("measure", "images", "target", "value", "ci_low", "ci_high"), "quality")
-    bars = quality[quality["measure"] == "effectiveness"]
+    columns = ("measure", "images", "source", "target", "value", "ci_low", "ci_high")
+    require(quality, columns, "quality")
+    bars = quality[(quality["measure"] == "effectiveness") & (quality["source"] == "all")]
     with style():
         figure, (axes,) = new_panels(1, height=2.8)
         _draw_bars(axes, bars, "target", 100.0, ("real", "counterfactual", "untrained"))

@@ -12,10 +12,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from ccl.cohorts import Cohort
 from ccl.errors import TrainingError
-from ccl.generator.batches import WeightedBatches
+from ccl.generator.batches import Codes, WeightedBatches
 from ccl.generator.generator import Generator
 from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE, HVAEOptions
+from ccl.generator.tabular import Coupling
 from ccl.objectives.schedules import cosine
 from ccl.options import Options
 from ccl.training import fit
@@ -26,6 +27,10 @@ class GeneratorOptions(Options):
 
     Attributes:
         hvae: architecture.
+        graph: variables, 'image' among them, to their parents; null is the paper's, in which the
+            scanner and the sex are roots and parents of the image. Variables: 'scanner', 'sex',
+            'age' (in groups) and 'label'.
+        coupling: mechanism of variables that have parents, see `ccl.generator.tabular`.
         epochs: passes over as many draws as there are training images.
         batch_size: images per step.
         learning_rate: of AdamW, after the warm-up, before the cosine decay.
@@ -43,6 +48,8 @@ class GeneratorOptions(Options):
     """
 
     hvae: HVAEOptions
+    graph: dict[str, tuple[str, ...]] | None = None
+    coupling: Coupling = "monotone"
     epochs: int
     batch_size: int = 32
     learning_rate: float = 1e-3
@@ -117,6 +124,13 @@ class HVAETraining(lightning.LightningModule):
         self.log("gradient_norm", norm, on_epoch=True, on_step=False)
         self.log("skipped_share", float(skip), on_epoch=True, on_step=False)
 
+    def averaged(self, batches: WeightedBatches) -> HVAE:
+        """The trained HVAE with averaged weights, its noise measured on the first epoch's images."""
+        hvae = cast(HVAE, self.average.module).cpu().eval().requires_grad_(False)
+        if hvae.options.pixel_noise == "scanner":
+            hvae.calibrate_noise(batches.epoch(0))
+        return hvae
+
     def on_train_batch_end(self, *_: Any) -> None:
         self.average.update_parameters(self.hvae)
 
@@ -142,7 +156,7 @@ def _ema(decay: float) -> Any:
 
 
 def train(
-    cohort: Cohort, options: GeneratorOptions, folder: Path
+    cohort: Cohort, options: GeneratorOptions, folder: Path, stop_after: int | None = None
 ) -> tuple[Generator, pd.DataFrame]:
     """Trains a generator on a cohort's train split.
 
@@ -150,21 +164,24 @@ def train(
         cohort: images, scanners and, where every image states it, sex.
         options: architecture and training.
         folder: for checkpoints; a killed training goes on from there.
+        stop_after: epochs after which to stop, with the schedules of the whole training.
 
     Returns:
         The generator with averaged weights, and one row of metrics per epoch (bits per pixel).
     """
-    parents = image_parents(cohort)
+    parents = image_parents(cohort, options.graph, options.coupling)
     torch.manual_seed(options.seed)
     height, width = cohort.images.shape[1:]
     hvae = HVAE(options.hvae, parents.sizes, height, width).to(memory_format=torch.channels_last)
-    rows = cohort.rows("train", "pretraining")
-    batches = WeightedBatches(
-        cohort, parents, rows, options.batch_size, options.rare_scanner_weight, options.seed
-    )
+    batches = training_batches(cohort, parents, options)
     module = HVAETraining(hvae, options, total_steps=len(batches) * options.epochs)
-    history = fit(module, batches, epochs=options.epochs, folder=folder, seed=options.seed)
-    averaged = cast(HVAE, module.average.module).cpu().eval().requires_grad_(False)
-    if options.hvae.pixel_noise == "scanner":
-        averaged.calibrate_noise(batches.epoch(0))
-    return Generator(parents, averaged), history
+    epochs = options.epochs if stop_after is None else min(stop_after, options.epochs)
+    history = fit(module, batches, epochs=epochs, folder=folder, seed=options.seed)
+    return Generator(parents, module.averaged(batches)), history
+
+
+def training_batches(cohort: Cohort, codes: Codes, options: GeneratorOptions) -> WeightedBatches:
+    """The batches that a generator is trained with, and what `codes` knows of their images."""
+    rows = cohort.rows("train", "pretraining")
+    weight = options.rare_scanner_weight
+    return WeightedBatches(cohort, codes, rows, options.batch_size, weight, options.seed)
