@@ -33,7 +33,6 @@ class Step(StrEnum):
     cohort = "cohort"
     generator = "generator"
     bank = "bank"
-    oracle_bank = "oracle_bank"
     quality = "quality"
     evaluate = "evaluate"
     results = "results"
@@ -85,6 +84,9 @@ def run(
         str | None,
         typer.Option(help="Of evaluate: OBJECTIVE-STRATEGY-SEED, as `ccl plan` lists them."),
     ] = None,
+    bank: Annotated[
+        str | None, typer.Option(help="Of bank: which, one of `ccl.strategies.BANKS`.")
+    ] = None,
     on_bad_image: Annotated[OnBadImage, typer.Option(help="Of cohort.")] = OnBadImage.error,
 ) -> None:
     """Does one step unless it is done, and leaves a pointer to its folder in runs/.
@@ -93,6 +95,8 @@ def run(
     """
     if (encoder is not None) != (step is Step.evaluate):
         raise typer.BadParameter("'evaluate' needs --encoder, other steps do not have it")
+    if (bank is not None) != (step is Step.bank):
+        raise typer.BadParameter("'bank' needs --bank, other steps do not have it")
     with tidy_errors():
         from ccl import pointers, steps
 
@@ -105,6 +109,9 @@ def run(
             if chosen in experiment.pretraining.encoders:
                 trained = steps.pretrain(experiment, chosen)
                 pointers.point(experiment.root, f"pretrain-{encoder}", trained)
+        elif bank is not None:
+            name = f"{name}-{bank}"
+            done = steps.bank(experiment, bank)
         elif step is Step.cohort:
             done = steps.cohort(experiment, on_bad_image=on_bad_image.value)
         else:

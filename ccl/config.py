@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
-from ccl.cohorts import SourceOptions, truths
+from ccl import strategies
+from ccl.cohorts import SourceOptions, states_sex, truths
 from ccl.evaluation.finetuning import FinetuningOptions
 from ccl.evaluation.probing import ProbingOptions
 from ccl.evaluation.protocols import RANDOM
@@ -23,8 +24,7 @@ from ccl.options import Options
 
 ROOT = Path(__file__).parent.parent
 ObjectiveName = Literal["simclr", "dino"]
-Strategy = Literal["standard", "plus", "counterfactual", "oracle"]
-STRATEGIES: tuple[Strategy, ...] = ("standard", "plus", "counterfactual", "oracle")
+Strategy = Annotated[str, AfterValidator(strategies.known)]
 
 CohortOptions = Annotated[SourceOptions, Field(discriminator="source")]
 
@@ -45,12 +45,15 @@ class PretrainingOptions(Options):
 
     Attributes:
         strategies: objective ('simclr', 'dino') to the strategies it is trained with, some of
-            `STRATEGIES` or none; 'oracle' is left out where no truth is known.
+            `ccl.strategies.STRATEGIES` or none; those whose bank a cohort cannot have (no known
+            truth, no stated sex) are left out there.
         seeds: pretraining seeds; every strategy is trained with each.
         simclr, dino: options of the objectives, their encoders among them.
     """
 
-    strategies: Mapping[ObjectiveName, tuple[Strategy, ...]] = {"simclr": STRATEGIES}
+    strategies: Mapping[ObjectiveName, tuple[Strategy, ...]] = {
+        "simclr": ("standard", "plus", "counterfactual", "oracle")
+    }
     seeds: tuple[int, ...] = (0,)
     simclr: SimCLROptions = SimCLROptions()
     dino: DinoOptions = DinoOptions()
@@ -101,6 +104,13 @@ class Sections(Options):
     pretraining: PretrainingOptions = PretrainingOptions()
     probing: ProbingOptions = ProbingOptions()
     finetuning: FinetuningOptions | None = FinetuningOptions()
+
+    @field_validator("bank")
+    @classmethod
+    def _variable_is_left_alone(cls, bank: BankOptions) -> BankOptions:
+        if "variable" in bank.model_fields_set:
+            raise ValueError("the strategy decides on the variable (`ccl.strategies`); drop it")
+        return bank
 
 
 @dataclass(frozen=True)
@@ -160,21 +170,27 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
         raise ValueError(_explained(path, cohort, error)) from error
     if unknown := set(beside) - set(known):
         raise ValueError(f"{path.name}, cohort '{cohort}': beside: {sorted(unknown)} not in it")
-    pretraining = sections.pretraining
-    if not truths.known(source.source):
-        pretraining = _without_oracle(pretraining)
+    pretraining = _possible(sections.pretraining, source)
     runs = Path("runs") / profile / cohort
     fields = {field.name: getattr(sections, field.name) for field in _section_fields()}
     fields |= {"pretraining": pretraining, "beside": beside}
     return Experiment(profile, cohort, data_root, runs, source, **fields)
 
 
-def _without_oracle(pretraining: PretrainingOptions) -> PretrainingOptions:
+def _possible(pretraining: PretrainingOptions, source: SourceOptions) -> PretrainingOptions:
+    """Without the strategies whose bank cannot be made of the source's images."""
     kept = {
-        objective: tuple(name for name in strategies if name != "oracle")
-        for objective, strategies in pretraining.strategies.items()
+        objective: tuple(name for name in names if _has_bank(source, strategies.bank_of(name)))
+        for objective, names in pretraining.strategies.items()
     }
     return pretraining.model_copy(update={"strategies": kept})
+
+
+def _has_bank(source: SourceOptions, bank: strategies.BankOf | None) -> bool:
+    if bank is None:
+        return True
+    knows = bank.made_by != "cohort" or truths.known(source.source)
+    return knows and (bank.variable != "sex" or states_sex(source))
 
 
 def _section_fields() -> list[Any]:

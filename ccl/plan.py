@@ -16,6 +16,7 @@ from typing import Any
 
 from ccl.files import write_atomically
 from ccl.runs import code_digest
+from ccl.strategies import STRATEGIES
 
 ROOT = Path(__file__).parent.parent
 
@@ -48,6 +49,13 @@ def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
 def evaluated(encoders: Sequence[str]) -> list[str]:
     """Names of the pointers to the evaluation of some encoders."""
     return [f"evaluate-{name}" for name in encoders]
+
+
+def banks(encoder: str) -> list[str]:
+    """Name of the pointer to the bank of an encoder's pairs; none where it needs no bank."""
+    _, strategy, _ = encoder.split("-")
+    name = STRATEGIES[strategy].bank if strategy in STRATEGIES else None  # controls have no pairs
+    return [] if name is None else [f"bank-{name}"]
 
 
 def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:

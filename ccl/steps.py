@@ -28,8 +28,9 @@ from ccl.objectives.encoder import Encoder, EncoderOptions, build_encoder
 from ccl.objectives.initial_weights import IMAGENET, weights_file
 from ccl.objectives.simclr import SimCLR
 from ccl.options import Options
-from ccl.pairs import Pairs, Strategy
+from ccl.pairs import Pairs
 from ccl.runs import Run, Step, file_digest
+from ccl.strategies import BANKS, STRATEGIES
 from ccl.training import fastest_device, fit
 
 ENCODER_FILE = "encoder.safetensors"
@@ -104,30 +105,34 @@ def generator(experiment: Experiment) -> Run:
     return step.run(compute)
 
 
-def bank(experiment: Experiment) -> Run:
-    """Makes the generator's counterfactuals of every image under every scanner."""
-    trained = generator(experiment)
-    inputs = {"cohort": cohort(experiment), "generator": trained}
-    options = _options(bank=experiment.bank)
-    step = Step(experiment.root, "bank", options, inputs, "ccl.generator.bank")
-    return step.run(
-        lambda folder: banks.make(
-            cohorts.load(inputs["cohort"].folder),
-            generators.load(trained.folder, fastest_device()),
-            experiment.bank,
-            folder,
-        )
-    )
+def bank(experiment: Experiment, name: str = "scanner") -> Run:
+    """Makes the counterfactuals of every image under every value of one variable.
 
+    Args:
+        experiment: of the images.
+        name: of one of `ccl.strategies.BANKS`.
 
-def oracle_bank(experiment: Experiment) -> Run:
-    """The bank of true counterfactuals; simulated cohorts only."""
-    images = cohort(experiment)
-    options = _options(bank=experiment.bank)
-    step = Step(experiment.root, "oracle_bank", options, {"cohort": images}, "ccl.generator.bank")
-    return step.run(
-        lambda folder: banks.make_from_truth(cohorts.load(images.folder), experiment.bank, folder)
-    )
+    Raises:
+        ValueError: there is no bank of that name, or the generator does not know its variable.
+    """
+    if name not in BANKS:
+        raise ValueError(f"there is no bank '{name}'; there are {', '.join(BANKS)}")
+    inputs = {"cohort": cohort(experiment)}
+    if BANKS[name].made_by == "generator":
+        inputs["generator"] = generator(experiment)
+    options = experiment.bank.model_copy(update={"variable": BANKS[name].variable})
+    described = _options(bank=options)
+    step = Step(experiment.root, "bank", described, inputs, "ccl.generator.bank", name)
+
+    def compute(folder: Path) -> None:
+        images = cohorts.load(inputs["cohort"].folder)
+        if "generator" in inputs:
+            trained = generators.load(inputs["generator"].folder, fastest_device())
+            banks.make(images, trained, options, folder)
+        else:
+            banks.make_from_truth(images, options, folder)
+
+    return step.run(compute)
 
 
 def quality(experiment: Experiment) -> Run:
@@ -158,9 +163,8 @@ def quality(experiment: Experiment) -> Run:
 
 def bank_of(experiment: Experiment, strategy: str) -> Run | None:
     """The bank that a strategy draws from, or None where it needs none."""
-    if strategy == "oracle":
-        return oracle_bank(experiment)
-    return None if strategy == "standard" else bank(experiment)
+    name = STRATEGIES[strategy].bank
+    return None if name is None else bank(experiment, name)
 
 
 def pairs(experiment: Experiment, objective: ObjectiveName) -> dict[str, Pairs]:
@@ -173,10 +177,8 @@ def pairs(experiment: Experiment, objective: ObjectiveName) -> dict[str, Pairs]:
 
 
 def _pairs(images: Cohort, strategy: str, bank_run: Run | None) -> Pairs:
-    # Oracle pairs are counterfactual pairs; only their bank is the truth.
-    how = cast(Strategy, "counterfactual" if strategy == "oracle" else strategy)
     made = banks.load(bank_run.folder, images) if bank_run is not None else None
-    return Pairs(how, images.images, made)
+    return Pairs(STRATEGIES[strategy].pairs, images.images, made)
 
 
 def pretrain(experiment: Experiment, name: EncoderName) -> Run:

@@ -66,6 +66,8 @@ def test_an_unknown_profile_or_cohort_is_one_message(wrong: str) -> None:
     "arguments",
     [
         ["run", "evaluate"],
+        ["run", "bank"],
+        ["run", "cohort", "--bank", "sex"],
         ["run", "results", "--encoder", "simclr-standard-0"],
         ["run", "nosuch"],
         ["run", "cohort", "--on-bad-image", "ignore"],

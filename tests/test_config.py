@@ -1,7 +1,9 @@
 import pytest
 import yaml
 
-from ccl import config
+from ccl import config, strategies
+from ccl.cohorts import FolderOptions, states_sex
+from ccl.cohorts.folder import Columns
 from ccl.config import experiment
 
 WITH_TRUTH = ("phantom-chest", "phantom-breast", "mini-mias", "medmnist")
@@ -15,6 +17,32 @@ def test_every_profile_is_valid_for_every_cohort(profile, cohort):
     strategies = {name.strategy for name in made.pretraining.encoders}
     assert "oracle" not in strategies or cohort in WITH_TRUTH
     assert "oracle" in strategies or cohort != "phantom-chest"
+
+
+@pytest.mark.parametrize(
+    ("cohort", "lacking"),
+    [
+        ("phantom-chest", set()),
+        ("phantom-breast", {"sexcf"}),
+        ("nih", {"oracle"}),
+        ("mini-mias", {"sexcf"}),
+        ("folder", {"oracle", "sexcf"}),
+    ],
+)
+def test_strategies_without_a_bank_are_left_out(tmp_path, monkeypatch, cohort, lacking):
+    content = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
+    content["pretraining"]["strategies"] = {"simclr": list(strategies.STRATEGIES)}
+    content["cohorts"]["phantom-breast"].pop("with")
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "all.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    kept = experiment("all", cohort).pretraining.strategies["simclr"]
+    assert set(strategies.STRATEGIES) - set(kept) == lacking
+
+
+def test_a_folder_with_a_column_of_sex_can_have_sexcf():
+    assert states_sex(FolderOptions(columns=Columns(sex="sex")))
+    assert not states_sex(FolderOptions())
 
 
 def test_encoders_and_controls_are_found_by_name():
@@ -48,6 +76,8 @@ def test_a_cohort_changes_only_what_it_names():
         ("generatr", {}, "generatr"),
         ("probing", {"seads": [0]}, "probing.seads"),
         ("bank", {"batch_size": "many"}, "bank.batch_size"),
+        ("bank", {"variable": "sex"}, "bank.*the strategy decides"),
+        ("pretraining", {"strategies": {"simclr": ["plus", "minus"]}}, "simclr.1.*'minus'"),
     ],
 )
 def test_a_bad_key_is_named(tmp_path, monkeypatch, key, value, named):

@@ -27,6 +27,7 @@ __all__ = [
     "SourceOptions",
     "build",
     "load",
+    "states_sex",
 ]
 
 SourceOptions = (
@@ -73,6 +74,13 @@ def build(
         root = _required(data_root, options.source)
         _IMPORTERS[options.source](options, root, folder, on_bad_image)
     return load(folder)
+
+
+def states_sex(options: SourceOptions) -> bool:
+    """Whether a source's table has women and men, so that do(sex) can be asked."""
+    if isinstance(options, FolderOptions):
+        return options.columns.sex is not None
+    return isinstance(options, PhantomChestOptions | NihOptions)
 
 
 def _required(data_root: str | Path | None, source: str) -> Path:

@@ -30,6 +30,7 @@ from ccl.evaluation.ledger import (
     Test,
 )
 from ccl.evaluation.seeds import Estimate, mean_over_seeds
+from ccl.strategies import STRATEGIES
 
 QUALITY_COLUMNS = ("measure", "images", "source", "target", "value", "ci_low", "ci_high", "n")
 SEPARABILITY_COLUMNS = ("objective", "strategy", "pretrain_seed", "measure", "value", "n")
@@ -172,7 +173,14 @@ def _by_seed(mine: pd.DataFrame, name: str, encoder: Encoder) -> pd.Series:
 
 
 def _cost(test: CostTest, encoder: Encoder, records: Sequence[Mapping[str, Any]]) -> Effect:
-    once = [_seconds(record) for record in records if record["step"] in ("generator", "bank")]
+    if encoder.strategy not in STRATEGIES:
+        raise NotTestedError(f"{test.encoder} was not pretrained on pairs")
+    needed = (("generator", ""), ("bank", STRATEGIES[encoder.strategy].bank))
+    once = [
+        _seconds(record)
+        for record in records
+        if (record["step"], record.get("label", "")) in needed
+    ]
     trainings = [
         _seconds(record)
         for record in records

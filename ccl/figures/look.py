@@ -52,6 +52,7 @@ def marks(objective: str) -> Mapping[str, Mark]:
         "plus": Mark(f"{name}+", "#E69F00", "s"),
         "counterfactual": Mark(f"CF-{name}", "#009E73", "D"),
         "oracle": Mark("Oracle pairs", "#CC79A7", "^"),
+        "sexcf": Mark(f"SexCF-{name}", "#56B4E9", "v"),
         "random": Mark("Random encoder", "#6B7280", "x", width=1.2),
         "supervised": Mark("Supervised", "#D55E00", "P", width=1.2),
     }

@@ -21,7 +21,7 @@ class BankOptions(Options):
     """How the bank is made.
 
     Attributes:
-        variable: the intervened parent.
+        variable: the intervened parent; a profile leaves it to the strategy.
         pixel_noise: add the abducted pixel noise back (the paper does).
         batch_size: images per pass.
         bfloat16: decode in mixed precision.
@@ -76,7 +76,16 @@ def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Pat
 
     Each batch is abducted once and predicted for all targets in one pass; finished batches are
     written behind the computation, and a killed job goes on after the last one written.
+
+    Raises:
+        ValueError: the generator does not know the variable.
     """
+    if options.variable not in generator.parents.values:
+        raise ValueError(
+            f"a bank over {options.variable} of cohort '{cohort.name}': its generator knows only "
+            f"{list(generator.parents.values)}, since not every image states another value of it. "
+            "Leave the strategies that need this bank out of the profile, or complete the table"
+        )
     values = generator.parents.values[options.variable]
 
     def targets(rows: np.ndarray) -> np.ndarray:

@@ -83,7 +83,11 @@ def quality(share: float = 0.97) -> pd.DataFrame:
 
 def records(generator: float = 30, bank: float = 10, pretrain: Sequence[float] = (100, 110, 105)):
     """run.json of the steps that cost time."""
-    once = [{"step": "generator", "seconds": generator}, {"step": "bank", "seconds": bank}]
+    once = [
+        {"step": "generator", "seconds": generator},
+        {"step": "bank", "label": "scanner", "seconds": bank},
+        {"step": "bank", "label": "sex", "seconds": 1000},  # of another strategy
+    ]
     options = {"simclr": {}, "strategy": "counterfactual"}
     return once + [{"step": "pretrain", "options": options, "seconds": each} for each in pretrain]
 

@@ -65,3 +65,18 @@ def test_pixel_noise_is_an_option(phantom, generator):
         phantom, generator, rows, OPTIONS.model_copy(update={"pixel_noise": False})
     )
     assert (with_noise != without).mean() > 0.5
+
+
+def test_a_bank_over_sex_holds_both_sexes(phantom, generator, folder):
+    banks.make(phantom, generator, BankOptions(variable="sex", batch_size=64), folder)
+    bank = banks.load(folder, phantom)
+    rows = phantom.rows(scanners="pretraining")
+    assert (bank.variable, bank.values) == ("sex", ("F", "M"))
+    own = phantom.codes("sex", rows)
+    np.testing.assert_array_equal(bank.images[bank.position[rows], own], phantom.images[rows])
+
+
+def test_a_variable_that_the_generator_does_not_know_is_named(phantom, generator, folder):
+    with pytest.raises(ValueError, match=r"bank over height.*\['scanner', 'sex'\]"):
+        banks.make(phantom, generator, BankOptions(variable="height"), folder)
+    assert not list(folder.iterdir())

@@ -1,0 +1,65 @@
+"""Every strategy by its name: how its pairs are made, and which bank they are drawn from.
+
+The one place that says so. Profiles, steps, workflow and ledger read it; it imports no model.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ccl.pairs import Strategy
+
+
+class BankOf(NamedTuple):
+    """Which counterfactuals a bank holds.
+
+    Attributes:
+        variable: the intervened parent, 'scanner' or 'sex'.
+        made_by: the step that knows them: 'generator', or 'cohort' where the truth is known.
+    """
+
+    variable: str
+    made_by: str
+
+
+class Recipe(NamedTuple):
+    """How a strategy makes its pairs.
+
+    Attributes:
+        pairs: of `ccl.pairs`.
+        bank: one of `BANKS`, or None where both views are cut from the real image.
+    """
+
+    pairs: Strategy
+    bank: str | None
+
+
+BANKS: Mapping[str, BankOf] = {
+    "scanner": BankOf("scanner", "generator"),
+    "truth": BankOf("scanner", "cohort"),
+    "sex": BankOf("sex", "generator"),
+}
+
+STRATEGIES: Mapping[str, Recipe] = {
+    "standard": Recipe("standard", None),
+    "plus": Recipe("plus", "scanner"),
+    "counterfactual": Recipe("counterfactual", "scanner"),
+    "oracle": Recipe("counterfactual", "truth"),
+    "sexcf": Recipe("counterfactual", "sex"),
+}
+
+
+def bank_of(strategy: str) -> BankOf | None:
+    """The bank that a strategy draws from, or None where it needs none."""
+    name = STRATEGIES[strategy].bank
+    return None if name is None else BANKS[name]
+
+
+def known(strategy: str) -> str:
+    """The same name.
+
+    Raises:
+        ValueError: there is no such strategy.
+    """
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy '{strategy}' is unknown; it is one of {tuple(STRATEGIES)}")
+    return strategy

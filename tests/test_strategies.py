@@ -1,0 +1,28 @@
+"""The table of strategies fits what reads it."""
+
+import pytest
+
+from ccl import cli, pairs, plan, strategies
+from ccl.evaluation import ledger
+
+
+def test_every_recipe_can_be_followed() -> None:
+    for name, recipe in strategies.STRATEGIES.items():
+        assert recipe.pairs in pairs.STRATEGIES
+        assert (recipe.bank is None) == (recipe.pairs == "standard"), name
+        assert name in ledger.STRATEGIES
+    for bank in strategies.BANKS.values():
+        assert bank.made_by in list(cli.Step)
+
+
+def test_the_workflow_waits_for_the_bank_of_an_encoder() -> None:
+    assert plan.banks("simclr-standard-0") == plan.banks("simclr-random-0") == []
+    assert plan.banks("dino-plus-1") == plan.banks("simclr-counterfactual-0") == ["bank-scanner"]
+    assert plan.banks("simclr-oracle-0") == ["bank-truth"]
+    assert plan.banks("simclr-sexcf-0") == ["bank-sex"]
+
+
+def test_an_unknown_strategy_is_named() -> None:
+    assert strategies.known("plus") == "plus"
+    with pytest.raises(ValueError, match="'minus' is unknown"):
+        strategies.known("minus")
