@@ -118,7 +118,7 @@ class CounterfactualFinetuning(HVAETraining):
         """-log q(do | x*) + lambda (F - c)."""
         x, codes = batch
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.options.bfloat16):
-            elbo = self.hvae.elbo(x, codes, self.options.free_bits)
+            elbo = self.hvae.elbo(x, codes, self.options.free_bits, self._told(x))
             miss = self._miss(x, codes)
         violation = elbo.nll + self.options.beta * elbo.kl_penalised - self.constraint
         weight = (self.multiplier + self.tuning.damping * violation.detach()).clamp(min=0)

@@ -7,6 +7,7 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -42,6 +43,8 @@ class GeneratorOptions(Options):
         ema_decay: decay of the averaged weights, which are used after training.
         gradient_clip: gradients are scaled down to this norm.
         gradient_skip: a step with a larger norm than this is left out.
+        parents_dropped: share of the images whose parents are not told in training, for
+            `HVAEOptions.guidance` (the paper: 0).
         rare_scanner_weight: 0 draws images as they come, 1 draws every scanner equally often.
         bfloat16: run the forward pass in mixed precision.
         seed: of the weights, the batches and the latents.
@@ -62,6 +65,7 @@ class GeneratorOptions(Options):
     ema_decay: float = 0.999
     gradient_clip: float = 350.0
     gradient_skip: float = 25_000.0
+    parents_dropped: float = Field(default=0.0, ge=0, lt=1)
     rare_scanner_weight: float = 1.0
     bfloat16: bool = False
     seed: int = 0
@@ -80,7 +84,7 @@ class HVAETraining(lightning.LightningModule):
         x, parents = batch
         enabled = self.options.bfloat16
         with torch.autocast(x.device.type, torch.bfloat16, enabled=enabled):
-            elbo = self.hvae.elbo(x, parents, self.options.free_bits)
+            elbo = self.hvae.elbo(x, parents, self.options.free_bits, self._told(x))
         beta = self._beta()
         bits = 1 / np.log(2)
         self.log("nll", elbo.nll * bits, on_epoch=True, on_step=False)
@@ -90,6 +94,11 @@ class HVAETraining(lightning.LightningModule):
         loss = elbo.nll + beta * elbo.kl_penalised
         self.log("loss", loss, on_epoch=True, on_step=False, prog_bar=True)
         return loss
+
+    def _told(self, x: Tensor) -> Tensor | None:
+        """Whose parents are told, bool (N,)."""
+        dropped = self.options.parents_dropped
+        return torch.rand(len(x), device=x.device) >= dropped if dropped else None
 
     def _beta(self) -> float:
         warmup = self.options.beta_warmup_epochs * self.trainer.num_training_batches

@@ -13,7 +13,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from ccl.cohorts import Cohort, PhantomBreastOptions, build, load, phantom, phantom_breast
+from ccl.cohorts import Cohort, PhantomBreastOptions, build, load, phantom, phantom_breast, truths
 from ccl.cohorts.breast_anatomy import Breast, anatomy, exogenous, radiance
 from ccl.cohorts.phantom_breast import BREAST, CLASSES, TISSUE_SHARE, density
 from ccl.cohorts.scanners import MAMMOGRAPHS, render

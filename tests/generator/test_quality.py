@@ -1,6 +1,7 @@
 """Each measure of the counterfactuals against an oracle, and against controls that must fail."""
 
 from importlib import import_module
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from ccl.generator.bank import BankOptions, every_target
 from ccl.generator.generator import to_model
 from ccl.generator.hvae import ImageNoise
 from ccl.generator.quality import attribute_targets, untrained
+from ccl.generator.quality.abduction import VARIANTS, abduction, variant
 from ccl.generator.quality.baselines import PixelRegression, histogram_matched
 from ccl.generator.classifier import (
     UNKNOWN,
@@ -396,8 +398,28 @@ def test_the_probe_finds_the_scanner_where_latents_carry_it(
 
 def test_latents_are_what_abduction_keeps(phantom, generator, rows):
     noise = generator.hvae.abduct(
-        to_model(phantom.images[rows[:3]]), generator.parents.codes(phantom, rows[:3])
+        to_model(phantom.images[rows[:4]]), generator.parents.codes(phantom, rows[:4])
     )
-    found = latents(generator, phantom, rows[:3], batch_size=2)
+    found = latents(generator, phantom, rows[:4], batch_size=2)
     assert {r: z.shape[1] for r, z in found.items()} == {8: 2 * 64, 4: 4 * 16, 1: 4}
     np.testing.assert_allclose(found[8], noise.latents[-1].flatten(1).numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_variants_of_abduction_share_weights_and_differ_in_their_counterfactuals(
+    phantom, generator, classifier
+):
+    few = phantom.rows("val", "pretraining")[:8]
+    made = {
+        name: every_target(phantom, variant(phantom, generator, changes), few, BankOptions())
+        for name, changes in VARIANTS.items()
+    }
+    for one, other in combinations(made, 2):
+        assert (made[one] != made[other]).any(), (one, other)
+    own = np.arange(len(few)), phantom.codes("scanner", few)
+    for images in made.values():  # the null intervention is the image, whatever the variant
+        assert np.abs(images[own].astype(int) - phantom.images[few]).max() <= 1
+    table = abduction(phantom, generator, classifier, few)
+    assert set(table["images"]) == set(VARIANTS)
+    expected = {"effectiveness", "reversibility_l1", "gold_error", "gold_spectrum"}
+    assert expected <= set(table["measure"])
+    assert not table.duplicated(["measure", "images"]).any()

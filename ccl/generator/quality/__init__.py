@@ -17,6 +17,7 @@ from ccl.generator.classifier import (
     scanner_target,
     train_classifier,
 )
+from ccl.generator.quality.abduction import abduction
 from ccl.generator.quality.cycles import composition, reversibility
 from ccl.generator.quality.effectiveness import effectiveness
 from ccl.generator.quality.gold_error import gold_error
@@ -28,7 +29,7 @@ from ccl.generator.quality.options import QualityOptions
 from ccl.generator.quality.realism import nearest_training_image, realism
 from ccl.generator.quality.spectrum import spectrum
 
-__all__ = ["Judges", "QualityOptions", "measure", "train_judges"]
+__all__ = ["Judges", "QualityOptions", "compare_abduction", "measure", "train_judges"]
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def measure(
         `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and `n`.
     """
     rows = cohort.rows("test", "pretraining")
-    sample = rows[np.linspace(0, len(rows) - 1, min(options.sample, len(rows))).astype(int)]
+    sample = _evenly(rows, options.sample)
     made = np.asarray(bank.images[bank.position[rows]])
     images = {"counterfactual": made}
     # What a perfect generator would make: it shows what the judges themselves contribute.
@@ -114,6 +115,19 @@ def measure(
         means = every_target(cohort, generator, rows, mean)
         tables.append(gold_error(cohort, rows, means, made))
     return pd.concat(tables, ignore_index=True)
+
+
+def compare_abduction(
+    cohort: Cohort, generator: Generator, judges: Judges, options: QualityOptions
+) -> pd.DataFrame:
+    """Measures of other ways of abduction, on validation images; see `quality.abduction`."""
+    rows = _evenly(cohort.rows("val", "pretraining"), options.sample)
+    return abduction(cohort, generator, judges.scanner, rows)
+
+
+def _evenly(rows: np.ndarray, count: int) -> np.ndarray:
+    """So many of the rows, evenly taken."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
 
 
 def _of_sex(
