@@ -1,6 +1,6 @@
 """The few images that the notebooks show: who is picked, and what is shown of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -8,10 +8,15 @@ import ipywidgets
 import numpy as np
 
 from ccl.cohorts import Cohort
-from ccl.figures import STRATEGIES
+from ccl.figures import STRATEGIES, marks, palette
 from ccl.generator.generator import Generator, to_images, to_model
 from ccl.pairs import Pairs
 from ccl.widgets import ExplorerItem, Target, explore
+from ccl.widgets_projection import projection_html
+
+POINTED_AT = 600  # images that a map on a page shows: thumbnails have to be sent along
+NOTHING = "none"
+UNLABELLED = "unlabelled"
 
 
 def pick(
@@ -132,7 +137,7 @@ def _item(
         patient=str(facts["patient_id"]),
         scanner=str(facts["scanner"]),
         sex=str(facts["sex"]) if knows_sex else "",
-        label=cohort.classes[facts["label"]] if facts["label"] >= 0 else "unlabelled",
+        label=_label(cohort, facts["label"]),
         real=np.asarray(cohort.images[row]),
         counterfactuals={target: images[position] for target, images in made.items()},
         truths={target: images[position] for target, images in true.items()},
@@ -177,3 +182,60 @@ def pair_grid(cohort: Cohort, pairs: Mapping[str, Pairs], rows: np.ndarray, seed
     scanners = cohort.table["scanner"].iloc[rows]
     titles = [f"{scanner}\nview {view}" for scanner in scanners for view in (1, 2)]
     return cells, titles, [STRATEGIES[name].label for name in pairs]
+
+
+def colourings(cohort: Cohort, rows: np.ndarray) -> dict[str, list[str]]:
+    """What maps of some images are coloured by: scanner, label and, where known, attribute."""
+    table = cohort.table.iloc[rows]
+    found = {
+        "scanner": [str(scanner) for scanner in table["scanner"]],
+        "label": [_label(cohort, label) for label in table["label"]],
+    }
+    attributes = [str(attribute) or NOTHING for attribute in cohort.attributes(rows)]
+    return found | ({"attribute": attributes} if set(attributes) != {NOTHING} else {})
+
+
+def palettes(cohort: Cohort, coloured: Mapping[str, Sequence[str]]) -> dict[str, dict[str, str]]:
+    """A colour for each value of `colourings`, in the cohort's order of them."""
+    orders = {
+        "scanner": [*cohort.scanners, *cohort.held_out_scanners],
+        "label": [*cohort.classes, UNLABELLED],
+        "attribute": sorted(set(coloured.get("attribute", ())), key=lambda v: (v == NOTHING, v)),
+    }
+    return {
+        by: palette([value for value in orders[by] if value in set(values)])
+        for by, values in coloured.items()
+    }
+
+
+def projection_page(
+    cohort: Cohort, maps: Mapping[str, np.ndarray], rows: np.ndarray, objective: str = "simclr"
+) -> str:
+    """Maps that show the image pointed at, as HTML (`ccl.widgets_projection`).
+
+    Args:
+        cohort: of the images.
+        maps: strategy to the places of all images, (n, 2).
+        rows: (n,) their rows; some of them are shown, all with an attribute among them.
+        objective: of the encoders, for the titles.
+    """
+    spread = np.linspace(0, len(rows) - 1, min(POINTED_AT, len(rows))).astype(int)
+    some = np.union1d(spread, np.flatnonzero(cohort.attributes(rows) != ""))
+    coloured = colourings(cohort, rows[some])
+    facts = [
+        ", ".join(value for value in (patient, *values) if value != NOTHING)
+        for patient, *values in zip(
+            cohort.table["patient_id"].iloc[rows[some]].astype(str), *coloured.values(), strict=True
+        )
+    ]
+    return projection_html(
+        {marks(objective)[strategy].label: xy[some] for strategy, xy in maps.items()},
+        np.asarray(cohort.images[rows[some]]),
+        facts,
+        coloured,
+        palettes(cohort, coloured),
+    )
+
+
+def _label(cohort: Cohort, label: int) -> str:
+    return cohort.classes[label] if label >= 0 else UNLABELLED

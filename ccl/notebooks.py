@@ -52,8 +52,9 @@ def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
         NotebookError: there is no such notebook, or it failed.
         FileNotFoundError: a step that it shows is not finished.
     """
-    if name not in plan.NOTEBOOKS:
-        raise NotebookError(f"there is no notebook '{name}'; there are {', '.join(plan.NOTEBOOKS)}")
+    known = [*plan.NOTEBOOKS, *plan.LECTURES]
+    if name not in known:
+        raise NotebookError(f"there is no notebook '{name}'; there are {', '.join(known)}")
     notebook = ROOT / "notebooks" / f"{name}.ipynb"
     root = plan.folder(profile, cohort)
     parameters = {"profile": profile, "cohort": cohort, "data_root": data_root or ""}

@@ -23,13 +23,17 @@ ROOT = Path(__file__).parent.parent
 
 # What each notebook shows: the steps that it needs finished. 'evaluate' means every pretrained
 # encoder, whose evaluation is done in one go with its pretraining.
-NOTEBOOKS: Mapping[str, tuple[str, ...]] = {
+NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "cohort": ("cohort",),
     "generator": ("quality",),
     "explorer": ("generator",),
     "pretraining": ("evaluate",),
     "probing": ("results",),
+    "projections": ("results",),
+    "subgroups": ("results",),
 }
+# The same of notebooks that teach by computing, which the book has of its main cohort only.
+LECTURES: dict[str, tuple[str, ...]] = {"objective": ("bank-scanner",)}
 
 
 def folder(profile: str, cohort: str) -> Path:
@@ -41,7 +45,7 @@ def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
     """Names of the pointers to the steps that a notebook shows."""
     return [
         name
-        for step in NOTEBOOKS[notebook]
+        for step in (NOTEBOOKS | LECTURES)[notebook]
         for name in (evaluated(plan["encoders"]) if step == "evaluate" else [step])
     ]
 

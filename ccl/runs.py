@@ -26,6 +26,7 @@ from typing import Any
 
 import psutil
 
+from ccl.energy import EnergyMeter
 from ccl.files import write_atomically
 
 logger = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ class Step:
 
     def _compute(self, compute: Callable[[Path], Mapping[str, Any] | None], partial: Path) -> None:
         logger.info("%s %s: computing %s", self.name, self.label, self.folder)
-        start = time.perf_counter()
+        start, meter = time.perf_counter(), EnergyMeter()
         noted = compute(partial) or {}
         record = {
             "step": self.name,
@@ -119,6 +120,7 @@ class Step:
             "code": code_digest(self.module),
             "seconds": round(time.perf_counter() - start, 2),
             "peak_memory_mib": round(_peak_memory() / 2**20),
+            "energy_joules": meter.joules(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             **environment(),
             "checksums": _checksums(partial),

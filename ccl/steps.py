@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,7 +17,10 @@ from ccl import cohorts
 from ccl.cohorts import Cohort
 from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
-from ccl.evaluation.protocols import judge
+from ccl.evaluation import features as saved_features
+from ccl.evaluation.cost import cost_table
+from ccl.evaluation.pair_similarity import pair_similarity
+from ccl.evaluation.protocols import RANDOM, judge
 from ccl.evaluation.scores import Scores
 from ccl.generator import bank as banks
 from ccl.generator import finetuning, fitting
@@ -37,6 +41,8 @@ ENCODER_FILE = "encoder.safetensors"
 RESULTS_FILE = "results.csv"
 SCORES_FILE = "scores.parquet"
 SEPARABILITY_FILE = "separability.csv"
+CONFUSION_FILE = "confusion.csv"
+FEATURES_FILE = "test_features.npy"
 # Lightning modules, built as `module(encoder, options, seed=..., steps_per_epoch=...)` and fed
 # `PairBatches` of any strategy; `.pretrained` is the encoder to evaluate once training is over.
 OBJECTIVES: Mapping[str, Any] = {"simclr": SimCLR, "dino": Dino}
@@ -286,6 +292,14 @@ def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -
     return build_encoder(options.encoder, (height, width))
 
 
+def encoder_of(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
+    """A pretrained encoder, or the untrained one of a control."""
+    encoder = initial_encoder(experiment, images, name)
+    if name not in experiment.pretraining.controls:
+        encoder.load_state_dict(load_file(pretrain(experiment, name).folder / ENCODER_FILE))
+    return encoder
+
+
 def _initial_weights(options: EncoderOptions) -> dict[str, str]:
     """Digest of the file of initial weights, if there is one: other weights are another run."""
     if options.pretrained in (None, IMAGENET):
@@ -307,10 +321,48 @@ def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def pair_similarities(experiment: Experiment, *, most: int = 240) -> pd.DataFrame:
+    """How alike SimCLR encoders find the views of their own pairs, before and after training.
+
+    Args:
+        experiment: of the encoders, of which those of the first seed are asked.
+        most: test images, evenly spread over the pretraining scanners.
+
+    Returns:
+        Rows `strategy`, `training` ('before' or 'after'), `value`, `ci_low`, `ci_high`, `n`.
+    """
+    images = cohorts.load(cohort(experiment).folder)
+    rows = images.rows("test", "pretraining")
+    rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+    patients = images.table["patient_id"].to_numpy()[rows]
+    views, seed = experiment.pretraining.simclr.augment, experiment.pretraining.seeds[0]
+    found = []
+    for strategy, made in pairs(experiment, "simclr").items():
+        for training, of in (("before", RANDOM), ("after", strategy)):
+            encoder = encoder_of(experiment, images, EncoderName("simclr", of, seed))
+            alike = pair_similarity(encoder, made, rows, patients, views)
+            found.append({"strategy": strategy, "training": training, **alike})
+    return pd.DataFrame(found)
+
+
+def costs(experiment: Experiment) -> pd.DataFrame:
+    """What generator, banks and pretraining cost, of the finished runs (`ccl.evaluation.cost`)."""
+    encoders = experiment.pretraining.encoders
+    needed = {STRATEGIES[name.strategy].bank for name in encoders}
+    made = [name for name in BANKS if name in needed]
+    runs = [
+        *([generator(experiment)] if any(BANKS[n].made_by == "generator" for n in made) else []),
+        *(bank(experiment, name) for name in made),
+        *(pretrain(experiment, name) for name in encoders),
+    ]
+    return cost_table([run.record for run in runs])
+
+
 def evaluate(experiment: Experiment, name: EncoderName) -> Run:
     """Evaluates one encoder, pretrained or a control.
 
-    Writes `results.csv`, `scores.parquet` and `separability.csv`.
+    Writes `results.csv`, `scores.parquet`, `separability.csv`, `confusion.csv` and
+    `test_features.npy`.
 
     Raises:
         ValueError: the experiment has no such encoder.
@@ -329,10 +381,7 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
 
     def compute(folder: Path) -> None:
         images = cohorts.load(inputs["cohort"].folder)
-        encoder = initial_encoder(experiment, images, name)
-        if "encoder" in inputs:
-            encoder.load_state_dict(load_file(inputs["encoder"].folder / ENCODER_FILE))
-        encoder.to(fastest_device())
+        encoder = encoder_of(experiment, images, name).to(fastest_device())
         scores = Scores()
         judged = judge(
             images,
@@ -345,7 +394,9 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
             collected=scores,
         )
         scores.save(folder / SCORES_FILE)
+        saved_features.save(judged.features[images.rows("test")], folder / FEATURES_FILE)
         judged.separability.to_csv(folder / SEPARABILITY_FILE, index=False)
+        judged.confusion.to_csv(folder / CONFUSION_FILE, index=False)
         judged.results.to_csv(folder / RESULTS_FILE, index=False)
 
     return step.run(compute)
@@ -354,14 +405,14 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
 def results(experiment: Experiment) -> Run:
     """Brings the tables of every encoder and control together.
 
-    Writes `results.csv` and `separability.csv`.
+    Writes `results.csv`, `separability.csv` and `confusion.csv`.
     """
     names = (*experiment.pretraining.encoders, *experiment.pretraining.controls)
     inputs = {str(name): evaluate(experiment, name) for name in names}
     step = Step(experiment.root, "results", {}, inputs, "ccl.evaluation.results")
 
     def compute(folder: Path) -> None:
-        for file in (SEPARABILITY_FILE, RESULTS_FILE):
+        for file in (SEPARABILITY_FILE, CONFUSION_FILE, RESULTS_FILE):
             tables = [
                 pd.read_csv(run.folder / file, keep_default_na=False, na_values=[""])
                 for run in inputs.values()
@@ -370,6 +421,22 @@ def results(experiment: Experiment) -> Run:
             pd.concat(filled, ignore_index=True).to_csv(folder / file, index=False)
 
     return step.run(compute)
+
+
+def embeddings(experiment: Experiment, objective: str, seed: int) -> dict[str, np.ndarray]:
+    """Features of the test images, float32 (n, D), by strategy; 'random' is the control.
+
+    Args:
+        experiment: of the encoders.
+        objective: of the encoders.
+        seed: of their pretraining.
+    """
+    options = experiment.pretraining
+    return {
+        name.strategy: saved_features.load(evaluate(experiment, name).folder / FEATURES_FILE)
+        for name in (*options.encoders, *options.controls)
+        if name.objective == objective and name.seed == seed
+    }
 
 
 def _finish_training(folder: Path, history: pd.DataFrame) -> None:

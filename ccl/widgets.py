@@ -67,18 +67,15 @@ def explorer_html(items: Sequence[ExplorerItem], *, difference_limit: int = 100)
         "sexes": sexes,
         "items": [_item_data(item) for item in items],
     }
-    text = _script_json(data)
+    text = script_json(data)
     parts = {
         "key": hashlib.sha256(text.encode()).hexdigest()[:12],
-        "css": _asset("explorer.css"),
-        "js": _asset("explorer.js"),
+        "css": asset("widget.css"),
+        "js": asset("explorer.js"),
         "limit": str(int(difference_limit)),
         "data": text,  # last: whatever stands in it is not looked at again
     }
-    page = _asset("explorer.html")
-    for name, part in parts.items():
-        page = page.replace(f"@@{name}@@", part)
-    return page
+    return filled("explorer.html", parts)
 
 
 def _check(items: Sequence[ExplorerItem]) -> tuple[int, int]:
@@ -114,7 +111,7 @@ def _item_data(item: ExplorerItem) -> dict[str, Any]:
         "scanner": item.scanner,
         "sex": item.sex,
         "label": item.label,
-        "sprite": "data:image/png;base64," + _png_base64(np.concatenate(images, axis=1)),
+        "sprite": "data:image/png;base64," + png_base64(np.concatenate(images, axis=1)),
         "counterfactuals": {_key(t): 1 + i for i, t in enumerate(item.counterfactuals)},
         "truths": {_key(t): after + i for i, t in enumerate(item.truths)},
     }
@@ -125,7 +122,7 @@ def _key(target: Target) -> str:
     return json.dumps(list(target), separators=(",", ":"), ensure_ascii=False)
 
 
-def _script_json(data: Any) -> str:
+def script_json(data: Any) -> str:
     """JSON that cannot leave the <script> element it stands in."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     for character in "<>&\u2028\u2029":
@@ -139,11 +136,21 @@ def _png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _png_base64(image: np.ndarray) -> str:
+def png_base64(image: np.ndarray) -> str:
+    """A uint8 image as base64 of its PNG, to stand inside a page."""
     return base64.b64encode(_png(image)).decode("ascii")
 
 
-def _asset(name: str) -> str:
+def filled(name: str, parts: Mapping[str, str]) -> str:
+    """A page of `ccl/explorer/` with its @@places@@ filled in, in the order of the parts."""
+    page = asset(name)
+    for place, part in parts.items():
+        page = page.replace(f"@@{place}@@", part)
+    return page
+
+
+def asset(name: str) -> str:
+    """The text of a file in `ccl/explorer/`."""
     return resources.files("ccl").joinpath("explorer", name).read_text(encoding="utf-8")
 
 

@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from ccl.cohorts import Cohort, PhantomBreastOptions, build
-from ccl.examples import cohort_grid, explorer_items, live_explorer, pick, scanner_grid
+from ccl.examples import (
+    cohort_grid,
+    colourings,
+    explorer_items,
+    live_explorer,
+    palettes,
+    pick,
+    projection_page,
+    scanner_grid,
+)
 from ccl.generator.generator import Generator
 from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE
@@ -65,3 +74,25 @@ def test_grids_show_every_scanner(women: Cohort, generator: Generator) -> None:
     cells, titles, _ = cohort_grid(women, rows)
     assert titles == [*women.scanners, *women.held_out_scanners]
     np.testing.assert_array_equal(cells[0][0], women.images[rows[0]])
+
+
+def test_maps_are_coloured_by_what_the_table_knows(women: Cohort) -> None:
+    rows = women.rows("test")
+    coloured = colourings(women, rows)
+    assert coloured["scanner"] == list(women.table["scanner"].iloc[rows])
+    assert set(coloured["label"]) <= set(women.classes)
+    implants = women.table["attribute"].iloc[rows] == "implant"
+    if implants.any():
+        assert coloured["attribute"].count("implant") == implants.sum()
+    colours = palettes(women, coloured)
+    assert all(set(coloured[by]) == set(colours[by]) for by in coloured)
+    known = [*women.scanners, *women.held_out_scanners]
+    assert list(colours["scanner"]) == [s for s in known if s in set(coloured["scanner"])]
+
+
+def test_the_page_of_maps_names_strategies_and_patients(women: Cohort) -> None:
+    rows = women.rows("test")
+    maps = {"standard": np.random.default_rng(0).normal(size=(len(rows), 2))}
+    page = projection_page(women, maps, rows)
+    assert '"title":"SimCLR"' in page
+    assert str(women.table["patient_id"].iloc[rows[0]]) in page

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from ccl import notebooks
+from ccl import notebooks, plan
 from ccl.notebooks import NotebookError
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +26,8 @@ def write(path: Path, *code: str, parameters: str = 'profile: str = "quick"') ->
 
 def test_the_promised_notebooks_are_there() -> None:
     promised = {"cohort", "generator", "explorer", "pretraining", "probing"}
-    assert promised <= {path.stem for path in STORED}
+    promised |= {"projections", "subgroups", "objective"}
+    assert promised <= {path.stem for path in STORED} == {*plan.NOTEBOOKS, *plan.LECTURES}
 
 
 @stored

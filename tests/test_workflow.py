@@ -39,7 +39,7 @@ def test_a_fresh_checkout_makes_everything(folder: Path) -> None:
     expected = dict.fromkeys(each, len(plans)) | {
         "bank": sum(len(banks_of(found["encoders"])) for found in plans),
         "evaluate": sum(len(found["encoders"]) + len(found["controls"]) for found in plans),
-        "notebook": len(plans) * len(list((folder / "notebooks").glob("*.ipynb"))),
+        "notebook": len(plans) * len(plan.NOTEBOOKS) + len(plan.LECTURES),
         "book": 1,
     }
     assert found == expected | {"total": sum(expected.values())}

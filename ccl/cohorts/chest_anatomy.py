@@ -106,6 +106,7 @@ def radiance(
     age: np.ndarray,
     positive: np.ndarray,
     lesion_contrast: tuple[float, float],
+    visibility: np.ndarray | None = None,
 ) -> np.ndarray:
     """Mechanism of the image before any scanner: (n, H, W) in [0, 1], bright is dense.
 
@@ -115,6 +116,7 @@ def radiance(
         age: years (n,).
         positive: bool (n,), whether the opacities of the finding are there.
         lesion_contrast: range of an opacity's radiance over the lung around it.
+        visibility: (n,) factor on that contrast; None for 1.
     """
     a = anatomy(noise, female, age)
     x, y = _posed(noise)
@@ -129,6 +131,8 @@ def radiance(
     chest += body * (a.bone * _bones(x, y, a, noise, cage) + _breasts(x, y, a, noise))
     chest += air * (_vessels(x, y, noise) + _haze(noise))
     lesion = _lesions(x, y, a, noise, positive, lesion_contrast)
+    if visibility is not None:
+        lesion *= visibility.astype(np.float32)[:, None, None]
     chest += lesion * air * (1 + 0.25 * marks)
     return np.clip(chest * between(noise.image["exposure"], 0.93, 1.07), 0, 1)
 

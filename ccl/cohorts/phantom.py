@@ -42,6 +42,11 @@ class PhantomOptions(ScannerShares):
         """Height and width in pixels."""
         raise NotImplementedError
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a reader must know of these options, besides the simulator's own caveats."""
+        return ()
+
 
 AnyOptions = TypeVar("AnyOptions", bound=PhantomOptions)
 
@@ -226,7 +231,7 @@ def _info(
         "counts": counts,
         "skipped": [],
         "checksum": digest,
-        "caveats": list(phantom.caveats),
+        "caveats": [*phantom.caveats, *options.caveats],
         "citation": phantom.citation,
     }
 

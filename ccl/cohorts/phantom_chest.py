@@ -29,16 +29,27 @@ CITATION = "Simulated by ccl.cohorts.phantom_chest; no publication and no patien
 
 
 class PhantomChestOptions(PhantomOptions):
-    """What to simulate; see `CAVEATS` for what it is not."""
+    """What to simulate; see `CAVEATS` for what it is not.
+
+    Attributes:
+        size: height and width in pixels.
+        shares: pretraining scanners and their shares of the training images; others are held out.
+        prevalence: of the finding.
+        lesion_contrast: range of an opacity's radiance over the lung around it.
+        female_share: of the patients; below one half women are the rarer sex.
+        female_contrast: contrast of women's opacities as a share of men's; below 1 women are the
+            harder sex. A true counterfactual of sex changes the contrast too.
+    """
 
     scanner_set: ClassVar = SCANNERS
 
     source: Literal["phantom-chest"] = "phantom-chest"
-    size: int = Field(default=64, ge=32, le=256)  # height and width, pixels
-    # Pretraining scanners and their shares of the training images; the others are held out.
+    size: int = Field(default=64, ge=32, le=256)
     shares: dict[str, float] = Field(default={"Aurora": 0.6, "Boreal": 0.3, "Cirrus": 0.1})
     prevalence: float = Field(default=0.35, gt=0, lt=1)
-    lesion_contrast: tuple[float, float] = (0.07, 0.24)  # in units of radiance
+    lesion_contrast: tuple[float, float] = (0.07, 0.24)
+    female_share: float = Field(default=0.5, gt=0, lt=1)
+    female_contrast: float = Field(default=1.0, gt=0, le=1)
 
     @field_validator("lesion_contrast")
     @classmethod
@@ -52,6 +63,17 @@ class PhantomChestOptions(PhantomOptions):
         """Height and width in pixels."""
         return self.size, self.size
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """Says so where the sexes are made to differ."""
+        if self.female_share == 0.5 and self.female_contrast == 1:
+            return ()
+        return (
+            f"Made with one sex rarer or harder: women are {self.female_share:.0%} of the "
+            f"patients, and their opacities have {self.female_contrast:.0%} of the contrast of "
+            "men's.",
+        )
+
 
 def _exogenous(
     seed: int, stream: int, patients: np.ndarray, images: np.ndarray, frame: tuple[int, int]
@@ -62,7 +84,7 @@ def _exogenous(
 def _facts(options: PhantomChestOptions, noise: Exogenous) -> dict[str, Any]:
     patient = noise.patient
     return {
-        "sex": np.where(patient["sex"].reshape(-1) < 0.5, *SEXES),
+        "sex": np.where(patient["sex"].reshape(-1) < options.female_share, *SEXES),
         "age": np.floor(20 + 70 * patient["age"].reshape(-1).astype(float)),
         "view": "PA",
         "label": (noise.image["label"].reshape(-1) < options.prevalence).astype(np.int64),
@@ -70,12 +92,14 @@ def _facts(options: PhantomChestOptions, noise: Exogenous) -> dict[str, Any]:
 
 
 def _radiance(options: PhantomChestOptions, noise: Exogenous, rows: pd.DataFrame) -> np.ndarray:
+    female = (rows["sex"] == "F").to_numpy()
     return chest_anatomy.radiance(
         noise,
-        (rows["sex"] == "F").to_numpy(),
+        female,
         rows["age"].to_numpy(),
         rows["label"].to_numpy() == 1,
         options.lesion_contrast,
+        np.where(female, options.female_contrast, 1.0),
     )
 
 

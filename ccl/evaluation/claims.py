@@ -23,7 +23,7 @@ from ccl.evaluation import published
 from ccl.evaluation.contrasts import Effect, NotTestedError, gain_fractions
 from ccl.evaluation.evidence import Evidence, measure
 from ccl.evaluation.holm import holm, holm_levels
-from ccl.evaluation.ledger import Claim, Direction, GainTest, Ledger, Test
+from ccl.evaluation.ledger import Claim, Direction, GainTest, Ledger, SeparabilityTest, Test
 from ccl.evaluation.published import Published
 from ccl.evaluation.seeds import Estimate
 
@@ -52,6 +52,7 @@ class Outcome:
         effect: where the numbers come from, None where not tested.
         reason: what keeps the verdict from being more.
         published: the paper's own value, on its own cohorts.
+        optional: not tested here, it leaves the verdict on the claim to the other tests.
     """
 
     words: str
@@ -64,6 +65,12 @@ class Outcome:
     effect: Effect | None = None
     reason: str = ""
     published: float | None = None
+    optional: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether the verdict on the claim needs this test."""
+        return not (self.optional and self.verdict == Verdict.untested)
 
     @property
     def shown(self) -> str:
@@ -87,7 +94,8 @@ class Finding:
     @property
     def reason(self) -> str:
         """What keeps the verdict from being more."""
-        return "; ".join(dict.fromkeys(each.reason for each in self.outcomes if each.reason))
+        reasons = (each.reason for each in self.outcomes if each.reason and each.counts)
+        return "; ".join(dict.fromkeys(reasons))
 
 
 def judge(ledger: Ledger, evidence: Evidence) -> list[Finding]:
@@ -103,7 +111,7 @@ def judge(ledger: Ledger, evidence: Evidence) -> list[Finding]:
             outcomes = _outcomes(claim, ledger, evidence, reported)
         except ValueError as error:
             raise ValueError(f"claim {claim.id}: {error}") from error
-        verdict = overall([outcome.verdict for outcome in outcomes])
+        verdict = overall([outcome.verdict for outcome in outcomes if outcome.counts])
         findings.append(Finding(claim, verdict, tuple(outcomes)))
     return findings
 
@@ -120,7 +128,10 @@ def _outcomes(
     for test, effect in zip(tests, effects, strict=True):
         value = reported.gain(test, ledger) if reported else None
         if isinstance(effect, str):
-            outcomes.append(Outcome(test.words(), reason=effect, published=value))
+            optional = isinstance(test, SeparabilityTest) and test.where_known
+            outcomes.append(
+                Outcome(test.words(), reason=effect, published=value, optional=optional)
+            )
         else:
             p_value, level = next(corrected)
             outcomes.append(_outcome(test, effect, float(p_value), float(level), value))

@@ -145,6 +145,8 @@ def _separability(test: SeparabilityTest, ledger: Ledger, table: pd.DataFrame | 
     if table.empty:
         raise NotTestedError("the test images are of one scanner, or of too few patients")
     mine = table[table["measure"] == test.measure]
+    if mine.empty and test.where_known:
+        raise NotTestedError(f"the images of this cohort have no {test.measure}")
     if mine.empty:
         raise ValueError(
             f"separability.csv: no row has the measure '{test.measure}'; it has "

@@ -1,5 +1,7 @@
 """Features of a frozen encoder."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -47,3 +49,18 @@ def _require_finite(features: np.ndarray, rows: np.ndarray) -> None:
             f"the encoder's features of {np.sum(~finite)} of {len(rows)} images are not finite, "
             f"first of row {rows[int(np.argmin(finite))]}; its training has diverged"
         )
+
+
+def save(features: np.ndarray, path: Path) -> None:
+    """Writes features (n, D) in half precision, which is enough for maps and neighbours.
+
+    Features that half precision cannot hold are written in single precision.
+    """
+    largest = float(np.finfo(np.float16).max)
+    fits = not features.size or float(np.abs(features).max()) < largest
+    np.save(path, features.astype(np.float16 if fits else np.float32), allow_pickle=False)
+
+
+def load(path: Path) -> np.ndarray:
+    """Reads features as float32 (n, D)."""
+    return np.load(path, allow_pickle=False).astype(np.float32)

@@ -183,12 +183,19 @@ class QualityTest(_Asked):
 
 
 class SeparabilityTest(_Asked):
-    """Does one encoder tell scanners apart better than another?"""
+    """Does one encoder tell scanners (or implants) apart better than another?
+
+    Attributes:
+        measure: of `separability.csv`.
+        first, second: names of the ledger's encoders.
+        where_known: cohorts that cannot have the measure are judged without this test.
+    """
 
     kind: Literal["separability"]
     measure: str
     first: str
     second: str
+    where_known: bool = False
 
     @model_validator(mode="after")
     def _is_not_empty(self) -> Self:

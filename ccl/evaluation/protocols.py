@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from ccl.cohorts import Cohort
@@ -21,10 +22,14 @@ class Judged(NamedTuple):
     Attributes:
         results: rows of `results.csv`.
         separability: rows of `separability.csv`.
+        confusion: rows of `confusion.csv`, what test images of each scanner are taken for.
+        features: float32 (N, D), of every image.
     """
 
     results: pd.DataFrame
     separability: pd.DataFrame
+    confusion: pd.DataFrame
+    features: np.ndarray
 
 
 def judge(
@@ -61,11 +66,12 @@ def judge(
         pretrain_seed=pretrain_seed,
         collected=collected,
     )
-    known = separability(cohort, features).assign(
-        objective=objective, strategy=strategy, pretrain_seed=pretrain_seed
+    known, confusion = (
+        table.assign(objective=objective, strategy=strategy, pretrain_seed=pretrain_seed)
+        for table in separability(cohort, features)
     )
     if finetuning is None:
-        return Judged(linear, known)
+        return Judged(linear, known, confusion, features)
     finetuned = finetune(
         cohort,
         encoder,
@@ -75,4 +81,5 @@ def judge(
         pretrain_seed=pretrain_seed,
         collected=collected,
     )
-    return Judged(pd.concat([linear, finetuned], ignore_index=True), known)
+    results = pd.concat([linear, finetuned], ignore_index=True)
+    return Judged(results, known, confusion, features)

@@ -1,7 +1,8 @@
 """Rows of `results.csv`: classifiers learn from few labels and are tested scanner by scanner."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ from pydantic import Field
 from ccl.cohorts import Cohort
 from ccl.evaluation.labels import LabelOptions, count_per_class, labelled_subsets, labels_of
 from ccl.evaluation.scores import Scores
-from ccl.evaluation.statistics import bootstrap_interval, roc_auc
+from ccl.evaluation.statistics import auc_replicates, percentiles, roc_auc
+from ccl.evaluation.subgroups import ALL, GAPS, gap_name, large_enough, subgroups
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +34,13 @@ class EvaluationOptions(LabelOptions):
         n_bootstrap: replicates of the patient-level bootstrap.
         min_test_per_class: test images of every class that a domain needs; a domain with fewer
             gives no figure, and is logged.
+        min_subgroup_per_class: the same for a subgroup of a domain; it is left out silently, and
+            `ccl.evaluation.subgroups.overview` says so.
     """
 
     n_bootstrap: int = Field(default=1000, ge=1)
     min_test_per_class: int = Field(default=5, ge=1)
+    min_subgroup_per_class: int = Field(default=10, ge=1)
 
 
 def evaluate(
@@ -68,6 +73,10 @@ def evaluate(
     Returns:
         One row per figure with the columns `RESULT_COLUMNS`; `domain` is a pretraining scanner,
         'pooled' (all of them together) or a held-out scanner, `n` the number of test images.
+        Besides all images of a domain (`subgroup` 'all') there are those of each sex and, except
+        on single pretraining scanners, of each age group, and the `GAPS` between two of them:
+        `metric` 'gap' (signed) and 'absolute_gap'. Intervals are percentiles of the patient-level
+        bootstrap.
 
     Raises:
         ValueError: no fraction or domain has enough images.
@@ -80,22 +89,23 @@ def evaluate(
         "strategy": strategy,
         "pretrain_seed": pretrain_seed,
     }
-    results = []
+    learned, scored = [], []
     for fraction, seed, rows in labelled_subsets(cohort, options):
         scores = learn(rows, seed)(tested)
         subset = about | {"probe_seed": seed, "label_fraction": fraction, "n_labels": len(rows)}
         if collected is not None:
             collected.keep(subset, tested, scores)
-        for domain, test_rows in domains.items():
-            mine = scores[np.searchsorted(tested, test_rows)]
-            figure = _figure(cohort, test_rows, mine, options.n_bootstrap)
-            results.append({**subset, "domain": domain, **figure})
-    table = pd.DataFrame(results).assign(
-        cohort=cohort.name,
-        test_cohort=cohort.name,
-        subgroup="all",
-        metric="roc_auc",
-    )
+        learned.append(subset)
+        scored.append(scores)
+    figures = []
+    for domain, rows in domains.items():
+        groups = _groups(cohort, domain, rows, options.min_subgroup_per_class)
+        mine = [scores[np.searchsorted(tested, rows)] for scores in scored]
+        for subset, found in zip(
+            learned, _figures(cohort, rows, mine, groups, options), strict=True
+        ):
+            figures += [{**subset, "domain": domain, **figure} for figure in found]
+    table = pd.DataFrame(figures).assign(cohort=cohort.name, test_cohort=cohort.name)
     return table[list(RESULT_COLUMNS)]
 
 
@@ -128,18 +138,56 @@ def evaluation_domains(cohort: Cohort, min_per_class: int) -> dict[str, np.ndarr
     return domains
 
 
-def _figure(
-    cohort: Cohort, rows: np.ndarray, scores: np.ndarray, n_bootstrap: int
-) -> dict[str, float]:
+def _groups(
+    cohort: Cohort, domain: str, rows: np.ndarray, min_per_class: int
+) -> dict[str, np.ndarray]:
+    """All images of a domain, and its subgroups that are large enough."""
+    parts = subgroups(cohort, rows, by_age=domain not in cohort.scanners)
+    whole = {ALL: np.ones(len(rows), dtype=bool)}
+    return whole | large_enough(cohort, rows, parts, min_per_class)
+
+
+def _figures(
+    cohort: Cohort,
+    rows: np.ndarray,
+    scored: Sequence[np.ndarray],
+    groups: Mapping[str, np.ndarray],
+    options: EvaluationOptions,
+) -> Iterator[list[dict[str, Any]]]:
+    """The figures of each classifier on the images of one domain."""
     labels = labels_of(cohort, rows)
-    low, high = bootstrap_interval(
+    replicates = auc_replicates(
         labels,
-        scores,
+        scored,
         cohort.table["patient_id"].to_numpy()[rows],
         np.random.default_rng([*b"bootstrap"]),  # the same replicates for every encoder
-        n_bootstrap=n_bootstrap,
+        n_bootstrap=options.n_bootstrap,
+        groups=list(groups.values()),
     )
-    return {"value": roc_auc(labels, scores), "ci_low": low, "ci_high": high, "n": len(rows)}
+    names = list(groups)
+    for scores, drawn in zip(scored, np.moveaxis(replicates, 1, 0), strict=True):
+        values = [roc_auc(labels[mask], scores[mask]) for mask in groups.values()]
+        counts = [int(mask.sum()) for mask in groups.values()]
+        found = [
+            _figure(name, "roc_auc", value, drawn[:, g], n)
+            for g, (name, value, n) in enumerate(zip(names, values, counts, strict=True))
+        ]
+        for pair in GAPS:
+            if set(pair) <= set(names):
+                first, second = (names.index(name) for name in pair)
+                gap, n = values[first] - values[second], counts[first] + counts[second]
+                gaps = drawn[:, first] - drawn[:, second]
+                found.append(_figure(gap_name(*pair), "gap", gap, gaps, n))
+                found.append(_figure(gap_name(*pair), "absolute_gap", abs(gap), np.abs(gaps), n))
+        yield found
+
+
+def _figure(
+    subgroup: str, metric: str, value: float, replicates: np.ndarray, n: int
+) -> dict[str, Any]:
+    low, high = percentiles(replicates)
+    figure = {"value": value, "ci_low": low, "ci_high": high, "n": n}
+    return {"subgroup": subgroup, "metric": metric, **figure}
 
 
 def validation_auc(cohort: Cohort, scores: ScoreFunction) -> float:

@@ -6,6 +6,8 @@ neighbours see clusters, the silhouette how compact they are, mixing how far nei
 other scanners. Pictures of embeddings illustrate these; they do not replace them.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
@@ -23,7 +25,20 @@ FOLDS = 5
 MOST = 5000  # images for the silhouette, whose time and memory grow with their square
 
 
-def separability(cohort: Cohort, features: np.ndarray) -> pd.DataFrame:
+class Separability(NamedTuple):
+    """What features know of the scanner.
+
+    Attributes:
+        measures: rows of `separability.csv`.
+        confusion: rows `scanner`, `predicted`, `n`: what the linear classifier takes the test
+            images of each scanner for.
+    """
+
+    measures: pd.DataFrame
+    confusion: pd.DataFrame
+
+
+def separability(cohort: Cohort, features: np.ndarray) -> Separability:
     """How well test features tell scanners apart, held-out scanners among them.
 
     Args:
@@ -31,69 +46,92 @@ def separability(cohort: Cohort, features: np.ndarray) -> pd.DataFrame:
         features: float (N, D); row i belongs to the cohort's row i.
 
     Returns:
-        Rows `measure`, `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and `n`, every
-        scanner counted alike:
+        Measures: rows `measure`, `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and
+        `n`, every scanner counted alike:
 
         - `scanner`: balanced accuracy of logistic regression, cross-validated by patient;
         - `scanner_knn`: the same of the majority of `NEIGHBOURS` nearest neighbours;
         - `silhouette`: of the scanners' clusters, -1 to 1; 0 where they overlap;
         - `mixing`: share of the neighbours that are from other scanners, over the share when
-          scanners do not matter; 1 is fully mixed, 0 fully apart.
+          scanners do not matter; 1 is fully mixed, 0 fully apart;
+        - `attribute`: balanced accuracy, as `scanner_knn`, of what else is seen on some images
+          (implants), where the cohort knows such a thing.
 
-        Empty where the test images are of one scanner only, or of too few patients.
+        Both tables are empty where the test images are of one scanner only, or of too few patients.
     """
     rows = cohort.rows("test")
     scanners = cohort.table["scanner"].to_numpy(dtype=object)[rows]
     names, codes = np.unique(scanners.astype(str), return_inverse=True)
     patients = cohort.table["patient_id"].to_numpy(dtype=object)[rows]
     if len(names) < 2 or len(set(patients)) < FOLDS:
-        return pd.DataFrame(columns=["measure", "value", "ci_low", "ci_high", "n"])
+        return Separability(
+            pd.DataFrame(columns=["measure", "value", "ci_low", "ci_high", "n"]),
+            pd.DataFrame(columns=["scanner", "predicted", "n"]),
+        )
     scaled = StandardScaler().fit_transform(features[rows].astype(np.float64))
-    nearest, seen = _neighbours(scaled, codes, patients)
+    nearest = _neighbours(scaled, patients)
+    guessed = _linear_guesses(features[rows], codes, patients)
     every = np.arange(len(rows))
     few = np.linspace(0, len(rows) - 1, min(MOST, len(rows))).astype(int)
     per_image = {
-        "scanner": (_linear_hits(features[rows], codes, patients), every),
-        "scanner_knn": ((seen == codes).astype(float), every),
+        "scanner": (guessed == codes, every),
+        "scanner_knn": (_vote(nearest, codes) == codes, every),
         "silhouette": (silhouette_samples(scaled[few], codes[few]), few),
-        "mixing": (_mixing(nearest, codes), every),
+        "mixing": (_mixing(codes[nearest], codes), every),
     }
+    lines = [
+        {"measure": measure, **_mean(x.astype(float), codes[which], patients[which])}
+        for measure, (x, which) in per_image.items()
+    ]
+    seen, attribute = np.unique(cohort.attributes(rows).astype(str), return_inverse=True)
+    if len(seen) > 1:
+        hits = (_vote(nearest, attribute) == attribute).astype(float)
+        lines.append({"measure": "attribute", **_mean(hits, attribute, patients)})
+    return Separability(pd.DataFrame(lines), _confusion(names, codes, guessed))
+
+
+def _confusion(names: np.ndarray, codes: np.ndarray, guessed: np.ndarray) -> pd.DataFrame:
+    counts = np.zeros((len(names), len(names)), dtype=int)
+    np.add.at(counts, (codes, guessed), 1)
     return pd.DataFrame(
-        [
-            {"measure": measure, **_mean(x, codes[which], patients[which])}
-            for measure, (x, which) in per_image.items()
-        ]
+        {
+            "scanner": names.repeat(len(names)),
+            "predicted": np.tile(names, len(names)),
+            "n": counts.ravel(),
+        }
     )
 
 
-def _linear_hits(features: np.ndarray, codes: np.ndarray, patients: np.ndarray) -> np.ndarray:
-    """1.0 where a classifier that has not seen the patient finds the scanner, (n,)."""
-    hits = np.zeros(len(codes))
+def _linear_guesses(features: np.ndarray, codes: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """The scanner (n,) that a classifier takes each image for that has not seen the patient."""
+    guesses = np.zeros(len(codes), dtype=np.int64)
     for train, test in GroupKFold(FOLDS).split(features, codes, patients):
         model = make_pipeline(
             StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=500)
         )
         model.fit(features[train].astype(np.float64), codes[train])
-        hits[test] = model.predict(features[test].astype(np.float64)) == codes[test]
-    return hits
+        guesses[test] = model.predict(features[test].astype(np.float64))
+    return guesses
 
 
-def _neighbours(
-    features: np.ndarray, codes: np.ndarray, patients: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scanners (n, k) of the nearest images of other patients, and their weighted majority (n,)."""
+def _neighbours(features: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """The nearest images of other patients, (n, k)."""
     # Other images of the same patient are near for another reason: enough are asked for to drop
     # them.
     _, owner, images = np.unique(patients, return_inverse=True, return_counts=True)
-    asked = min(len(codes) - 1, NEIGHBOURS + int(images.max()))
+    asked = min(len(patients) - 1, NEIGHBOURS + int(images.max()))
     index = NearestNeighbors(n_neighbors=asked).fit(features).kneighbors(return_distance=False)
     other = owner[index] != owner[:, None]
     order = np.argsort(~other, axis=1, kind="stable")[:, :NEIGHBOURS]
-    nearest = codes[np.take_along_axis(index, order, axis=1)]
+    return np.take_along_axis(index, order, axis=1)
+
+
+def _vote(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """What the neighbours' weighted majority is, (n,)."""
     # A scanner with many images has many neighbours everywhere: votes are weighted against that.
-    weight = 1 / np.bincount(codes)
-    votes = np.stack([(nearest == k).sum(axis=1) * weight[k] for k in range(len(weight))], axis=1)
-    return nearest, votes.argmax(axis=1)
+    found, weight = codes[nearest], 1 / np.bincount(codes)
+    votes = np.stack([(found == k).sum(axis=1) * weight[k] for k in range(len(weight))], axis=1)
+    return votes.argmax(axis=1)
 
 
 def _mixing(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:

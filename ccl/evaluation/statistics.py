@@ -63,9 +63,8 @@ def bootstrap_interval(
     Source:
         Efron & Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
     """
-    replicates = _auc_replicates(labels, [scores], patients, rng, n_bootstrap)[:, 0]
-    low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    replicates = auc_replicates(labels, [scores], patients, rng, n_bootstrap=n_bootstrap)
+    return percentiles(replicates[:, 0, 0], level)
 
 
 def bootstrap_difference(
@@ -105,7 +104,8 @@ def bootstrap_difference(
     Source:
         Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 12.
     """
-    replicates = _auc_replicates(labels, [first, second], patients, rng, n_bootstrap)
+    drawn = auc_replicates(labels, [first, second], patients, rng, n_bootstrap=n_bootstrap)
+    replicates = drawn[~np.isnan(drawn).any(axis=(1, 2)), :, 0]
     if len(replicates) < 2:
         raise ValueError(f"{n_bootstrap} bootstrap replicates are too few for a standard error")
     n = len(np.unique(patients))
@@ -115,31 +115,81 @@ def bootstrap_difference(
     return value, value - half, value + half
 
 
-def _auc_replicates(
+def auc_replicates(
     labels: np.ndarray,
     scores: Sequence[np.ndarray],
     patients: np.ndarray,
     rng: np.random.Generator,
+    *,
     n_bootstrap: int,
+    groups: Sequence[np.ndarray] | None = None,
 ) -> np.ndarray:
-    """AUC (B, k) of k score vectors under each replicate that has all classes."""
-    checked = [_checked(labels, each) for each in scores]
+    """ROC-AUC of several scores, within several groups, when patients are drawn anew.
+
+    All scores and groups see the same draws, so any two of them may be compared replicate by
+    replicate.
+
+    Args:
+        labels: as for `roc_auc`.
+        scores: k of them, of the same images.
+        patients: (n,) name of each image's patient; all images of a patient are drawn together.
+        rng: draws the replicates.
+        n_bootstrap: number of replicates.
+        groups: g masks, bool (n,), within which the AUC is taken; None for all images alone.
+
+    Returns:
+        float64 (n_bootstrap, k, g); NaN where a replicate lacks a class in the group.
+
+    Raises:
+        ValueError: as `roc_auc`, of a group.
+    """
+    labels = np.asarray(labels)
     if len(patients) != len(labels):
         raise ValueError(f"{len(labels)} labels and {len(patients)} patients do not fit")
+    masks = [np.ones(len(labels), dtype=bool)] if groups is None else groups
+    checked = [
+        [_checked(labels[mask], np.asarray(each)[mask]) for mask in masks]
+        for each in (_fitting(each, labels) for each in scores)
+    ]
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
     block = max(1, _BLOCK // len(labels))
     values = []
     for start in range(0, n_bootstrap, block):
         weights = _replicates(min(block, n_bootstrap - start), len(names), rng)[:, patient]
-        values.append(np.stack([_weighted_auc(*each, weights) for each in checked], axis=1))
-    replicates = np.concatenate(values)
-    replicates = replicates[~np.isnan(replicates).any(axis=1)]
-    if len(replicates) == 0:
-        raise ValueError(
-            f"none of {n_bootstrap} bootstrap replicates of {len(names)} patients has all "
-            "classes; there are too few patients for an interval"
+        parts = [weights if mask.all() else weights[:, mask] for mask in masks]
+        values.append(
+            np.stack(
+                [
+                    np.stack([_weighted_auc(*c, w) for c, w in zip(each, parts, strict=True)], 1)
+                    for each in checked
+                ],
+                axis=1,
+            )
         )
-    return replicates
+    return np.concatenate(values)
+
+
+def percentiles(replicates: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of replicates (B,); those that are NaN are left out.
+
+    Raises:
+        ValueError: all are.
+    """
+    known = replicates[~np.isnan(replicates)]
+    if len(known) == 0:
+        raise ValueError(
+            f"none of {len(replicates)} bootstrap replicates has all classes; there are too few "
+            "patients for an interval"
+        )
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _fitting(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Scores, if they are as many as the labels: a mask would hide that they are not."""
+    if labels.ndim != 1 or len(scores) != len(labels):
+        raise ValueError(f"labels {labels.shape} and scores {np.shape(scores)} do not fit")
+    return scores
 
 
 def _replicates(count: int, patients: int, rng: np.random.Generator) -> np.ndarray:

@@ -4,8 +4,11 @@ from ccl.figures.accuracy import Band, band_label, default_band, gain, label_eff
 from ccl.figures.cohort import cohort_counts
 from ccl.figures.images import image_grid
 from ccl.figures.look import STRATEGIES, WIDTH, BookFigure, Mark, marks
+from ccl.figures.pairs import cost, pair_similarity
+from ccl.figures.projections import palette, projection, scanner_confusion
 from ccl.figures.quality import IMAGES, effectiveness, gold_error, overall
 from ccl.figures.separability import separability
+from ccl.figures.subgroups import subgroup_gap
 from ccl.figures.training import alignment_uniformity, kl_per_resolution, training_history
 
 __all__ = [
@@ -18,6 +21,7 @@ __all__ = [
     "alignment_uniformity",
     "band_label",
     "cohort_counts",
+    "cost",
     "default_band",
     "effectiveness",
     "gain",
@@ -27,6 +31,11 @@ __all__ = [
     "label_efficiency",
     "marks",
     "overall",
+    "pair_similarity",
+    "palette",
+    "projection",
+    "scanner_confusion",
     "separability",
+    "subgroup_gap",
     "training_history",
 ]

@@ -38,10 +38,11 @@ def label_efficiency(
     *,
     objective: str | None = None,
     domains: Sequence[str] = (),
+    subgroups: Sequence[str] = ("all",),
     band: Band | None = None,
     n_classes: int = 2,
 ) -> Figure:
-    """ROC-AUC over the share of labels, one panel per domain, one colour per strategy.
+    """ROC-AUC over the share of labels, one panel per domain and subgroup, a colour per strategy.
 
     Solid lines are linear probes, dashed ones with hollow marks are finetuned.
 
@@ -49,19 +50,22 @@ def label_efficiency(
         results: rows of `results.csv` of one cohort.
         objective: whose encoders to draw, e.g. 'simclr'; may be None where there is only one.
         domains: domains to draw, in this order; all that occur if empty.
+        subgroups: of the test images, beside each other.
         band: 'bootstrap' = 95 % patient-bootstrap interval (averaged over seeds), 'seeds' =
             standard error over pretraining seeds; None = 'seeds' where every pretrained strategy
             has at least three, else 'bootstrap'. The figure says which it shows.
         n_classes: of the cohort; above two the measure is the macro average.
     """
-    results, objective = _auc_rows(results, objective)
-    domains = _domains(results, domains)
+    results, objective = auc_rows(results, objective, subgroups)
+    domains = chosen_domains(results, domains)
     band = band or default_band(results)
+    places = [(domain, subgroup) for domain in domains for subgroup in subgroups]
     with style():
-        figure, panels = new_panels(len(domains))
-        for axes, domain in zip(panels, domains, strict=True):
-            _draw_curves(axes, results[results["domain"] == domain], marks(objective), band)
-            axes.set_title(domain)
+        figure, panels = new_panels(len(places))
+        for axes, (domain, subgroup) in zip(panels, places, strict=True):
+            mine = (results["domain"] == domain) & (results["subgroup"] == subgroup)
+            _draw_curves(axes, results[mine], marks(objective), band)
+            axes.set_title(domain if subgroup == "all" else f"{domain}, {subgroup}")
             _label_shares(axes, results)
         low = min(0.48, *(axes.get_ylim()[0] for axes in panels))
         high = max(axes.get_ylim()[1] for axes in panels)
@@ -93,10 +97,10 @@ def gain(
         domains: domains to draw, in this order; all that occur if empty.
         n_classes: as for `label_efficiency`.
     """
-    results, objective = _auc_rows(results, objective)
+    results, objective = auc_rows(results, objective)
     results = results[(results["protocol"] == protocol) & ~results["strategy"].isin(BASELINES)]
     require(results, ("value",), f"results.csv (objective {objective}, protocol {protocol})")
-    domains = _domains(results, domains)
+    domains = chosen_domains(results, domains)
     differences = _differences(results, against)
     mark = marks(objective)
     reference = mark[against]
@@ -106,7 +110,7 @@ def gain(
             _draw_bars(axes, differences[differences["domain"] == domain], mark)
             axes.axhline(0, color=reference.colour, linewidth=1.5, label=reference.label)
             axes.set_title(domain)
-            shares = _shares(results)
+            shares = shares_of_labels(results)
             axes.set_xticks(range(len(shares)), list(shares.values()), fontsize=8.5)
         limits = np.array([axes.get_ylim() for axes in panels])
         for axes in panels:
@@ -121,13 +125,18 @@ def measure(n_classes: int) -> str:
     return "ROC-AUC" if n_classes == 2 else "macro ROC-AUC"
 
 
-def _auc_rows(results: pd.DataFrame, objective: str | None) -> tuple[pd.DataFrame, str]:
-    """The ROC-AUCs of one objective, and its name."""
+def auc_rows(
+    results: pd.DataFrame,
+    objective: str | None,
+    subgroups: Sequence[str] = ("all",),
+    metric: str = "roc_auc",
+) -> tuple[pd.DataFrame, str]:
+    """The ROC-AUCs (or another metric) of one objective in some subgroups, and its name."""
     columns = ("objective", "strategy", "pretrain_seed", "protocol", "label_fraction", "n_labels")
     measured = ("domain", "subgroup", "metric", "value", "ci_low", "ci_high")
     require(results, columns + measured, "results.csv")
-    rows = results[(results["metric"] == "roc_auc") & (results["subgroup"] == "all")]
-    require(rows, columns, "results.csv (metric roc_auc, subgroup all)")
+    rows = results[(results["metric"] == metric) & results["subgroup"].isin(list(subgroups))]
+    require(rows, columns, f"results.csv (metric {metric}, subgroup {', '.join(subgroups)})")
     known = list(dict.fromkeys(rows["objective"]))
     if objective is None and len(known) == 1:
         objective = known[0]
@@ -136,7 +145,7 @@ def _auc_rows(results: pd.DataFrame, objective: str | None) -> tuple[pd.DataFram
     return rows[rows["objective"] == objective], objective
 
 
-def _domains(results: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
+def chosen_domains(results: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
     known = list(dict.fromkeys(results["domain"]))
     absent = [domain for domain in wanted if domain not in known]
     if absent:
@@ -160,6 +169,8 @@ def band_label(results: pd.DataFrame, band: Band) -> str:
 
 
 def _draw_curves(axes: Axes, rows: pd.DataFrame, mark: Mapping[str, Mark], band: Band) -> None:
+    if rows.empty:
+        axes.text(0.5, 0.5, "too few images", transform=axes.transAxes, ha="center")
     protocols = [protocol for protocol in PROTOCOLS if protocol in set(rows["protocol"])]
     for strategy in present(rows["strategy"]):
         label: str | None = mark[strategy].label
@@ -183,11 +194,10 @@ def _draw_curve(
     line: Mapping[str, Any],
 ) -> None:
     if band == "seeds":  # average the probe seeds first: the pretraining seeds are the sample
-        centre, error = _over_seeds(rows, "value")
+        centre, error = over_seeds(rows, "value")
         low, high = centre - error, centre + error
     else:
-        table = rows.groupby("label_fraction")[["value", "ci_low", "ci_high"]].mean()
-        centre, low, high = table["value"], table["ci_low"], table["ci_high"]
+        centre, low, high = bootstrapped(rows)
     x = 100 * centre.index.to_numpy(dtype=float)
     axes.plot(
         x,
@@ -202,7 +212,13 @@ def _draw_curve(
     axes.fill_between(x, low, high, color=mark.colour, alpha=0.12, linewidth=0)
 
 
-def _over_seeds(rows: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
+def bootstrapped(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series]:
+    """Value and bootstrap interval, each averaged over the seeds, by label fraction."""
+    table = rows.groupby("label_fraction")[["value", "ci_low", "ci_high"]].mean()
+    return table["value"], table["ci_low"], table["ci_high"]
+
+
+def over_seeds(rows: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
     """Mean and standard error over pretraining seeds, by label fraction."""
     by_seed = rows.groupby(["label_fraction", "pretrain_seed"])[column].mean()
     groups = by_seed.groupby("label_fraction")
@@ -226,7 +242,7 @@ def _draw_bars(axes: Axes, differences: pd.DataFrame, mark: Mapping[str, Mark]) 
     fractions = sorted(differences["label_fraction"].unique())
     width = 0.8 / len(strategies)
     for i, strategy in enumerate(strategies):
-        centre, error = _over_seeds(differences[differences["strategy"] == strategy], "value")
+        centre, error = over_seeds(differences[differences["strategy"] == strategy], "value")
         centre, error = centre.reindex(fractions), error.reindex(fractions)
         where = np.arange(len(fractions)) + (i - (len(strategies) - 1) / 2) * width
         whiskers = error.to_numpy() if differences["pretrain_seed"].nunique() > 1 else None
@@ -248,7 +264,7 @@ def _gain_note(results: pd.DataFrame, protocol: str) -> str:
     return f"{PROTOCOLS[protocol]}; {error if several else 'one seed: no whiskers'}"
 
 
-def _shares(results: pd.DataFrame) -> dict[float, str]:
+def shares_of_labels(results: pd.DataFrame) -> dict[float, str]:
     """Label fractions, each with its share in per cent and its count of labelled images."""
     counts = results.groupby("label_fraction")["n_labels"].mean()
     shares = [float(share) for share in counts.index]
@@ -257,7 +273,7 @@ def _shares(results: pd.DataFrame) -> dict[float, str]:
 
 def _label_shares(axes: Axes, results: pd.DataFrame) -> None:
     """A logarithmic axis of label shares."""
-    shares = _shares(results)
+    shares = shares_of_labels(results)
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks([100 * share for share in shares], list(shares.values()))

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
+from ccl.book import contents
 from tests.book import chromium
 from tests.book.test_book import ROOT, pages
 
 HTML = ROOT / "_build" / "html"
-PAGES = sorted(pages(yaml.safe_load((ROOT / "_toc.yml").read_text())))
+PAGES = sorted(pages(contents(ROOT)))  # of the cohorts that this build shows
 
 pytestmark = pytest.mark.browser
 
@@ -83,6 +83,28 @@ def test_explorer_answers_to_the_keyboard(tab: chromium.Tab) -> None:
     for kind in ("keyDown", "keyUp"):
         tab.call("Input.dispatchKeyEvent", type=kind, key=" ", code="Space", text=" ")
     assert shown(tab, 1) != before
+
+
+def test_maps_show_the_image_that_is_asked_for(tab: chromium.Tab) -> None:
+    tab.open(address("book/executed/projections"))
+    tab.wait("document.querySelector('.ccl-projection [data-part=slider]').max > 0")
+    says = "document.querySelector('.ccl-projection [data-part=says]').textContent"
+    image = "document.querySelector('.ccl-projection [data-part=image]').toDataURL()"
+    now = "document.querySelectorAll('.ccl-projection circle.ccl-now').length"
+    maps = tab.run("document.querySelectorAll('.ccl-projection svg').length")
+    before = tab.run(says), tab.run(image)
+    tab.run(
+        "(() => { const s = document.querySelector('.ccl-projection [data-part=slider]');"
+        "s.value = 7; s.dispatchEvent(new Event('input')); })()"
+    )
+    assert tab.run(says) != before[0]
+    assert tab.run(image) != before[1]
+    assert tab.run(now) == maps > 1
+    circles = "[...document.querySelectorAll('.ccl-projection circle')]"
+    colours = f"{circles}.map(c => c.getAttribute('fill')).join()"
+    scanner = tab.run(colours)
+    tab.run("document.querySelector('.ccl-projection button[value=label]').click()")
+    assert tab.run(colours) != scanner
 
 
 def test_teaching_widgets_move(tab: chromium.Tab) -> None:

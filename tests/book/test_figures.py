@@ -279,6 +279,101 @@ def test_overall_draws_the_means_over_all_directions_and_names_cycles() -> None:
     assert axes.get_yticklabels()[2].get_text() == "Counterfactuals, 10 cycles"
 
 
+def by_sex(seeds: int = 1) -> pd.DataFrame:
+    """Women 0.1 worse than men, nobody tested on B's women, and the gap between them."""
+    table = results(seeds)
+    parts = [
+        table.assign(subgroup="sex=M"),
+        table[table["domain"] != "B"].assign(subgroup="sex=F", value=table["value"] - 0.1),
+    ]
+    gap = table[table["domain"] != "B"].assign(subgroup="sex=F minus sex=M")
+    gap = gap.assign(metric="gap", value=-0.1, ci_low=-0.2, ci_high=-0.05)
+    size = gap.assign(metric="absolute_gap", value=0.1, ci_low=0.12, ci_high=0.3)
+    return pd.concat([table, *parts, gap, size], ignore_index=True)
+
+
+def test_subgroups_stand_beside_each_other() -> None:
+    figure = figures.label_efficiency(by_sex(), subgroups=("sex=F", "sex=M"), domains=["A", "B"])
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["A, sex=F", "A, sex=M", "B, sex=F", "B, sex=M"]
+    women, men = (lines_of(axes, "plus")[0].get_ydata() for axes in figure.axes[:2])
+    np.testing.assert_allclose(np.subtract(men, women), 0.1)
+    assert [text.get_text() for text in figure.axes[2].texts] == ["too few images"]
+    assert len(figures.label_efficiency(by_sex()).axes) == 3  # without them nothing changes
+
+
+def test_gaps_are_drawn_with_their_sign_or_without() -> None:
+    figure = figures.subgroup_gap(by_sex(), ("sex=F", "sex=M"))
+    assert [axes.get_title() for axes in figure.axes] == ["A", "pooled"]
+    drawn = figure.axes[0].containers[0]
+    np.testing.assert_allclose(drawn[0].get_ydata(), -0.1)
+    (segment, *_) = drawn[2][0].get_segments()
+    np.testing.assert_allclose(segment[:, 1], [-0.2, -0.05])
+    assert "patient bootstrap" in figure.legends[0].get_title().get_text()
+    sizes = figures.subgroup_gap(by_sex(), ("sex=F", "sex=M"), absolute=True)
+    np.testing.assert_allclose(sizes.axes[0].containers[0][0].get_ydata(), 0.1)
+    assert sizes.axes[0].get_ylabel().startswith("|")
+    seeds = figures.subgroup_gap(by_sex(seeds=3), ("sex=F", "sex=M"))
+    assert "standard error" in seeds.legends[0].get_title().get_text()
+
+
+def test_maps_share_colours_and_show_every_image() -> None:
+    maps = {name: np.random.default_rng(0).normal(size=(30, 2)) for name in ("standard", "random")}
+    values = ["A"] * 20 + ["none"] * 10
+    colours = figures.palette(["A", "none"])
+    figure = figures.projection(maps, values, colours, what="kind")
+    assert [axes.get_title() for axes in figure.axes] == ["SimCLR", "Random encoder"]
+    assert legend_labels(figure) == ["A", "none"]
+    for axes in figure.axes:
+        assert sum(len(points.get_offsets()) for points in axes.collections) == 30
+    with pytest.raises(ValueError, match="value with a colour"):
+        figures.projection(maps, [*values[:-1], "B"], colours)
+
+
+def test_confusion_is_in_per_cent_of_the_rows() -> None:
+    table = pd.DataFrame(
+        {
+            "objective": "simclr",
+            "strategy": "plus",
+            "scanner": ["A", "A", "B", "B"],
+            "predicted": ["A", "B", "A", "B"],
+            "n": [30, 10, 0, 5],
+        }
+    )
+    figure = figures.scanner_confusion(table, ["A", "B"], "simclr")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["75", "25", "0", "100"]
+
+
+def test_partners_are_drawn_before_and_after() -> None:
+    table = pd.DataFrame(
+        {
+            "strategy": ["plus", "plus", "sexcf", "sexcf"],
+            "training": ["before", "after"] * 2,
+            "value": [0.2, 0.8, 0.1, 0.7],
+            "ci_low": [0.1, 0.7, 0.0, 0.6],
+            "ci_high": [0.3, 0.9, 0.2, 0.8],
+        }
+    )
+    axes = figures.pair_similarity(table).axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["SimCLR+", "SexCF-SimCLR"]
+    assert [drawn[0].get_xdata()[0] for drawn in axes.containers] == [0.2, 0.8, 0.1, 0.7]
+
+
+def test_costs_are_minutes_with_memory_beside() -> None:
+    table = pd.DataFrame(
+        {
+            "step": ["generator", "pretrain"],
+            "what": ["", "simclr-plus"],
+            "seconds": [60.0, 180.0],
+            "peak_memory_mib": [1024.0, 2048.0],
+        }
+    )
+    axes = figures.cost(table).axes[0]
+    assert [patch.get_width() for patch in axes.patches] == [1, 3]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["generator", "simclr-plus"]
+    assert axes.texts[1].get_text() == " 2.0 GiB"
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -287,6 +382,7 @@ def test_overall_draws_the_means_over_all_directions_and_names_cycles() -> None:
         (lambda: figures.label_efficiency(results().replace("plus", "minus")), "minus"),
         (lambda: figures.gain(results().query("strategy != 'standard'")), "standard"),
         (lambda: figures.gain(results(), protocol="finetuned"), "protocol finetuned"),
+        (lambda: figures.subgroup_gap(results(), ("sex=F", "sex=M")), "sex=F minus sex=M"),
         (lambda: figures.effectiveness(quality().iloc[:0]), "no rows"),
         (lambda: figures.overall(quality(), {"beauty": "of counterfactuals"}), "beauty"),
         (lambda: figures.gold_error(quality().query("measure == 'effectiveness'")), "nothing"),

@@ -331,6 +331,22 @@ def test_separability_of_one_seed_has_no_interval() -> None:
     assert "no interval" in found.outcomes[0].shown
 
 
+@pytest.mark.parametrize(("implants", "expected"), [(0.9, YES), (0.5, AGAINST)])
+def test_implants_stay_told_apart_where_they_are_known(implants: float, expected: Verdict) -> None:
+    frame = separability(0.6)
+    told = frame.assign(
+        measure="attribute",
+        value=frame["value"].where(frame["strategy"] != "counterfactual", implants),
+    )
+    known = pd.concat([frame, told], ignore_index=True)
+    assert verdict("C10", papers_results(), separability=known) == expected
+    without = judged(evidence(papers_results(), separability=frame))["C10"]
+    assert without.verdict == YES
+    assert without.outcomes[-1].verdict == Verdict.untested
+    assert without.outcomes[-1].reason == "the images of this cohort have no attribute"
+    assert without.reason == ""
+
+
 def test_cost_of_the_generator() -> None:
     assert verdict("C11", papers_results(), records=records()) == YES
     assert verdict("C11", papers_results(), records=records(generator=300)) == AGAINST

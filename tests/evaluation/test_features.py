@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ccl.evaluation.features import extract_features
+from ccl.evaluation.features import extract_features, load, save
 from ccl.objectives.augment import AugmentOptions, augment
 from ccl.objectives.encoder import EncoderOptions, as_image, build_encoder
 
@@ -70,3 +70,13 @@ def test_a_diverged_encoder_is_named(encoder, images):
     torch.nn.init.constant_(encoder.backbone.conv1.weight, float("nan"))
     with pytest.raises(FloatingPointError, match="first of row 3"):
         extract_features(encoder, images, np.array([3, 4]))
+
+
+def test_stored_features_keep_three_digits_whatever_their_size(tmp_path):
+    features = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    for scale, kept in ((1.0, np.float16), (1e6, np.float32)):
+        save(scale * features, tmp_path / "features.npy")
+        assert np.load(tmp_path / "features.npy").dtype == kept
+        found = load(tmp_path / "features.npy")
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, scale * features, rtol=1e-3)

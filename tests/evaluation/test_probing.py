@@ -33,6 +33,8 @@ def make_cohort(patients=900, classes=("no", "yes"), seed=0, images_per_patient=
             "patient_id": [f"p{p}" for p in patient],
             "split": split,
             "scanner": scanner,
+            "sex": np.array(["F", "M"])[patient % 2],
+            "age": 20.0 + patient % 70,
             "label": label,
         }
     )
@@ -57,6 +59,12 @@ def gaussian_features(cohort, distance, dimensions=4, seed=1):
     return (features * 3 + 100).astype(np.float32)
 
 
+def on_all_images(*arguments, **about):
+    """Results without subgroups (`test_subgroups` looks at those)."""
+    results = probe(*arguments, **about)
+    return results[results["subgroup"] == "all"].reset_index(drop=True)
+
+
 @pytest.fixture(scope="module")
 def cohort():
     return make_cohort()
@@ -69,7 +77,7 @@ def features(cohort):
 
 @pytest.fixture(scope="module")
 def results(cohort, features):
-    return probe(cohort, features, OPTIONS, **ABOUT)
+    return on_all_images(cohort, features, OPTIONS, **ABOUT)
 
 
 def test_results_are_tidy(cohort, results):
@@ -108,25 +116,25 @@ def test_known_auc_is_reached(cohort, results):
 
 def test_permuted_labels_give_chance(cohort, features):
     labels = np.random.default_rng(0).permutation(cohort.table["label"])
-    found = probe(with_labels(cohort, labels), features, OPTIONS, **ABOUT)
+    found = on_all_images(with_labels(cohort, labels), features, OPTIONS, **ABOUT)
     assert found.query("domain == 'pooled' and label_fraction == 1")["value"].item() == (
         pytest.approx(0.5, abs=0.08)
     )
 
 
 def test_results_are_reproducible(cohort, features, results):
-    pd.testing.assert_frame_equal(probe(cohort, features, OPTIONS, **ABOUT), results)
+    pd.testing.assert_frame_equal(on_all_images(cohort, features, OPTIONS, **ABOUT), results)
 
 
 def test_affine_changes_of_a_feature_do_not_matter(cohort, features, results):
     scaled = features * np.array([1e-3, 10, 1, 5], dtype=np.float32) + 4
-    found = probe(cohort, scaled, OPTIONS, **ABOUT)
+    found = on_all_images(cohort, scaled, OPTIONS, **ABOUT)
     np.testing.assert_allclose(found["value"], results["value"], atol=2e-3)
 
 
 def test_several_classes(caplog):
     cohort = make_cohort(classes=("a", "b", "c", "d"))
-    found = probe(cohort, gaussian_features(cohort, 2), OPTIONS, **ABOUT)
+    found = on_all_images(cohort, gaussian_features(cohort, 2), OPTIONS, **ABOUT)
     assert found.query("label_fraction == 1 and domain == 'pooled'")["value"].item() > 0.8
 
 
@@ -171,7 +179,9 @@ def test_strategies_share_their_subsets(cohort, features, monkeypatch):
 
     monkeypatch.setattr(probing, "fit_probe", spy)
     for strategy, given in [("standard", features), ("counterfactual", features[:, ::-1])]:
-        probe(cohort, given, OPTIONS, **(ABOUT | {"strategy": strategy, "pretrain_seed": 1}))
+        on_all_images(
+            cohort, given, OPTIONS, **(ABOUT | {"strategy": strategy, "pretrain_seed": 1})
+        )
     half = len(seen) // 2
     assert seen[:half] == seen[half:]
 
@@ -182,7 +192,7 @@ def test_unlabelled_images_are_left_out(cohort, features):
     labels[hidden] = -1
     partly = with_labels(cohort, labels)
     assert not set(hidden) & set(label_subset(partly, 1.0, 0))
-    found = probe(partly, features, OPTIONS, **ABOUT)
+    found = on_all_images(partly, features, OPTIONS, **ABOUT)
     test_rows = partly.rows("test", ["A"])
     assert set(found.query("domain == 'A'")["n"]) == {int((labels[test_rows] >= 0).sum())}
 
@@ -207,11 +217,13 @@ def test_domains_without_enough_positives_are_skipped_and_logged(cohort, feature
     labels = cohort.table["label"].to_numpy().copy()
     labels[cohort.rows("test", ["B"])] = 0
     with caplog.at_level(logging.WARNING):
-        found = probe(with_labels(cohort, labels), features, OPTIONS, **ABOUT)
+        found = on_all_images(with_labels(cohort, labels), features, OPTIONS, **ABOUT)
     assert set(found["domain"]) == {"A", "pooled", "C"}
     assert "test domain 'B'" in caplog.text
     with pytest.raises(ValueError, match="no test domain"):
-        probe(cohort, features, OPTIONS.model_copy(update={"min_test_per_class": 999}), **ABOUT)
+        on_all_images(
+            cohort, features, OPTIONS.model_copy(update={"min_test_per_class": 999}), **ABOUT
+        )
 
 
 # Leakage
@@ -226,11 +238,11 @@ def test_scaler_knows_the_labelled_subset_only(cohort, features):
 
 def test_features_of_images_outside_the_subset_do_not_matter(cohort, features):
     options = OPTIONS.model_copy(update={"fractions": (0.1,), "seeds": (0,)})
-    expected = probe(cohort, features, options, **ABOUT)
+    expected = on_all_images(cohort, features, options, **ABOUT)
     outside = np.setdiff1d(cohort.rows("train"), label_subset(cohort, 0.1, 0))
     disturbed = features.copy()
     disturbed[outside] = 1e6
-    pd.testing.assert_frame_equal(probe(cohort, disturbed, options, **ABOUT), expected)
+    pd.testing.assert_frame_equal(on_all_images(cohort, disturbed, options, **ABOUT), expected)
 
 
 def test_test_images_do_not_reach_the_choice_of_penalty(cohort, features):
@@ -276,17 +288,17 @@ def test_validation_without_a_class_is_an_error(cohort, features):
     labels = cohort.table["label"].to_numpy().copy()
     labels[cohort.rows("val")] = 0
     with pytest.raises(ValueError, match="validation split"):
-        probe(with_labels(cohort, labels), features, OPTIONS, **ABOUT)
+        on_all_images(with_labels(cohort, labels), features, OPTIONS, **ABOUT)
 
 
 def test_features_of_another_cohort_are_refused(cohort, features):
     with pytest.raises(ValueError, match="a row for each"):
-        probe(cohort, features[:-1], OPTIONS, **ABOUT)
+        on_all_images(cohort, features[:-1], OPTIONS, **ABOUT)
 
 
 def test_options_reach_the_table(cohort, features, results):
     def changed(**values):
-        return probe(cohort, features, OPTIONS.model_copy(update=values), **ABOUT)
+        return on_all_images(cohort, features, OPTIONS.model_copy(update=values), **ABOUT)
 
     assert set(changed(fractions=(0.2,))["label_fraction"]) == {0.2}
     assert set(changed(fractions=(0.1,), seeds=(5,))["probe_seed"]) == {5}

@@ -75,6 +75,16 @@ def test_published_gains_have_the_papers_signs() -> None:
             assert value > 0, (claim, cohort)
 
 
+def test_the_supervised_baseline_is_the_papers_imagenet() -> None:
+    """So C9 has a published value: the encoder that the ledger asks for is in the curves."""
+    domains = ["PadChest Imaging", "PadChest Phillips", "RSNA", "CheXpert"]
+    simclr, imagenet = (
+        raw("finetune", method, domains, [0.1, 0.25, 1.0]) for method in ("SimCLR", "ImageNet")
+    )
+    assert gain("C9", "padchest") == pytest.approx(simclr - imagenet)
+    assert BOOK.encoders["Supervised"].strategy in set(published.load()["strategy"])
+
+
 def test_what_the_figures_do_not_show_has_no_value() -> None:
     assert gain("C7", "padchest") is None
     assert gain("C1", "padchest") is None

@@ -29,7 +29,7 @@ def cohort() -> Cohort:
 
 
 def measured(cohort: Cohort, features: np.ndarray) -> pd.Series:
-    return separability(cohort, features).set_index("measure")["value"]
+    return separability(cohort, features).measures.set_index("measure")["value"]
 
 
 def noise() -> np.ndarray:
@@ -73,4 +73,24 @@ def test_other_images_of_the_patient_do_not_help(cohort: Cohort) -> None:
 
 def test_one_scanner_cannot_be_told_apart(cohort: Cohort) -> None:
     alone = replace(cohort, table=cohort.table.assign(scanner="A"))
-    assert separability(alone, noise()).empty
+    assert all(table.empty for table in separability(alone, noise()))
+
+
+def test_confusion_counts_what_each_scanner_is_taken_for(cohort: Cohort) -> None:
+    codes = np.searchsorted(SCANNERS, cohort.table["scanner"])
+    shown = np.where(codes == 2, 1, codes)  # C looks like B
+    found = separability(cohort, np.eye(3)[shown] * 50 + noise()[:, :3]).confusion
+    counts = found.pivot(index="scanner", columns="predicted", values="n")
+    assert counts.to_numpy().sum() == N
+    assert counts.loc["A", "A"] == N // 2
+    assert counts.loc[["B", "C"], "A"].to_numpy().sum() == 0
+    assert counts.loc["C", "B"] > 0
+
+
+def test_an_attribute_is_told_from_chance(cohort: Cohort) -> None:
+    assert "attribute" not in measured(cohort, noise())
+    implant = np.random.default_rng(3).random(N // 2).repeat(2) < 0.1
+    table = cohort.table.assign(attribute=np.where(implant, "implant", ""))
+    known = replace(cohort, table=table)
+    assert measured(known, noise())["attribute"] == pytest.approx(0.5, abs=0.2)
+    assert measured(known, noise() + 50 * implant[:, None])["attribute"] == 1

@@ -1,0 +1,76 @@
+"""Maps hold their thumbnails and places exactly, load nothing, and cannot be broken by names."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ccl.widgets_projection import COLUMNS, projection_html, thumbnails
+from tests.book.test_widgets import HOSTILE, Tags
+
+N = COLUMNS + 3
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (N, 30, 20), dtype=np.uint8)
+MAPS = {"SimCLR": RNG.normal(size=(N, 2)), "CF-SimCLR": 100 * RNG.normal(size=(N, 2))}
+SCANNERS = ["A", "B"] * (N // 2)
+COLOURS = {"scanner": {"A": "#0072B2", "B": "#E69F00"}}
+
+
+def page(facts: str = "a patient", scanner: str = "A") -> str:
+    scanners = [scanner if each == "A" else each for each in SCANNERS]
+    colours = {"scanner": {scanner: "#0072B2", "B": "#E69F00"}}
+    return projection_html(MAPS, IMAGES, [facts] * N, {"scanner": scanners}, colours)
+
+
+def test_thumbnails_are_where_the_script_looks_for_them() -> None:
+    data = json.loads(Tags(page()).data[0])
+    encoded = data["sprite"].removeprefix("data:image/png;base64,")
+    sprite = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
+    height, width = data["height"], data["width"]
+    for index in (0, COLUMNS - 1, COLUMNS, N - 1):
+        y, x = height * (index // data["columns"]), width * (index % data["columns"])
+        np.testing.assert_array_equal(sprite[y : y + height, x : x + width], IMAGES[index])
+
+
+def test_large_images_become_means_of_blocks() -> None:
+    large = np.arange(2 * 80 * 60, dtype=np.uint8).reshape(2, 80, 60)
+    small = thumbnails(large)
+    assert small.shape == (2, 40, 30)
+    np.testing.assert_allclose(small[0, 0, 0], large[0, :2, :2].mean(), atol=0.5)
+
+
+def test_places_keep_their_proportions_and_stay_inside() -> None:
+    for shown in json.loads(Tags(page()).data[0])["maps"]:
+        places, xy = np.array(shown["places"]), MAPS[shown["title"]]
+        assert places.min() >= 0
+        assert places.max() <= 100
+        scale = np.ptp(places, axis=0) / np.ptp(xy, axis=0)
+        np.testing.assert_allclose(scale[0], scale[1], rtol=0.01)
+        assert np.corrcoef(places[:, 1], xy[:, 1])[0, 1] < -0.99  # y upwards on the page
+
+
+def test_names_cannot_leave_their_place() -> None:
+    hostile = page(HOSTILE, HOSTILE)
+    assert [tag for tag, _ in Tags(hostile).tags] == [tag for tag, _ in Tags(page()).tags]
+    data = json.loads(Tags(hostile).data[0])
+    assert data["facts"][0] == HOSTILE
+    assert data["colourings"]["scanner"]["names"][0] == HOSTILE
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    addresses = re.findall(r"https?://[^\s\"']+", page())
+    assert set(addresses) <= {"http://www.w3.org/2000/svg"}  # a name, not an address to load
+    for tag, attributes in Tags(page()).tags:
+        assert tag not in ("link", "iframe", "img")
+        assert not {"src", "href"} & attributes.keys()
+
+
+def test_numbers_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        projection_html(MAPS, IMAGES[1:], ["x"] * N, {"scanner": SCANNERS}, COLOURS)
+    with pytest.raises(ValueError, match="do not fit"):
+        projection_html({}, IMAGES, ["x"] * N, {"scanner": SCANNERS}, COLOURS)
