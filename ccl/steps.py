@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from ccl import cohorts
+from ccl import cohorts, strategies
 from ccl.cohorts import Cohort
 from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
@@ -219,6 +219,20 @@ def quality(experiment: Experiment, variant: str = BASE) -> Run:
         shutil.rmtree(folder / "judges")  # checkpoints of the classifiers
 
     return step.run(compute)
+
+
+def qualities(experiment: Experiment, objective: ObjectiveName) -> dict[str, pd.DataFrame]:
+    """`quality.csv` of the generators behind an objective's counterfactual pairs, by strategy."""
+    found = {}
+    for strategy in experiment.pretraining.strategies[objective]:
+        recipe, source = STRATEGIES[strategy], strategies.bank_of(strategy)
+        paired = recipe.pairs == "counterfactual" and source is not None
+        if paired and source.variable == "scanner" and source.variant is not None:
+            folder = quality(experiment, source.variant).folder
+            found[strategy] = pd.read_csv(
+                folder / "quality.csv", keep_default_na=False, na_values=[""]
+            )
+    return found
 
 
 def bank_of(experiment: Experiment, strategy: str) -> Run | None:

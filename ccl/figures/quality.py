@@ -14,6 +14,7 @@ IMAGES: Mapping[str, Mark] = {
     "real": Mark("Real test images (ceiling)", "#6B7280", "o"),
     "counterfactual": Mark("Counterfactuals", "#009E73", "D"),
     "untrained": Mark("Untrained generator", "#D55E00", "x"),
+    "shuffled": Mark("Shuffled scanners", "#999933", "v"),
     "truth": Mark("True counterfactuals", "#CC79A7", "^"),
     "untouched": Mark("Left alone", "#6B7280", "o"),
     "histogram": Mark("Histogram matching", "#E69F00", "s"),
@@ -67,13 +68,16 @@ def gold_error(quality: pd.DataFrame) -> Figure:
     return figure
 
 
-def overall(quality: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
+def overall(
+    quality: pd.DataFrame, measures: Mapping[str, str], chance: float | None = None
+) -> Figure:
     """Some measures, averaged over all directions, one panel each.
 
     Args:
         quality: rows of `quality.csv`; those of 'all' to 'all' are drawn.
         measures: `measure` to the label of its axis. Measures without rows are left out, as are
             those of other cohorts.
+        chance: where to draw a line, if anywhere.
 
     Raises:
         ValueError: none of the measures has a row.
@@ -92,6 +96,8 @@ def overall(quality: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
         for axes, name, mine in zip(panels, drawn, kinds, strict=True):
             _draw_kinds(axes, mine)
             axes.set_xlabel(measures[name])
+            if chance is not None:
+                axes.axvline(chance, color=INK, linestyle=":")
         figure.supxlabel("whiskers: 95 % intervals", fontsize=10)
     return figure
 

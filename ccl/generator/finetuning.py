@@ -1,17 +1,17 @@
 """Counterfactual finetuning: teaches a trained generator that its interventions must arrive.
 
-A likelihood rewards reconstructions, and lets latents carry what the parents should. Finetuning asks
-a predictor, trained on real images, what it sees in counterfactuals x*, while the free energy F
-(nll + beta KL) must not exceed c, what it was before:
+A likelihood rewards reconstructions, and lets latents carry what the parents should. Finetuning
+asks a predictor, trained on real images, what it sees in counterfactuals x*, while the free energy
+F (nll + beta KL) must not exceed c, what it was before:
 
     min_theta max_(lambda >= 0)  -log q(do | x*) + lambda (F(theta) - c)
 
-The predictor also says what was *not* intervened on, and that must stay. Hard labels (what the table
-states) push a counterfactual towards a clearer case than the image was: attributes are amplified.
-Soft labels (what the predictor sees in the real image) ask for no more than was there.
+The predictor also says what was *not* intervened on, and that must stay. Hard labels (what the
+table states) push a counterfactual towards a clearer case than the image was: attributes are
+amplified. Soft labels (what the predictor sees in the real image) ask for no more than was there.
 
-Source: De Sousa Ribeiro et al. 2023, https://arxiv.org/abs/2306.15764, section 3.3 (Lagrangian); Xia
-et al. 2024, https://arxiv.org/abs/2403.09422 (soft labels); Platt and Barr 1988 (damping).
+Source: De Sousa Ribeiro et al. 2023, https://arxiv.org/abs/2306.15764 (Lagrangian); Xia et al. 2024,
+https://arxiv.org/abs/2403.09422 (soft labels); Platt and Barr 1988 (damping).
 """
 
 from collections.abc import Mapping

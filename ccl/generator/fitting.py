@@ -134,7 +134,7 @@ class HVAETraining(lightning.LightningModule):
         self.log("skipped_share", float(skip), on_epoch=True, on_step=False)
 
     def averaged(self, batches: WeightedBatches) -> HVAE:
-        """The trained HVAE with averaged weights, its noise measured on the first epoch's images."""
+        """The trained HVAE with averaged weights, its noise measured on the first epoch."""
         hvae = cast(HVAE, self.average.module).cpu().eval().requires_grad_(False)
         if hvae.options.pixel_noise == "scanner":
             hvae.calibrate_noise(batches.epoch(0))

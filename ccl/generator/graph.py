@@ -1,4 +1,4 @@
-"""The causal graph of a cohort: the image's causes, their values and, where they have any, theirs."""
+"""The causal graph of a cohort: the image's causes, their values and their mechanisms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -3,14 +3,14 @@
 A table of conditional probabilities p(v | pa) says how often each value occurs, but not which value
 *this* patient would have had: that takes a mechanism v := f(u, pa), and several fit one table.
 
-- `GumbelMax`: v := argmax_k log p(k | pa) + u_k, with Gumbel noise. Counterfactually stable: a value
-  that becomes more probable relative to the others is kept. Source: Oberst and Sontag 2019,
+- `GumbelMax`: v := argmax_k log p(k | pa) + u_k, with Gumbel noise. Counterfactually stable: a
+  value that becomes more probable relative to the others is kept. Source: Oberst and Sontag 2019,
   https://arxiv.org/abs/1905.05824.
-- `Monotone`: v := F^-1(u | pa), with uniform noise, for values in an order. Who is high among equals
-  stays high among others. Source: Pearl 2009, section 9.3.
+- `Monotone`: v := F^-1(u | pa), with uniform noise, for values in an order. Who is high among
+  equals stays high among others. Source: Pearl 2009, section 9.3.
 
-Abduction draws the noise from its posterior given the observed value; it is seeded, so that the same
-patients have the same noise.
+Abduction draws the noise from its posterior given the observed value; it is seeded, so that the
+same batch of patients has the same noise each time.
 """
 
 from abc import ABC, abstractmethod

@@ -25,8 +25,8 @@ QUICK = TuningOptions(
 @pytest.fixture(scope="module")
 def trained(phantom, tmp_path_factory):
     """A barely trained generator; its options."""
-    from tests.generator.conftest import SMALL
     from ccl.generator.fitting import GeneratorOptions
+    from tests.generator.conftest import SMALL
 
     options = GeneratorOptions(hvae=SMALL, epochs=3, batch_size=20, warmup_steps=2, ema_decay=0.5)
     return train(phantom, options, tmp_path_factory.mktemp("base"))[0], options

@@ -12,11 +12,6 @@ from scipy.ndimage import gaussian_filter
 from ccl.cohorts import truths
 from ccl.cohorts.scanners import imprint
 from ccl.generator.bank import BankOptions, every_target
-from ccl.generator.generator import to_model
-from ccl.generator.hvae import ImageNoise
-from ccl.generator.quality import attribute_targets, untrained
-from ccl.generator.quality.abduction import VARIANTS, abduction, variant
-from ccl.generator.quality.baselines import PixelRegression, histogram_matched
 from ccl.generator.classifier import (
     UNKNOWN,
     ClassifierOptions,
@@ -24,6 +19,11 @@ from ccl.generator.classifier import (
     scanner_target,
     train_classifier,
 )
+from ccl.generator.generator import to_model
+from ccl.generator.hvae import ImageNoise
+from ccl.generator.quality import attribute_targets, untrained
+from ccl.generator.quality.abduction import VARIANTS, abduction, variant
+from ccl.generator.quality.baselines import PixelRegression, histogram_matched
 from ccl.generator.quality.cycles import composition, reversibility
 from ccl.generator.quality.distances import log_spectrum, ssim
 from ccl.generator.quality.effectiveness import effectiveness
@@ -379,9 +379,7 @@ def test_likelihood_adds_up_and_prefers_the_images_it_fits(phantom, generator, r
     assert total == pytest.approx(pooled(table, "g", "bits_per_pixel"))
 
 
-def test_the_probe_finds_the_scanner_where_latents_carry_it(
-    phantom, generator, rows, monkeypatch
-):
+def test_the_probe_finds_the_scanner_where_latents_carry_it(phantom, generator, rows, monkeypatch):
     def abduct(self, x, parents):
         told = torch.nn.functional.one_hot(parents["scanner"], 3)[:, :, None, None].float()
         told = told + 0.01 * torch.randn_like(told)

@@ -50,8 +50,12 @@ def test_counterfactuals_have_the_interventional_distribution(table: Table) -> N
 def test_abducted_gumbels_are_gumbels() -> None:
     parents, value = observed(P)
     noise = GumbelMax(("a",), P).abduct(value, {"a": parents})
-    torch.testing.assert_close(noise.mean(dim=0), torch.full((3,), 0.5772).double(), atol=0.04, rtol=0)
-    torch.testing.assert_close(noise.var(dim=0), torch.full((3,), 1.6449).double(), atol=0.1, rtol=0)
+    torch.testing.assert_close(
+        noise.mean(dim=0), torch.full((3,), 0.5772).double(), atol=0.04, rtol=0
+    )
+    torch.testing.assert_close(
+        noise.var(dim=0), torch.full((3,), 1.6449).double(), atol=0.1, rtol=0
+    )
     assert abs(float(torch.corrcoef(noise.T)[0, 1])) < 0.03
 
 

@@ -8,8 +8,6 @@ import pandas as pd
 
 from ccl.cohorts import Cohort, truths
 from ccl.generator.bank import Bank, BankOptions, every_target
-from ccl.generator.generator import Generator
-from ccl.generator.hvae import HVAE
 from ccl.generator.classifier import (
     ImageClassifier,
     Targets,
@@ -17,6 +15,8 @@ from ccl.generator.classifier import (
     scanner_target,
     train_classifier,
 )
+from ccl.generator.generator import Generator
+from ccl.generator.hvae import HVAE
 from ccl.generator.quality.abduction import abduction
 from ccl.generator.quality.cycles import composition, reversibility
 from ccl.generator.quality.effectiveness import effectiveness

@@ -83,9 +83,7 @@ class _Baselines:
         }
 
 
-def _distances(
-    images: np.ndarray, truth: np.ndarray, letters: np.ndarray
-) -> dict[str, np.ndarray]:
+def _distances(images: np.ndarray, truth: np.ndarray, letters: np.ndarray) -> dict[str, np.ndarray]:
     """Measure to its values (n,) for images without pixel noise."""
     measured = {"gold_error": mean_absolute_error(images, truth), "gold_ssim": ssim(images, truth)}
     if letters.any():

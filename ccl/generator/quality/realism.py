@@ -43,7 +43,9 @@ def realism(
     def features(images: np.ndarray) -> np.ndarray:
         return components.project(classifier.features(images))
 
-    return against_real("frechet", cohort, rows, counterfactuals, features, frechet_distance, FEWEST)
+    return against_real(
+        "frechet", cohort, rows, counterfactuals, features, frechet_distance, FEWEST
+    )
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
