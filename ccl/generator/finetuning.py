@@ -10,8 +10,8 @@ The predictor also says what was *not* intervened on, and that must stay. Hard l
 table states) push a counterfactual towards a clearer case than the image was: attributes are
 amplified. Soft labels (what the predictor sees in the real image) ask for no more than was there.
 
-Source: De Sousa Ribeiro et al. 2023, https://arxiv.org/abs/2306.15764 (Lagrangian); Xia et al. 2024,
-https://arxiv.org/abs/2403.09422 (soft labels); Platt and Barr 1988 (damping).
+Source: De Sousa Ribeiro et al. 2023, https://arxiv.org/abs/2306.15764 (Lagrangian); Xia et al.
+2024, https://arxiv.org/abs/2403.09422 (soft labels); Platt and Barr 1988 (damping).
 """
 
 from collections.abc import Mapping

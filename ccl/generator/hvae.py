@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field, model_validator
@@ -99,8 +100,12 @@ def grey_bin(mu: Tensor) -> Tensor:
 
 
 def group_norm(width: int, groups: int) -> nn.GroupNorm:
-    """Group normalisation with the largest number of groups <= `groups` that divides `width`."""
-    return nn.GroupNorm(max(g for g in range(1, groups + 1) if width % g == 0), width)
+    """Group normalisation with the largest number of groups <= `groups` that divides `width`.
+
+    A group has two channels at least: on a 1x1 map, one by itself would always become 0.
+    """
+    fitting = (g for g in range(1, groups + 1) if width % g == 0 and 2 * g <= width)
+    return nn.GroupNorm(max(fitting, default=1), width)
 
 
 class Block(nn.Module):
@@ -287,6 +292,10 @@ class ImageNoise:
 
     latents: tuple[Tensor, ...]
     pixels: Tensor  # u (N, 1, H, W)
+
+    def __getitem__(self, rows: np.ndarray) -> "ImageNoise":
+        """That of some images."""
+        return ImageNoise(tuple(z[rows] for z in self.latents), self.pixels[rows])
 
     def without_pixels(self) -> "ImageNoise":
         """The same with u = 0: predictions are then the mean mu(z, pa)."""

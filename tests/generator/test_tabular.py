@@ -11,6 +11,7 @@ from ccl.generator import tabular
 from ccl.generator.generator import Generator, load, save, to_model
 from ccl.generator.graph import IMAGE, image_parents
 from ccl.generator.hvae import HVAE
+from ccl.generator.quality.under_age import under_age
 from ccl.generator.tabular import COUPLINGS, GumbelMax, Monotone, Table
 
 P = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]], dtype=torch.float64)
@@ -124,6 +125,22 @@ def test_the_density_follows_the_age_as_in_the_phantom(breast: Cohort, joint: Ge
     right = (old == truth_old).mean()
     assert right > (own == truth_old).mean() + 0.1
     assert right > (anew == truth_old).mean() + 0.1
+
+
+def test_the_measure_under_age_prefers_mechanisms_that_keep_the_patient(
+    breast: Cohort, joint: Generator
+) -> None:
+    rows = breast.rows("test", "pretraining")
+    table = under_age(breast, joint, rows)
+    pooled = table[table["target"] == "all"].set_index(["measure", "images"])["value"]
+    found = pooled["label_under_age"]
+    # The phantom's own mechanism is monotone; Gumbel-max presumes another and is right less often.
+    assert found["monotone"] > found["gumbel-max"] > found["drawn anew"]
+    assert found["monotone"] > found["untouched"] + 0.1
+    assert pooled["gold_error_age", "untouched"] > 0.5
+    assert "counterfactual" in pooled["gold_error_age"]
+    alone = Generator(image_parents(breast), joint.hvae)  # age is not in its graph
+    assert set(under_age(breast, alone, rows[:20])["measure"]) == {"label_under_age"}
 
 
 def test_image_and_parents_change_together(breast: Cohort, joint: Generator) -> None:

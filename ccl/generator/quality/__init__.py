@@ -28,6 +28,7 @@ from ccl.generator.quality.off_target import off_target
 from ccl.generator.quality.options import QualityOptions
 from ccl.generator.quality.realism import nearest_training_image, realism
 from ccl.generator.quality.spectrum import spectrum
+from ccl.generator.quality.under_age import under_age
 
 __all__ = ["Judges", "QualityOptions", "compare_abduction", "measure", "train_judges"]
 
@@ -111,6 +112,8 @@ def measure(
         tables.append(off_target(cohort, sample, judge, targets, nothing))
     if "sex" in generator.parents.sizes:
         tables += _of_sex(cohort, generator, judges, sample)
+    if truths.knows(cohort, "age"):
+        tables.append(under_age(cohort, generator, sample))
     if cohort.has_truth:
         means = every_target(cohort, generator, rows, mean)
         tables.append(gold_error(cohort, rows, means, made))
