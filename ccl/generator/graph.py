@@ -77,8 +77,8 @@ def image_parents(
         coupling: what `ccl.generator.tabular` makes of a table.
 
     Raises:
-        ValueError: the graph lacks the image or its scanner, names a parent that is no variable of
-            it, or a row does not state a variable.
+        ValueError: the graph lacks the image or its scanner, has a cycle or causes behind the
+            image, names a parent that is no variable of it, or a row does not state a variable.
     """
     rows = cohort.rows(scanners="pretraining")
     if graph is None:
@@ -104,6 +104,8 @@ def _ordered(graph: Graph) -> list[str]:
     """The variables, causes first."""
     if "scanner" not in graph.get(IMAGE, ()):
         raise ValueError(f"graph {dict(graph)}: expected 'image', with 'scanner' among its parents")
+    if caused := sorted(name for name, parents in graph.items() if IMAGE in parents):
+        raise ValueError(f"graph {dict(graph)}: {caused} cannot be caused by the image")
     if unknown := {parent for parents in graph.values() for parent in parents} - set(graph):
         raise ValueError(f"graph {dict(graph)}: {sorted(unknown)} are parents, but no variables")
     ordered: list[str] = []

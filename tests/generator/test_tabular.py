@@ -179,6 +179,8 @@ def test_faulty_graphs_are_named(breast: Cohort) -> None:
         image_parents(breast, {"scanner": (), "image": ()})
     with pytest.raises(ValueError, match=r"\['sex'\] are parents, but no variables"):
         image_parents(breast, {"scanner": ("sex",), "image": ("scanner",)})
+    with pytest.raises(ValueError, match=r"\['age'\] cannot be caused by the image"):
+        image_parents(breast, {"scanner": (), "age": ("image",), "image": ("scanner",)})
     cyclic = {"scanner": (), "age": ("label",), "label": ("age",), "image": ("scanner", "age")}
     with pytest.raises(ValueError, match="cycle"):
         image_parents(breast, cyclic)
