@@ -10,6 +10,7 @@ from ccl.figures.look import (
     CARD,
     FAINT,
     INK,
+    OBJECTIVES,
     add_legend,
     marks,
     new_panels,
@@ -78,10 +79,19 @@ def cost(table: pd.DataFrame) -> Figure:
         ends, memory = (table["seconds"] / 60).tolist(), (table["peak_memory_mib"] / 1024).tolist()
         for place, (end, gib) in enumerate(zip(ends, memory, strict=True)):
             axes.text(end, place, f" {gib:.1f} GiB", va="center", fontsize=8.5, color=FAINT)
-        axes.set_yticks(places, table["what"].where(table["what"] != "", table["step"]).tolist())
+        axes.set_yticks(places, list(map(_name, table["step"], table["what"])))
         axes.invert_yaxis()
         axes.margins(x=0.15)
         axes.set_xlabel("minutes of one run (beside: peak memory)")
         axes.grid(visible=False, axis="y")
         add_legend(figure, axes)
     return figure
+
+
+def _name(step: str, what: str) -> str:
+    """What a step is called on an axis: 'bank: sex', or the strategy's label."""
+    if step != "pretrain":
+        return f"{step}: {what}" if what else step
+    objective, strategy = what.split("-")
+    label = marks(objective)[strategy].label
+    return f"{label}, {OBJECTIVES.get(objective, objective)}" if strategy == "oracle" else label

@@ -41,16 +41,14 @@ def projection(
     """
     if set(values) - set(colours) or any(len(xy) != len(values) for xy in maps.values()):
         raise ValueError("every image needs a place in every map and a value with a colour")
-    values = np.asarray(values, dtype=object)
-    counts = {value: int((values == value).sum()) for value in colours}
+    known = np.asarray(values, dtype=object)
+    counts = {value: int(np.sum(known == value)) for value in colours}
     with style():
         figure, panels = new_panels(len(maps), height=2.4)
         for axes, (strategy, xy) in zip(panels, maps.items(), strict=True):
             for value in sorted(colours, key=lambda value: -counts[value]):  # the rare on top
-                mine = values == value
-                axes.scatter(
-                    *xy[mine].T, s=5, color=colours[value], linewidth=0, alpha=0.8, rasterized=True
-                )
+                x, y = xy[known == value].T
+                axes.scatter(x, y, s=5, color=colours[value], linewidth=0, alpha=0.8)
             axes.set_title(marks(objective)[strategy].label)
             axes.set(xticks=[], yticks=[])
             axes.set_aspect("equal", "datalim")

@@ -362,15 +362,16 @@ def test_partners_are_drawn_before_and_after() -> None:
 def test_costs_are_minutes_with_memory_beside() -> None:
     table = pd.DataFrame(
         {
-            "step": ["generator", "pretrain"],
-            "what": ["", "simclr-plus"],
-            "seconds": [60.0, 180.0],
-            "peak_memory_mib": [1024.0, 2048.0],
+            "step": ["generator", "pretrain", "pretrain", "bank"],
+            "what": ["", "simclr-plus", "dino-oracle", "sex"],
+            "seconds": [60.0, 180.0, 120.0, 30.0],
+            "peak_memory_mib": [1024.0, 2048.0, 512.0, 512.0],
         }
     )
     axes = figures.cost(table).axes[0]
-    assert [patch.get_width() for patch in axes.patches] == [1, 3]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["generator", "simclr-plus"]
+    assert [patch.get_width() for patch in axes.patches] == [1, 0.5, 3, 2]
+    names = [text.get_text() for text in axes.get_yticklabels()]
+    assert names == ["generator", "SimCLR+", "Oracle pairs, DINO", "bank: sex"]
     assert axes.texts[1].get_text() == " 2.0 GiB"
 
 
