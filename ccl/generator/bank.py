@@ -74,8 +74,9 @@ def load(folder: Path, cohort: Cohort) -> Bank:
 def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Path) -> None:
     """Fills a folder with the generator's counterfactuals of all pretraining-scanner images.
 
-    Each batch is abducted once and predicted for all other targets in one pass; finished batches
-    are written behind the computation, and a killed job goes on after the last one written.
+    Each batch is abducted once and predicted for all other values in one pass; the slot of an
+    image's own value holds the real image. Finished batches are written behind the computation, and
+    a killed job goes on after the last one written.
 
     Raises:
         ValueError: the generator does not know the variable.
@@ -89,7 +90,7 @@ def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Pat
     values = generator.parents.values[options.variable]
 
     def targets(rows: np.ndarray) -> np.ndarray:
-        return every_target(cohort, generator, rows, options)
+        return every_target(cohort, generator, rows, options, own_too=False)
 
     _fill(cohort, folder, options.variable, values, targets, options.batch_size, "generator")
 
@@ -116,15 +117,31 @@ def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
 
 @torch.inference_mode()
 def every_target(
-    cohort: Cohort, generator: Generator, rows: np.ndarray, options: BankOptions
+    cohort: Cohort,
+    generator: Generator,
+    rows: np.ndarray,
+    options: BankOptions,
+    *,
+    own_too: bool = True,
 ) -> np.ndarray:
-    """Some rows under every value of the variable, uint8 (n, K, H, W); own value = real image."""
+    """Counterfactuals of some rows under every value of the variable.
+
+    Args:
+        cohort: of the images.
+        generator: knows the variable.
+        rows: (n,) row indices.
+        options: how.
+        own_too: also predict under the image's own value; otherwise its slot holds the real image.
+
+    Returns:
+        uint8 (n, K, H, W).
+    """
     values = generator.parents.values[options.variable]
     device = next(generator.hvae.parameters()).device
     real = cohort.images[rows]
     parents = {k: v.to(device) for k, v in generator.parents.codes(cohort, rows).items()}
     foreign = parents[options.variable][:, None] != torch.arange(len(values), device=device)
-    image, target = foreign.nonzero(as_tuple=True)  # each (n (K - 1),)
+    image, target = (foreign | own_too).nonzero(as_tuple=True)  # one entry per prediction
     with torch.autocast(device.type, torch.bfloat16, enabled=options.bfloat16):
         abducted = generator.abduct(to_model(real).to(device), parents)
         exogenous = {variable: noise[image] for variable, noise in abducted.items()}

@@ -13,13 +13,15 @@ mu(z, pa) predicted image; u = (x - mu) / sigma pixel noise.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from ccl.generator.pixel_noise import Kind, PixelNoise
 from ccl.options import Options
 
 
@@ -52,12 +54,17 @@ class HVAEOptions(Options):
         bottleneck: inner width of a block, as a fraction of the stage's width.
         groups: groups of the group normalisation, at most; lowered to divide the width.
         pixel_scale: sigma of the pixel likelihood, for x in [-1, 1]; the released code uses 1e-2.
-        pixel_noise: scale of the pixel noise in a counterfactual: 'fixed' is sigma everywhere (the
-            paper), so that noise is carried over as it is; 'scanner' is the spread of the training
-            residuals per scanner and grey level, measured once after training, so that the amount
-            of noise follows the scanner.
+        pixel_noise: 'fixed' carries u over with sigma everywhere (the paper); 'scanner' lets the
+            noise follow the scanner, see `ccl.generator.pixel_noise`; measured after training.
         abduct: what abduction keeps of a latent: 'latent' keeps z itself (the paper), 'noise'
             keeps epsilon = (z - mu_p) / sigma_p, so that the prior of the new parents moves z.
+        posterior_share: alpha, how much of an abducted latent stays: z* = alpha z + (1 - alpha)
+            mu_p(new parents). 1 is the paper's; less moves z towards what is common under the new
+            parents, and forgets the patient (De Sousa Ribeiro et al. 2023, section 3.2).
+        guidance: how far a prediction goes from the mean image under no parents to that under the
+            given ones: mu = mu_none + guidance (mu_pa - mu_none). 1 is the paper's; others need
+            `GeneratorOptions.parents_dropped` (Ho and Salimans 2022,
+            https://arxiv.org/abs/2207.12598).
     """
 
     stages: tuple[Stage, ...]
@@ -66,8 +73,10 @@ class HVAEOptions(Options):
     bottleneck: float = 0.25
     groups: int = 8
     pixel_scale: float = 1e-2
-    pixel_noise: Literal["fixed", "scanner"] = "fixed"
+    pixel_noise: Kind = "fixed"
     abduct: Literal["latent", "noise"] = "latent"
+    posterior_share: float = Field(default=1.0, ge=0, le=1)
+    guidance: float = Field(default=1.0, gt=0)
 
     @model_validator(mode="after")
     def _check_stages(self) -> "HVAEOptions":
@@ -81,17 +90,13 @@ class HVAEOptions(Options):
         return self
 
 
-GREY_BINS = 16  # levels of the mean image over which the pixel noise may differ
-
-
-def grey_bin(mu: Tensor) -> Tensor:
-    """Bin of each pixel's grey level, int64 in 0 ... GREY_BINS - 1, for mu in [-1, 1]."""
-    return ((mu + 1) / 2 * GREY_BINS).long().clamp(0, GREY_BINS - 1)
-
-
 def group_norm(width: int, groups: int) -> nn.GroupNorm:
-    """Group normalisation with the largest number of groups <= `groups` that divides `width`."""
-    return nn.GroupNorm(max(g for g in range(1, groups + 1) if width % g == 0), width)
+    """Group normalisation with the largest number of groups <= `groups` that divides `width`.
+
+    A group has two channels at least: on a 1x1 map, one by itself would always become 0.
+    """
+    fitting = (g for g in range(1, groups + 1) if width % g == 0 and 2 * g <= width)
+    return nn.GroupNorm(max(fitting, default=1), width)
 
 
 class Block(nn.Module):
@@ -101,12 +106,9 @@ class Block(nn.Module):
         self, width_in: int, width_out: int, stage: Stage, options: HVAEOptions, *, last_gain: float
     ) -> None:
         super().__init__()
-        # Of the stage's width, also where the input is wider: the posterior's convolutions would
-        # otherwise cost four times the prior's.
-        inner = max(8, round(stage.width * options.bottleneck))
-        kernel = (
-            3 if stage.resolution > 2 else 1
-        )  # on 1x1 maps a 3x3 kernel would read padding only
+        inner = max(8, round(width_in * options.bottleneck))
+        # On 1x1 maps a 3x3 kernel would read padding only.
+        kernel = 3 if stage.resolution > 2 else 1
         self.norm = group_norm(width_in, options.groups)
         self.reduce = nn.Conv2d(width_in, inner, 1)
         self.inner_norm = group_norm(inner, options.groups)
@@ -130,6 +132,25 @@ class Block(nn.Module):
 def _start_at_zero(module: nn.Module) -> None:
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
+
+
+class Given(NamedTuple):
+    """What was abducted of one block's latent.
+
+    Attributes:
+        kept: z or epsilon, (N, Z, H, W).
+        is_noise: whether it is epsilon.
+        share: how much of it stays, `HVAEOptions.posterior_share`.
+    """
+
+    kept: Tensor
+    is_noise: bool
+    share: float
+
+    def under(self, loc: Tensor, scale: Tensor) -> Tensor:
+        """z* under a prior of some mean and scale."""
+        z = loc + scale * self.kept if self.is_noise else self.kept
+        return z if self.share == 1 else self.share * z + (1 - self.share) * loc
 
 
 @dataclass(frozen=True)
@@ -163,7 +184,7 @@ class DecoderBlock(nn.Module):
         self.residual = Block(width, width, stage, options, last_gain=gain)
 
     def forward(
-        self, h: Tensor, e: Tensor, features: Tensor | None, given: Tensor | None, keep: str
+        self, h: Tensor, e: Tensor, features: Tensor | None, given: "Given | None"
     ) -> tuple[Tensor, Latent | None]:
         """Draws z from the posterior (features given), from what was abducted, or from the prior.
 
@@ -171,8 +192,7 @@ class DecoderBlock(nn.Module):
             h: decoder state (N, C, H, W).
             e: parents' embedding (N, E).
             features: encoder features (N, C, H, W) of x, for inference.
-            given: abducted z or epsilon (N, Z, H, W), for prediction.
-            keep: which of the two `given` is: 'latent' or 'noise'.
+            given: what was abducted, for prediction.
         """
         latent = None
         if self.latent_channels:
@@ -181,7 +201,7 @@ class DecoderBlock(nn.Module):
                 [h.shape[1], self.latent_channels, self.latent_channels], dim=1
             )
             p_loc, p_log_scale = p_loc.float(), p_log_scale.float()
-            z, kl = self._draw(h, e, features, given, keep, p_loc, p_log_scale)
+            z, kl = self._draw(h, e, features, given, p_loc, p_log_scale)
             latent = Latent(z, (z - p_loc) * torch.exp(-p_log_scale), kl, self.resolution)
             h = h + shift + self.expand(z.to(h.dtype))
         return self.residual(h, e), latent
@@ -191,13 +211,12 @@ class DecoderBlock(nn.Module):
         h: Tensor,
         e: Tensor,
         features: Tensor | None,
-        given: Tensor | None,
-        keep: str,
+        given: "Given | None",
         p_loc: Tensor,
         p_log_scale: Tensor,
     ) -> tuple[Tensor, Tensor]:
         if given is not None:
-            z = given if keep == "latent" else p_loc + torch.exp(p_log_scale) * given
+            z = given.under(p_loc, torch.exp(p_log_scale))
             return z, torch.zeros_like(z)
         if features is None:
             z = p_loc + torch.exp(p_log_scale) * torch.randn_like(p_loc)
@@ -263,15 +282,16 @@ class ImageNoise:
     """Exogenous noise of an image: the latents (z or epsilon) and the pixel noise u."""
 
     latents: tuple[Tensor, ...]
-    pixels: Tensor  # u (N, 1, H, W)
+    pixels: Tensor | None  # u (N, 1, H, W); without it, predictions are the mean mu(z, pa)
+
+    def __getitem__(self, rows: Tensor | np.ndarray) -> "ImageNoise":
+        """That of some images, int64 (n,)."""
+        pixels = None if self.pixels is None else self.pixels[rows]
+        return ImageNoise(tuple(z[rows] for z in self.latents), pixels)
 
     def without_pixels(self) -> "ImageNoise":
-        """The same with u = 0: predictions are then the mean mu(z, pa)."""
-        return ImageNoise(self.latents, torch.zeros_like(self.pixels))
-
-    def __getitem__(self, images: Tensor) -> "ImageNoise":
-        """The noise of some images, int64 (n,)."""
-        return ImageNoise(tuple(z[images] for z in self.latents), self.pixels[images])
+        """The same without pixel noise."""
+        return ImageNoise(self.latents, None)
 
 
 class HVAE(nn.Module):
@@ -288,7 +308,6 @@ class HVAE(nn.Module):
     ) -> None:
         super().__init__()
         self.options, self.parents, self.frame = options, dict(parents), (height, width)
-        self.noise_scales: Tensor
         stages, stem = options.stages, options.unshuffle
         if height % stem or width % stem or height // stem != stages[0].resolution:
             raise ValueError(
@@ -321,8 +340,9 @@ class HVAE(nn.Module):
         self.canvas_by_parents = nn.ModuleList(
             nn.Linear(options.embedding, stage.width) for stage in reversed(stages)
         )
-        scales = torch.full((self.parents.get("scanner", 1), GREY_BINS), options.pixel_scale)
-        self.register_buffer("noise_scales", scales)
+        self.pixel_noise = PixelNoise(
+            options.pixel_noise, options.pixel_scale, self.parents.get("scanner", 1)
+        )
         self.out_norm = group_norm(stages[0].width, options.groups)
         self.out = nn.Conv2d(stages[0].width, stem**2, 3, padding=1)
 
@@ -343,10 +363,16 @@ class HVAE(nn.Module):
             built.append(nn.ModuleList(blocks))
         return built
 
-    def embedding(self, parents: Mapping[str, Tensor]) -> Tensor:
-        """Embedding e (N, E) of integer parent codes, each (N,)."""
+    def embedding(self, parents: Mapping[str, Tensor], told: Tensor | None = None) -> Tensor:
+        """Embedding e (N, E) of integer parent codes, each (N,).
+
+        Args:
+            parents: the codes.
+            told: bool (N,), whose parents are told; all if None. Of the others none is.
+        """
         one_hot = [F.one_hot(parents[name], k) for name, k in self.parents.items()]
-        return self.embed(torch.cat(one_hot, dim=1).float())
+        joined = torch.cat(one_hot, dim=1).float()
+        return self.embed(joined if told is None else joined * told[:, None])
 
     def encode(self, x: Tensor, e: Tensor) -> list[Tensor]:
         """Bottom-up features of x (N, 1, H, W), one per stage from low to high resolution."""
@@ -377,24 +403,34 @@ class HVAE(nn.Module):
                 h = F.interpolate(self.widen[i - 1](h), size=canvas.shape[-2:], mode="nearest")
                 h = h + canvas
             for block in blocks:  # type: ignore[attr-defined]
-                taken = given[len(latents)] if given is not None and block.latent_channels else None
+                taken = None
+                if given is not None and block.latent_channels:
+                    is_noise = self.options.abduct == "noise"
+                    taken = Given(given[len(latents)], is_noise, self.options.posterior_share)
                 source = features[i] if features is not None else None
-                h, latent = block(h, e, source, taken, self.options.abduct)
+                h, latent = block(h, e, source, taken)
                 if latent is not None:
                     latents.append(latent)
         assert h is not None
         y = self.out(F.silu(self.out_norm(h)))  # (N, unshuffle^2, h, w)
         return F.pixel_shuffle(y, self.options.unshuffle).float(), latents
 
-    def elbo(self, x: Tensor, parents: Mapping[str, Tensor], free_bits: float = 0.0) -> Elbo:
+    def elbo(
+        self,
+        x: Tensor,
+        parents: Mapping[str, Tensor],
+        free_bits: float = 0.0,
+        told: Tensor | None = None,
+    ) -> Elbo:
         """Evidence lower bound of images x (N, 1, H, W) in [-1, 1].
 
         Args:
             x: images.
             parents: codes, each (N,).
             free_bits: nats per image and stochastic block that cost nothing.
+            told: bool (N,), whose parents are told, see `embedding`.
         """
-        e = self.embedding(parents)
+        e = self.embedding(parents, told)
         mu, latents = self.decode(e, self.encode(x, e))
         nll = -discretised_gaussian_log_prob(x, mu, self.options.pixel_scale).mean()
         pixels = x[0].numel()
@@ -411,42 +447,41 @@ class HVAE(nn.Module):
     # -- the mechanism of the structural causal model ------------------------------------------
 
     def abduct(self, value: Tensor, parents: Mapping[str, Tensor]) -> ImageNoise:
-        """z from q(z | x, pa) (its mean) and u = (x - mu(z, pa)) / sigma."""
+        """z from q(z | x, pa) (its mean) and u from x and mu(z, pa)."""
         e = self.embedding(parents)
         mu, latents = self.decode(e, self.encode(value, e))
         kept = tuple(
             latent.z if self.options.abduct == "latent" else latent.noise for latent in latents
         )
-        return ImageNoise(kept, (value - mu) / self.noise_scale(mu, parents))
+        if self.options.posterior_share != 1 or self.options.guidance != 1:
+            mu = self._mean(kept, parents)  # u is what the prediction under the own parents lacks
+        return ImageNoise(kept, self.pixel_noise.abduct(value, mu, parents))
 
     def predict(self, noise: ImageNoise, parents: Mapping[str, Tensor]) -> Tensor:
-        """x = mu(z, pa) + sigma(mu, pa) u, clipped to [-1, 1]; (N, 1, H, W)."""
-        mu, _ = self.decode(self.embedding(parents), given=noise.latents)
-        return (mu + self.noise_scale(mu, parents) * noise.pixels).clamp(-1, 1)
+        """x from mu(z, pa) and u, clipped to [-1, 1]; (N, 1, H, W)."""
+        mu = self._mean(noise.latents, parents)
+        if noise.pixels is None:
+            return mu.clamp(-1, 1)
+        return self.pixel_noise.predict(noise.pixels, mu, parents)
 
-    def noise_scale(self, mu: Tensor, parents: Mapping[str, Tensor]) -> Tensor:
-        """Scale sigma of the pixel noise, (N, 1, H, W), at the mean grey levels mu."""
-        scanner = parents.get("scanner", torch.zeros(len(mu), dtype=torch.int64, device=mu.device))
-        return self.noise_scales[scanner[:, None, None, None], grey_bin(mu)]
+    def _mean(self, kept: tuple[Tensor, ...], parents: Mapping[str, Tensor]) -> Tensor:
+        """Mean image mu(z, pa) of abducted latents, with the guidance that is asked for."""
+        mu, _ = self.decode(self.embedding(parents), given=kept)
+        if self.options.guidance == 1:
+            return mu
+        nobody = torch.zeros(len(mu), dtype=torch.bool, device=mu.device)
+        untold, _ = self.decode(self.embedding(parents, nobody), given=kept)
+        return untold + self.options.guidance * (mu - untold)
 
     @torch.no_grad()
     def calibrate_noise(self, batches: Iterable[tuple[Tensor, Mapping[str, Tensor]]]) -> None:
-        """Sets the scales of `pixel_noise` = 'scanner' to the spread of x - mu in real images.
+        """Measures the pixel noise of real images, where it follows the scanner.
 
         Args:
             batches: training images x (N, 1, H, W) in [-1, 1] with their parents.
         """
-        squares = torch.zeros_like(self.noise_scales, dtype=torch.float64)
-        counts = torch.zeros_like(squares)
-        for x, parents in batches:
-            e = self.embedding(parents)
-            mu, _ = self.decode(e, self.encode(x, e))
-            cell = parents["scanner"][:, None, None, None] * GREY_BINS + grey_bin(mu)
-            residual = ((x - mu) ** 2).double().flatten()
-            squares.view(-1).index_add_(0, cell.flatten(), residual)
-            counts.view(-1).index_add_(0, cell.flatten(), torch.ones_like(residual))
-        # Where a scanner has few pixels of a grey level, its mean over all levels stands in.
-        mean = squares.sum(dim=1, keepdim=True) / counts.sum(dim=1, keepdim=True)
-        few = 32  # pixels
-        spread = ((squares + few * mean) / (counts + few)).sqrt()
-        self.noise_scales.copy_(spread.clamp(min=1 / 255))
+        self.pixel_noise.calibrate(
+            (x, self.decode(e, self.encode(x, e))[0], parents)
+            for x, parents in batches
+            for e in [self.embedding(parents)]
+        )
