@@ -22,6 +22,7 @@ COLUMNS = (
 )
 SPLITS = ("train", "val", "test")
 SEXES = ("F", "M")
+NOT_RECORDED = "not recorded"  # the scanner of a source that names none
 ATTRIBUTE = "attribute"  # a column that a cohort may have after those
 FORMAT = 1
 
