@@ -212,6 +212,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
             rows,
             batch_size=min(options.batch_size, len(rows)),
             seed=name.seed,
+            max_steps=options.max_steps,
         )
         encoder = initial_encoder(experiment, images, name)
         trained = module(encoder, options, seed=name.seed, steps_per_epoch=len(batches))

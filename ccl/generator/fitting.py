@@ -7,6 +7,7 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -28,6 +29,7 @@ class GeneratorOptions(Options):
         hvae: architecture.
         epochs: passes over as many draws as there are training images.
         batch_size: images per step.
+        max_steps: an epoch has at most as many steps; None for a whole pass.
         learning_rate: of AdamW, after the warm-up, before the cosine decay.
         betas, weight_decay: of AdamW.
         warmup_steps: linear warm-up of the learning rate.
@@ -45,6 +47,7 @@ class GeneratorOptions(Options):
     hvae: HVAEOptions
     epochs: int
     batch_size: int = 32
+    max_steps: int | None = Field(default=None, ge=1)
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.9)
     weight_decay: float = 1e-3
@@ -160,7 +163,13 @@ def train(
     hvae = HVAE(options.hvae, parents.sizes, height, width).to(memory_format=torch.channels_last)
     rows = cohort.rows("train", "pretraining")
     batches = WeightedBatches(
-        cohort, parents, rows, options.batch_size, options.rare_scanner_weight, options.seed
+        cohort,
+        parents,
+        rows,
+        options.batch_size,
+        options.rare_scanner_weight,
+        options.seed,
+        options.max_steps,
     )
     module = HVAETraining(hvae, options, total_steps=len(batches) * options.epochs)
     history = fit(module, batches, epochs=options.epochs, folder=folder, seed=options.seed)

@@ -15,7 +15,7 @@ from tests.oracles import published_splits as oracle
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
     folder = tmp_path / "chexpert"
-    fakes.make("chexpert", folder, patients=40)
+    fakes.make("chexpert", folder, patients=48)
     return folder
 
 
@@ -48,7 +48,7 @@ def test_both_releases_and_no_prefix_give_the_same_cohort(release: Path) -> None
     for prefix in ("CheXpert-v1.0", "CheXpert-v1.0-small"):
         other = release.parent / prefix
         other.mkdir()
-        write_as(other, 40, 0, prefix)
+        write_as(other, 48, 0, prefix)
         assert rows(other).equals(expected)
     spoil(release / "train.csv", 2, "Path", expected["source_path"].iloc[0])
     assert rows(release).equals(expected)

@@ -17,7 +17,7 @@ from tests.cohorts.releases import spoil
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("releases")
     for name in fakes.RELEASES:
-        fakes.make(name, folder / name, patients=40)
+        fakes.make(name, folder / name, patients=48)
     return folder
 
 
@@ -51,7 +51,7 @@ def test_a_table_that_agrees_with_the_paper_says_so() -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     root = tmp_path / "rsna"
-    fakes.make("rsna", root, patients=20)
+    fakes.make("rsna", root, patients=48)
     listed = next(iter((root / "stage_2_train_images").glob("*.dcm")))
     for path in (root / "stage_2_train_images").glob("*.dcm"):
         if path != listed:
@@ -67,7 +67,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
 
 
 def test_a_faulty_table_is_no_surprise(tmp_path: Path) -> None:
-    fakes.make("vindr", tmp_path / "v", patients=20)
+    fakes.make("vindr", tmp_path / "v", patients=48)
     spoil(tmp_path / "v" / "breast-level_annotations.csv", 4, "breast_density", "?")
     finding = doctor.examine(tmp_path / "v")
     assert not finding.healthy

@@ -19,16 +19,16 @@ def digest(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("name", fakes.RELEASES)
 def test_the_seed_decides(name: str, tmp_path: Path) -> None:
     for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
-        fakes.make(name, tmp_path / folder, 20, seed)
+        fakes.make(name, tmp_path / folder, 48, seed)
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
     assert digest(tmp_path / "a") != digest(tmp_path / "c")
 
 
 def test_what_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no made-up release 'mars'"):
-        fakes.make("mars", tmp_path / "x", 20)
+        fakes.make("mars", tmp_path / "x", 48)
     with pytest.raises(ValueError, match="too few"):
         fakes.make("vindr", tmp_path / "x", 3)
-    fakes.make("vindr", tmp_path / "x", 20)
+    fakes.make("vindr", tmp_path / "x", 48)
     with pytest.raises(ValueError, match="exists"):
-        fakes.make("vindr", tmp_path / "x", 20)
+        fakes.make("vindr", tmp_path / "x", 48)

@@ -14,7 +14,7 @@ from tests.oracles import published_splits as oracle
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
     folder = tmp_path / "padchest"
-    fakes.make("padchest", folder, patients=40)
+    fakes.make("padchest", folder, patients=48)
     return folder
 
 

@@ -15,7 +15,7 @@ from tests.oracles import published_splits as oracle
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
     folder = tmp_path / "rsna"
-    fakes.make("rsna", folder, patients=40)
+    fakes.make("rsna", folder, patients=48)
     return folder
 
 

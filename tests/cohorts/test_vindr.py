@@ -16,7 +16,7 @@ SMALL = VindrOptions(size=24, width=20)
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
     folder = tmp_path / "vindr"
-    fakes.make("vindr", folder, patients=40)
+    fakes.make("vindr", folder, patients=48)
     return folder
 
 

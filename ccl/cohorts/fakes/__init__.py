@@ -36,8 +36,8 @@ def make(name: str, folder: Path, patients: int, seed: int = 0) -> None:
     """
     if name not in RELEASES:
         raise ValueError(f"there is no made-up release '{name}'; there are {', '.join(RELEASES)}")
-    if patients < 20:
-        raise ValueError(f"{patients} patients are too few to split; give 20 or more")
+    if patients < 48:
+        raise ValueError(f"{patients} patients are too few to split; give 48 or more")
     if folder.exists():
         raise ValueError(f"{folder} exists; remove it, or name another folder")
     partial = folder.with_name(f".{folder.name}.partial")

@@ -52,8 +52,7 @@ _OFTEN = (
     "Lorad Selenia",
     "Clearview CSm",
     "Senographe Pristina",
-    "Senographe Essential VERSION ADS_53.40",
-    "Senographe Essential VERSION ADS_54.10",
+    *2 * ("Senographe Essential VERSION ADS_53.40", "Senographe Essential VERSION ADS_54.10"),
 )
 _MAKERS = {"Senograph": "GE MEDICAL SYSTEMS", "Clearview": "FUJIFILM Corporation"}
 
@@ -61,7 +60,7 @@ _MAKERS = {"Senograph": "GE MEDICAL SYSTEMS", "Clearview": "FUJIFILM Corporation
 def write(folder: Path, patients: int, seed: int) -> None:
     """Writes both tables and the images.
 
-    A CC and an MLO view of each woman; every fifth woman on Senographe Essential also came before,
+    A CC and an MLO view of each woman; every third woman on Senographe Essential also came before,
     on Selenia Dimensions. In between: synthetic views, spot views, a view that only the
     description names, an exaggerated view, a man, an unknown scanner, an image listed twice, an
     examination without density, one without findings, one without age, and several findings of
@@ -75,7 +74,7 @@ def write(folder: Path, patients: int, seed: int) -> None:
         model = _OFTEN[i % len(_OFTEN)]
         density = (i + i // len(_OFTEN)) % 4  # each on every scanner
         _examine(folder, images, clinical, rng, int(numbers[i]), 0, model, density)
-        if "Essential" in model and i % 5 == 4:
+        if "Essential" in model and i % 3 == 2:
             _examine(folder, images, clinical, rng, int(numbers[i]), 1, _OFTEN[0], density)
     images.append(dict(images[0]))
     images[2] |= {"ViewPosition": "", "SeriesDescription": "L CC"}
