@@ -157,7 +157,7 @@ def _label(path: Path, rows: pd.DataFrame, finding: str) -> list[int]:
     return labels
 
 
-def _paths(path: Path, rows: pd.DataFrame) -> list[tuple[str, str]]:
+def _paths(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
     """Each image's path under the data root, and its patient."""
     found = []
     for line, text in zip(rows[LINE], rows["path"], strict=True):
@@ -168,4 +168,4 @@ def _paths(path: Path, rows: pd.DataFrame) -> list[tuple[str, str]]:
                 "'CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg'"
             )
         found.append((match.group(1), match.group(2)))
-    return found
+    return pd.DataFrame(found, rows.index, ["source_path", "patient_id"])

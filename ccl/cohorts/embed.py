@@ -148,11 +148,12 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
     own = rows["scanner"] == HELD_OUT
     if options.part == "pretraining":
         rows = _with_held_out(rows[~own], rows[own], options.validation_patients, left_out)
-        scanners, held_out = SCANNERS, (HELD_OUT,)
+        scanners = SCANNERS
     else:
         rows = _held_out_alone(rows[own], options.held_out_split)
-        scanners, held_out = (HELD_OUT,), ()
+        scanners = (HELD_OUT,)
     require_inside(path, rows, data_root)
+    present = set(rows["scanner"])
     leaks = options.part == "held-out" and options.held_out_split == "published-leak"
     return Plan(
         name=options.name,
@@ -161,8 +162,8 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
         root=data_root,
         manifest=path,
         frame=options,
-        scanners=tuple(name for name in scanners if (rows["scanner"] == name).any()),
-        held_out_scanners=tuple(name for name in held_out if (rows["scanner"] == name).any()),
+        scanners=tuple(name for name in scanners if name in present),
+        held_out_scanners=tuple({HELD_OUT} & present - set(scanners)),
         classes=DENSITIES,
         rows=rows,
         caveats=(*CAVEATS, _LEAK) if leaks else CAVEATS,
@@ -217,7 +218,8 @@ def _density(path: Path) -> pd.DataFrame:
         (number(path, line, "tissueden", density), years(path, line, "age_at_study", age))
         for line, density, age in cells
     ]
-    rows[["density", "age"]] = pd.DataFrame(read, rows.index, dtype=float)
+    columns = ["density", "age"]
+    rows[columns] = pd.DataFrame(read, rows.index, columns, dtype=float)
     rows["examination"] = _whole(rows["examination"])
     rows = rows[rows["density"].isin([1, 2, 3, 4])].drop_duplicates("examination")
     rows["label"] = rows["density"].astype(int) - 1

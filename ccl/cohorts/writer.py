@@ -286,7 +286,7 @@ def _describe(plan: Plan, partial: Path, skipped: list[Skipped]) -> None:
 
 
 def _info(plan: Plan, rows: pd.DataFrame, skipped: list[Skipped]) -> dict[str, Any]:
-    compared = {}
+    compared: dict[str, Any] = {}
     if plan.published:
         kept = rows[rows["scanner"].isin(plan.scanners)]
         compared = {"table_1": published_counts.beside(plan.published, kept)}

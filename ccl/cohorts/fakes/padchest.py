@@ -1,5 +1,6 @@
 """A made-up PadChest."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def write(folder: Path, patients: int, seed: int) -> None:
     rows: list[dict[str, object]] = []
     for i in range(patients):
         for _ in range(2 if i % 5 == 0 else 1):
-            _add(folder, rows, rng, i, ill=bool(rng.random() < 0.4))
+            _add(folder, rows, rng, i, bool(rng.random() < 0.4), {})
     rows[3]["Labels"], rows[4]["PatientBirth"], rows[6]["Manufacturer_DICOM"] = "", "", ""
     odd = (
         {"Projection": "L", "ViewPosition_DICOM": "LATERAL"},
@@ -72,7 +73,7 @@ def write(folder: Path, patients: int, seed: int) -> None:
         {"ImageID": UNREADABLE[0]},
     )
     for i, change in enumerate(odd):
-        _add(folder, rows, rng, patients + i, ill=False, **change)
+        _add(folder, rows, rng, patients + i, False, change)
     cut_off(folder / str(rows[-1]["ImageDir"]) / UNREADABLE[0])
     write_table(folder / TABLE, HEADER, rows)
 
@@ -83,12 +84,12 @@ def _add(
     rng: np.random.Generator,
     patient: int,
     ill: bool,
-    **change: str,
+    change: Mapping[str, str],
 ) -> None:
-    """Adds a row and its image; two labels of three belong to other findings."""
+    """Adds a row, with some of its cells changed, and its image."""
     philips = patient % 5 < 2
     labels = ["pneumonia", "infiltrates"] if ill else ["normal" if patient % 2 else "scoliosis"]
-    row: dict[str, object] = {
+    regular: dict[str, object] = {
         "": len(rows),
         "ImageID": f"2168401113669640{len(rows):06d}_0{patient % 5}-{patient % 200:03d}.png",
         "ImageDir": len(rows) % 3,
@@ -109,7 +110,8 @@ def _add(
         "Report": "sin hallazgos , \n seguimiento",
         "MethodLabel": "RNN_model" if patient % 4 else "Physician",
         "Labels": str(labels),
-    } | change
+    }
+    row = {**regular, **change}
     rows.append(row)
     picture = chest(rng, ill, gain=0.8 if philips else 1.1)
     write_png16(folder / str(row["ImageDir"]) / str(row["ImageID"]), picture)
