@@ -38,6 +38,7 @@ def test_the_same_options_give_the_same_generator(phantom, options, tmp_path):
         {"seed": 1},
         {"batch_size": 30},
         {"epochs": 1},
+        {"max_steps": 1},
     ],
     ids=lambda change: next(iter(change)),
 )
