@@ -1,6 +1,7 @@
 # The front door. `make book` and `make test` set everything up themselves, once.
 PROFILE ?= quick
-COHORT ?= phantom-chest
+DRY_RUN ?=
+COHORT ?= $(if $(DRY_RUN),padchest,phantom-chest)
 DATA_ROOT ?=
 ON_BAD_IMAGE ?= error
 PORT ?= 8000
@@ -18,8 +19,13 @@ INSTALLED := .venv/.installed
 PYTHONS := python3.11 python3.12 python3.13 python3 python
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
+# With DRY_RUN=1, the profile's own shortened form on made-up releases: every rule in minutes.
+MADE_UP := runs/made-up
+MADE_UP_PATIENTS := 48
+PROFILE_RUN = $(PROFILE)$(if $(DRY_RUN),-dry-run)
+
 # Every word of DATA_ROOT is handed on quoted, so that it may hold spaces.
-CONFIG = profile=$(PROFILE) cohort=$(COHORT) on_bad_image=$(ON_BAD_IMAGE) $(if $(DATA_ROOT),'data_root=$(DATA_ROOT)')
+CONFIG = profile=$(PROFILE_RUN) cohort=$(COHORT) on_bad_image=$(ON_BAD_IMAGE) $(if $(DATA_ROOT),'data_root=$(DATA_ROOT)')
 
 # One build at a time. The system drops the lock when its last process ends, also a killed one,
 # so Snakemake's own lock, which a killed run leaves behind, is not needed.
@@ -29,7 +35,7 @@ SNAKEMAKE = $(PY) workflow/alone.py runs/.lock $(PY) -m snakemake --snakefile wo
 
 .PHONY: help
 help: ## list every target
-	@echo 'make TARGET [PROFILE=$(PROFILE)] [COHORT=$(COHORT)] [DATA_ROOT=folder] [ON_BAD_IMAGE=skip]'
+	@echo 'make TARGET [PROFILE=$(PROFILE)] [COHORT=$(COHORT)] [DATA_ROOT=folder] [ON_BAD_IMAGE=skip] [DRY_RUN=1]'
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; \
 		do printf '%-16s %s\n' "$$name" "$$text"; done
 
@@ -53,16 +59,21 @@ _install:
 	@.venv/bin/uv pip install --quiet --python $(PY) --no-deps -e .
 	@touch $(INSTALLED)
 
+.PHONY: _made-up
+_made-up: $(INSTALLED)
+	@$(if $(DRY_RUN),$(PY) -m ccl cohort fake padchest chexpert rsna embed vindr \
+		--folder $(MADE_UP) --patients $(MADE_UP_PATIENTS) > /dev/null,true)
+
 .PHONY: book
-book: $(INSTALLED) ## compute what is missing and build the book into _build/html
+book: _made-up ## compute what is missing and build the book into _build/html
 	@$(SNAKEMAKE) --config $(CONFIG)
 
 .PHONY: results
-results: $(INSTALLED) ## compute what is missing, up to results.csv, without notebooks and book
+results: _made-up ## compute what is missing, up to results.csv, without notebooks and book
 	@$(SNAKEMAKE) results --config $(CONFIG)
 
 .PHONY: plan
-plan: $(INSTALLED) ## show what `make book` would compute, without doing it
+plan: _made-up ## show what `make book` would compute, without doing it
 	@$(SNAKEMAKE) --dry-run --config $(CONFIG)
 
 .PHONY: study

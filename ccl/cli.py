@@ -26,6 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+cohort_app = typer.Typer(help="Folders of images, before they are imported.", no_args_is_help=True)
+app.add_typer(cohort_app, name="cohort")
+
 
 class Step(StrEnum):
     """The steps of an experiment, in the order of the data."""
@@ -164,6 +167,45 @@ def show_plan(
         "beside": list(experiment.beside),
     }
     typer.echo(json.dumps(answer))
+
+
+@cohort_app.command()
+def doctor(
+    root: Annotated[Path, typer.Argument(help="Folder that holds the images and their tables.")],
+    profile: Profile = "quick",
+    cohort: Annotated[
+        str | None,
+        typer.Option(help="Cohort of the profile to look for; what the folder looks like if none."),
+    ] = None,
+) -> None:
+    """Says what a folder is, what is missing, and what would be imported; reads no image."""
+    with tidy_errors():
+        from ccl.cohorts import doctor as doctors
+
+        options = None if cohort is None else _experiment(profile, cohort, str(root)).source
+        if options is not None and not isinstance(options, doctors.FrameOptions):
+            raise ValueError(f"cohort '{cohort}' is simulated: there is no folder to look at")
+        found = doctors.examine(root, options)
+    typer.echo(found.text)
+    if not found.healthy:
+        raise typer.Exit(1)
+
+
+@cohort_app.command()
+def fake(
+    names: Annotated[list[str], typer.Argument(help="Releases, such as padchest.")],
+    folder: Annotated[Path, typer.Option(help="Receives a folder for each; finished ones stay.")],
+    patients: Annotated[int, typer.Option(help="Regular patients in each.")] = 60,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+) -> None:
+    """Writes made-up releases of clinical cohorts, in the publishers' layouts."""
+    with tidy_errors():
+        from ccl.cohorts import fakes
+
+        for name in names:
+            if not (folder / name).exists():
+                fakes.make(name, folder / name, patients, seed)
+            typer.echo(str(folder / name))
 
 
 @app.command()

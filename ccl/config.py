@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
-from ccl import strategies
+from ccl import profiles, strategies
 from ccl.cohorts import SourceOptions, states_sex, truths
+from ccl.cohorts.image_files import FrameOptions
 from ccl.evaluation.finetuning import FinetuningOptions
 from ccl.evaluation.probing import ProbingOptions
 from ccl.evaluation.protocols import RANDOM
@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent.parent
 ObjectiveName = Literal["simclr", "dino"]
 Strategy = Annotated[str, AfterValidator(strategies.known)]
 
+_OUR_KEYS = ("beside", "data_root")  # of a cohort's entry; all others are the source's options
 CohortOptions = Annotated[SourceOptions, Field(discriminator="source")]
 
 
@@ -136,7 +137,7 @@ class Experiment:
         data_root: folder of the images, for cohorts that are read from files.
         root: folder of its runs.
         source: where the cohort comes from.
-        beside: names of simulated cohorts of the same profile that stand in the same book.
+        beside: names of further cohorts of the same profile that stand in the same book.
     """
 
     profile_name: str
@@ -162,38 +163,41 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
     """Reads `configs/<profile>.yaml` and picks one of its cohorts.
 
     A cohort entry holds the options of its source; under `with`, what it changes in the profile's
-    sections; under `beside`, names of simulated cohorts that stand in the same book.
+    sections; under `data_root`, the folder of its images where the caller gives none; under
+    `beside`, names of further cohorts that stand in the same book, as far as their folder is
+    there. A profile may name another as its `base`, and then says only what it changes in that.
+
+    A cohort that can only test encoders pretrains none.
 
     Raises:
         ValueError: no such profile or cohort, or an option that is unknown or out of range; names
             the file and the key.
     """
-    path = ROOT / "configs" / f"{profile}.yaml"
-    if not path.is_file():
-        names = sorted(file.stem for file in path.parent.glob("*.yaml"))
-        raise ValueError(f"{path.name} is not in configs/; profiles are {names}")
-    content = yaml.safe_load(path.read_text())
-    known = content.pop("cohorts", {})
-    if cohort not in known:
-        raise ValueError(f"{path.name}: cohort '{cohort}' is not in it; it has {sorted(known)}")
-    chosen = dict(known[cohort])
-    changes, beside = chosen.pop("with", {}), tuple(chosen.pop("beside", ()))
+    written = profiles.read(ROOT / "configs", profile, cohort)
+    chosen = {key: written.entry[key] for key in written.entry if key not in _OUR_KEYS}
     try:
         source = _Source.model_validate({"source": chosen}).source
-        sections = Sections.model_validate(_merged(content, changes))
+        sections = Sections.model_validate(written.sections)
     except ValidationError as error:
-        raise ValueError(_explained(path, cohort, error)) from error
-    if unknown := set(beside) - set(known):
-        raise ValueError(f"{path.name}, cohort '{cohort}': beside: {sorted(unknown)} not in it")
+        raise ValueError(_explained(f"{profile}.yaml", cohort, error)) from error
     pretraining = _possible(sections.pretraining, source)
     runs = Path("runs") / profile / cohort
     fields = {field.name: getattr(sections, field.name) for field in _section_fields()}
-    fields |= {"pretraining": pretraining, "beside": beside}
-    return Experiment(profile, cohort, data_root, runs, source, **fields)
+    fields |= {"pretraining": pretraining, "beside": _there(written)}
+    root = data_root or written.root_of(cohort)
+    return Experiment(profile, cohort, root, runs, source, **fields)
+
+
+def _there(written: profiles.Written) -> tuple[str, ...]:
+    """The cohorts beside that are simulated or whose folder is there."""
+    roots = {name: written.root_of(name) for name in written.beside}
+    return tuple(name for name, root in roots.items() if root is None or Path(root).is_dir())
 
 
 def _possible(pretraining: PretrainingOptions, source: SourceOptions) -> PretrainingOptions:
-    """Without the strategies whose bank cannot be made of the source's images."""
+    """Without the encoders that the cohort cannot train, and the strategies without a bank."""
+    if isinstance(source, FrameOptions) and source.evaluation_only:
+        return pretraining.model_copy(update={"strategies": {}})
     kept = {
         objective: tuple(name for name in names if _has_bank(source, strategies.bank_of(name)))
         for objective, names in pretraining.strategies.items()
@@ -212,19 +216,9 @@ def _section_fields() -> list[Any]:
     return [f for f in dataclasses.fields(Experiment) if f.name in Sections.model_fields]
 
 
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the leaves of `changes` put in their places."""
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        both = isinstance(value, Mapping) and isinstance(old, Mapping)
-        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
-    return merged
-
-
-def _explained(path: Path, cohort: str, error: ValidationError) -> str:
+def _explained(file: str, cohort: str, error: ValidationError) -> str:
     lines = [
         f"  {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
         for fault in error.errors()
     ]
-    return "\n".join([f"{path.name}, cohort '{cohort}':", *lines])
+    return "\n".join([f"{file}, cohort '{cohort}':", *lines])

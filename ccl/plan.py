@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ccl import profiles
 from ccl.files import write_atomically
 from ccl.runs import code_digest
 from ccl.strategies import GENERATORS, STRATEGIES
@@ -38,11 +39,22 @@ LECTURES: dict[str, tuple[str, ...]] = {
     "objective": ("bank-scanner",),
     "ablation": ("results", "quality", "variants"),
 }
+# The notebook of a cohort that can only test encoders.
+EVALUATION_ONLY = ("cohort",)
+
+_TABLES = ("*.csv", "*.json", "tables/*.csv")
 
 
 def folder(profile: str, cohort: str) -> Path:
     """Where the runs of a profile and cohort lie, relative to the repository."""
     return Path("runs") / profile / cohort
+
+
+def notebooks(plan: Mapping[str, Any], *, lectures: bool) -> tuple[str, ...]:
+    """Names of the notebooks that an experiment can show, with those that teach by computing."""
+    if not plan["encoders"]:
+        return EVALUATION_ONLY
+    return (*NOTEBOOKS, *(LECTURES if lectures else ()))
 
 
 def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
@@ -80,16 +92,21 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
 
     Returns:
         What `ccl plan` prints: {"encoders": [...], "controls": [...], "beside": [...]}, names of
-        encoders such as 'simclr-standard-0', and of further cohorts in the same book.
+        encoders such as 'simclr-standard-0', and of further cohorts in the same book. A cohort
+        without encoders can only test those of others.
 
     Raises:
         ValueError: the profile or the cohort is unknown or faulty (the message says what).
     """
+    configs = ROOT / "configs"
+    written = profiles.read(configs, profile, cohort)
+    roots = {name: written.root_of(name) for name in written.beside}
     asked = {
-        "profile": _digest(ROOT / "configs" / f"{profile}.yaml"),
+        "profile": [_digest(path) for path in profiles.files(configs, profile)],
         "code": code_digest("ccl.steps"),
         "data_root": data_root or "",
-        "tables": _tables(data_root),
+        "tables": _tables(data_root or written.root_of(cohort)),
+        "beside": [name for name, root in roots.items() if root and Path(root).is_dir()],
     }
     file = folder(profile, cohort) / "plan.json"
     known: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
@@ -102,14 +119,15 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
 
 
 def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else "missing"
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _tables(data_root: str | None) -> dict[str, list[int]]:
     """Size and date of the tables that describe the images, so that an edited one is noticed."""
     if not data_root:
         return {}
-    tables = sorted(Path(data_root).expanduser().glob("*.csv"))
+    root = Path(data_root).expanduser()
+    tables = sorted(path for pattern in _TABLES for path in root.glob(pattern))
     return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in tables}
 
 

@@ -166,7 +166,14 @@ def pages(main: "Experiment", beside: Sequence["Experiment"] = ()) -> dict[str, 
     experiments = (main, *beside)
     return {
         "claims.md": "\n".join(
-            [_claims_of(main), *(_claims_of(other, f"{other.cohort_name}-") for other in beside)]
+            [
+                _claims_of(main),
+                *(
+                    _claims_of(other, f"{other.cohort_name}-")
+                    for other in beside
+                    if other.pretraining.encoders
+                ),
+            ]
         ),
         "status.md": status_page(
             [record for experiment in experiments for record in _records(experiment)],

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from ccl import cohorts, strategies
 from ccl.cohorts import Cohort
+from ccl.cohorts.image_files import FrameOptions
 from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
 from ccl.evaluation import features as saved_features
@@ -63,7 +64,7 @@ def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
     source = experiment.source
     options = _options(source=source) | {
         "data_root": str(Path(experiment.data_root).resolve()) if experiment.data_root else "",
-        "table": _table_digest(experiment),
+        "tables": _table_digests(experiment),
     }
     step = Step(experiment.root, "cohort", options, {}, f"ccl.cohorts.{_module(source)}")
 
@@ -80,16 +81,16 @@ def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
     return step.run(compute)
 
 
-def _table_digest(experiment: Experiment) -> str:
-    """Digest of the source's table, so that an edited one is imported anew."""
+def _table_digests(experiment: Experiment) -> dict[str, str]:
+    """Digests of the source's tables, so that an edited one is imported anew."""
     source = experiment.source
-    tables = {"nih": "csv", "folder": "manifest", "mini-mias": "table", "medmnist": "archive"}
-    name = tables.get(source.source)
-    if name is None or experiment.data_root is None:
-        return ""
-    table = Path(experiment.data_root) / getattr(source, name)
+    if not isinstance(source, FrameOptions) or experiment.data_root is None:
+        return {}
+    tables = {name: Path(experiment.data_root) / name for name in source.tables}
     # A missing table is named by the importer, which knows what it is for.
-    return file_digest(table) if table.is_file() else "missing"
+    return {
+        name: file_digest(table) if table.is_file() else "missing" for name, table in tables.items()
+    }
 
 
 def _module(source: Options) -> str:
@@ -287,6 +288,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
             rows,
             batch_size=min(options.batch_size, len(rows)),
             seed=name.seed,
+            max_steps=options.max_steps,
         )
         encoder = initial_encoder(experiment, images, name)
         trained = module(encoder, options, seed=name.seed, steps_per_epoch=len(batches))

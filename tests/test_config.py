@@ -9,6 +9,9 @@ from ccl.config import experiment
 WITH_TRUTH = ("phantom-chest", "phantom-breast", "mini-mias", "medmnist")
 
 
+CLINICAL = ("padchest", "chexpert", "rsna", "embed", "embed-held-out", "vindr")
+
+
 @pytest.mark.parametrize("profile", ["tiny", "quick", "study", "paper"])
 @pytest.mark.parametrize("cohort", [*WITH_TRUTH, "nih", "folder"])
 def test_every_profile_is_valid_for_every_cohort(profile, cohort):
@@ -43,6 +46,56 @@ def test_strategies_without_a_bank_are_left_out(tmp_path, monkeypatch, cohort, l
 def test_a_folder_with_a_column_of_sex_can_have_sexcf():
     assert states_sex(FolderOptions(columns=Columns(sex="sex")))
     assert not states_sex(FolderOptions())
+
+
+@pytest.mark.parametrize("profile", ["paper", "paper-dry-run"])
+@pytest.mark.parametrize("cohort", CLINICAL)
+def test_the_paper_s_cohorts(profile, cohort):
+    made = experiment(profile, cohort)
+    can_pretrain = cohort in ("padchest", "embed", "vindr")
+    assert bool(made.pretraining.encoders) == bool(made.pretraining.controls) == can_pretrain
+    assert made.pretraining.simclr.encoder.architecture == "resnet50"
+    assert made.pretraining.dino.encoder.architecture == "vit_base_patch16_224"
+    assert made.pretraining.dino.head.prototypes == 65_536
+    assert made.generator.hvae.stages[0].resolution == 224
+    mammograms = cohort in ("embed", "embed-held-out", "vindr")
+    assert made.source.shape == (224, 192 if mammograms else 224)
+    assert made.source.background == ("remove" if mammograms else "keep")
+    dry = profile == "paper-dry-run"
+    assert made.data_root.startswith("runs/made-up/" if dry else "data/")
+    assert experiment(profile, cohort, "/elsewhere").data_root == "/elsewhere"
+    if can_pretrain:
+        assert made.generator.beta == (1 if mammograms else 3)
+        assert made.generator.epochs == (1 if dry else 30 if mammograms else 130)
+
+
+def test_a_profile_on_top_of_another_says_only_what_it_changes(tmp_path, monkeypatch):
+    below = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
+    below["cohorts"]["nih"]["with"] = {"generator": {"epochs": 77, "beta": 7.0}}
+    above = {"base": "below", "generator": {"epochs": 5}, "cohorts": {"nih": {"size": 16}}}
+    (tmp_path / "configs").mkdir()
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    for name, content in (("below", below), ("above", above)):
+        (tmp_path / "configs" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    nih, plain = experiment("above", "nih"), experiment("below", "nih")
+    assert (nih.generator.epochs, nih.generator.beta, nih.source.size) == (5, 7.0, 16)
+    assert plain.generator.epochs == 77
+    assert nih.root.as_posix() == "runs/above/nih"
+    assert nih.pretraining == plain.pretraining
+    (tmp_path / "configs" / "below.yaml").write_text(yaml.safe_dump({**below, "base": "above"}))
+    with pytest.raises(ValueError, match="round in a circle"):
+        experiment("above", "nih")
+
+
+def test_cohorts_beside_whose_folder_is_not_there_are_left_out(tmp_path, monkeypatch):
+    content = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
+    cohorts = content["cohorts"]
+    cohorts["phantom-chest"]["beside"] = ["nih", "folder", "phantom-breast"]
+    cohorts["nih"]["data_root"], cohorts["folder"]["data_root"] = str(tmp_path), "nowhere/at/all"
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "some.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    assert experiment("some", "phantom-chest").beside == ("nih", "phantom-breast")
 
 
 def test_encoders_and_controls_are_found_by_name():

@@ -3,48 +3,70 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ccl.cohorts import chexpert, embed, medmnist, mini_mias, nih, padchest, phantom, rsna, vindr
 from ccl.cohorts import folder as folder_source
-from ccl.cohorts import medmnist, mini_mias, nih, phantom
+from ccl.cohorts.chexpert import CheXpertOptions
 from ccl.cohorts.cohort import Cohort, load
+from ccl.cohorts.embed import EmbedOptions
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.folder import FolderOptions
 from ccl.cohorts.medmnist import MedMnistOptions
 from ccl.cohorts.mini_mias import MiniMiasOptions
 from ccl.cohorts.nih import NihOptions
+from ccl.cohorts.padchest import PadChestOptions
 from ccl.cohorts.phantom_breast import BREAST, PhantomBreastOptions
 from ccl.cohorts.phantom_chest import CHEST, PhantomChestOptions
-from ccl.cohorts.writer import OnBadImage
+from ccl.cohorts.plan import Plan
+from ccl.cohorts.rsna import RsnaOptions
+from ccl.cohorts.vindr import VindrOptions
+from ccl.cohorts.writer import OnBadImage, write
 
 __all__ = [
+    "CheXpertOptions",
     "Cohort",
     "CohortError",
+    "EmbedOptions",
     "FolderOptions",
     "MedMnistOptions",
     "MiniMiasOptions",
     "NihOptions",
+    "PadChestOptions",
     "PhantomBreastOptions",
     "PhantomChestOptions",
+    "RsnaOptions",
     "SourceOptions",
+    "VindrOptions",
     "build",
     "load",
+    "planned",
     "states_sex",
 ]
 
 SourceOptions = (
     PhantomChestOptions
     | PhantomBreastOptions
+    | PadChestOptions
+    | CheXpertOptions
+    | RsnaOptions
+    | EmbedOptions
+    | VindrOptions
     | NihOptions
     | MiniMiasOptions
     | MedMnistOptions
     | FolderOptions
 )
 
-# How the sources that are read from files are imported.
-_IMPORTERS: Mapping[str, Callable[..., None]] = {
-    "nih": nih.build,
-    "folder": folder_source.build,
-    "mini-mias": mini_mias.build,
-    "medmnist": medmnist.build,
+# What the sources that are read from files would import.
+_PLANS: Mapping[str, Callable[..., Plan]] = {
+    "padchest": padchest.plan,
+    "chexpert": chexpert.plan,
+    "rsna": rsna.plan,
+    "embed": embed.plan,
+    "vindr": vindr.plan,
+    "nih": nih.plan,
+    "folder": folder_source.plan,
+    "mini-mias": mini_mias.plan,
+    "medmnist": medmnist.plan,
 }
 
 
@@ -71,8 +93,7 @@ def build(
     elif isinstance(options, PhantomBreastOptions):
         phantom.build(BREAST, options, folder)
     else:
-        root = _required(data_root, options.source)
-        _IMPORTERS[options.source](options, root, folder, on_bad_image)
+        write(planned(options, data_root), folder, on_bad_image)
     return load(folder)
 
 
@@ -81,6 +102,15 @@ def states_sex(options: SourceOptions) -> bool:
     if isinstance(options, FolderOptions):
         return options.columns.sex is not None
     return isinstance(options, PhantomChestOptions | NihOptions)
+
+
+def planned(options: SourceOptions, data_root: str | Path | None) -> Plan:
+    """The rows that a source read from files would import; no image is read.
+
+    Raises:
+        CohortError: the folder or its tables are not as they should be; names file and row.
+    """
+    return _PLANS[options.source](options, _required(data_root, options.source))
 
 
 def _required(data_root: str | Path | None, source: str) -> Path:

@@ -24,6 +24,7 @@ SPLITS = ("train", "val", "test")
 SEXES = ("F", "M")
 AGES = ("below 50", "50 to 59", "60 to 69", "70 and above")  # years
 _DECADES = (50, 60, 70)
+NOT_RECORDED = "not recorded"  # the scanner of a source that names none
 ATTRIBUTE = "attribute"  # a column that a cohort may have after those
 FORMAT = 1
 

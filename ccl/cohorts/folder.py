@@ -4,7 +4,6 @@ Needed columns are the image's path, patient, scanner and label; identifier, sex
 split are optional. Without a split column the rows are split by patient.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -14,13 +13,19 @@ from pydantic import Field, model_validator
 from ccl.cohorts.cohort import SPLITS
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.image_files import FrameOptions
-from ccl.cohorts.manifest import LINE, number, read_manifest
-from ccl.cohorts.paths import inside
+from ccl.cohorts.manifest import LINE, number, read_manifest, require_filled, require_known
+from ccl.cohorts.paths import inside, require_inside
 from ccl.cohorts.plan import Plan
+from ccl.cohorts.release import Release
 from ccl.cohorts.splits import SplitOptions, split_by_patient
-from ccl.cohorts.writer import OnBadImage, write
 from ccl.options import Options
 
+RELEASE = Release(
+    title="your own images with a manifest",
+    access="",
+    licence="",
+    needs={"manifest.csv": "one row per image: path, patient, scanner, label"},
+)
 _SEX = {"f": "F", "female": "F", "m": "M", "male": "M", "": "", "o": "", "u": "", "unknown": ""}
 
 
@@ -74,44 +79,34 @@ class FolderOptions(FrameOptions):
                 raise ValueError(f"{names} names something twice")
         return self
 
-
-def build(
-    options: FolderOptions, data_root: Path, folder: Path, on_bad_image: OnBadImage = "error"
-) -> None:
-    """Imports the images of a manifest into a cohort folder.
-
-    Args:
-        options: the manifest and what its columns and values mean.
-        data_root: folder that holds manifest and images.
-        folder: becomes the cohort.
-        on_bad_image: 'error', or 'skip' to import the rest.
-
-    Raises:
-        CohortError: the manifest or an image is bad; names file and row.
-    """
-    write(plan(options, data_root), folder, on_bad_image)
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The manifest."""
+        return (self.manifest,)
 
 
 def plan(options: FolderOptions, data_root: Path) -> Plan:
     """The rows of the manifest with split and label; no image is read.
 
     Raises:
-        CohortError: see `build`.
+        CohortError: the manifest is bad; names file and row.
     """
     path = data_root / options.manifest
     if not inside(path, data_root):
         raise CohortError(f"manifest '{options.manifest}' lies outside the data root {data_root}")
     rows = _named(path, options.columns)
     scanners, classes = _scanners(rows, options), _classes(rows, options)
-    _require_known(path, rows, "scanner", (*scanners, *options.held_out_scanners))
-    _require_known(path, rows, "label", (*classes, *([""] if options.keep_unlabelled else [])))
+    require_known(path, rows, "scanner", "scanner", (*scanners, *options.held_out_scanners))
+    require_known(
+        path, rows, "label", "label", (*classes, *([""] if options.keep_unlabelled else []))
+    )
     rows["label"] = rows["label"].map({name: code for code, name in enumerate(classes)} | {"": -1})
     rows["split"] = _split(path, rows, options)
     use = (rows["label"] >= 0) | (rows["split"] == "train")
     rows["sex"] = _sex(path, rows)
     ages = zip(rows[LINE], rows["age"], strict=True)
     rows["age"] = [number(path, line, "age", text.removesuffix("Y")) for line, text in ages]
-    _require_paths_inside(path, rows, data_root)
+    require_inside(path, rows, data_root)
     return Plan(
         name=options.name,
         source=options.source,
@@ -136,9 +131,8 @@ def _named(path: Path, columns: Columns) -> pd.DataFrame:
     rows = pd.DataFrame({ours: cells[theirs] for ours, theirs in names.items()})
     rows[LINE] = cells[LINE]
     for needed in ("path", "patient_id", "scanner", "image_id"):
-        empty = rows.loc[rows[needed] == "", LINE] if needed in rows else rows[:0]
-        if not empty.empty:
-            raise CohortError(f"{path}, row {empty.iloc[0]}: {names[needed]} is empty")
+        if needed in rows:
+            require_filled(path, rows, needed, names[needed])
     rows = rows.rename(columns={"path": "source_path"})
     rows["image_id"] = rows["image_id"] if columns.image_id else rows["source_path"]
     for optional in ("sex", "age", "view"):
@@ -157,32 +151,14 @@ def _classes(rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
     return options.classes or tuple(sorted(set(rows["label"]) - {""}))
 
 
-def _require_known(path: Path, rows: pd.DataFrame, column: str, known: Sequence[str]) -> None:
-    unknown = rows[~rows[column].isin(known)]
-    if not unknown.empty:
-        value, line = unknown[column].iloc[0], unknown[LINE].iloc[0]
-        raise CohortError(
-            f"{path}, row {line}: unknown {column} '{value}', expected one of {list(known)}"
-        )
-
-
 def _split(path: Path, rows: pd.DataFrame, options: FolderOptions) -> pd.Series:
     if options.columns.split is None:
         return split_by_patient(rows, options.held_out_scanners, options.splits)
-    _require_known(path, rows, "split", SPLITS)
+    require_known(path, rows, "split", "split", SPLITS)
     return rows["split"]
 
 
 def _sex(path: Path, rows: pd.DataFrame) -> pd.Series:
     lower = rows["sex"].str.lower()
-    _require_known(path, rows.assign(sex=lower), "sex", tuple(_SEX))
+    require_known(path, rows.assign(sex=lower), "sex", "sex", tuple(_SEX))
     return lower.map(_SEX)
-
-
-def _require_paths_inside(path: Path, rows: pd.DataFrame, root: Path) -> None:
-    for line, name in zip(rows[LINE], rows["source_path"], strict=True):
-        if Path(name).is_absolute() or ".." in Path(name).parts or not inside(root / name, root):
-            raise CohortError(
-                f"{path}, row {line}: path '{name}' leaves the data root {root}; "
-                "give paths relative to it, to files in it"
-            )

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import Field, model_validator
 
 from ccl.cohorts import dicom_files
+from ccl.cohorts.breast_region import without_background
 from ccl.cohorts.errors import ImageError
 from ccl.options import Options
 
@@ -32,12 +33,14 @@ class FrameOptions(Options):
             differ in shape, so the width of the bands names the scanner, a shortcut that no
             counterfactual removes.
         percentiles: window of images deeper than 8 bit without one of their own, percent.
+        background: of mammograms: 'remove' makes all black but the breast (`breast_region`).
     """
 
     size: int = Field(default=64, ge=8, le=4096)
     width: int | None = Field(default=None, ge=8, le=4096)
     fit: Literal["stretch", "pad", "crop"] = "stretch"
     percentiles: tuple[float, float] = (0.5, 99.5)
+    background: Literal["keep", "remove"] = "keep"
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -50,6 +53,16 @@ class FrameOptions(Options):
     def shape(self) -> tuple[int, int]:
         """Height and width of the frame, pixels."""
         return self.size, self.width or self.size
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Files in the data root, relative to it, that say which images there are."""
+        return ()
+
+    @property
+    def evaluation_only(self) -> bool:
+        """Whether the source can only test encoders: it names one scanner, or none."""
+        return False
 
 
 def read_frame(path: Path, options: FrameOptions) -> np.ndarray:
@@ -70,6 +83,8 @@ def to_frame(grey: np.ndarray, options: FrameOptions) -> np.ndarray:
     if grey.min() == grey.max():
         raise ImageError("is blank: all its pixels have the same value")
     height, width = options.shape
+    if options.background == "remove":
+        grey = without_background(grey)
     fitted = _fitted(grey, options.fit, height / width)
     # Pillow widens the filter's support when it shrinks an image: that is the antialiasing. Of its
     # filters, Hamming leaves the least trace of the original size in the spectrum of radiographs

@@ -10,6 +10,7 @@ import pandas as pd
 from ccl.cohorts.errors import CohortError
 
 LINE = "line"  # column with the line of the file, 1 = the header: what an editor shows
+OLDEST = 120  # years; tables hold ages up to 414
 
 
 def read_manifest(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -67,3 +68,53 @@ def number(path: Path, line: int, column: str, text: str) -> float:
     if math.isinf(value):
         raise CohortError(f"{path}, row {line}: {column} '{text}' is no number")
     return value
+
+
+def years(path: Path, line: int, column: str, text: str) -> float:
+    """An age from a cell such as '58', '58.0' or '058Y', in years; NaN if empty or impossible.
+
+    Raises:
+        CohortError: it is no number.
+    """
+    age = number(path, line, column, text.removesuffix("Y"))
+    return age if 0 <= age <= OLDEST else math.nan
+
+
+def require_filled(path: Path, rows: pd.DataFrame, column: str, name: str) -> None:
+    """Refuses rows without a value.
+
+    Args:
+        path: the file, for the message.
+        rows: with `LINE`.
+        column: of `rows`.
+        name: of the column in the file.
+
+    Raises:
+        CohortError: names the first row without.
+    """
+    empty = rows.loc[rows[column] == "", LINE]
+    if not empty.empty:
+        raise CohortError(f"{path}, row {empty.iloc[0]}: {name} is empty")
+
+
+def require_known(
+    path: Path, rows: pd.DataFrame, column: str, name: str, known: Sequence[str]
+) -> None:
+    """Refuses rows with a value that is not one of some.
+
+    Args:
+        path: the file, for the message.
+        rows: with `LINE`.
+        column: of `rows`.
+        name: of the column, for the message.
+        known: the values.
+
+    Raises:
+        CohortError: names the first row with another.
+    """
+    unknown = rows[~rows[column].isin(known)]
+    if not unknown.empty:
+        value, line = unknown[column].iloc[0], unknown[LINE].iloc[0]
+        raise CohortError(
+            f"{path}, row {line}: unknown {name} '{value}', expected one of {list(known)}"
+        )

@@ -29,10 +29,16 @@ from ccl.cohorts.image_files import FrameOptions, to_frame
 from ccl.cohorts.manifest import LINE
 from ccl.cohorts.paths import inside
 from ccl.cohorts.plan import Plan
+from ccl.cohorts.release import Release
 from ccl.cohorts.scanner_shares import SimulatedScanners
 from ccl.cohorts.scanners import SCANNERS
-from ccl.cohorts.writer import OnBadImage, write
 
+RELEASE = Release(
+    title="MedMNIST",
+    access="https://medmnist.com, free",
+    licence="CC BY 4.0",
+    needs={"*mnist*.npz": "the archive of images and labels"},
+)
 CITATION = (
     "Yang J, et al. MedMNIST v2: a large-scale lightweight benchmark for 2D and 3D biomedical "
     "image classification. Scientific Data 10:41, 2023. PneumoniaMNIST: Kermany DS, et al. "
@@ -67,29 +73,17 @@ class MedMnistOptions(FrameOptions, SimulatedScanners):
     shares: dict[str, float] = Field(default={"Aurora": 0.6, "Boreal": 0.3, "Cirrus": 0.1})
     held_out: tuple[str, ...] = ("Dorado", "Eos")
 
-
-def build(
-    options: MedMnistOptions, data_root: Path, folder: Path, on_bad_image: OnBadImage = "error"
-) -> None:
-    """Imports a MedMNIST archive into a cohort folder and puts simulated scanners over it.
-
-    Args:
-        options: archive, classes, frame and scanners.
-        data_root: folder that holds the archive.
-        folder: becomes the cohort.
-        on_bad_image: 'error', or 'skip' to leave out blank images.
-
-    Raises:
-        CohortError: the archive is not as published; names file, array and row.
-    """
-    write(plan(options, data_root), folder, on_bad_image)
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The archive, which holds labels and images."""
+        return (self.archive,)
 
 
 def plan(options: MedMnistOptions, data_root: Path) -> Plan:
     """The images with split, simulated scanner and label; no image is read.
 
     Raises:
-        CohortError: see `build`.
+        CohortError: the archive is not as published; names file, array and row.
     """
     archive = NpzArchive(data_root / options.archive)
     if not inside(archive.path, data_root) or not archive.path.is_file():

@@ -21,12 +21,18 @@ from ccl.cohorts.errors import CohortError
 from ccl.cohorts.image_files import FrameOptions
 from ccl.cohorts.manifest import LINE
 from ccl.cohorts.plan import Plan
+from ccl.cohorts.release import Release
 from ccl.cohorts.scanner_shares import SimulatedScanners
 from ccl.cohorts.scanners import MAMMOGRAPHS
 from ccl.cohorts.splits import SplitOptions, split_by_patient
-from ccl.cohorts.writer import OnBadImage, write
 
 TISSUES = {"F": "fatty", "G": "fatty-glandular", "D": "dense-glandular"}
+RELEASE = Release(
+    title="mini-MIAS",
+    access="https://www.repository.cam.ac.uk/handle/1810/250394, free",
+    licence="research only, under the publisher's licence",
+    needs={"Info.txt": "the list of films", "mdb*.pgm": "the films"},
+)
 CITATION = (
     "Suckling J, et al. The Mammographic Image Analysis Society Digital Mammogram Database. "
     "Exerpta Medica, International Congress Series 1069, 375-378, 1994."
@@ -64,29 +70,17 @@ class MiniMiasOptions(FrameOptions, SimulatedScanners):
     held_out: tuple[str, ...] = ("Kestrel",)
     splits: SplitOptions = Field(default_factory=SplitOptions)
 
-
-def build(
-    options: MiniMiasOptions, data_root: Path, folder: Path, on_bad_image: OnBadImage = "error"
-) -> None:
-    """Imports mini-MIAS into a cohort folder and puts simulated scanners over it.
-
-    Args:
-        options: frame, scanners and splits.
-        data_root: folder that holds `Info.txt` and the films.
-        folder: becomes the cohort.
-        on_bad_image: 'error', or 'skip' to import the rest.
-
-    Raises:
-        CohortError: the list or a film is not as published; names file and row.
-    """
-    write(plan(options, data_root), folder, on_bad_image)
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The list of films."""
+        return (self.table,)
 
 
 def plan(options: MiniMiasOptions, data_root: Path) -> Plan:
     """The films with split, simulated scanner and label; no image is read.
 
     Raises:
-        CohortError: see `build`.
+        CohortError: the list is not as published; names file and row.
     """
     path = data_root / options.table
     rows = _films(path).assign(sex="F", age=float("nan"), view="MLO", scanner="")

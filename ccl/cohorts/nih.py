@@ -21,11 +21,12 @@ from pydantic import Field, model_validator
 
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.image_files import FrameOptions
-from ccl.cohorts.manifest import LINE, number, read_manifest
+from ccl.cohorts.inclusion import keep
+from ccl.cohorts.manifest import LINE, number, read_manifest, years
 from ccl.cohorts.paths import inside
 from ccl.cohorts.plan import Plan
+from ccl.cohorts.release import Release
 from ccl.cohorts.splits import SplitOptions, split_by_patient
-from ccl.cohorts.writer import OnBadImage, write
 
 # The publisher's header leaves "OriginalImagePixelSpacing[x,y]" unquoted, so that its comma makes
 # two columns; the names below are the broken ones.
@@ -63,7 +64,15 @@ FINDINGS = (
     "Pneumonia",
     "Pneumothorax",
 )
-_OLDEST = 120  # years; the first release of the table holds ages up to 414
+RELEASE = Release(
+    title="NIH ChestX-ray14",
+    access="https://nihcc.app.box.com/v/ChestXray-NIHCC, free",
+    licence="free to use with credit to the NIH Clinical Center",
+    needs={
+        "Data_Entry_2017_v2020.csv": "the table of all images",
+        "images/*.png or images_*/images/*.png": "the images",
+    },
+)
 CITATION = (
     "Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale Chest X-ray "
     "Database and Benchmarks. CVPR 2017. Images provided by the NIH Clinical Center."
@@ -123,43 +132,30 @@ class NihOptions(FrameOptions):
         negative = NO_FINDING if self.negatives == "no finding" else f"No {self.finding}"
         return negative, self.finding
 
-
-def build(
-    options: NihOptions, data_root: Path, folder: Path, on_bad_image: OnBadImage = "error"
-) -> None:
-    """Imports ChestX-ray14, or a part of it in the same layout, into a cohort folder.
-
-    Args:
-        options: which radiographs.
-        data_root: folder that holds the table and the image folders.
-        folder: becomes the cohort.
-        on_bad_image: 'error', or 'skip' to leave out missing and unreadable images: needed with
-            the whole table beside a part of the images.
-
-    Raises:
-        CohortError: the table or an image is not as published; names file and row.
-    """
-    write(plan(options, data_root), folder, on_bad_image)
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The publisher's table."""
+        return (self.csv,)
 
 
 def plan(options: NihOptions, data_root: Path) -> Plan:
     """The rows that the options select, with split and label; no image is read.
 
     Raises:
-        CohortError: see `build`.
+        CohortError: the table is not as published; names file and row.
     """
     path = data_root / options.csv
     rows = read_manifest(path, list(_COLUMNS)).rename(columns=_COLUMNS)
     left_out: dict[str, int] = {}
     rows["scanner"] = _scanner(path, rows)
     kept = rows["scanner"].isin([*options.scanners, *options.held_out_scanners])
-    rows = _keep(rows, kept, "other detector", left_out)
+    rows = keep(rows, kept, "other detector", left_out)
     if options.view is not None:
-        rows = _keep(rows, rows["view"] == options.view, "other view", left_out)
+        rows = keep(rows, rows["view"] == options.view, "other view", left_out)
     rows["label"] = _label(path, rows, options)
     rows["split"] = split_by_patient(rows, options.held_out_scanners, options.splits)
     use = (rows["label"] >= 0) | (options.keep_unlabelled & (rows["split"] == "train"))
-    rows = _keep(rows, use, "no label", left_out)
+    rows = keep(rows, use, "no label", left_out)
     rows["age"] = _age(path, rows)
     rows["sex"] = rows["sex"].where(rows["sex"].isin(["F", "M"]), "")
     rows["source_path"] = _source_paths(path, rows, data_root)
@@ -178,13 +174,6 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
         citation=CITATION,
         left_out=left_out,
     )
-
-
-def _keep(
-    rows: pd.DataFrame, keep: pd.Series, reason: str, left_out: dict[str, int]
-) -> pd.DataFrame:
-    left_out[reason] = int((~keep).sum())
-    return rows[keep].copy()
 
 
 def _scanner(path: Path, rows: pd.DataFrame) -> list[str]:
@@ -217,9 +206,8 @@ def _label(path: Path, rows: pd.DataFrame, options: NihOptions) -> list[int]:
 
 def _age(path: Path, rows: pd.DataFrame) -> list[float]:
     """Years; NaN where the table is wrong. The first release writes '058Y'."""
-    texts = zip(rows[LINE], rows["age"], strict=True)
-    ages = [number(path, line, "Patient Age", text.removesuffix("Y")) for line, text in texts]
-    return [age if 0 <= age <= _OLDEST else float("nan") for age in ages]
+    cells = zip(rows[LINE], rows["age"], strict=True)
+    return [years(path, line, "Patient Age", text) for line, text in cells]
 
 
 def _source_paths(path: Path, rows: pd.DataFrame, data_root: Path) -> list[str]:

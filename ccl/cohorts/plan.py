@@ -13,6 +13,7 @@ from ccl.cohorts.cohort import COLUMNS, SPLITS
 from ccl.cohorts.errors import CohortError, ImageError
 from ccl.cohorts.image_files import FrameOptions
 from ccl.cohorts.manifest import LINE
+from ccl.cohorts.published_counts import PublishedCounts
 from ccl.cohorts.scanner_shares import SimulatedScanners
 
 UNLABELLED = "unlabelled"
@@ -53,6 +54,10 @@ class Plan:
         left_out: rows that the options exclude, by reason.
         archive: what holds the images, where they are no files of their own.
         simulated: scanners to put over the images; the rows name which takes which.
+        published: the paper's counts of these images, which the import is set beside.
+        evaluation_only: the images can only test encoders, so one scanner is enough.
+        leaks: the splits share patients, as published; the rows of a test image that is also
+            trained on have image and patient identifiers of their own.
     """
 
     name: str
@@ -70,6 +75,9 @@ class Plan:
     left_out: Mapping[str, int] = field(default_factory=dict)
     archive: Archive | None = None
     simulated: SimulatedScanners | None = None
+    published: PublishedCounts | None = None
+    evaluation_only: bool = False
+    leaks: bool = False
 
 
 def check(plan: Plan, rows: pd.DataFrame) -> None:
@@ -88,7 +96,7 @@ def check(plan: Plan, rows: pd.DataFrame) -> None:
 
 
 def _check_unique(plan: Plan, rows: pd.DataFrame) -> None:
-    for column in ("image_id", "source_path"):
+    for column in ("image_id",) if plan.leaks else ("image_id", "source_path"):
         again = rows[rows[column].duplicated()]
         if not again.empty:
             value, line = again[column].iloc[0], again[LINE].iloc[0]
@@ -123,7 +131,7 @@ def _check_classes(plan: Plan, rows: pd.DataFrame) -> None:
 
 def _check_scanners(plan: Plan, rows: pd.DataFrame) -> None:
     present = set(rows["scanner"]) & set(plan.scanners)
-    if len(present) < 2:
+    if len(present) < 2 and not plan.evaluation_only:
         raise CohortError(
             f"{plan.manifest}: one scanner only, {sorted(present)}, besides those held out; "
             "pretraining needs two or more"

@@ -29,7 +29,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from ccl.cohorts import plan as plans
-from ccl.cohorts import simulated_scanners
+from ccl.cohorts import published_counts, simulated_scanners
 from ccl.cohorts.checksum import checksum
 from ccl.cohorts.cohort import FORMAT
 from ccl.cohorts.errors import CohortError, ImageError
@@ -286,6 +286,10 @@ def _describe(plan: Plan, partial: Path, skipped: list[Skipped]) -> None:
 
 
 def _info(plan: Plan, rows: pd.DataFrame, skipped: list[Skipped]) -> dict[str, Any]:
+    compared: dict[str, Any] = {}
+    if plan.published:
+        kept = rows[rows["scanner"].isin(plan.scanners)]
+        compared = {"table_1": published_counts.beside(plan.published, kept)}
     return {
         "format": FORMAT,
         "name": plan.name,
@@ -303,6 +307,8 @@ def _info(plan: Plan, rows: pd.DataFrame, skipped: list[Skipped]) -> dict[str, A
         "skipped": [{"file": i.file, "row": i.row, "reason": i.reason} for i in skipped],
         "caveats": [*plan.caveats, *plans.thin_splits(plan, rows)],
         "citation": plan.citation,
+        "evaluation_only": plan.evaluation_only,
+        **compared,
     }
 
 

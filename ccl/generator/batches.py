@@ -31,6 +31,7 @@ class WeightedBatches:
         batch_size: images per batch.
         rare_scanner_weight: 0 draws images as they come, 1 every scanner equally often.
         seed: of the draws.
+        max_steps: batches per epoch at most; None for as many draws as there are rows.
     """
 
     cohort: Cohort
@@ -39,9 +40,11 @@ class WeightedBatches:
     batch_size: int
     rare_scanner_weight: float
     seed: int
+    max_steps: int | None = None
 
     def __len__(self) -> int:
-        return max(1, len(self.rows) // self.batch_size)
+        whole = max(1, len(self.rows) // self.batch_size)
+        return whole if self.max_steps is None else min(whole, self.max_steps)
 
     def epoch(self, epoch: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         """Batches of x (B, 1, H, W) in [-1, 1] and parent codes, each (B,)."""

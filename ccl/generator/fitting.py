@@ -34,6 +34,7 @@ class GeneratorOptions(Options):
         coupling: mechanism of variables that have parents, see `ccl.generator.tabular`.
         epochs: passes over as many draws as there are training images.
         batch_size: images per step.
+        max_steps: an epoch has at most as many steps; None for a whole pass.
         learning_rate: of AdamW, after the warm-up, before the cosine decay.
         betas, weight_decay: of AdamW.
         warmup_steps: linear warm-up of the learning rate.
@@ -55,6 +56,7 @@ class GeneratorOptions(Options):
     coupling: Coupling = "monotone"
     epochs: int
     batch_size: int = 32
+    max_steps: int | None = Field(default=None, ge=1)
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.9)
     weight_decay: float = 1e-3
@@ -192,5 +194,12 @@ def train(
 def training_batches(cohort: Cohort, codes: Codes, options: GeneratorOptions) -> WeightedBatches:
     """The batches that a generator is trained with, and what `codes` knows of their images."""
     rows = cohort.rows("train", "pretraining")
-    weight = options.rare_scanner_weight
-    return WeightedBatches(cohort, codes, rows, options.batch_size, weight, options.seed)
+    return WeightedBatches(
+        cohort,
+        codes,
+        rows,
+        options.batch_size,
+        options.rare_scanner_weight,
+        options.seed,
+        options.max_steps,
+    )

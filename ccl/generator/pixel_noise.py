@@ -92,7 +92,7 @@ class PixelNoise(nn.Module):
         if self.kind == "fixed":
             return
         bins = round(4 / _STEP) + 1
-        counts = torch.zeros(self.quantiles.shape[:2] + (bins,), dtype=torch.float64)
+        counts = torch.zeros((*self.quantiles.shape[:2], bins), dtype=torch.float64)
         for x, mu, parents in images:
             place = ((x - mu + 2) / _STEP).round().long().clamp(0, bins - 1)
             cell = (_cell(mu, parents) * bins + place).flatten()

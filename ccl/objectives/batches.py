@@ -20,7 +20,15 @@ class PairBatches:
     memory map costs so little that no worker processes are needed.
     """
 
-    def __init__(self, pairs: Pairs, rows: np.ndarray, *, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        pairs: Pairs,
+        rows: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int,
+        max_steps: int | None = None,
+    ) -> None:
         """Batches over some rows of a cohort.
 
         Args:
@@ -28,6 +36,7 @@ class PairBatches:
             rows: int64 (n,) cohort rows to train on.
             batch_size: pairs per batch, N.
             seed: of order and target domains.
+            max_steps: batches per epoch at most, the first of its order; None for all.
 
         Raises:
             ValueError: fewer rows than one batch.
@@ -41,9 +50,11 @@ class PairBatches:
         self.rows = np.asarray(rows)
         self.batch_size = batch_size
         self.seed = seed
+        self.max_steps = max_steps
 
     def __len__(self) -> int:
-        return len(self.rows) // self.batch_size
+        whole = len(self.rows) // self.batch_size
+        return whole if self.max_steps is None else min(whole, self.max_steps)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yields {'a': uint8 (N, H, W), 'b': uint8 (N, H, W)}, the sources of both views."""

@@ -13,8 +13,10 @@ class ObjectiveOptions(Options):
         encoder: the backbone that is pretrained.
         epochs: passes over the training rows.
         batch_size: pairs per step, N.
+        max_steps: an epoch has at most as many steps; None for a whole pass.
     """
 
     encoder: EncoderOptions = EncoderOptions()
     epochs: int = Field(default=50, ge=1)
     batch_size: int = Field(default=256, ge=2)
+    max_steps: int | None = Field(default=None, ge=1)

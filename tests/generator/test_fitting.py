@@ -39,6 +39,7 @@ def test_the_same_options_give_the_same_generator(phantom, options, tmp_path):
         {"seed": 1},
         {"batch_size": 30},
         {"epochs": 1},
+        {"max_steps": 1},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -98,3 +99,12 @@ def test_saved_and_loaded_generators_agree(phantom, generator, tmp_path):
         loaded.counterfactual(x, parents, do={"scanner": "Nova"})
     with pytest.raises(FileNotFoundError, match="holds no trained generator"):
         generators.load(tmp_path / "nowhere")
+
+
+def test_an_epoch_can_be_cut_short(phantom):
+    rows = phantom.rows("train", "pretraining")
+    parents = image_parents(phantom)
+    short = WeightedBatches(phantom, parents, rows, 20, 1.0, seed=0, max_steps=2)
+    assert len(short) == 2
+    assert [len(x) for x, _ in short.epoch(0)] == [20, 20]
+    assert len(WeightedBatches(phantom, parents, rows, 20, 1.0, 0, 999)) == len(rows) // 20

@@ -10,9 +10,9 @@ def images():
     return np.arange(50, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
 
 
-def stream(images, seed=0, batch_size=8):
-    rows = np.arange(5, 50)
-    return PairBatches(Pairs("standard", images), rows, batch_size=batch_size, seed=seed)
+def stream(images, seed=0, batch_size=8, max_steps=None):
+    pairs, rows = Pairs("standard", images), np.arange(5, 50)
+    return PairBatches(pairs, rows, batch_size=batch_size, seed=seed, max_steps=max_steps)
 
 
 def order(batches, epoch):
@@ -31,6 +31,13 @@ def test_order_depends_on_seed_and_epoch_only(images):
     np.testing.assert_array_equal(order(stream(images), 3), order(stream(images), 3))
     assert (order(stream(images), 3) != order(stream(images), 4)).any()
     assert (order(stream(images), 3) != order(stream(images, seed=1), 3)).any()
+
+
+def test_an_epoch_can_be_cut_short(images):
+    whole, short = stream(images), stream(images, max_steps=2)
+    assert len(short) == len(list(short.epoch(1))) == 2
+    np.testing.assert_array_equal(order(short, 1), order(whole, 1)[:16])
+    assert len(stream(images, max_steps=99)) == len(whole)
 
 
 def test_sources_are_uint8_images_of_one_pair_each(images):

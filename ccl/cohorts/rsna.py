@@ -1,0 +1,189 @@
+"""RSNA Pneumonia Detection Challenge: 26,684 chest radiographs of the NIH, relabelled.
+
+Reads `stage_2_train_labels.csv` and the DICOM files in `stage_2_train_images/` of the challenge,
+RSNA's list of which image is which of ChestX-ray14,
+`pneumonia-challenge-dataset-mappings_2018.json`, and the NIH's own table, `Data_Entry_2017.csv` or
+`Data_Entry_2017_v2020.csv`, for view, sex and age; all in the data root.
+
+- Access: https://www.kaggle.com/c/rsna-pneumonia-detection-challenge (about 4 GB); the list at
+  https://www.rsna.org/artificial-intelligence/ai-image-challenge/
+  rsna-pneumonia-detection-challenge-2018; the table at https://nihcc.app.box.com/v/ChestXray-NIHCC.
+- Licence: the rules of the challenge; the images are free to use with credit to the NIH.
+- Labels: 18 radiologists marked opacities suspect of pneumonia; 1 = at least one was marked.
+- Kept, as in the paper: PA views. One row per image, however many opacities.
+- Scanner: not published, so the cohort tests encoders that were pretrained elsewhere.
+- Split: 30 % of the images to test, then 15 % of the rest to validation (`published_splits`), in
+  the order of RSNA's list.
+
+Source: Shih et al., Augmenting the NIH Chest Radiograph Dataset with Expert Annotations of
+Possible Pneumonia, Radiology: AI 1(1), 2019, https://doi.org/10.1148/ryai.2019180041.
+"""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from ccl.cohorts.cohort import NOT_RECORDED
+from ccl.cohorts.errors import CohortError
+from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.inclusion import keep
+from ccl.cohorts.manifest import LINE, read_manifest, require_known, years
+from ccl.cohorts.paths import first_there, require_inside
+from ccl.cohorts.plan import Plan
+from ccl.cohorts.published_counts import PublishedCounts
+from ccl.cohorts.published_splits import astray, three_way
+from ccl.cohorts.release import Release
+
+LABELS = "stage_2_train_labels.csv"
+MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
+NIH_TABLES = ("Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv")
+_NIH_COLUMNS = {
+    "Image Index": "nih_image",
+    "Patient Age": "age",
+    "Patient Gender": "sex",
+    "View Position": "view",
+}
+RELEASE = Release(
+    title="RSNA Pneumonia Detection Challenge",
+    access="https://www.kaggle.com/c/rsna-pneumonia-detection-challenge, after registration",
+    licence="rules of the challenge; images with credit to the NIH Clinical Center",
+    needs={
+        LABELS: "the challenge's labels",
+        "stage_2_train_images/*.dcm": "the challenge's images",
+        MAPPING: "RSNA's list of which image is which of the NIH's",
+        " or ".join(NIH_TABLES): "the NIH's table, for view, sex and age",
+    },
+    published={"": PublishedCounts("RSNA Pneumonia", 8_633, 1_524, 4_354)},
+)
+CITATION = (
+    "Shih G, et al. Augmenting the National Institutes of Health Chest Radiograph Dataset with "
+    "Expert Annotations of Possible Pneumonia. Radiology: Artificial Intelligence 1(1), 2019. "
+    "Images provided by the NIH Clinical Center."
+)
+CAVEATS = (
+    "Images of ChestX-ray14: not independent of a cohort made from that.",
+    "Positive means an opacity suspect of pneumonia; other sets mine their labels from reports.",
+    "The scanner is not published: nothing can be said by scanner.",
+    "Sex is read as the NIH's table has it. The paper's released code gives it the opposite code "
+    "of its other sets, which swaps its curves of women and men here.",
+)
+
+
+class RsnaOptions(FrameOptions):
+    """Which radiographs of the challenge make the cohort.
+
+    Attributes:
+        split_by: 'image' as in the paper, which takes each image for a patient of its own;
+            'patient' keeps all images of one of the NIH's patients in one split.
+    """
+
+    source: Literal["rsna"] = "rsna"
+    name: str = "rsna"
+    split_by: Literal["image", "patient"] = "image"
+    fit: Literal["stretch", "pad", "crop"] = "crop"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Labels, list, and the NIH's table under either name."""
+        return (LABELS, MAPPING, *NIH_TABLES)
+
+    @property
+    def evaluation_only(self) -> bool:
+        """The publisher names no scanner."""
+        return True
+
+
+def plan(options: RsnaOptions, data_root: Path) -> Plan:
+    """The radiographs that the paper keeps, with label and split; no image is read.
+
+    Raises:
+        CohortError: a table is not as published; names file and row.
+    """
+    path = data_root / LABELS
+    nih = data_root / first_there(data_root, NIH_TABLES)
+    left_out: dict[str, int] = {}
+    rows = _joined(_mapping(data_root / MAPPING), _nih(nih), _labels(path))
+    rows = keep(rows, rows["view"] == "PA", "other view", left_out)
+    rows["nih_patient"] = rows["nih_image"].str.partition("_")[0]
+    by_image = options.split_by == "image"
+    rows["patient_id"] = rows["image_id"] if by_image else rows["nih_patient"]
+    rows["split"] = three_way(rows["patient_id"], test=0.30, val=0.15)
+    rows["source_path"] = "stage_2_train_images/" + rows["image_id"] + ".dcm"
+    require_inside(path, rows, data_root)
+    return Plan(
+        name=options.name,
+        source=options.source,
+        options=options.model_dump(mode="json"),
+        root=data_root,
+        manifest=path,
+        frame=options,
+        scanners=(NOT_RECORDED,),
+        held_out_scanners=(),
+        classes=("no opacity", "pneumonia"),
+        rows=rows.assign(scanner=NOT_RECORDED),
+        caveats=(*CAVEATS, *_leak(rows)),
+        citation=CITATION,
+        left_out=left_out,
+        published=RELEASE.published[""],
+        evaluation_only=True,
+    )
+
+
+def _mapping(path: Path) -> pd.DataFrame:
+    """RSNA's list, in its order: the challenge's identifier and the NIH's image."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CohortError(f"{path} is missing: expected RSNA's list of images") from None
+    except ValueError as error:
+        raise CohortError(f"{path} is no JSON: {error}") from error
+    if not isinstance(entries, list):
+        raise CohortError(f"{path}: expected a list of images")
+    for place, entry in enumerate(entries):
+        keys = ("subset_img_id", "img_id")
+        if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in keys):
+            raise CohortError(f"{path}, entry {place}: expected texts {list(keys)}, found {entry}")
+    pairs = [(entry["subset_img_id"], entry["img_id"]) for entry in entries]
+    return pd.DataFrame(pairs, columns=["image_id", "nih_image"])
+
+
+def _nih(path: Path) -> pd.DataFrame:
+    """View, sex and age of the NIH's images."""
+    rows = read_manifest(path, list(_NIH_COLUMNS)).rename(columns=_NIH_COLUMNS)
+    require_known(path, rows, "sex", "Patient Gender", ("F", "M", ""))
+    cells = zip(rows[LINE], rows["age"], strict=True)
+    rows["age"] = [years(path, line, "Patient Age", text) for line, text in cells]
+    return rows.drop(columns=LINE)
+
+
+def _labels(path: Path) -> pd.DataFrame:
+    """One row per image of the challenge: its table has one per opacity."""
+    names = {"patientId": "image_id", "Target": "label"}
+    rows = read_manifest(path, list(names)).rename(columns=names)
+    require_known(path, rows, "label", "Target", ("0", "1"))
+    first = rows.drop_duplicates("image_id").set_index("image_id")
+    other = rows["label"] != rows["image_id"].map(first["label"])
+    if other.any():
+        image, line = rows.loc[other, ["image_id", LINE]].iloc[0]
+        raise CohortError(
+            f"{path}, row {line}: Target of '{image}' is another than in row {first[LINE][image]}"
+        )
+    return first.astype({"label": int}).reset_index()
+
+
+def _joined(mapping: pd.DataFrame, nih: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """The images that all three tables know, in the order of the first."""
+    rows = mapping.merge(nih, on="nih_image").merge(labels, on="image_id")
+    return rows.drop_duplicates("image_id").reset_index(drop=True)
+
+
+def _leak(rows: pd.DataFrame) -> list[str]:
+    n = astray(rows["nih_patient"], rows["split"])
+    if n == 0:
+        return []
+    return [
+        f"Split by image, as in the paper: {n} of the NIH's patients have images in more than one "
+        "split; split_by: patient keeps them apart."
+    ]

@@ -1,0 +1,99 @@
+"""Profiles as they are written: YAML files in `configs/`, each perhaps on top of another.
+
+Knows nothing of what the options mean (`ccl.config` does), so that the workflow can look at a
+profile without importing the models.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a profile says of one cohort.
+
+    Attributes:
+        entry: the cohort's own: options of its source, `data_root`, `beside`.
+        sections: what its experiments do.
+        cohorts: the entries of all cohorts.
+    """
+
+    entry: Mapping[str, Any]
+    sections: Mapping[str, Any]
+    cohorts: Mapping[str, Any]
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Names of the further cohorts in the same book."""
+        return tuple(self.entry.get("beside", ()))
+
+    def root_of(self, cohort: str) -> str | None:
+        """Folder of a cohort's images as the profile names it, if it does."""
+        root: str | None = self.cohorts[cohort].get("data_root")
+        return root
+
+
+def read(folder: Path, profile: str, cohort: str) -> Written:
+    """What a profile and those below it say of a cohort.
+
+    Args:
+        folder: that holds the profiles.
+        profile: name of a file in it.
+        cohort: name of one of its cohorts.
+
+    Raises:
+        ValueError: there is no such profile or cohort.
+    """
+    entry: Mapping[str, Any] = {}
+    sections: Mapping[str, Any] = {}
+    cohorts: Mapping[str, Any] = {}
+    for path in files(folder, profile):
+        content = yaml.safe_load(path.read_text())
+        content.pop("base", None)
+        own_cohorts = content.pop("cohorts", {})
+        own = dict(own_cohorts.get(cohort, {}))
+        # What a base says of the cohort gives way to what the profile on top says of all.
+        sections = merged(merged(sections, content), own.pop("with", {}))
+        entry, cohorts = merged(entry, own), merged(cohorts, own_cohorts)
+    if cohort not in cohorts:
+        raise ValueError(
+            f"{profile}.yaml: cohort '{cohort}' is not in it; it has {sorted(cohorts)}"
+        )
+    found = Written(entry, sections, cohorts)
+    if unknown := set(found.beside) - set(cohorts):
+        raise ValueError(f"{profile}.yaml, cohort '{cohort}': beside: {sorted(unknown)} not in it")
+    return found
+
+
+def files(folder: Path, profile: str) -> list[Path]:
+    """The files that say what a profile is, from the lowest base up to its own.
+
+    Raises:
+        ValueError: one of them is not there, or they go round in a circle.
+    """
+    found: list[Path] = []
+    name: str | None = profile
+    while name is not None:
+        path = folder / f"{name}.yaml"
+        if not path.is_file():
+            names = sorted(file.stem for file in folder.glob("*.yaml"))
+            raise ValueError(f"{path.name} is not in {folder.name}/; profiles are {names}")
+        if path in found:
+            raise ValueError(f"{profile}.yaml: base: the bases go round in a circle at '{name}'")
+        found.append(path)
+        name = yaml.safe_load(path.read_text()).get("base")
+    return found[::-1]
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`below` with the leaves of `above` put in their places."""
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        both = isinstance(value, Mapping) and isinstance(old, Mapping)
+        result[key] = merged(old, value) if both else value  # type: ignore[arg-type]
+    return result

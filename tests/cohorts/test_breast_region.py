@@ -1,0 +1,61 @@
+"""The breast is what stays; markers and plates go."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ccl.cohorts.breast_region import breast_region, without_background
+from ccl.cohorts.errors import ImageError
+from ccl.cohorts.fakes.pictures import LABEL_PLATE, breast
+from ccl.cohorts.image_files import FrameOptions, read_frame
+
+
+def _slow_region(grey: np.ndarray) -> np.ndarray:
+    """The largest connected bright part, by flooding from every pixel."""
+    left = {(y, x) for y, x in zip(*np.nonzero(grey > 5), strict=True)}
+    largest: set[tuple[int, int]] = set()
+    while left:
+        part, todo = set(), [left.pop()]
+        while todo:
+            y, x = todo.pop()
+            part.add((y, x))
+            for near in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+                if near in left:
+                    left.remove(near)
+                    todo.append(near)
+        largest = max(largest, part, key=len)
+    region = np.zeros(grey.shape, bool)
+    region[tuple(zip(*largest, strict=True))] = True
+    return region
+
+
+def test_the_largest_bright_part_stays() -> None:
+    rng = np.random.default_rng(0)
+    picture = breast(rng, 2, 1.0).astype(np.float32)
+    np.testing.assert_array_equal(breast_region(picture), _slow_region(picture))
+    clean = without_background(picture)
+    assert clean[LABEL_PLATE].max() == 0 < picture[LABEL_PLATE].max()
+    inside = breast_region(picture)
+    np.testing.assert_array_equal(clean[inside], picture[inside])
+    assert clean[~inside].max() == 0
+
+
+def test_corners_do_not_connect() -> None:
+    grey = np.zeros((6, 6), np.float32)
+    grey[:3, :3] = 100
+    grey[3:5, 3:5] = 100  # touches the larger part at a corner only
+    assert breast_region(grey).sum() == 9
+
+
+def test_nothing_but_black() -> None:
+    with pytest.raises(ImageError, match="no breast"):
+        breast_region(np.full((4, 4), 5.0))
+
+
+def test_the_option_reaches_the_frame(tmp_path) -> None:
+    path = tmp_path / "film.png"
+    Image.fromarray(breast(np.random.default_rng(1), 1, 1.0)).save(path)
+    kept = read_frame(path, FrameOptions(size=48, width=40))
+    removed = read_frame(path, FrameOptions(size=48, width=40, background="remove"))
+    assert kept[3:7, 30:38].max() > 200
+    assert removed[3:7, 30:38].max() == 0

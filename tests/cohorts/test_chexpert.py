@@ -1,0 +1,80 @@
+"""CheXpert: a made-up release through the importer."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ccl.cohorts import CheXpertOptions, CohortError, build, fakes, planned
+from ccl.cohorts.cohort import NOT_RECORDED
+from ccl.cohorts.fakes.chexpert import write_as
+from tests.cohorts.releases import cells, spoil
+from tests.oracles import published_splits as oracle
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    folder = tmp_path / "chexpert"
+    fakes.make("chexpert", folder, patients=48)
+    return folder
+
+
+def test_the_import_is_the_paper_s(release: Path) -> None:
+    cohort = build(CheXpertOptions(size=16), release, release.parent / "cohort")
+    rows = [
+        row
+        for row in cells(release / "train.csv").to_dict("records")
+        if row["AP/PA"] == "PA" and row["Pneumonia"] != "-1.0"
+    ]
+    table = cohort.table
+    assert [f"CheXpert-v1.0-small/{name}" for name in table["image_id"]] == [
+        row["Path"] for row in rows
+    ]
+    assert list(table["label"]) == [int(row["Pneumonia"] == "1.0") for row in rows]
+    patients = [row["Path"].split("/")[2] for row in rows]
+    assert list("patient" + table["patient_id"]) == patients
+    assert list(table["split"]) == oracle.three_way(patients, 0.4, 0.15)
+    assert cohort.scanners == (NOT_RECORDED,)
+    assert cohort.info["evaluation_only"] is True
+    assert cohort.info["table_1"]["row"] == "CheXpert"
+    assert list(table["sex"][:2]) == ["", "M"]
+
+
+def test_both_releases_and_no_prefix_give_the_same_cohort(release: Path) -> None:
+    def rows(root: Path) -> pd.DataFrame:
+        return planned(CheXpertOptions(), root).rows.drop(columns="path")
+
+    expected = rows(release)
+    for prefix in ("CheXpert-v1.0", "CheXpert-v1.0-small"):
+        other = release.parent / prefix
+        other.mkdir()
+        write_as(other, 48, 0, prefix)
+        assert rows(other).equals(expected)
+    spoil(release / "train.csv", 2, "Path", expected["source_path"].iloc[0])
+    assert rows(release).equals(expected)
+
+
+def test_uncertain_labels_are_of_the_finding(release: Path) -> None:
+    plan = planned(CheXpertOptions(), release)
+    assert plan.left_out["label uncertain"] > 0
+    with pytest.raises(CohortError, match="one class only"):
+        build(CheXpertOptions(finding="Edema"), release, release.parent / "cohort")
+    with pytest.raises(ValueError, match="'Cough' is unknown"):
+        CheXpertOptions(finding="Cough")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("Pneumonia", "2.0", "Pneumonia is '2.0', expected 1, 0, -1 or nothing"),
+        ("Pneumonia", "maybe", "Pneumonia 'maybe' is no number"),
+        ("Sex", "W", "unknown Sex 'W'"),
+        ("Age", "old", "Age 'old' is no number"),
+        ("Path", "patient1/view1.jpg", "'patient1/view1.jpg' is not as published"),
+        ("Path", "train/patient00001/../../../x.jpg", "leaves the data root"),
+    ],
+)
+def test_a_bad_row_is_named(release: Path, column: str, value: str, message: str) -> None:
+    spoil(release / "train.csv", 2, column, value)
+    with pytest.raises(CohortError, match=rf"train\.csv, row 2: .*{message}"):
+        planned(CheXpertOptions(), release)

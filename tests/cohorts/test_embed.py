@@ -1,0 +1,164 @@
+"""EMBED: a made-up release through the importer."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ccl.cohorts import CohortError, EmbedOptions, build, fakes, planned
+from ccl.cohorts.embed import CLINICAL, HELD_OUT, IMAGES, MODELS
+from tests.cohorts.releases import cells, spoil
+
+SMALL = EmbedOptions(size=24, width=20, validation_patients=6)
+ALONE = SMALL.model_copy(update={"part": "held-out"})
+LEAK = ALONE.model_copy(update={"held_out_split": "published-leak"})
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("release") / "embed"
+    fakes.make("embed", folder, patients=80)
+    return folder
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    folder = tmp_path / "embed"
+    fakes.make("embed", folder, patients=48)
+    return folder
+
+
+def kept(release: Path) -> pd.DataFrame:
+    """The images that the paper keeps, row by row, with the examination's density."""
+    density: dict[str, int] = {}
+    for finding in cells(release / CLINICAL).to_dict("records"):
+        examination = finding["acc_anon"].split(".")[0]
+        fits = finding["tissueden"] in ("1.0", "2.0", "3.0", "4.0") and finding["age_at_study"]
+        if fits and examination not in density:
+            density[examination] = int(float(finding["tissueden"])) - 1
+    images: dict[str, dict[str, object]] = {}
+    for image in cells(release / IMAGES).to_dict("records"):
+        view = image["ViewPosition"] or image["SeriesDescription"].split()[-1]
+        fits = (
+            image["SeriesDescription"] not in ("RXCCL", "LXCCL")
+            and view in ("CC", "MLO")
+            and image["spot_mag"] == ""
+            and image["PatientSex"] == "F"
+            and image["FinalImageType"] == "2D"
+            and image["ManufacturerModelName"] in MODELS
+            and image["acc_anon"] in density
+        )
+        if fits:
+            name = image["anon_dicom_path"].split("/")[-1].removesuffix(".dcm")
+            scanner = MODELS[image["ManufacturerModelName"]]
+            row = {"label": density[image["acc_anon"]], "scanner": scanner, "view": view}
+            images.setdefault(name, row | {"patient_id": image["empi_anon"]})
+    return pd.DataFrame.from_dict(images, orient="index")
+
+
+def test_labels_scanners_and_views(untouched: Path, tmp_path: Path) -> None:
+    cohort = build(SMALL, untouched, tmp_path / "cohort")
+    table, expected = cohort.table.set_index("image_id"), kept(untouched)
+    own = expected[expected["scanner"] != HELD_OUT]
+    assert set(table.index[table["scanner"] != HELD_OUT]) == set(own.index)
+    for column in ("label", "scanner", "view", "patient_id"):
+        assert (table[column] == expected[column][table.index]).all()
+    assert len(cohort.scanners) == 5
+    assert cohort.held_out_scanners == (HELD_OUT,)
+    left_out = cohort.info["left_out"]
+    for reason in ("listed twice", "spot or magnification view", "other view", "sex not F"):
+        assert left_out[reason] > 0
+    for reason in ("not 2D", "other scanner", "density not A to D", "no age"):
+        assert left_out[reason] > 0
+    assert cohort.images[cohort.rows(scanners=["Clearview CSm"]), 1:3, 15:19].max() == 0
+    assert cohort.info["table_1"]["here"]["test"] == len(cohort.rows("test", "pretraining"))
+
+
+def test_the_split_of_the_pretraining_scanners(untouched: Path) -> None:
+    rows = planned(SMALL, untouched).rows
+    own = rows[rows["scanner"] != HELD_OUT]
+    patients = own.groupby("split")["patient_id"].nunique()
+    n = own["patient_id"].nunique()
+    assert patients["val"] == 6
+    assert patients["val"] + patients["test"] == int(np.ceil(n / 4))
+    more = planned(SMALL.model_copy(update={"validation_patients": 9}), untouched).rows
+    held = {"val", "test"}
+    other = more[more["scanner"] != HELD_OUT]
+    assert (other["split"].isin(held) == own["split"].isin(held)).all()
+    assert other[other["split"] == "val"]["patient_id"].nunique() == 9
+
+
+def test_strata_are_those_of_the_released_code(untouched: Path) -> None:
+    """Densities sorted by patient number stratify patients in the order of appearance."""
+    rows = planned(SMALL, untouched).rows
+    own = rows[rows["scanner"] != HELD_OUT]
+    seen = list(dict.fromkeys(own["patient_id"]))
+    first = own.drop_duplicates("patient_id").set_index("patient_id")["label"]
+    drawn_with = dict(zip(seen, (first[p] for p in sorted(seen, key=int)), strict=True))
+    held = set(own.loc[own["split"] != "train", "patient_id"])
+    sizes, taken = np.zeros(4), np.zeros(4)
+    for patient, stratum in drawn_with.items():
+        sizes[stratum] += 1
+        taken[stratum] += patient in held
+    assert (np.abs(taken - sizes / 4) <= 1).all()
+    assert seen != sorted(seen, key=int)  # so that the order matters
+
+
+def test_nobody_on_the_held_out_scanner_is_trained_on(untouched: Path) -> None:
+    plan = planned(SMALL, untouched)
+    rows = plan.rows
+    assert (rows.groupby("patient_id")["split"].nunique() == 1).all()
+    assert set(rows.loc[rows["scanner"] == HELD_OUT, "split"]) == {"test"}
+    reason = f"{HELD_OUT}, of a patient in training or validation"
+    expected = kept(untouched)
+    everyone = (expected["scanner"] == HELD_OUT).sum()
+    assert plan.left_out[reason] == everyone - (rows["scanner"] == HELD_OUT).sum() > 0
+
+
+def test_the_held_out_scanner_alone_is_disjoint_by_patient(untouched: Path) -> None:
+    plan = planned(ALONE, untouched)
+    assert plan.evaluation_only
+    assert plan.scanners == (HELD_OUT,)
+    assert len(plan.rows) == (kept(untouched)["scanner"] == HELD_OUT).sum()
+    assert (plan.rows.groupby("patient_id")["split"].nunique() == 1).all()
+    assert set(plan.rows["split"]) == {"train", "val", "test"}
+
+
+def test_the_published_leak_is_there_by_name_only(untouched: Path, tmp_path: Path) -> None:
+    clean, leaking = planned(ALONE, untouched).rows, planned(LEAK, untouched).rows
+    test = leaking["split"] == "test"
+    assert len(leaking) == len(clean) + test.sum()  # the rest is drawn from everybody
+    assert set(leaking["source_path"][~test]) == set(clean["source_path"])
+    assert set(leaking["source_path"][test]) == set(
+        clean.loc[clean["split"] == "test", "source_path"]
+    )
+    cohort = build(LEAK, untouched, tmp_path / "cohort")
+    assert any("trained on as well" in caveat for caveat in cohort.info["caveats"])
+    clean_cohort = build(ALONE, untouched, tmp_path / "clean")
+    assert not any("trained on as well" in caveat for caveat in clean_cohort.info["caveats"])
+    assert "disjoint" in clean_cohort.info["table_1"]["note"]
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "value", "message"),
+    [
+        (IMAGES, "empi_anon", "", "row 2: empi_anon is empty"),
+        (IMAGES, "anon_dicom_path", "/x/y.dcm", "row 2: anon_dicom_path '/x/y.dcm' is not as"),
+        (IMAGES, "anon_dicom_path", "/m/cohort_1/../../../y.dcm", "row 2: .* leaves the data root"),
+        (CLINICAL, "tissueden", "dense", "row 2: tissueden 'dense' is no number"),
+        (CLINICAL, "age_at_study", "old", "row 2: age_at_study 'old' is no number"),
+    ],
+)
+def test_a_bad_row_is_named(
+    release: Path, file: str, column: str, value: str, message: str
+) -> None:
+    spoil(release / file, 2, column, value)
+    with pytest.raises(CohortError, match=f"{file}, {message}"):
+        planned(SMALL, release)
+
+
+def test_a_missing_table_is_named(release: Path) -> None:
+    (release / CLINICAL).unlink()
+    with pytest.raises(CohortError, match=f"{CLINICAL} is missing"):
+        planned(SMALL, release)

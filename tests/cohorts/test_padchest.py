@@ -1,0 +1,113 @@
+"""PadChest: a made-up release through the importer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ccl.cohorts import CohortError, PadChestOptions, build, fakes, planned
+from ccl.cohorts.padchest import TABLE, UNREADABLE
+from tests.cohorts.releases import cells, lines, save
+from tests.oracles import published_splits as oracle
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    folder = tmp_path / "padchest"
+    fakes.make("padchest", folder, patients=48)
+    return folder
+
+
+def kept(release: Path) -> list[dict[str, str]]:
+    """The rows that the paper keeps, by its own words."""
+    return [
+        row
+        for row in cells(release / TABLE).to_dict("records")
+        if row["Projection"] == "PA"
+        and row["Pediatric"] == "No"
+        and "'exclude'" not in row["Labels"]
+        and "'suboptimal study'" not in row["Labels"]
+        and row["PatientSex_DICOM"] in ("M", "F")
+        and row["ImageID"] not in UNREADABLE
+    ]
+
+
+def test_the_import_is_the_paper_s(release: Path) -> None:
+    cohort = build(PadChestOptions(size=16), release, release.parent / "cohort")
+    rows, table = kept(release), cohort.table
+    assert len(UNREADABLE) == len(set(UNREADABLE)) == 15
+    assert list(table["image_id"]) == [row["ImageID"] for row in rows]
+    assert list(table["label"]) == [int("'pneumonia'" in row["Labels"]) for row in rows]
+    philips = [row["Manufacturer_DICOM"] == "PhilipsMedicalSystems" for row in rows]
+    assert list(table["scanner"] == "Philips") == philips
+    split = oracle.three_way([row["PatientID"] for row in rows], 0.2, 0.1)
+    assert list(table["split"]) == split
+    assert cohort.info["left_out"] == {
+        "other view": 1,
+        "child": 1,
+        "labelled 'exclude'": 1,
+        "labelled 'suboptimal study'": 1,
+        "sex not F or M": 2,
+        "known to be unreadable": 1,
+    }
+    assert cohort.info["table_1"]["paper"] == {"train": 64_989, "val": 7_203, "test": 17_993}
+    assert cohort.info["table_1"]["here"]["test"] == split.count("test")
+    assert table["age"].isna().sum() == 1
+    assert table["age"][0] == 2010 - 1930
+
+
+def test_sixteen_bits_become_eight(release: Path) -> None:
+    cohort = build(PadChestOptions(size=16), release, release.parent / "cohort")
+    assert cohort.images.dtype == np.uint8
+    assert np.percentile(cohort.images, 99) > 200
+    assert np.percentile(cohort.images, 1) < 60
+
+
+def test_images_in_one_folder(release: Path) -> None:
+    before = planned(PadChestOptions(), release).rows
+    together = release / "images"
+    together.mkdir()
+    for path in release.glob("[0-9]/*.png"):
+        path.rename(together / path.name)
+    after = planned(PadChestOptions(), release).rows
+    assert set(before["source_path"].str.partition("/")[0]) == {"0", "1", "2"}
+    assert all((release / path).is_file() for path in after["source_path"])
+    assert list(before["split"]) == list(after["split"])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("PatientID", "", "PatientID is empty"),
+        ("ImageID", "../../secret.png", "leaves the data root"),
+        ("PatientBirth", "long ago", "PatientBirth 'long ago' is no number"),
+        ("ImageID", "{first}", "image_id '.*' is a duplicate of row 2"),
+    ],
+)
+def test_a_bad_row_is_named(release: Path, column: str, value: str, message: str) -> None:
+    content = lines(release / TABLE)
+    first = content[1][content[0].index("ImageID")]
+    content[3][content[0].index(column)] = value.format(first=first)
+    save(release / TABLE, content)
+    # A report takes two lines of the file, so the third of its rows begins in line 6.
+    with pytest.raises(CohortError, match=rf"{TABLE}, row 6: .*{message}"):
+        build(PadChestOptions(size=16), release, release.parent / "cohort")
+
+
+def test_a_missing_column_and_a_missing_image(release: Path) -> None:
+    plan = planned(PadChestOptions(), release)
+    (release / plan.rows["source_path"].iloc[0]).unlink()
+    with pytest.raises(CohortError, match=r"row 2: image '0/.*' is missing"):
+        build(PadChestOptions(size=16), release, release.parent / "cohort")
+    content = lines(release / TABLE)
+    content[0][content[0].index("Projection")] = "View"
+    save(release / TABLE, content)
+    with pytest.raises(CohortError, match="row 1: column 'Projection' occurs 0 times"):
+        planned(PadChestOptions(), release)
+
+
+def test_the_finding_reaches_the_label(release: Path) -> None:
+    other = planned(PadChestOptions(finding="scoliosis"), release)
+    assert other.classes == ("No scoliosis", "scoliosis")
+    rows = kept(release)
+    assert list(other.rows["label"]) == [int("'scoliosis'" in row["Labels"]) for row in rows]

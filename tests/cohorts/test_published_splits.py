@@ -1,0 +1,48 @@
+"""The released code's splits against a slow oracle, and what they cannot do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ccl.cohorts import CohortError, published_splits
+from tests.oracles import published_splits as oracle
+
+
+@pytest.mark.parametrize("n", [10, 37, 200])
+@pytest.mark.parametrize(("test", "val"), [(0.2, 0.1), (0.4, 0.15), (0.3, 0.15), (0.3, 0.2)])
+def test_the_split_is_the_released_code_s(n: int, test: float, val: float) -> None:
+    rng = np.random.default_rng(n)
+    units = pd.Series([f"p{k}" for k in rng.integers(n, size=2 * n)])
+    found = published_splits.three_way(units, test, val)
+    assert found.tolist() == oracle.three_way(units.tolist(), test, val)
+    assert published_splits.astray(units, found) == 0
+
+
+def test_the_order_of_first_appearance_matters() -> None:
+    units = pd.Series([f"p{k:03d}" for k in range(100)])
+    forth = published_splits.three_way(units, 0.2, 0.1)
+    back = published_splits.three_way(units[::-1], 0.2, 0.1)
+    assert (forth.sort_index() != back.sort_index()).any()
+
+
+def test_strata_are_drawn_alike() -> None:
+    units = np.array([f"p{k}" for k in range(80)])
+    strata = [k % 4 for k in range(80)]
+    rest, held = published_splits.hold_out(units, 0.25, strata)
+    drawn = [int(unit[1:]) % 4 for unit in held]
+    assert np.bincount(drawn).tolist() == [5, 5, 5, 5]
+    assert sorted([*rest, *held]) == sorted(units)
+    assert (
+        np.bincount([int(u[1:]) % 4 for u in published_splits.hold_out(units, 0.25)[1]]).min() < 5
+    )
+
+
+def test_too_few_to_split() -> None:
+    with pytest.raises(CohortError, match="2 patients cannot be split as in the paper"):
+        published_splits.hold_out(np.array(["a", "b"]), 0.25, [0, 1])
+
+
+def test_patients_in_two_splits_are_counted() -> None:
+    units = pd.Series(["a", "a", "b", "c", "c"])
+    split = pd.Series(["train", "test", "val", "train", "train"])
+    assert published_splits.astray(units, split) == 1

@@ -1,0 +1,85 @@
+"""VinDr-Mammo: a made-up release through the importer."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ccl.cohorts import CohortError, VindrOptions, build, fakes, planned
+from ccl.cohorts.vindr import ANNOTATIONS, METADATA, SCANNERS
+from tests.cohorts.releases import cells, spoil
+from tests.oracles import published_splits as oracle
+
+SMALL = VindrOptions(size=24, width=20)
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    folder = tmp_path / "vindr"
+    fakes.make("vindr", folder, patients=48)
+    return folder
+
+
+def test_the_import_is_the_paper_s(release: Path) -> None:
+    cohort = build(SMALL, release, release.parent / "cohort")
+    rows, table = cells(release / ANNOTATIONS), cohort.table
+    metadata = cells(release / METADATA).set_index("SOP Instance UID")
+    assert list(table["image_id"]) == list(rows["image_id"])
+    assert list(table["label"]) == ["ABCD".index(cell[-1]) for cell in rows["breast_density"]]
+    models = metadata["Manufacturer's Model Name"][rows["image_id"]]
+    assert list(table["scanner"]) == [SCANNERS[model] for model in models]
+    assert cohort.scanners == ("Mammomat Inspiration", "Planmed Nuance", "Giotto")
+    series = metadata["Series Instance UID"][rows["image_id"]].tolist()
+    assert list(table["split"]) == oracle.three_way(series, 0.3, 0.2)
+    ages = metadata["Patient's Age"][rows["image_id"]].tolist()
+    expected = [float(age[:3]) if age else np.nan for age in ages]
+    np.testing.assert_array_equal(table["age"], expected)
+    assert set(table["sex"]) == {"F"}
+    assert sum(cohort.info["table_1"]["paper"].values()) == 20_000
+
+
+def test_inverted_films_are_turned_and_plates_removed(release: Path) -> None:
+    cohort = build(SMALL, release, release.parent / "cohort")
+    assert cohort.images.shape[1:] == (24, 20)
+    for scanner in cohort.scanners:
+        mean = cohort.images[cohort.rows(scanners=[scanner])].mean(axis=0)
+        assert mean[12, 2] > 60  # the breast
+        assert mean[1:3, 15:19].max() == 0  # the plate
+
+
+def test_published_split_leaks_and_says_so(release: Path) -> None:
+    studies = cells(release / ANNOTATIONS)["study_id"]
+    by_series = planned(SMALL, release)
+    shared = (by_series.rows["split"].groupby(studies).nunique() > 1).sum()
+    assert shared > 0
+    assert any(f"{shared} examinations" in caveat for caveat in by_series.caveats)
+    by_study = planned(SMALL.model_copy(update={"split_by": "study"}), release)
+    assert (by_study.rows["split"].groupby(studies).nunique() == 1).all()
+    assert not any("more than one split" in caveat for caveat in by_study.caveats)
+
+
+@pytest.mark.parametrize(
+    ("file", "column", "value", "message"),
+    [
+        (ANNOTATIONS, "breast_density", "DENSITY E", "row 3: unknown breast_density 'DENSITY E'"),
+        (ANNOTATIONS, "study_id", "", "row 3: study_id is empty"),
+        (ANNOTATIONS, "image_id", "nosuch", "row 3: image 'nosuch' is not in metadata.csv"),
+        (ANNOTATIONS, "study_id", "../..", "row 3: path .* leaves the data root"),
+        (METADATA, "Manufacturer's Model Name", "X", "row 3: unknown Manufacturer's Model Name"),
+        (METADATA, "Series Instance UID", "", "row 3: Series Instance UID is empty"),
+        (METADATA, "Patient's Age", "old", "row 3: Patient's Age 'old' is no number"),
+    ],
+)
+def test_a_bad_row_is_named(
+    release: Path, file: str, column: str, value: str, message: str
+) -> None:
+    spoil(release / file, 3, column, value)
+    with pytest.raises(CohortError, match=f"{file}, {message}"):
+        planned(SMALL, release)
+
+
+def test_an_image_listed_twice(release: Path) -> None:
+    first = cells(release / ANNOTATIONS)["image_id"][0]
+    spoil(release / ANNOTATIONS, 3, "image_id", first)
+    with pytest.raises(CohortError, match=r"row 3: image '.*' is listed twice"):
+        planned(SMALL, release)
