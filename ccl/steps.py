@@ -30,7 +30,7 @@ from ccl.objectives.simclr import SimCLR
 from ccl.options import Options
 from ccl.pairs import Pairs, Strategy
 from ccl.runs import Run, Step, file_digest
-from ccl.training import fastest_device, fit
+from ccl.training import HISTORY_FILE, fastest_device, fit, forget_checkpoints
 
 ENCODER_FILE = "encoder.safetensors"
 RESULTS_FILE = "results.csv"
@@ -97,8 +97,8 @@ def generator(experiment: Experiment) -> Run:
 
     def compute(folder: Path) -> dict[str, Any]:
         trained, history = fitting.train(cohorts.load(images.folder), experiment.generator, folder)
-        _finish_training(folder, history)
         generators.save(trained, folder)
+        _finish_training(folder, history)
         return {"parameters": sum(p.numel() for p in trained.hvae.parameters())}
 
     return step.run(compute)
@@ -215,9 +215,9 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
         encoder = initial_encoder(experiment, images, name)
         trained = module(encoder, options, seed=name.seed, steps_per_epoch=len(batches))
         history = fit(trained, batches, epochs=options.epochs, folder=folder, seed=name.seed)
-        _finish_training(folder, history)
         weights = trained.pretrained.cpu().state_dict()
         save_file({k: w.contiguous() for k, w in weights.items()}, folder / ENCODER_FILE)
+        _finish_training(folder, history)
 
     return step.run(compute)
 
@@ -242,7 +242,7 @@ def _initial_weights(options: EncoderOptions) -> dict[str, str]:
 def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
     """The metrics of an objective's pretraining per epoch, with `strategy` and `seed`."""
     tables = [
-        pd.read_csv(pretrain(experiment, name).folder / "history.csv").assign(
+        pd.read_csv(pretrain(experiment, name).folder / HISTORY_FILE).assign(
             strategy=name.strategy, seed=name.seed
         )
         for name in experiment.pretraining.encoders
@@ -317,6 +317,6 @@ def results(experiment: Experiment) -> Run:
 
 
 def _finish_training(folder: Path, history: pd.DataFrame) -> None:
-    """Keeps the metrics and leaves no checkpoint behind."""
-    history.to_csv(folder / "history.csv", index=False)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    """Keeps the metrics; then, all results being saved, leaves no checkpoint behind."""
+    history.to_csv(folder / HISTORY_FILE, index=False)
+    forget_checkpoints(folder)
