@@ -8,7 +8,7 @@ import ipywidgets
 import numpy as np
 
 from ccl.cohorts import Cohort
-from ccl.figures import STRATEGIES, marks, palette
+from ccl.figures import marks, palette
 from ccl.generator.generator import Generator, to_images, to_model
 from ccl.pairs import Pairs
 from ccl.widgets import ExplorerItem, Target, explore
@@ -166,7 +166,13 @@ def scanner_grid(cohort: Cohort, generator: Generator, rows: np.ndarray) -> Grid
     return cells, ["Real", *(f"do({scanner})" for scanner in cohort.scanners)], names
 
 
-def pair_grid(cohort: Cohort, pairs: Mapping[str, Pairs], rows: np.ndarray, seed: int = 0) -> Grid:
+def pair_grid(
+    cohort: Cohort,
+    pairs: Mapping[str, Pairs],
+    rows: np.ndarray,
+    seed: int = 0,
+    objective: str = "simclr",
+) -> Grid:
     """The two images that the views of a pair are cut from, for each strategy (row).
 
     Args:
@@ -174,6 +180,7 @@ def pair_grid(cohort: Cohort, pairs: Mapping[str, Pairs], rows: np.ndarray, seed
         pairs: strategy to its pairs.
         rows: (n,) rows of the cohort.
         seed: of the drawn target domains.
+        objective: after which strategies are named.
     """
     cells: Cells = []
     for strategy in pairs.values():
@@ -181,7 +188,7 @@ def pair_grid(cohort: Cohort, pairs: Mapping[str, Pairs], rows: np.ndarray, seed
         cells.append([view for both in zip(first, second, strict=True) for view in both])
     scanners = cohort.table["scanner"].iloc[rows]
     titles = [f"{scanner}\nview {view}" for scanner in scanners for view in (1, 2)]
-    return cells, titles, [STRATEGIES[name].label.replace("-", "-\n") for name in pairs]
+    return cells, titles, [marks(objective)[name].label for name in pairs]
 
 
 def colourings(cohort: Cohort, rows: np.ndarray) -> dict[str, list[str]]:

@@ -36,7 +36,7 @@ from ccl.options import Options
 from ccl.pairs import Pairs
 from ccl.runs import Run, Step, file_digest
 from ccl.strategies import BANKS, BASE, GENERATORS, STRATEGIES
-from ccl.training import fastest_device, fit
+from ccl.training import HISTORY_FILE, fastest_device, fit, forget_checkpoints
 
 ENCODER_FILE = "encoder.safetensors"
 RESULTS_FILE = "results.csv"
@@ -157,8 +157,8 @@ def _generator_step(
 def _finish_generator(
     trained: generators.Generator, history: pd.DataFrame, folder: Path
 ) -> dict[str, Any]:
-    _finish_training(folder, history)
     generators.save(trained, folder)
+    _finish_training(folder, history)
     return {"parameters": sum(p.numel() for p in trained.hvae.parameters())}
 
 
@@ -293,9 +293,9 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
         encoder = initial_encoder(experiment, images, name)
         trained = module(encoder, options, seed=name.seed, steps_per_epoch=len(batches))
         history = fit(trained, batches, epochs=options.epochs, folder=folder, seed=name.seed)
-        _finish_training(folder, history)
         weights = trained.pretrained.cpu().state_dict()
         save_file({k: w.contiguous() for k, w in weights.items()}, folder / ENCODER_FILE)
+        _finish_training(folder, history)
 
     return step.run(compute)
 
@@ -328,7 +328,7 @@ def _initial_weights(options: EncoderOptions) -> dict[str, str]:
 def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
     """The metrics of an objective's pretraining per epoch, with `strategy` and `seed`."""
     tables = [
-        pd.read_csv(pretrain(experiment, name).folder / "history.csv").assign(
+        pd.read_csv(pretrain(experiment, name).folder / HISTORY_FILE).assign(
             strategy=name.strategy, seed=name.seed
         )
         for name in experiment.pretraining.encoders
@@ -456,6 +456,6 @@ def embeddings(experiment: Experiment, objective: str, seed: int) -> dict[str, n
 
 
 def _finish_training(folder: Path, history: pd.DataFrame) -> None:
-    """Keeps the metrics and leaves no checkpoint behind."""
-    history.to_csv(folder / "history.csv", index=False)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    """Keeps the metrics; then, all results being saved, leaves no checkpoint behind."""
+    history.to_csv(folder / HISTORY_FILE, index=False)
+    forget_checkpoints(folder)

@@ -1,6 +1,7 @@
 """One way to train every module: Lightning, with exact resume at epoch boundaries."""
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +16,9 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressB
 from ccl.errors import TrainingError
 
 logger = logging.getLogger(__name__)
+
+HISTORY_FILE = "history.csv"
+CHECKPOINTS = "checkpoints"
 
 
 class EpochBatches(Protocol):
@@ -62,7 +66,8 @@ def fit(
         module: logs its metrics with `self.log(..., on_epoch=True)`.
         batches: the training batches of each epoch.
         epochs: number of epochs.
-        folder: receives `checkpoints/last.ckpt` while training; empty of it afterwards.
+        folder: receives `checkpoints/last.ckpt`, and `history.csv` if training cannot go on.
+            `forget_checkpoints` deletes the former, once the results are saved.
         seed: seeds what the module draws from the global generators, per epoch.
         on_epoch_end: extra metrics, called with the epoch after it was trained.
 
@@ -70,10 +75,11 @@ def fit(
         One row per epoch: `epoch`, `seconds` and the logged metrics.
 
     Raises:
-        TrainingError: the loss is not finite, or the module says that it cannot go on.
+        TrainingError: the loss is not finite, or the module says that it cannot go on; names the
+            file with the history so far.
     """
     checkpoints = ModelCheckpoint(
-        folder / "checkpoints",
+        folder / CHECKPOINTS,
         filename="last",
         enable_version_counter=False,
         save_on_train_epoch_end=True,
@@ -90,17 +96,26 @@ def fit(
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
     )
-    last = folder / "checkpoints" / "last.ckpt"
+    last = folder / CHECKPOINTS / "last.ckpt"
     if last.exists():
         logger.info("continuing from %s", last)
-    trainer.fit(
-        module,
-        datamodule=_EpochData(batches),
-        ckpt_path=last if last.exists() else None,
-        weights_only=True,
-    )
-    last.unlink(missing_ok=True)
+    try:
+        trainer.fit(
+            module,
+            datamodule=_EpochData(batches),
+            ckpt_path=last if last.exists() else None,
+            weights_only=True,
+        )
+    except TrainingError as error:
+        file = folder / HISTORY_FILE
+        pd.DataFrame(history.rows).to_csv(file, index=False)
+        raise TrainingError(f"{error} Its history so far is kept in {file}.") from error
     return pd.DataFrame(history.rows)
+
+
+def forget_checkpoints(folder: Path) -> None:
+    """Deletes what a killed training would have gone on from."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 class _EpochData(lightning.LightningDataModule):
@@ -171,5 +186,5 @@ class _Guard(Callback):
             raise TrainingError(
                 f"the loss is {float(loss)} in epoch {trainer.current_epoch}, step "
                 f"{trainer.global_step}; the last good checkpoint is kept in "
-                f"{self.folder / 'checkpoints'}. Lower the learning rate or the gradient clip."
+                f"{self.folder / CHECKPOINTS}. Lower the learning rate or the gradient clip."
             )

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from IPython.display import Markdown
+from matplotlib.figure import Figure
 
 from ccl import notebooks, plan
 from ccl.notebooks import NotebookError
+from tests import pages
 
 ROOT = Path(__file__).parent.parent
 STORED = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -88,6 +91,19 @@ def test_prose_holds_no_results(path: Path) -> None:
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "markdown":
             assert not re.search(r"\d+\.\d+|\d ?%", cell.source), cell.source
+
+
+@pytest.mark.parametrize("objective", ["simclr", "dino"])
+@pytest.mark.parametrize("name", ["pretraining", "probing"])
+def test_pages_show_experiments_with_one_objective(
+    name: str, objective: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = pages.values(name, pages.small_cohort(), pages.only(objective), tmp_path, monkeypatch)
+    drawn = [value for value in shown if isinstance(value, Figure)]
+    said = [value.data for value in shown if isinstance(value, Markdown)]
+    absent = {"simclr": "DINO-v2", "dino": "SimCLR"}[objective]
+    assert drawn
+    assert any(f"trains no {absent}" in text for text in said)
 
 
 def test_executes_with_this_interpreter(tmp_path: Path) -> None:

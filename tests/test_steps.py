@@ -71,3 +71,38 @@ def _small(folder: Path) -> Experiment:
         source=base.source.model_copy(update={"n_train": 70, "n_val": 6, "n_test_per_scanner": 4}),
         variants=VariantOptions(tuning=tuning),
     )
+
+
+class Killed(RuntimeError):
+    """Stands for whatever ends a process."""
+
+
+def _killed(*arguments: object) -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("step", ["generator", "pretrain"])
+def test_a_kill_before_the_weights_are_saved_loses_no_training(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = experiment("tiny", "phantom-chest")
+    source = base.source.model_copy(update={"n_train": 40, "n_val": 30, "n_test_per_scanner": 20})
+    once = SimCLROptions(epochs=1, batch_size=20)
+    mine = replace(
+        base,
+        root=tmp_path,
+        source=source,
+        generator=base.generator.model_copy(update={"epochs": 1}),
+        pretraining=base.pretraining.model_copy(update={"simclr": once}),
+    )
+    more = [EncoderName("simclr", "standard", 0)] if step == "pretrain" else []
+    saved_by = (steps.generators, "save") if step == "generator" else (steps, "save_file")
+    with monkeypatch.context() as patch:
+        patch.setattr(*saved_by, _killed)
+        with pytest.raises(Killed):
+            getattr(steps, step)(mine, *more)
+    (unfinished,) = (tmp_path / step).glob("*.partial")
+    assert (unfinished / "checkpoints" / "last.ckpt").is_file()
+    done = getattr(steps, step)(mine, *more).folder
+    assert not (done / "checkpoints").exists()
+    assert len(pd.read_csv(done / "history.csv")) == 1

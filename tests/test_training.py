@@ -1,8 +1,9 @@
+import pandas as pd
 import pytest
 import torch
 from lightning import LightningModule
 
-from ccl.training import epoch_rng, fit, step_generator
+from ccl.training import epoch_rng, fit, forget_checkpoints, step_generator
 
 
 class Line(LightningModule):
@@ -21,6 +22,11 @@ class Line(LightningModule):
 
     def configure_optimizers(self):
         return torch.optim.Adam(self.parameters(), 0.05)
+
+
+class Untrainable(Line):
+    def training_step(self, batch, batch_idx):
+        raise AssertionError("there is nothing left to train")
 
 
 class Batches:
@@ -48,7 +54,17 @@ def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path):
     assert torch.equal(resumed.layer.weight, whole.layer.weight)
     assert again["epoch"].tolist() == [0, 1, 2, 3, 4]
     assert again["loss"].tolist() == history["loss"].tolist()
-    assert not (tmp_path / "b" / "checkpoints" / "last.ckpt").exists()
+
+
+def test_a_whole_training_is_not_lost_before_its_results_are_saved(tmp_path):
+    """Called once more, it gives the same weights and history without training."""
+    whole = Line()
+    history = fit(whole, Batches(), epochs=3, folder=tmp_path, seed=1)
+    again = Untrainable()
+    pd.testing.assert_frame_equal(fit(again, Batches(), epochs=3, folder=tmp_path, seed=1), history)
+    assert torch.equal(again.layer.weight, whole.layer.weight)
+    forget_checkpoints(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_generators_depend_on_seed_step_and_purpose():

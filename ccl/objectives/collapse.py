@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
+import pandas as pd
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -15,16 +17,31 @@ class CollapseOptions(Options):
     """When a training counts as collapsed; compared with an epoch's means.
 
     Attributes:
-        grace_epochs: epochs that are not judged; early on, any run looks collapsed.
+        grace: share of the epochs that are not judged; early on, any run looks collapsed. The last
+            epoch is always judged.
         largest_loss: of the DINO loss / ln K; 1 is a student that tells no prototype apart.
         least_spread: of `embedding_std` of the teacher's class tokens; 0 is one point.
         least_prototype_entropy: of the mean target's entropy / ln K; 0 is one prototype for all.
     """
 
-    grace_epochs: int = Field(default=10, ge=0)
+    grace: float = Field(default=0.5, ge=0, lt=1)
     largest_loss: float = Field(default=0.99, gt=0)
     least_spread: float = Field(default=0.1, ge=0)
     least_prototype_entropy: float = Field(default=0.1, ge=0)
+
+
+class Sign(NamedTuple):
+    """By what a collapse shows.
+
+    Attributes:
+        name: in two or three words.
+        found: what was measured.
+        remedy: what to change.
+    """
+
+    name: str
+    found: str
+    remedy: str
 
 
 @torch.no_grad()
@@ -54,30 +71,71 @@ def distillation_statistics(targets: Tensor, loss: Tensor) -> dict[str, Tensor]:
     }
 
 
-def stop_if_collapsed(metrics: Mapping[str, Tensor], epoch: int, options: CollapseOptions) -> None:
-    """Judges an epoch, from 0, by its means of the statistics.
+def sign_of_collapse(metrics: Mapping[str, float], options: CollapseOptions) -> Sign | None:
+    """The sign that an epoch shows, or None for a healthy one.
 
-    Raises:
-        TrainingError: the run has collapsed; says by which sign, and what to do.
+    Args:
+        metrics: the epoch's means of `embedding_std`, `prototype_entropy` and `loss_over_chance`.
+        options: the limits.
     """
-    if epoch < options.grace_epochs:
-        return
     loss, spread, entropy = (
         float(metrics[name]) for name in ("loss_over_chance", "embedding_std", "prototype_entropy")
     )
     if spread < options.least_spread:
-        found = f"all images have nearly the same features (embedding_std = {spread:.3g})"
-        remedy = "raise koleo_weight or teacher_momentum, or use centering 'sinkhorn'"
-    elif entropy < options.least_prototype_entropy:
-        found = f"all images are assigned to the same prototype (entropy {entropy:.3g} of ln K)"
-        remedy = "use centering 'sinkhorn', or raise teacher_momentum or teacher_temperature"
-    elif loss > options.largest_loss:
-        found = f"the student tells no prototype apart (loss {loss:.4g} of ln K)"
-        remedy = "lower teacher_temperature, lengthen its warm-up, or raise learning_rate"
-    else:
+        return Sign(
+            "one point",
+            f"all images have nearly the same features (embedding_std = {spread:.3g})",
+            "raise koleo_weight or teacher_momentum, or use centering 'sinkhorn'",
+        )
+    if entropy < options.least_prototype_entropy:
+        return Sign(
+            "one prototype",
+            f"all images are assigned to the same prototype (entropy {entropy:.3g} of ln K)",
+            "use centering 'sinkhorn', or raise teacher_momentum or teacher_temperature",
+        )
+    if loss > options.largest_loss:
+        return Sign(
+            "near ln K",
+            f"the student tells no prototype apart (loss {loss:.4g} of ln K)",
+            "lower teacher_temperature, lengthen its warm-up, or raise learning_rate",
+        )
+    return None
+
+
+def stop_if_collapsed(
+    metrics: Mapping[str, Tensor], epoch: int, epochs: int, options: CollapseOptions
+) -> None:
+    """Judges an epoch of a training by its means of the statistics.
+
+    Args:
+        metrics: as of `sign_of_collapse`.
+        epoch: counted from 0.
+        epochs: of the whole training.
+        options: the limits, and how much of the training is not judged.
+
+    Raises:
+        TrainingError: the run has collapsed; says by which sign, and what to do.
+    """
+    if epoch < math.floor(options.grace * epochs):
         return
-    raise TrainingError(
-        f"the representation has collapsed in epoch {epoch}: {found}. Its history would be "
-        f"worthless, so training stops; {remedy}. collapse.grace_epochs = {options.grace_epochs} "
-        "gives a slow start more time."
-    )
+    sign = sign_of_collapse({name: float(value) for name, value in metrics.items()}, options)
+    if sign is not None:
+        raise TrainingError(
+            f"the representation has collapsed in epoch {epoch}: {sign.found}. Training stops; "
+            f"{sign.remedy}. A collapse.grace above {options.grace:g} gives a slow start more time."
+        )
+
+
+def verdicts(history: pd.DataFrame) -> pd.DataFrame:
+    """How each run ended, by the default limits whatever those were that could stop it.
+
+    Args:
+        history: one row per epoch and run; `strategy`, `seed`, `epoch` and what
+            `sign_of_collapse` reads.
+
+    Returns:
+        One row per run, its last: the same columns and `verdict`, 'healthy' or the sign's name.
+    """
+    last = history.sort_values("epoch").groupby(["strategy", "seed"], sort=False).tail(1)
+    signs = [sign_of_collapse(row, CollapseOptions()) for row in last.to_dict("records")]
+    return last.assign(verdict=[sign.name if sign else "healthy" for sign in signs])

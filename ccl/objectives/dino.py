@@ -261,5 +261,5 @@ class Dino(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Stops a run that has collapsed."""
-        metrics = self.trainer.callback_metrics
-        stop_if_collapsed(metrics, self.current_epoch, self.options.collapse)
+        options, metrics = self.options, self.trainer.callback_metrics
+        stop_if_collapsed(metrics, self.current_epoch, options.epochs, options.collapse)

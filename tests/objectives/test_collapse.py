@@ -1,24 +1,33 @@
 import math
+import re
+from contextlib import nullcontext
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+import yaml
 
+from ccl import config
 from ccl.errors import TrainingError
 from ccl.objectives.batches import PairBatches
-from ccl.objectives.collapse import CollapseOptions, distillation_statistics, stop_if_collapsed
+from ccl.objectives.collapse import (
+    CollapseOptions,
+    distillation_statistics,
+    stop_if_collapsed,
+    verdicts,
+)
 from ccl.objectives.dino import Dino, DinoOptions
 from ccl.objectives.encoder import build_encoder
 from ccl.pairs import Pairs
 from ccl.training import fit
 
 HEALTHY = {"loss_over_chance": 0.9, "embedding_std": 0.8, "prototype_entropy": 0.95}
-GRACE = 2
 
 
-def judge(epoch=5, options=None, **changed):
+def judge(epoch=5, epochs=6, options=None, **changed):
     metrics = {name: torch.tensor(value) for name, value in (HEALTHY | changed).items()}
-    stop_if_collapsed(metrics, epoch, options or CollapseOptions(grace_epochs=2))
+    stop_if_collapsed(metrics, epoch, epochs, options or CollapseOptions())
 
 
 def test_a_healthy_epoch_goes_on():
@@ -37,13 +46,48 @@ def test_a_healthy_epoch_goes_on():
 def test_each_sign_stops_a_run_names_a_remedy_and_has_its_option(sign, limit, message):
     with pytest.raises(TrainingError, match=f"collapsed in epoch 5.*{message}"):
         judge(**sign)
-    judge(options=CollapseOptions(grace_epochs=2, **limit), **sign)
+    judge(options=CollapseOptions(**limit), **sign)
 
 
-def test_grace_epochs_are_not_judged():
-    judge(epoch=1, embedding_std=0.0)
-    with pytest.raises(TrainingError):
-        judge(epoch=2, embedding_std=0.0)
+@pytest.mark.parametrize(
+    ("epochs", "grace", "first"), [(6, 0.5, 3), (7, 0.5, 3), (10, 0.2, 2), (2, 0.9, 1), (1, 0.5, 0)]
+)
+def test_grace_is_a_share_of_the_epochs_and_never_all(epochs, grace, first):
+    for epoch in range(epochs):
+        judged = pytest.raises(TrainingError) if epoch >= first else nullcontext()
+        with judged:
+            judge(epoch, epochs, CollapseOptions(grace=grace), embedding_std=0.0)
+
+
+def every_dino():
+    """Options of DINO in every profile, for every cohort that is pretrained with it."""
+    for file in sorted((config.ROOT / "configs").glob("*.yaml")):
+        for cohort in yaml.safe_load(file.read_text())["cohorts"]:
+            pretraining = config.experiment(file.stem, cohort).pretraining
+            if pretraining.strategies.get("dino"):
+                yield pytest.param(pretraining.dino, id=f"{file.stem}-{cohort}")
+
+
+@pytest.mark.parametrize("options", [*every_dino()])
+@pytest.mark.parametrize("sign", ["embedding_std", "prototype_entropy"])
+def test_the_guard_stops_a_collapse_in_every_profile(options, sign):
+    with pytest.raises(TrainingError, match="collapsed"):
+        judge(options.epochs - 1, options.epochs, options.collapse, **{sign: 0.0})
+
+
+def test_every_run_has_a_verdict_on_its_last_epoch():
+    ends = {"standard": {}, "plus": {"embedding_std": 0.01}, "counterfactual": {}}
+    ends["counterfactual"] = {"loss_over_chance": 0.993}
+    rows = [
+        {"strategy": strategy, "seed": seed, "epoch": epoch} | HEALTHY | (end if epoch else {})
+        for strategy, end in ends.items()
+        for seed in (0, 1)
+        for epoch in (1, 0)
+    ]
+    found = verdicts(pd.DataFrame(rows))
+    assert found["epoch"].tolist() == [1] * 6
+    assert found["verdict"].tolist()[::2] == ["healthy", "one point", "near ln K"]
+    assert found["verdict"].tolist()[1::2] == ["healthy", "one point", "near ln K"]
 
 
 def test_statistics_are_entropies_of_the_targets():
@@ -98,7 +142,6 @@ def trained(folder, **changed):
             "teacher_momentum": (0.95, 1.0),
             "teacher_warmup_epochs": 0,
             "teacher_temperature": (0.04, 0.04),
-            "collapse": {"grace_epochs": GRACE},
         }
         | changed
     )
@@ -124,3 +167,9 @@ def test_a_collapsed_run_is_stopped(tmp_path):
     with pytest.raises(TrainingError, match="collapsed in epoch"):
         trained(tmp_path, teacher_momentum=(0, 0), centering="none", koleo_weight=0)
     assert (tmp_path / "checkpoints" / "last.ckpt").exists()
+
+
+def test_the_history_of_a_stopped_run_is_kept_and_named(tmp_path):
+    with pytest.raises(TrainingError, match=re.escape(str(tmp_path / "history.csv"))):
+        trained(tmp_path, collapse={"grace": 0.5, "least_spread": 1e6})
+    assert pd.read_csv(tmp_path / "history.csv")["epoch"].tolist() == [0, 1, 2, 3]

@@ -4,6 +4,7 @@ import numpy as np
 from skimage.exposure import match_histograms
 
 from ccl.cohorts import Cohort
+from ccl.cohorts.moments import pixel_spread
 
 REFERENCES = 128  # training images whose pooled histogram stands for a scanner's
 
@@ -30,7 +31,7 @@ class PixelRegression:
     def __init__(self, cohort: Cohort) -> None:
         """Means and spreads of every pixel in the training images of every pretraining scanner."""
         self.moments = {
-            scanner: _moments(cohort.images[cohort.rows("train", [scanner])])
+            scanner: _moments(cohort, cohort.rows("train", [scanner]))
             for scanner in cohort.scanners
         }
 
@@ -41,6 +42,6 @@ class PixelRegression:
         return np.rint(moved.clip(0, 255)).astype(np.uint8)
 
 
-def _moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    pixels = images.astype(np.float32)
-    return pixels.mean(axis=0), np.maximum(pixels.std(axis=0), 1.0)
+def _moments(cohort: Cohort, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean, spread = pixel_spread(cohort.images, rows)
+    return mean, np.maximum(spread, 1.0)

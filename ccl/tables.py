@@ -1,0 +1,70 @@
+"""Tables that the notebooks show, with every name that comes out of data escaped."""
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from ccl.cohorts import Cohort
+from ccl.cohorts.cohort import SPLITS
+from ccl.cohorts.moments import grey_spread
+from ccl.figures.look import marks
+from ccl.markdown import escape
+from ccl.objectives.collapse import verdicts
+
+
+def show(table: pd.DataFrame, number: str, caption: str = "") -> Styler:
+    """A table as HTML.
+
+    Args:
+        table: text in index, columns and cells is shown as it is, never as HTML.
+        number: format of the numbers, e.g. '{:.3f}'; missing ones are dashes.
+        caption: above the table.
+    """
+    numbers = table.select_dtypes("number").columns
+    shown = table.style.format(escape="html").format(number, na_rep="–", subset=numbers)
+    for axis in ("index", "columns"):
+        shown = shown.format_index(escape="html", axis=axis)
+    return shown.set_caption(escape(caption)) if caption else shown
+
+
+def class_shares(cohort: Cohort) -> pd.DataFrame:
+    """How often each class occurs among the labelled images of each scanner, per split.
+
+    Returns:
+        Rows `class`, `scanner`, shares in [0, 1] in columns of splits. Of two classes only the
+        second is shown.
+    """
+    known = cohort.table[cohort.table["label"] >= 0]
+    shown = range(len(cohort.classes))[1 if len(cohort.classes) == 2 else 0 :]
+    shares = {
+        cohort.classes[code]: known["label"].eq(code).groupby([known["scanner"], known["split"]])
+        for code in shown
+    }
+    tables = {name: grouped.mean().unstack("split") for name, grouped in shares.items()}
+    return pd.concat(tables, names=["class"])[list(SPLITS)]
+
+
+def grey_levels(cohort: Cohort) -> pd.DataFrame:
+    """Mean and standard deviation of the training images' grey levels, one row per scanner."""
+    columns = ["mean [0 to 255]", "standard deviation"]
+    found = {s: grey_spread(cohort.images, cohort.rows("train", [s])) for s in cohort.scanners}
+    return pd.DataFrame.from_dict(found, orient="index", columns=columns)
+
+
+def ends_of_distillation(history: pd.DataFrame) -> pd.DataFrame:
+    """How each run of self-distillation ended.
+
+    Args:
+        history: as of `ccl.steps.pretraining_history`.
+    """
+    labels = {name: mark.label for name, mark in marks("dino").items()}
+    columns = {
+        "loss_over_chance": "loss / ln K",
+        "prototype_entropy": "entropy of the mean target / ln K",
+        "embedding_std": "spread of features",
+        "verdict": "verdict",
+    }
+    ends = verdicts(history)
+    index = pd.MultiIndex.from_arrays(
+        [ends["strategy"].map(labels), ends["seed"]], names=["pairs", "seed"]
+    )
+    return ends.set_index(index)[list(columns)].rename(columns=columns)

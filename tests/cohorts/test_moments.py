@@ -1,0 +1,49 @@
+"""Streamed moments are the plain ones, and are streamed."""
+
+import numpy as np
+import pytest
+
+from ccl.cohorts import moments
+from ccl.cohorts.moments import grey_spread, pixel_spread
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 256, (40, 1, 1))
+    return np.clip(levels + rng.integers(-20, 20, (40, 5, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def rows() -> np.ndarray:
+    return np.random.default_rng(1).permutation(40)[:23]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 256])
+def test_are_numpys(
+    chunk: int, images: np.ndarray, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moments, "CHUNK", chunk)
+    mean, spread = pixel_spread(images, rows)
+    np.testing.assert_allclose(mean, images[rows].mean(0), rtol=1e-12)
+    np.testing.assert_allclose(spread, images[rows].std(0), rtol=1e-9)
+    np.testing.assert_allclose(grey_spread(images, rows), (images[rows].mean(), images[rows].std()))
+
+
+def test_white_images_do_not_overflow() -> None:
+    white = np.full((300, 4, 4), 255, dtype=np.uint8)
+    assert grey_spread(white, np.arange(300)) == (255.0, 0.0)
+
+
+def test_few_images_are_in_memory_at_once(images: np.ndarray) -> None:
+    class Counting:
+        shape = images.shape
+        most = 0
+
+        def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+            self.most = max(self.most, len(rows))
+            return images[rows % len(images)]
+
+    counting = Counting()
+    pixel_spread(counting, np.arange(1000))  # type: ignore[arg-type]
+    assert counting.most == moments.CHUNK

@@ -1,0 +1,72 @@
+"""Tables show what the data say, and names from the data as text."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ccl import tables
+from tests import pages
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def test_no_name_becomes_html_wherever_it_stands() -> None:
+    table = pd.DataFrame(
+        {HOSTILE: [0.5, np.nan], "text": [HOSTILE, "<b>"]},
+        index=pd.MultiIndex.from_tuples([(HOSTILE, 1), ("plain", 2)], names=["who", "seed"]),
+    )
+    html = tables.show(table, "{:.1f}", caption=HOSTILE).to_html()
+    assert "<img" not in html
+    assert "<b>" not in html
+    assert html.count("img src=x onerror") == 4
+    assert "0.5" in html
+    assert "–" in html
+
+
+@pytest.mark.parametrize("notebook", ["cohort", "pretraining", "probing"])
+def test_no_page_takes_names_of_scanners_or_classes_for_html(
+    notebook: str, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cohort = pages.small_cohort(scanners=(HOSTILE, "B"), classes=("no", HOSTILE))
+    monkeypatch.setattr(pages, "DOMAINS", (HOSTILE, "B"))
+    shown = pages.values(notebook, cohort, pages.only("simclr"), tmp_path, monkeypatch)
+    html = [value._repr_html_() or "" for value in shown if hasattr(value, "_repr_html_")]
+    assert notebook == "pretraining" or any("onerror" in page for page in html)
+    assert not [page for page in html if "<img" in page]
+
+
+def test_of_two_classes_the_positive_ones_share_is_shown_of_more_every_one() -> None:
+    two = tables.class_shares(pages.small_cohort())
+    assert two.index.tolist() == [("yes", "A"), ("yes", "B")]
+    assert (two == 0.5).all(axis=None)
+    four = tables.class_shares(pages.small_cohort(classes=("a", "b", "c", "d")))
+    assert len(four) == 8
+    np.testing.assert_allclose(four.groupby("scanner").sum(), 1)
+
+
+def test_unlabelled_images_do_not_count_in_the_shares() -> None:
+    cohort = pages.small_cohort()
+    training = np.flatnonzero(cohort.table["split"] == "train")
+    cohort.table.loc[training[::2], "label"] = -1  # every negative one
+    shares = tables.class_shares(cohort)
+    assert (shares["train"] == 1).all()
+    assert (shares["test"] == 0.5).all()
+
+
+def test_grey_levels_are_of_the_training_images() -> None:
+    cohort = pages.small_cohort()
+    found = tables.grey_levels(cohort)
+    mine = cohort.images[cohort.rows("train", ["B"])]
+    np.testing.assert_allclose(found.loc["B"], [mine.mean(), mine.std()])
+
+
+def test_each_distillation_has_its_row_and_verdict() -> None:
+    healthy = {"loss_over_chance": 0.9, "embedding_std": 0.8, "prototype_entropy": 0.9, "epoch": 1}
+    history = pd.DataFrame(
+        [
+            healthy | {"strategy": "standard", "seed": 0},
+            healthy | {"strategy": "counterfactual", "seed": 0, "loss_over_chance": 0.995},
+        ]
+    )
+    found = tables.ends_of_distillation(history)
+    assert found["verdict"].to_dict() == {("DINO", 0): "healthy", ("CF-DINO", 0): "near ln K"}
