@@ -11,17 +11,15 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator
 from ccl import profiles, strategies
 from ccl.cohorts import SourceOptions, states_sex, truths
 from ccl.cohorts.image_files import FrameOptions
-from ccl.evaluation.finetuning import FinetuningOptions
+from ccl.evaluation.finetuning_options import FinetuningOptions
 from ccl.evaluation.probing import ProbingOptions
-from ccl.evaluation.protocols import RANDOM
 from ccl.generator.bank import BankOptions
-from ccl.generator.finetuning import TuningOptions
-from ccl.generator.fitting import GeneratorOptions
-from ccl.generator.quality.options import QualityOptions
-from ccl.objectives.dino import DinoOptions
+from ccl.generator.options import GeneratorOptions, QualityOptions, TuningOptions
+from ccl.objectives.dino_options import DinoOptions
 from ccl.objectives.objective import ObjectiveOptions
-from ccl.objectives.simclr import SimCLROptions
+from ccl.objectives.simclr_options import SimCLROptions
 from ccl.options import Options
+from ccl.strategies import RANDOM
 
 ROOT = Path(__file__).parent.parent
 ObjectiveName = Literal["simclr", "dino"]

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parent
 RECORD = "run.json"
+HISTORY_FILE = "history.csv"  # metrics of a training, one row per epoch
 REPORTED_PACKAGES = ("torch", "torchvision", "lightning", "timm", "numpy", "scikit-learn", "pandas")
 
 

@@ -1,10 +1,10 @@
 """The steps of an experiment: each returns its finished run, computing it only where it is new.
 
-The same functions serve the notebooks, the command line and the workflow.
+The same functions serve the notebooks, the command line and the workflow. What trains or measures
+is imported where it does so: notebooks and small steps, which load what is finished, start sooner.
 """
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,25 +18,20 @@ from ccl.cohorts import Cohort
 from ccl.cohorts.image_files import FrameOptions
 from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
+from ccl.devices import fastest_device
 from ccl.evaluation import features as saved_features
 from ccl.evaluation.cost import cost_table
 from ccl.evaluation.pair_similarity import pair_similarity
-from ccl.evaluation.protocols import RANDOM, judge
 from ccl.evaluation.scores import Scores
 from ccl.generator import bank as banks
-from ccl.generator import finetuning, fitting
 from ccl.generator import generator as generators
-from ccl.generator.quality import compare_abduction, measure, train_judges
 from ccl.objectives.batches import PairBatches
-from ccl.objectives.dino import Dino
-from ccl.objectives.encoder import Encoder, EncoderOptions, build_encoder
-from ccl.objectives.initial_weights import IMAGENET, weights_file
-from ccl.objectives.simclr import SimCLR
+from ccl.objectives.encoder import Encoder, build_encoder
+from ccl.objectives.encoder_options import IMAGENET, EncoderOptions, weights_file
 from ccl.options import Options
 from ccl.pairs import Pairs
-from ccl.runs import Run, Step, file_digest
-from ccl.strategies import BANKS, BASE, GENERATORS, STRATEGIES
-from ccl.training import HISTORY_FILE, fastest_device, fit, forget_checkpoints
+from ccl.runs import HISTORY_FILE, Run, Step, file_digest
+from ccl.strategies import BANKS, BASE, GENERATORS, RANDOM, STRATEGIES
 
 ENCODER_FILE = "encoder.safetensors"
 RESULTS_FILE = "results.csv"
@@ -44,9 +39,6 @@ SCORES_FILE = "scores.parquet"
 SEPARABILITY_FILE = "separability.csv"
 CONFUSION_FILE = "confusion.csv"
 FEATURES_FILE = "test_features.npy"
-# Lightning modules, built as `module(encoder, options, seed=..., steps_per_epoch=...)` and fed
-# `PairBatches` of any strategy; `.pretrained` is the encoder to evaluate once training is over.
-OBJECTIVES: Mapping[str, Any] = {"simclr": SimCLR, "dino": Dino}
 
 
 def _options(**sections: Options) -> dict[str, Any]:
@@ -121,6 +113,8 @@ def generator(experiment: Experiment, variant: str = BASE) -> Run:
     step = _generator_step(experiment, described, {"cohort": images}, "fitting", variant)
 
     def compute(folder: Path) -> dict[str, Any]:
+        from ccl.generator import fitting
+
         made = fitting.train(cohorts.load(images.folder), options, folder, stop_after)
         return _finish_generator(*made, folder)
 
@@ -134,6 +128,8 @@ def _tuned_generator(experiment: Experiment) -> Run:
     step = _generator_step(experiment, described, inputs, "finetuning", "tuned")
 
     def compute(folder: Path) -> dict[str, Any]:
+        from ccl.generator import finetuning
+
         base = generators.load(inputs["generator"].folder, fastest_device())
         images = cohorts.load(inputs["cohort"].folder)
         made = finetuning.finetune(images, base, options, tuning, folder)
@@ -209,6 +205,8 @@ def quality(experiment: Experiment, variant: str = BASE) -> Run:
     step = Step(experiment.root, "quality", options, inputs, "ccl.generator.quality", label)
 
     def compute(folder: Path) -> None:
+        from ccl.generator.quality import compare_abduction, measure, train_judges
+
         images = cohorts.load(inputs["cohort"].folder)
         judges = train_judges(images, experiment.quality, folder / "judges")
         trained = generators.load(inputs["generator"].folder)
@@ -277,10 +275,12 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
         **_initial_weights(options.encoder),
         **name._asdict(),
     }
-    module = OBJECTIVES[name.objective]
-    step = Step(experiment.root, "pretrain", described, inputs, module.__module__, str(name))
+    code = f"ccl.objectives.{name.objective}"
+    step = Step(experiment.root, "pretrain", described, inputs, code, str(name))
 
     def compute(folder: Path) -> None:
+        from ccl.training import fit
+
         images = cohorts.load(inputs["cohort"].folder)
         rows = images.rows("train", "pretraining")
         batches = PairBatches(
@@ -291,13 +291,26 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
             max_steps=options.max_steps,
         )
         encoder = initial_encoder(experiment, images, name)
-        trained = module(encoder, options, seed=name.seed, steps_per_epoch=len(batches))
+        trained = _objective(name.objective)(
+            encoder, options, seed=name.seed, steps_per_epoch=len(batches)
+        )
         history = fit(trained, batches, epochs=options.epochs, folder=folder, seed=name.seed)
         weights = trained.pretrained.cpu().state_dict()
         save_file({k: w.contiguous() for k, w in weights.items()}, folder / ENCODER_FILE)
         _finish_training(folder, history)
 
     return step.run(compute)
+
+
+def _objective(name: str) -> Any:
+    """The Lightning module of an objective, built as `module(encoder, options, *, seed, ...)`.
+
+    It is fed `PairBatches` of any strategy; `.pretrained` is the encoder to evaluate in the end.
+    """
+    from ccl.objectives.dino import Dino
+    from ccl.objectives.simclr import SimCLR
+
+    return {"simclr": SimCLR, "dino": Dino}[name]
 
 
 def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
@@ -396,6 +409,8 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
     )
 
     def compute(folder: Path) -> None:
+        from ccl.evaluation.protocols import judge
+
         images = cohorts.load(inputs["cohort"].folder)
         encoder = encoder_of(experiment, images, name).to(fastest_device())
         scores = Scores()
@@ -457,5 +472,7 @@ def embeddings(experiment: Experiment, objective: str, seed: int) -> dict[str, n
 
 def _finish_training(folder: Path, history: pd.DataFrame) -> None:
     """Keeps the metrics; then, all results being saved, leaves no checkpoint behind."""
+    from ccl.training import forget_checkpoints
+
     history.to_csv(folder / HISTORY_FILE, index=False)
     forget_checkpoints(folder)

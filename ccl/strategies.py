@@ -8,6 +8,11 @@ from typing import NamedTuple
 
 from ccl.pairs import Strategy
 
+# Names of encoders that were not pretrained: probed they are the random control, finetuned the
+# supervised baseline.
+RANDOM = "random"
+SUPERVISED = "supervised"
+
 
 class BankOf(NamedTuple):
     """Which counterfactuals a bank holds.

@@ -14,10 +14,10 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 
 from ccl.errors import TrainingError
+from ccl.runs import HISTORY_FILE
 
 logger = logging.getLogger(__name__)
 
-HISTORY_FILE = "history.csv"
 CHECKPOINTS = "checkpoints"
 
 
@@ -31,24 +31,6 @@ class EpochBatches(Protocol):
     def __len__(self) -> int:
         """Batches per epoch."""
         ...
-
-
-def fastest_device() -> torch.device:
-    """The GPU where there is one, otherwise the CPU; Lightning chooses alike."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def epoch_rng(seed: int, epoch: int, purpose: str) -> np.random.Generator:
-    """NumPy generator for one purpose in one epoch, independent of everything else."""
-    return np.random.default_rng([seed, epoch, *purpose.encode()])
-
-
-def step_generator(
-    seed: int, step: int, purpose: str, device: torch.device | str = "cpu"
-) -> torch.Generator:
-    """Torch generator for one purpose in one training step, independent of everything else."""
-    state = np.random.SeedSequence([seed, step, *purpose.encode()]).generate_state(1, np.uint64)
-    return torch.Generator(device=device).manual_seed(int(state[0] >> 1))
 
 
 def fit(
@@ -111,11 +93,6 @@ def fit(
         pd.DataFrame(history.rows).to_csv(file, index=False)
         raise TrainingError(f"{error} Its history so far is kept in {file}.") from error
     return pd.DataFrame(history.rows)
-
-
-def forget_checkpoints(folder: Path) -> None:
-    """Deletes what a killed training would have gone on from."""
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 class _EpochData(lightning.LightningDataModule):
@@ -188,3 +165,8 @@ class _Guard(Callback):
                 f"{trainer.global_step}; the last good checkpoint is kept in "
                 f"{self.folder / CHECKPOINTS}. Lower the learning rate or the gradient clip."
             )
+
+
+def forget_checkpoints(folder: Path) -> None:
+    """Deletes what a killed training would have gone on from."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

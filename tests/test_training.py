@@ -3,7 +3,8 @@ import pytest
 import torch
 from lightning import LightningModule
 
-from ccl.training import epoch_rng, fit, forget_checkpoints, step_generator
+from ccl.seeding import epoch_rng, step_generator
+from ccl.training import fit, forget_checkpoints
 
 
 class Line(LightningModule):

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ccl.objectives.encoder import Encoder, as_image
+from ccl.objectives.batches import as_image
+from ccl.objectives.encoder import Encoder
 
 
 @torch.inference_mode()

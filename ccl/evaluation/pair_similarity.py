@@ -7,7 +7,7 @@ from ccl.evaluation.statistics import bootstrap_mean_interval
 from ccl.objectives.augment import AugmentOptions, augment
 from ccl.objectives.encoder import Encoder
 from ccl.pairs import Pairs
-from ccl.training import step_generator
+from ccl.seeding import step_generator
 
 
 @torch.inference_mode()

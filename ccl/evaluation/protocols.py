@@ -7,13 +7,13 @@ import pandas as pd
 
 from ccl.cohorts import Cohort
 from ccl.evaluation.features import extract_features
-from ccl.evaluation.finetuning import SUPERVISED, FinetuningOptions, finetune
+from ccl.evaluation.finetuning import finetune
+from ccl.evaluation.finetuning_options import FinetuningOptions
 from ccl.evaluation.probing import ProbingOptions, probe
 from ccl.evaluation.scores import Scores
 from ccl.evaluation.separability import separability
 from ccl.objectives.encoder import Encoder
-
-RANDOM = "random"  # the strategy's name of an encoder that was not pretrained
+from ccl.strategies import RANDOM, SUPERVISED
 
 
 class Judged(NamedTuple):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ccl.cohorts import Cohort
 from ccl.generator.generator import to_model
-from ccl.training import epoch_rng
+from ccl.seeding import epoch_rng
 
 
 class Codes(Protocol):

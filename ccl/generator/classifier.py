@@ -9,35 +9,18 @@ import lightning
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from ccl.cohorts import Cohort
 from ccl.generator.batches import WeightedBatches
 from ccl.generator.generator import to_model
-from ccl.objectives.encoder import EncoderOptions, build_encoder
-from ccl.options import Options
+from ccl.generator.options import ClassifierOptions
+from ccl.objectives.encoder import build_encoder
 from ccl.training import fit
 
 AGE = "age"
 UNKNOWN = -1  # of a class that a row does not state
 _AGE_MEAN, _AGE_SPREAD = 50.0, 20.0  # years; the network learns ages near 0 and 1
-
-
-class ClassifierOptions(Options):
-    """How a classifier is trained.
-
-    Attributes:
-        encoder: its backbone.
-        epochs, batch_size, learning_rate: of Adam, with a cosine decay.
-        seed: of weights and batches; another than the generator's and the encoders'.
-    """
-
-    encoder: EncoderOptions = EncoderOptions()
-    epochs: int = Field(default=8, ge=1)
-    batch_size: int = Field(default=64, ge=2)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    seed: int = 4321
 
 
 @dataclass(frozen=True)

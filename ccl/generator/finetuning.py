@@ -23,13 +23,11 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from ccl.cohorts import Cohort
 from ccl.generator.classifier import (
     AGE,
-    ClassifierOptions,
     ImageClassifier,
     Targets,
     attribute_targets,
@@ -37,33 +35,12 @@ from ccl.generator.classifier import (
     stated_loss,
     train_classifier,
 )
-from ccl.generator.fitting import GeneratorOptions, HVAETraining, training_batches
+from ccl.generator.fitting import HVAETraining, training_batches
 from ccl.generator.generator import Generator
 from ccl.generator.graph import ImageParents
 from ccl.generator.hvae import HVAE
-from ccl.options import Options
+from ccl.generator.options import GeneratorOptions, TuningOptions
 from ccl.training import fit
-
-
-class TuningOptions(Options):
-    """How a trained generator is finetuned.
-
-    Attributes:
-        predictor: classifier of scanner, sex, finding and age; never one of the judges.
-        epochs, learning_rate: of the finetuning; the rest is as in the generator's training.
-        multiplier_rate: step of the multiplier lambda, per nat per pixel of violation and step.
-        damping: weight of the squared violation, which keeps lambda from oscillating.
-        slack: nats per pixel that the free energy may rise.
-        soft_labels: keep what the predictor sees in the real image; otherwise what is stated.
-    """
-
-    predictor: ClassifierOptions = ClassifierOptions(seed=8765)
-    epochs: int = Field(default=3, ge=1)
-    learning_rate: float = Field(default=2e-4, gt=0)
-    multiplier_rate: float = Field(default=1.0, ge=0)
-    damping: float = Field(default=100.0, ge=0)
-    slack: float = Field(default=0.0, ge=0)
-    soft_labels: bool = True
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -16,61 +15,10 @@ from ccl.errors import TrainingError
 from ccl.generator.batches import Codes, WeightedBatches
 from ccl.generator.generator import Generator
 from ccl.generator.graph import image_parents
-from ccl.generator.hvae import HVAE, HVAEOptions
-from ccl.generator.tabular import Coupling
+from ccl.generator.hvae import HVAE
+from ccl.generator.options import GeneratorOptions
 from ccl.objectives.schedules import cosine
-from ccl.options import Options
 from ccl.training import fit
-
-
-class GeneratorOptions(Options):
-    """How the generator is built and trained.
-
-    Attributes:
-        hvae: architecture.
-        graph: variables, 'image' among them, to their parents; null is the paper's, in which the
-            scanner and the sex are roots and parents of the image. Variables: 'scanner', 'sex',
-            'age' (in groups) and 'label'.
-        coupling: mechanism of variables that have parents, see `ccl.generator.tabular`.
-        epochs: passes over as many draws as there are training images.
-        batch_size: images per step.
-        max_steps: an epoch has at most as many steps; None for a whole pass.
-        learning_rate: of AdamW, after the warm-up, before the cosine decay.
-        betas, weight_decay: of AdamW.
-        warmup_steps: linear warm-up of the learning rate.
-        beta: weight of the KL term (the paper: 1 for EMBED, 3 for PadChest).
-        beta_warmup_epochs: epochs over which beta rises linearly from 0.
-        free_bits: nats per image and stochastic block that cost nothing.
-        ema_decay: decay of the averaged weights, which are used after training.
-        gradient_clip: gradients are scaled down to this norm.
-        gradient_skip: a step with a larger norm than this is left out.
-        parents_dropped: share of the images whose parents are not told in training, for
-            `HVAEOptions.guidance` (the paper: 0).
-        rare_scanner_weight: 0 draws images as they come, 1 draws every scanner equally often.
-        bfloat16: run the forward pass in mixed precision.
-        seed: of the weights, the batches and the latents.
-    """
-
-    hvae: HVAEOptions
-    graph: dict[str, tuple[str, ...]] | None = None
-    coupling: Coupling = "monotone"
-    epochs: int
-    batch_size: int = 32
-    max_steps: int | None = Field(default=None, ge=1)
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.9)
-    weight_decay: float = 1e-3
-    warmup_steps: int = 100
-    beta: float = 1.0
-    beta_warmup_epochs: float = 0.0
-    free_bits: float = 0.0
-    ema_decay: float = 0.999
-    gradient_clip: float = 350.0
-    gradient_skip: float = 25_000.0
-    parents_dropped: float = Field(default=0.0, ge=0, lt=1)
-    rare_scanner_weight: float = 1.0
-    bfloat16: bool = False
-    seed: int = 0
 
 
 class HVAETraining(lightning.LightningModule):

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from ccl.objectives.encoder import as_image
+from ccl.objectives.batches import as_image
 from ccl.options import Options
 
 Probability = Annotated[float, Field(ge=0, le=1)]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ccl.pairs import Pairs
-from ccl.training import epoch_rng
+from ccl.seeding import epoch_rng
 
 Batch = dict[str, Tensor]
 
@@ -63,3 +63,10 @@ class PairBatches:
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             a, b = self.pairs.sources(order[start : start + self.batch_size], rng)
             yield {"a": torch.from_numpy(a), "b": torch.from_numpy(b)}
+
+
+def as_image(pixels: Tensor) -> Tensor:
+    """Stored uint8 images (n, H, W) as an encoder's input, float32 (n, 1, H, W) in [0, 1]."""
+    if pixels.dtype != torch.uint8 or pixels.ndim != 3:
+        raise ValueError(f"pixels must be uint8 (n, H, W), got {pixels.dtype} {pixels.shape}")
+    return pixels.unsqueeze(1).float() / 255

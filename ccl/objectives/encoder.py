@@ -1,50 +1,16 @@
-"""The encoder that every objective pretrains: a timm backbone on one-channel images."""
+"""The encoder that every objective pretrains: a timm backbone on one-channel images.
+
+timm is imported where a backbone is built: it takes seconds, which steps without one are spared.
+"""
 
 from typing import Any, Literal, cast
 
-import timm
-import torch
-from pydantic import Field, field_validator
-from timm.models.resnet import BasicBlock
 from torch import Tensor, nn
 
-from ccl.objectives.initial_weights import IMAGENET, load_initial_weights
-from ccl.objectives.vit import VIT_SLIM, VitOptions, vit_slim
-from ccl.options import Options
+from ccl.objectives.encoder_options import SLIM, VIT_SLIM, EncoderOptions
 
-SLIM = "resnet-slim"
 SLIM_BLOCKS = (1, 1, 1, 1)
 SLIM_CHANNELS = (24, 48, 96, 192)
-
-
-class EncoderOptions(Options):
-    """Which backbone is pretrained.
-
-    Attributes:
-        architecture: 'resnet-slim' (below), 'vit-slim' (`ccl.objectives.vit`), or any timm name,
-            e.g. 'resnet50' or 'vit_base_patch16_224'.
-        stem_stride: of 'resnet-slim' only: the stem's downsampling. 4 is twice as fast; 2 keeps
-            maps of 32x32 for the first blocks of a 64-pixel image.
-        vit: of 'vit-slim' only: its size.
-        pretrained: weights to start from: 'imagenet', timm's for the architecture, which needs
-            the network once; the path of a safetensors file, absolute or seen from the
-            repository, with timm's names; or None for random weights.
-    """
-
-    architecture: str = Field(default=SLIM, min_length=1)
-    stem_stride: Literal[2, 4] = 4
-    vit: VitOptions = VitOptions()
-    pretrained: str | None = None
-
-    @field_validator("pretrained")
-    @classmethod
-    def _is_imagenet_or_safetensors(cls, value: str | None) -> str | None:
-        if value is not None and value != IMAGENET and not value.endswith(".safetensors"):
-            raise ValueError(
-                f"'{value}' is neither '{IMAGENET}' nor a .safetensors file nor null; other "
-                "formats may run code when opened"
-            )
-        return value
 
 
 class Encoder(nn.Module):
@@ -86,6 +52,8 @@ def build_encoder(options: EncoderOptions, image_size: tuple[int, int]) -> Encod
         ValueError: timm has no model of that name, or the initial weights do not fit it.
         OSError: the initial weights cannot be had.
     """
+    from ccl.objectives.initial_weights import load_initial_weights
+
     encoder = _random_encoder(options, image_size)
     if options.pretrained is not None:
         load_initial_weights(encoder.backbone, options.architecture, options.pretrained)
@@ -93,6 +61,8 @@ def build_encoder(options: EncoderOptions, image_size: tuple[int, int]) -> Encod
 
 
 def _random_encoder(options: EncoderOptions, image_size: tuple[int, int]) -> Encoder:
+    from ccl.objectives.vit import vit_slim
+
     if options.architecture == SLIM:
         return Encoder(resnet_slim(options.stem_stride), SLIM_CHANNELS[-1])
     if options.architecture == VIT_SLIM:
@@ -108,6 +78,9 @@ def resnet_slim(stem_stride: Literal[2, 4]) -> nn.Module:
     half of a narrow network's time; here the stem is a 3x3 convolution as wide as the first
     layer.
     """
+    import timm
+    from timm.models.resnet import BasicBlock
+
     width = SLIM_CHANNELS[0]
     model: nn.Module = timm.models.ResNet(
         cast(Any, BasicBlock),  # timm's annotation asks for an instance
@@ -129,6 +102,8 @@ def resnet_slim(stem_stride: Literal[2, 4]) -> nn.Module:
 
 
 def _timm_backbone(name: str, image_size: tuple[int, int]) -> nn.Module:
+    import timm
+
     if not timm.is_model(name):
         raise ValueError(
             f"architecture '{name}' is neither '{SLIM}' nor '{VIT_SLIM}' nor known to timm "
@@ -142,10 +117,3 @@ def _timm_backbone(name: str, image_size: tuple[int, int]) -> nn.Module:
     if timm.models.is_model_in_modules(name, "vision_transformer"):
         size["dynamic_img_size"] = True  # crops of other sizes interpolate the positions
     return timm.create_model(name, pretrained=False, in_chans=1, num_classes=0, **size)
-
-
-def as_image(pixels: Tensor) -> Tensor:
-    """Stored uint8 images (n, H, W) as an encoder's input, float32 (n, 1, H, W) in [0, 1]."""
-    if pixels.dtype != torch.uint8 or pixels.ndim != 3:
-        raise ValueError(f"pixels must be uint8 (n, H, W), got {pixels.dtype} {pixels.shape}")
-    return pixels.unsqueeze(1).float() / 255

@@ -12,8 +12,7 @@ from timm.models import adapt_input_conv
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-ROOT = Path(__file__).parents[2]
-IMAGENET = "imagenet"
+from ccl.objectives.encoder_options import IMAGENET, ROOT, weights_file
 
 Weights = dict[str, Tensor]
 
@@ -39,11 +38,6 @@ def load_initial_weights(backbone: nn.Module, architecture: str, pretrained: str
     else:
         weights = _from_file(weights_file(pretrained))
     _fit(backbone, weights, f"encoder.pretrained '{pretrained}', architecture '{architecture}'")
-
-
-def weights_file(pretrained: str) -> Path:
-    """The file that `EncoderOptions.pretrained` names, absolute or seen from the repository."""
-    return ROOT / pretrained
 
 
 def _imagenet(architecture: str) -> Weights:

@@ -1,51 +1,20 @@
 """SimCLR: two views of each pair, encoder, projector, NT-Xent."""
 
 import math
-from typing import Literal
 
 import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from pydantic import Field
 from torch import Tensor, nn
 
 from ccl.losses import nt_xent
-from ccl.objectives.augment import AugmentOptions, augment
+from ccl.objectives.augment import augment
 from ccl.objectives.batches import Batch
 from ccl.objectives.embedding_statistics import embedding_statistics
 from ccl.objectives.encoder import Encoder
-from ccl.objectives.objective import ObjectiveOptions
 from ccl.objectives.schedules import warmup_cosine
-from ccl.training import step_generator
-
-
-class SimCLROptions(ObjectiveOptions):
-    """How SimCLR is trained; a step contrasts the 2N views of N pairs.
-
-    Attributes:
-        temperature: tau of NT-Xent.
-        projector_hidden: width of the projector's hidden layer.
-        projector_out: length of an embedding.
-        optimizer: 'adamw' decays weights apart from the gradient; 'adam' (the released code's)
-            adds the decay to it.
-        learning_rate: peak learning rate.
-        weight_decay: of matrices and kernels; biases and normalisations are never decayed.
-        warmup_epochs: of linear growth from 0 to the peak; a half cosine back to 0 follows.
-        precision: of encoder and projector; the loss is always computed in float32.
-        channels_last: memory layout of the encoder.
-        augment: how views are cut.
-    """
-
-    temperature: float = Field(default=0.1, gt=0)
-    projector_hidden: int = Field(default=1024, ge=1)
-    projector_out: int = Field(default=128, ge=2)
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=1e-4, ge=0)
-    warmup_epochs: float = Field(default=2, ge=0)
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
-    channels_last: bool = True
-    augment: AugmentOptions = AugmentOptions()
+from ccl.objectives.simclr_options import SimCLROptions
+from ccl.seeding import step_generator
 
 
 class SimCLR(lightning.LightningModule):

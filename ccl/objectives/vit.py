@@ -3,31 +3,10 @@
 from typing import cast
 
 import torch
-from pydantic import Field
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ccl.options import Options
-
-VIT_SLIM = "vit-slim"
-
-
-class VitOptions(Options):
-    """Size of 'vit-slim'.
-
-    Attributes:
-        patch: side of a patch in pixels.
-        width: length of a token.
-        depth: number of blocks.
-        heads: of the attention; they divide the width.
-        mlp_ratio: width of a block's hidden layer / width of a token.
-    """
-
-    patch: int = Field(default=8, ge=1)
-    width: int = Field(default=96, ge=1)
-    depth: int = Field(default=4, ge=1)
-    heads: int = Field(default=3, ge=1)
-    mlp_ratio: float = Field(default=4.0, gt=0)
+from ccl.objectives.encoder_options import VIT_SLIM, VitOptions
 
 
 def vit_slim(options: VitOptions, image_size: tuple[int, int]) -> VisionTransformer:

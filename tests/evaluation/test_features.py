@@ -4,7 +4,8 @@ import torch
 
 from ccl.evaluation.features import extract_features, load, save
 from ccl.objectives.augment import AugmentOptions, augment
-from ccl.objectives.encoder import EncoderOptions, as_image, build_encoder
+from ccl.objectives.batches import as_image
+from ccl.objectives.encoder import EncoderOptions, build_encoder
 
 
 @pytest.fixture

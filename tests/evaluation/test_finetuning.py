@@ -22,7 +22,8 @@ from ccl.evaluation.finetuning import (
 from ccl.evaluation.labels import label_subset, labels_of
 from ccl.evaluation.probing import ProbingOptions, probe
 from ccl.evaluation.results import RESULT_COLUMNS
-from ccl.objectives.encoder import EncoderOptions, as_image, build_encoder
+from ccl.objectives.batches import as_image
+from ccl.objectives.encoder import EncoderOptions, build_encoder
 from tests.evaluation.test_probing import make_cohort
 
 ABOUT = {"objective": "simclr", "strategy": "standard", "pretrain_seed": 7}

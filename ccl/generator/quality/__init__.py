@@ -17,6 +17,7 @@ from ccl.generator.classifier import (
 )
 from ccl.generator.generator import Generator
 from ccl.generator.hvae import HVAE
+from ccl.generator.options import QualityOptions
 from ccl.generator.quality.abduction import abduction
 from ccl.generator.quality.cycles import composition, reversibility
 from ccl.generator.quality.effectiveness import effectiveness
@@ -25,7 +26,6 @@ from ccl.generator.quality.latent_probe import latent_probe
 from ccl.generator.quality.likelihood import likelihood
 from ccl.generator.quality.minimality import minimality
 from ccl.generator.quality.off_target import off_target
-from ccl.generator.quality.options import QualityOptions
 from ccl.generator.quality.realism import nearest_training_image, realism
 from ccl.generator.quality.spectrum import spectrum
 from ccl.generator.quality.under_age import under_age

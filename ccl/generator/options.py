@@ -1,0 +1,114 @@
+"""How the generator is trained, finetuned and judged."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ccl.generator.hvae import HVAEOptions
+from ccl.generator.tabular import Coupling
+from ccl.objectives.encoder_options import EncoderOptions
+from ccl.options import Options
+
+
+class GeneratorOptions(Options):
+    """How the generator is built and trained.
+
+    Attributes:
+        hvae: architecture.
+        graph: variables, 'image' among them, to their parents; null is the paper's, in which the
+            scanner and the sex are roots and parents of the image. Variables: 'scanner', 'sex',
+            'age' (in groups) and 'label'.
+        coupling: mechanism of variables that have parents, see `ccl.generator.tabular`.
+        epochs: passes over as many draws as there are training images.
+        batch_size: images per step.
+        max_steps: an epoch has at most as many steps; None for a whole pass.
+        learning_rate: of AdamW, after the warm-up, before the cosine decay.
+        betas, weight_decay: of AdamW.
+        warmup_steps: linear warm-up of the learning rate.
+        beta: weight of the KL term (the paper: 1 for EMBED, 3 for PadChest).
+        beta_warmup_epochs: epochs over which beta rises linearly from 0.
+        free_bits: nats per image and stochastic block that cost nothing.
+        ema_decay: decay of the averaged weights, which are used after training.
+        gradient_clip: gradients are scaled down to this norm.
+        gradient_skip: a step with a larger norm than this is left out.
+        parents_dropped: share of the images whose parents are not told in training, for
+            `HVAEOptions.guidance` (the paper: 0).
+        rare_scanner_weight: 0 draws images as they come, 1 draws every scanner equally often.
+        bfloat16: run the forward pass in mixed precision.
+        seed: of the weights, the batches and the latents.
+    """
+
+    hvae: HVAEOptions
+    graph: dict[str, tuple[str, ...]] | None = None
+    coupling: Coupling = "monotone"
+    epochs: int
+    batch_size: int = 32
+    max_steps: int | None = Field(default=None, ge=1)
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.9)
+    weight_decay: float = 1e-3
+    warmup_steps: int = 100
+    beta: float = 1.0
+    beta_warmup_epochs: float = 0.0
+    free_bits: float = 0.0
+    ema_decay: float = 0.999
+    gradient_clip: float = 350.0
+    gradient_skip: float = 25_000.0
+    parents_dropped: float = Field(default=0.0, ge=0, lt=1)
+    rare_scanner_weight: float = 1.0
+    bfloat16: bool = False
+    seed: int = 0
+
+
+class ClassifierOptions(Options):
+    """How a classifier is trained.
+
+    Attributes:
+        encoder: its backbone.
+        epochs, batch_size, learning_rate: of Adam, with a cosine decay.
+        seed: of weights and batches; another than the generator's and the encoders'.
+    """
+
+    encoder: EncoderOptions = EncoderOptions()
+    epochs: int = Field(default=8, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    seed: int = 4321
+
+
+class TuningOptions(Options):
+    """How a trained generator is finetuned.
+
+    Attributes:
+        predictor: classifier of scanner, sex, finding and age; never one of the judges.
+        epochs, learning_rate: of the finetuning; the rest is as in the generator's training.
+        multiplier_rate: step of the multiplier lambda, per nat per pixel of violation and step.
+        damping: weight of the squared violation, which keeps lambda from oscillating.
+        slack: nats per pixel that the free energy may rise.
+        soft_labels: keep what the predictor sees in the real image; otherwise what is stated.
+    """
+
+    predictor: ClassifierOptions = ClassifierOptions(seed=8765)
+    epochs: int = Field(default=3, ge=1)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    multiplier_rate: float = Field(default=1.0, ge=0)
+    damping: float = Field(default=100.0, ge=0)
+    slack: float = Field(default=0.0, ge=0)
+    soft_labels: bool = True
+
+
+class QualityOptions(Options):
+    """How counterfactuals are judged.
+
+    Attributes:
+        classifier: that tells scanners apart, and another that tells sex, finding and age.
+        cycles: numbers of cycles after which composition and reversibility are measured.
+        sample: test images, evenly taken, for what takes many passes or is a control: cycles,
+            minimality, likelihood, do(sex), the untrained generator.
+        probe_images: training images of each scanner, at most, for the probes of the latents.
+    """
+
+    classifier: ClassifierOptions = ClassifierOptions()
+    cycles: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 10), min_length=1)
+    sample: int = Field(default=192, ge=2)
+    probe_images: int = Field(default=200, ge=2)

@@ -1,0 +1,77 @@
+"""How DINO-v2 is trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ccl.objectives.augment import Probability
+from ccl.objectives.collapse import CollapseOptions
+from ccl.objectives.crops import CropOptions
+from ccl.objectives.dino_head import Centering, HeadOptions
+from ccl.objectives.encoder_options import VIT_SLIM, EncoderOptions
+from ccl.objectives.masks import MaskOptions
+from ccl.objectives.objective import ObjectiveOptions
+
+Positive = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0)]
+
+
+class DinoOptions(ObjectiveOptions):
+    """How DINO-v2 is trained: its published defaults, the sizes made for images of 64 pixels.
+
+    The paper's released code is another variant: centering 'softmax', weight_decay (0, 0),
+    layer_decay 1, patch_factor 1, gradient_clip infinite.
+
+    Attributes:
+        encoder: a vision transformer.
+        crops: the two global and the local crops.
+        masks: of the patches of global crops that the student cannot see.
+        head: of class tokens and patches.
+        ibot_head: 'separate' weights for patches, as DINO-v2 publishes, or 'shared' with classes.
+        ibot_weight: of the masked-patch loss.
+        koleo_weight: of KoLeo on the student's class tokens, summed over the two global crops.
+        centering: of the teacher's targets, 'sinkhorn' (DINO-v2), 'softmax' (DINO) or 'none'.
+        centre_momentum: of the running centre of 'softmax'.
+        student_temperature: of the student's softmax.
+        teacher_temperature: of the targets, at the start and after the warm-up.
+        teacher_warmup_epochs: over which it grows linearly.
+        teacher_momentum: of the running mean that is the teacher; half a cosine from start to end.
+        drop_path: probability of leaving out a block of the student, the same at every depth.
+        learning_rate: peak of AdamW's.
+        final_learning_rate: at the end of the half cosine.
+        warmup_epochs: of linear growth to the peak.
+        weight_decay: half a cosine from start to end; biases and normalisations have none.
+        layer_decay: the learning rate's factor per block, counted from the head down.
+        patch_factor: a further factor for the patch embedding.
+        freeze_last_layer_epochs: in which prototypes are not trained.
+        gradient_clip: largest gradient norm of the backbone and of each head.
+        precision: of backbone and heads; losses are always computed in float32. 'bfloat16' pays
+            on GPUs, but slows down CPUs whose matrix units lack it.
+        collapse: when a run counts as collapsed and is stopped.
+    """
+
+    encoder: EncoderOptions = EncoderOptions(architecture=VIT_SLIM)
+    batch_size: int = Field(default=64, ge=2)
+    crops: CropOptions = CropOptions()
+    masks: MaskOptions = MaskOptions()
+    head: HeadOptions = HeadOptions()
+    ibot_head: Literal["separate", "shared"] = "separate"
+    ibot_weight: float = Field(default=1.0, ge=0)
+    koleo_weight: float = Field(default=0.1, ge=0)
+    centering: Centering = "sinkhorn"
+    centre_momentum: float = Field(default=0.9, ge=0, le=1)
+    student_temperature: float = Field(default=0.1, gt=0)
+    teacher_temperature: tuple[Positive, Positive] = (0.04, 0.07)
+    teacher_warmup_epochs: float = Field(default=30, ge=0)
+    teacher_momentum: tuple[Probability, Probability] = (0.992, 1.0)
+    drop_path: float = Field(default=0.0, ge=0, lt=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    final_learning_rate: float = Field(default=1e-6, ge=0)
+    warmup_epochs: float = Field(default=10, ge=0)
+    weight_decay: tuple[Decay, Decay] = (0.04, 0.4)
+    layer_decay: float = Field(default=0.9, gt=0, le=1)
+    patch_factor: float = Field(default=0.2, gt=0)
+    freeze_last_layer_epochs: float = Field(default=1, ge=0)
+    gradient_clip: float = Field(default=3.0, gt=0)
+    precision: Literal["bfloat16", "float32"] = "float32"
+    collapse: CollapseOptions = CollapseOptions()
