@@ -10,12 +10,15 @@ import yaml
 from pydantic import Field, ValidationError
 
 from ccl.cohorts import SourceOptions, truths
+from ccl.cohorts.image_files import FrameOptions
 from ccl.evaluation.finetuning import FinetuningOptions
 from ccl.evaluation.probing import ProbingOptions
 from ccl.evaluation.protocols import RANDOM
+from ccl.generator import hvae
 from ccl.generator.bank import BankOptions
 from ccl.generator.fitting import GeneratorOptions
 from ccl.generator.quality.options import QualityOptions
+from ccl.objectives import dino
 from ccl.objectives.dino import DinoOptions
 from ccl.objectives.objective import ObjectiveOptions
 from ccl.objectives.simclr import SimCLROptions
@@ -147,11 +150,11 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
     if not path.is_file():
         names = sorted(file.stem for file in path.parent.glob("*.yaml"))
         raise ValueError(f"{path.name} is not in configs/; profiles are {names}")
-    content = yaml.safe_load(path.read_text())
-    known = content.pop("cohorts", {})
+    content = _read(path)
+    known = _section(content.pop("cohorts", None), f"{path.name}: cohorts")
     if cohort not in known:
         raise ValueError(f"{path.name}: cohort '{cohort}' is not in it; it has {sorted(known)}")
-    chosen = dict(known[cohort])
+    chosen = _section(known[cohort], f"{path.name}: cohort '{cohort}'")
     changes, beside = chosen.pop("with", {}), tuple(chosen.pop("beside", ()))
     try:
         source = _Source.model_validate({"source": chosen}).source
@@ -160,6 +163,10 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
         raise ValueError(_explained(path, cohort, error)) from error
     if unknown := set(beside) - set(known):
         raise ValueError(f"{path.name}, cohort '{cohort}': beside: {sorted(unknown)} not in it")
+    try:
+        _require_fit(source, sections)
+    except ValueError as error:
+        raise ValueError(f"{path.name}, cohort '{cohort}': {error}") from error
     pretraining = sections.pretraining
     if not truths.known(source.source):
         pretraining = _without_oracle(pretraining)
@@ -167,6 +174,34 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
     fields = {field.name: getattr(sections, field.name) for field in _section_fields()}
     fields |= {"pretraining": pretraining, "beside": beside}
     return Experiment(profile, cohort, data_root, runs, source, **fields)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The sections of a profile."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        line = f", line {place.line + 1}" if place is not None else ""
+        problem = getattr(error, "problem", None) or error
+        raise ValueError(f"{path.name}{line}: this is no YAML: {problem}") from error
+    return _section(content, path.name)
+
+
+def _section(content: Any, what: str) -> dict[str, Any]:
+    """A copy of what has to be a mapping."""
+    if not isinstance(content, Mapping):
+        kind = "empty" if content is None else f"a {type(content).__name__}"
+        raise ValueError(f"{what} is {kind}; expected lines of `key: value`")
+    return dict(content)
+
+
+def _require_fit(source: SourceOptions, sections: Sections) -> None:
+    """Refuses models that cannot take the cohort's frame before anything is computed."""
+    frame = source.shape if isinstance(source, FrameOptions) else source.frame
+    hvae.require_fit(sections.generator.hvae, frame)
+    if sections.pretraining.strategies.get("dino"):
+        dino.require_fit(sections.pretraining.dino, frame)
 
 
 def _without_oracle(pretraining: PretrainingOptions) -> PretrainingOptions:

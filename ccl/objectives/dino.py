@@ -1,11 +1,12 @@
 """DINO-v2: a student learns, from crops and masked crops, what its own running mean sees."""
 
 import copy
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import lightning
 import torch
 from pydantic import Field
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -17,7 +18,7 @@ from ccl.objectives.crops import CropOptions, Crops, multi_crop
 from ccl.objectives.dino_head import Centering, HeadOptions, Targets
 from ccl.objectives.dino_network import DinoNetwork, drop_blocks, layer_groups
 from ccl.objectives.embedding_statistics import embedding_statistics
-from ccl.objectives.encoder import Encoder, EncoderOptions
+from ccl.objectives.encoder import Encoder, EncoderOptions, build_encoder
 from ccl.objectives.masks import MaskOptions, block_masks
 from ccl.objectives.objective import ObjectiveOptions
 from ccl.objectives.schedules import cosine, linear, warmup_cosine
@@ -89,6 +90,23 @@ class DinoOptions(ObjectiveOptions):
     collapse: CollapseOptions = CollapseOptions()
 
 
+def require_fit(options: DinoOptions, frame: tuple[int, int]) -> None:
+    """Whether DINO can be trained on frames of (height, width) pixels; allocates no weights.
+
+    Raises:
+        ValueError: the encoder is no ViT, or its patches do not tile frame and crops.
+    """
+    plain = options.encoder.model_copy(update={"pretrained": None})
+    with torch.device("meta"):
+        backbone = build_encoder(plain, frame).backbone
+    _require_tiling(as_vit(backbone, plain.architecture), options.crops, frame)
+
+
+def _require_tiling(vit: VisionTransformer, crops: CropOptions, frame: tuple[int, int]) -> None:
+    for size in (frame, crops.global_size or frame, crops.local_size):
+        grid_of(vit, size)
+
+
 class Dino(lightning.LightningModule):
     """Trains a student by distilling it into itself; the teacher is its running mean.
 
@@ -114,16 +132,14 @@ class Dino(lightning.LightningModule):
             steps_per_epoch: length of the batch stream, for the schedules.
 
         Raises:
-            ValueError: the encoder is no ViT, or its patches do not tile the crops.
+            ValueError: the encoder is no ViT, or its patches do not tile frame and crops.
         """
         super().__init__()
         self.options = options
         self.seed = seed
         self.steps_per_epoch = steps_per_epoch
         vit = as_vit(encoder.backbone, options.encoder.architecture)
-        for size in (options.crops.global_size, options.crops.local_size):
-            if size is not None:
-                grid_of(vit, size)
+        _require_tiling(vit, options.crops, cast(tuple[int, int], vit.patch_embed.img_size))
         separate = options.ibot_head == "separate"
         self.student = DinoNetwork(encoder, options.head, separate_heads=separate)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()
