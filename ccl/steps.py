@@ -73,14 +73,20 @@ def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
     return step.run(compute)
 
 
+def tables(experiment: Experiment) -> list[str]:
+    """Files in the data root, relative to it, that say which images there are."""
+    source = experiment.source
+    options = {"nih": "csv", "folder": "manifest", "mini-mias": "table", "medmnist": "archive"}
+    option = options.get(source.source)
+    return [] if option is None else [str(getattr(source, option))]
+
+
 def _table_digest(experiment: Experiment) -> str:
     """Digest of the source's table, so that an edited one is imported anew."""
-    source = experiment.source
-    tables = {"nih": "csv", "folder": "manifest", "mini-mias": "table", "medmnist": "archive"}
-    name = tables.get(source.source)
-    if name is None or experiment.data_root is None:
+    names = tables(experiment)
+    if not names or experiment.data_root is None:
         return ""
-    table = Path(experiment.data_root) / getattr(source, name)
+    table = Path(experiment.data_root) / names[0]
     # A missing table is named by the importer, which knows what it is for.
     return file_digest(table) if table.is_file() else "missing"
 
