@@ -62,8 +62,12 @@ def _moved(path: Path, cohort: str) -> str:
     return json.dumps(notebook, indent=1)
 
 
-def contents(root: Path = ROOT) -> dict[str, Any]:
-    """The table of contents, without the pages of cohorts that this build does not show.
+def contents(beside: Sequence[str], root: Path = ROOT) -> dict[str, Any]:
+    """The table of contents, without the pages of cohorts that the book does not show.
+
+    Args:
+        beside: names of the cohorts that stand beside the main one.
+        root: of the repository.
 
     Raises:
         FileNotFoundError: there is no `_toc.yml`.
@@ -71,18 +75,18 @@ def contents(root: Path = ROOT) -> dict[str, Any]:
     whole = yaml.safe_load((root / "_toc.yml").read_text())
     parts = []
     for part in whole["parts"]:
-        kept = [chapter for chapter in part["chapters"] if _shown(chapter["file"], root)]
+        kept = [chapter for chapter in part["chapters"] if _shown(chapter["file"], beside)]
         parts += [{**part, "chapters": kept}] if kept else []
     return {**whole, "parts": parts}
 
 
-def _shown(page: str, root: Path) -> bool:
-    """Whether a page is there, or is one that must be there."""
-    of_another_cohort = EXECUTED in Path(page).parent.parents
-    return not of_another_cohort or (root / page).with_suffix(".ipynb").is_file()
+def _shown(page: str, beside: Sequence[str]) -> bool:
+    """Whether a page belongs to the book: all but those of cohorts that it does not show."""
+    folder = Path(page).parent
+    return EXECUTED not in folder.parents or folder.name in beside
 
 
-def build(root: Path = ROOT) -> None:
+def build(beside: Sequence[str] = (), root: Path = ROOT) -> None:
     """Builds the HTML; any warning is an error.
 
     Sphinx warns only about pages that it reads anew. What a failed or killed build left behind
@@ -97,7 +101,7 @@ def build(root: Path = ROOT) -> None:
     unfinished.parent.mkdir(exist_ok=True)
     unfinished.touch()
     table = root / BUILD / "_toc.yml"
-    text = yaml.safe_dump(contents(root), sort_keys=False)
+    text = yaml.safe_dump(contents(beside, root), sort_keys=False)
     if not table.is_file() or table.read_text() != text:
         table.write_text(text)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
@@ -107,9 +111,10 @@ def build(root: Path = ROOT) -> None:
     unfinished.unlink()
 
 
-def missing(root: Path = ROOT) -> list[Path]:
-    """Pages that the table of contents names and the built book lacks."""
-    pages = [BUILD / "html" / Path(page).with_suffix(".html") for page in _pages(contents(root))]
+def missing(beside: Sequence[str] = (), root: Path = ROOT) -> list[Path]:
+    """Pages that a book with these further cohorts must have and the built one lacks."""
+    wanted = _pages(contents(beside, root))
+    pages = [BUILD / "html" / Path(page).with_suffix(".html") for page in wanted]
     return [page for page in pages if not (root / page).is_file()]
 
 

@@ -160,11 +160,14 @@ def show_plan(
 ) -> None:
     """Prints as JSON which encoders an experiment has, and which cohorts its book has beside."""
     with tidy_errors():
+        from ccl import steps
+
         experiment = _experiment(profile, cohort, data_root)
     answer = {
         "encoders": [str(name) for name in experiment.pretraining.encoders],
         "controls": [str(name) for name in experiment.pretraining.controls],
         "beside": list(experiment.beside),
+        "tables": steps.tables(experiment),
     }
     typer.echo(json.dumps(answer))
 
@@ -237,20 +240,24 @@ def book(
 
         main = _experiment(profile, cohort, data_root)
         pages.collect(main, [_experiment(profile, name, None) for name in main.beside])
-        pages.build()
-        missing = pages.missing()
+        pages.build(main.beside)
+        missing = pages.missing(main.beside)
     if missing:
         raise typer.Exit(_tell_missing(missing))
     typer.echo("The book is in _build/html/index.html")
 
 
 @app.command("check-book")
-def check_book() -> None:
-    """Fails if a page of the table of contents is missing from the built book."""
+def check_book(
+    profile: Profile = "quick",
+    cohort: CohortName = "phantom-chest",
+    data_root: DataRoot = None,
+) -> None:
+    """Fails if a page that the experiment's book must have is missing from the built book."""
     with tidy_errors():
         from ccl import book as pages
 
-        missing = pages.missing()
+        missing = pages.missing(_experiment(profile, cohort, data_root).beside)
     if missing:
         raise typer.Exit(_tell_missing(missing))
     typer.echo("Every page of the table of contents is there.")

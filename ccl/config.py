@@ -13,8 +13,10 @@ from ccl.cohorts import SourceOptions, states_sex, truths
 from ccl.cohorts.image_files import FrameOptions
 from ccl.evaluation.finetuning_options import FinetuningOptions
 from ccl.evaluation.probing import ProbingOptions
+from ccl.generator import hvae
 from ccl.generator.bank import BankOptions
 from ccl.generator.options import GeneratorOptions, QualityOptions, TuningOptions
+from ccl.objectives import dino_options
 from ccl.objectives.dino_options import DinoOptions
 from ccl.objectives.objective import ObjectiveOptions
 from ccl.objectives.simclr_options import SimCLROptions
@@ -178,6 +180,10 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
         sections = Sections.model_validate(written.sections)
     except ValidationError as error:
         raise ValueError(_explained(f"{profile}.yaml", cohort, error)) from error
+    try:
+        _require_fit(source, sections)
+    except ValueError as error:
+        raise ValueError(f"{profile}.yaml, cohort '{cohort}': {error}") from error
     pretraining = _possible(sections.pretraining, source)
     runs = Path("runs") / profile / cohort
     fields = {field.name: getattr(sections, field.name) for field in _section_fields()}
@@ -190,6 +196,14 @@ def _there(written: profiles.Written) -> tuple[str, ...]:
     """The cohorts beside that are simulated or whose folder is there."""
     roots = {name: written.root_of(name) for name in written.beside}
     return tuple(name for name, root in roots.items() if root is None or Path(root).is_dir())
+
+
+def _require_fit(source: SourceOptions, sections: Sections) -> None:
+    """Refuses models that cannot take the cohort's frame before anything is computed."""
+    frame = source.shape if isinstance(source, FrameOptions) else source.frame
+    hvae.require_fit(sections.generator.hvae, frame)
+    if sections.pretraining.strategies.get("dino"):
+        dino_options.require_fit(sections.pretraining.dino, frame)
 
 
 def _possible(pretraining: PretrainingOptions, source: SourceOptions) -> PretrainingOptions:

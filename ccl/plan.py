@@ -16,7 +16,7 @@ from typing import Any
 
 from ccl import profiles
 from ccl.files import write_atomically
-from ccl.runs import code_digest
+from ccl.runs import PACKAGE, code_digest
 from ccl.strategies import GENERATORS, STRATEGIES
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +42,24 @@ LECTURES: dict[str, tuple[str, ...]] = {
 # The notebook of a cohort that can only test encoders.
 EVALUATION_ONLY = ("cohort",)
 
-_TABLES = ("*.csv", "*.json", "tables/*.csv")
+
+# What pages are drawn with and no step needs: a change calls the notebooks again, and only them.
+_ASSETS = ("explorer/*.css", "explorer/*.html", "explorer/*.js")
+_DRAWING = ("examples.py", "figures/*.py", "heading.py", "markdown.py", "tables.py", "widgets*.py")
+
+
+def drawing() -> list[Path]:
+    """Files that notebooks draw with, beside the steps that they show."""
+    return _files(*_DRAWING, *_ASSETS)
+
+
+def assets_digest() -> str:
+    """Digest of the files that pages contain and that are no code."""
+    return hashlib.sha256("".join(map(_digest, _files(*_ASSETS))).encode()).hexdigest()
+
+
+def _files(*patterns: str) -> list[Path]:
+    return [file for pattern in patterns for file in sorted(PACKAGE.glob(pattern))]
 
 
 def folder(profile: str, cohort: str) -> Path:
@@ -91,9 +108,10 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
         data_root: folder of the images, where the cohort needs one.
 
     Returns:
-        What `ccl plan` prints: {"encoders": [...], "controls": [...], "beside": [...]}, names of
-        encoders such as 'simclr-standard-0', and of further cohorts in the same book. A cohort
-        without encoders can only test those of others.
+        What `ccl plan` prints: {"encoders": [...], "controls": [...], "beside": [...], "tables":
+        [...]}, names of encoders such as 'simclr-standard-0', of further cohorts in the same book,
+        and of the files in the data root that say which images there are. A cohort without
+        encoders can only test those of others.
 
     Raises:
         ValueError: the profile or the cohort is unknown or faulty (the message says what).
@@ -105,30 +123,29 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
         "profile": [_digest(path) for path in profiles.files(configs, profile)],
         "code": code_digest("ccl.steps"),
         "data_root": data_root or "",
-        "tables": _tables(data_root or written.root_of(cohort)),
         "beside": [name for name, root in roots.items() if root and Path(root).is_dir()],
     }
+    images = data_root or written.root_of(cohort)
     file = folder(profile, cohort) / "plan.json"
     known: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-    if known.get("asked") != asked:
-        known = {"asked": asked, "plan": _ask(profile, cohort, data_root)}
+    unchanged = known.get("asked") == asked
+    if not unchanged or known["tables"] != _stamps(images, known["plan"]["tables"]):
+        plan = _ask(profile, cohort, data_root)
+        known = {"asked": asked, "tables": _stamps(images, plan["tables"]), "plan": plan}
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, json.dumps(known, indent=1))
-    plan: dict[str, Any] = known["plan"]
-    return plan
+    return dict(known["plan"])
 
 
 def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _tables(data_root: str | None) -> dict[str, list[int]]:
+def _stamps(data_root: str | None, tables: Sequence[str]) -> dict[str, list[int]]:
     """Size and date of the tables that describe the images, so that an edited one is noticed."""
-    if not data_root:
-        return {}
-    root = Path(data_root).expanduser()
-    tables = sorted(path for pattern in _TABLES for path in root.glob(pattern))
-    return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in tables}
+    root = Path(data_root or "").expanduser()
+    there = {name: (root / name).stat() for name in tables if (root / name).is_file()}
+    return {name: [found.st_size, found.st_mtime_ns] for name, found in there.items()}
 
 
 def _ask(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:

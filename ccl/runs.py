@@ -82,7 +82,7 @@ class Step:
             "step": self.name,
             "options": self.options,
             "inputs": {name: run.digest for name, run in self.inputs.items()},
-            "code": code_digest(self.module),
+            "code": [code_digest(self.module), step_digest(self.name)],
         }
         text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -197,6 +197,24 @@ def code_digest(module: str) -> str:
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
 
 
+@cache
+def step_digest(name: str, file: Path = PACKAGE / "steps.py") -> str:
+    """Digest of the function that does a step and of those beside it that it calls.
+
+    Without one of that name, as for notebooks, the digest is that of nothing.
+    """
+    body = _undocumented(ast.parse(file.read_text())).body
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+    found: dict[str, str] = {}
+    waiting = [name]
+    while waiting:
+        function = functions.get(waiting.pop())
+        if function is not None and function.name not in found:
+            found[function.name] = ast.unparse(function)
+            waiting += [node.id for node in ast.walk(function) if isinstance(node, ast.Name)]
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def _reached(module: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     waiting = [module]
@@ -231,12 +249,15 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def _code(path: Path) -> str:
-    tree = ast.parse(path.read_text())
+    return ast.unparse(_undocumented(ast.parse(path.read_text())))
+
+
+def _undocumented(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
             body[0] = ast.Pass()
-    return ast.unparse(tree)
+    return tree
 
 
 def _is_docstring(node: ast.AST) -> bool:

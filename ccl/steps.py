@@ -73,15 +73,20 @@ def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
     return step.run(compute)
 
 
+def tables(experiment: Experiment) -> tuple[str, ...]:
+    """Files in the data root, relative to it, that say which images there are."""
+    source = experiment.source
+    return source.tables if isinstance(source, FrameOptions) else ()
+
+
 def _table_digests(experiment: Experiment) -> dict[str, str]:
     """Digests of the source's tables, so that an edited one is imported anew."""
-    source = experiment.source
-    if not isinstance(source, FrameOptions) or experiment.data_root is None:
+    if experiment.data_root is None:
         return {}
-    tables = {name: Path(experiment.data_root) / name for name in source.tables}
+    found = {name: Path(experiment.data_root) / name for name in tables(experiment)}
     # A missing table is named by the importer, which knows what it is for.
     return {
-        name: file_digest(table) if table.is_file() else "missing" for name, table in tables.items()
+        name: file_digest(table) if table.is_file() else "missing" for name, table in found.items()
     }
 
 

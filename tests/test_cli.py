@@ -29,7 +29,7 @@ def test_plan_names_the_encoders() -> None:
     answer = runner.invoke(cli.app, ["plan", "--profile", "tiny"])
     assert answer.exit_code == 0, answer.output
     plan = json.loads(answer.stdout)
-    assert set(plan) == {"encoders", "controls", "beside"}
+    assert set(plan) == {"encoders", "controls", "beside", "tables"}
     assert {"simclr-standard-0", "simclr-counterfactual-0"} <= set(plan["encoders"])
     assert "simclr-random-0" in plan["controls"]
 
@@ -128,6 +128,18 @@ def test_missing_pages_are_found(tmp_path: Path) -> None:
     (html / "executed").mkdir(parents=True)
     for page in ("index", "a", "executed/c"):
         (html / f"{page}.html").touch()
-    assert book.missing(tmp_path) == [Path("_build/html/book/b.html")]
+    assert book.missing(root=tmp_path) == [Path("_build/html/book/b.html")]
     (html / "b.html").touch()
-    assert book.missing(tmp_path) == []
+    assert book.missing(root=tmp_path) == []
+
+
+def test_pages_of_a_cohort_that_the_book_has_beside_are_missed(tmp_path: Path) -> None:
+    toc = "root: a\nparts:\n- chapters:\n  - file: book/executed/cohort\n"
+    (tmp_path / "_toc.yml").write_text(toc + "  - file: book/executed/other/cohort\n")
+    html = tmp_path / "_build" / "html"
+    (html / "book" / "executed").mkdir(parents=True)
+    (html / "a.html").touch()
+    (html / "book" / "executed" / "cohort.html").touch()
+    assert book.missing((), tmp_path) == []
+    lost = Path("_build/html/book/executed/other/cohort.html")
+    assert book.missing(("other",), tmp_path) == [lost]

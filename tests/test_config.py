@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 import yaml
 
@@ -12,9 +14,19 @@ WITH_TRUTH = ("phantom-chest", "phantom-breast", "mini-mias", "medmnist")
 CLINICAL = ("padchest", "chexpert", "rsna", "embed", "embed-held-out", "vindr")
 
 
-@pytest.mark.parametrize("profile", ["tiny", "quick", "study", "paper"])
-@pytest.mark.parametrize("cohort", [*WITH_TRUTH, "nih", "folder"])
+# Patches of 16 pixels do not tile 224 x 168.
+UNTILED = pytest.param(
+    "paper", "mini-mias", marks=pytest.mark.xfail(raises=ValueError, strict=True)
+)
+PAIRS = [
+    UNTILED if pair == ("paper", "mini-mias") else pair
+    for pair in product(["tiny", "quick", "study", "paper"], [*WITH_TRUTH, "nih", "folder"])
+]
+
+
+@pytest.mark.parametrize(("profile", "cohort"), PAIRS)
 def test_every_profile_is_valid_for_every_cohort(profile, cohort):
+    """Also its models for the cohort's frame."""
     made = experiment(profile, cohort)
     assert made.root.as_posix() == f"runs/{profile}/{cohort}"
     strategies = {name.strategy for name in made.pretraining.encoders}
@@ -98,6 +110,25 @@ def test_cohorts_beside_whose_folder_is_not_there_are_left_out(tmp_path, monkeyp
     assert experiment("some", "phantom-chest").beside == ("nih", "phantom-breast")
 
 
+def tiny():
+    """The content of the profile `tiny`."""
+    return yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
+
+
+@pytest.fixture
+def bad(tmp_path, monkeypatch):
+    """Writes a profile `bad`, given as content or as text, and reads it for a cohort."""
+
+    def read(content, cohort="phantom-chest"):
+        text = content if isinstance(content, str) else yaml.safe_dump(content)
+        (tmp_path / "configs").mkdir(exist_ok=True)
+        (tmp_path / "configs" / "bad.yaml").write_text(text)
+        monkeypatch.setattr(config, "ROOT", tmp_path)
+        return experiment("bad", cohort)
+
+    return read
+
+
 def test_encoders_and_controls_are_found_by_name():
     options = experiment("tiny", "phantom-chest").pretraining
     for name in (*options.encoders, *options.controls):
@@ -106,14 +137,27 @@ def test_encoders_and_controls_are_found_by_name():
         options.named("simclr-standard-99")
 
 
-def test_cohorts_beside_are_known(tmp_path, monkeypatch):
-    content = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
+def test_cohorts_beside_are_known(bad):
+    content = tiny()
     content["cohorts"]["phantom-chest"]["beside"] = ["mars"]
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "bad.yaml").write_text(yaml.safe_dump(content))
-    monkeypatch.setattr(config, "ROOT", tmp_path)
     with pytest.raises(ValueError, match=r"beside: \['mars'\]"):
-        experiment("bad", "phantom-chest")
+        bad(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "bad.yaml is empty"),
+        ("- 1\n- 2\n", "bad.yaml is a list"),
+        ("bank: {}\ncohorts:\n", "cohorts is empty"),
+        ("bank: {}\ncohorts: {phantom-chest: }\n", "cohort 'phantom-chest' is empty"),
+        ("bank: {}\nquality: {sample: [1\ncohorts:\n", r"bad.yaml, line \d: this is no YAML"),
+        ("bank: {}\n\tquality: {}\n", "bad.yaml, line 2: this is no YAML"),
+    ],
+)
+def test_what_is_no_profile_is_named_with_its_line(bad, text, message):
+    with pytest.raises(ValueError, match=message):
+        bad(text)
 
 
 def test_a_cohort_changes_only_what_it_names():
@@ -133,13 +177,31 @@ def test_a_cohort_changes_only_what_it_names():
         ("pretraining", {"strategies": {"simclr": ["plus", "minus"]}}, "simclr.1.*'minus'"),
     ],
 )
-def test_a_bad_key_is_named(tmp_path, monkeypatch, key, value, named):
-    content = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "bad.yaml").write_text(yaml.safe_dump({**content, key: value}))
-    monkeypatch.setattr(config, "ROOT", tmp_path)
+def test_a_bad_key_is_named(bad, key, value, named):
     with pytest.raises(ValueError, match=rf"bad\.yaml.*\n.*{named}"):
-        experiment("bad", "phantom-chest")
+        bad({**tiny(), key: value})
+
+
+def test_a_senseless_number_is_named(bad):
+    content = tiny()
+    content["generator"]["ema_decay"] = 1
+    with pytest.raises(ValueError, match=r"generator\.ema_decay"):
+        bad(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"height": 36, "width": 28}, r"patches of 8 pixels do not tile images of \(36, 28\)"),
+        ({"height": 64, "width": 56}, "first resolution of 16, but .* is 9"),
+    ],
+)
+def test_a_frame_that_a_model_cannot_take_is_refused_at_once(bad, change, message):
+    content = tiny()
+    content["generator"]["hvae"]["stages"][0]["resolution"] = 9
+    content["cohorts"] = {"phantom-breast": {"source": "phantom-breast"} | change}
+    with pytest.raises(ValueError, match=rf"bad\.yaml, cohort 'phantom-breast': .*{message}"):
+        bad(content, "phantom-breast")
 
 
 def test_unknown_profiles_and_cohorts_are_named():

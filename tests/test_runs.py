@@ -78,3 +78,19 @@ def test_the_record_is_valid_json_with_versions(tmp_path):
     record = json.loads((step(tmp_path).run(write).folder / "run.json").read_text())
     assert record["versions"]["torch"]
     assert {"git_revision", "device", "seconds", "options", "python"} <= set(record)
+
+
+def test_a_step_depends_on_its_own_function_and_on_those_it_calls(tmp_path):
+    def digest(text, name="train"):
+        file = tmp_path / f"{len(list(tmp_path.iterdir()))}.py"
+        file.write_text(text)
+        return runs.step_digest(name, file)
+
+    text = 'def train(x):\n    """Trains."""\n    return _half(x)\n\n'
+    text += "def _half(x):\n    return x / 2\n\ndef judge(x):\n    return x\n"
+    whole = digest(text)
+    assert digest(text.replace("Trains", "Fits")) == whole
+    assert digest(text.replace("return x\n", "return -x\n")) == whole
+    assert digest(text.replace("x / 2", "x / 3")) != whole
+    assert digest(text.replace("_half(x)\n\n", "_half(2 * x)\n\n")) != whole
+    assert runs.step_digest("generator") != runs.step_digest("notebook")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from tqdm import tqdm
 
 from ccl.cohorts import Cohort
@@ -29,7 +30,7 @@ class BankOptions(Options):
 
     variable: str = "scanner"
     pixel_noise: bool = True
-    batch_size: int = 64
+    batch_size: int = Field(default=64, ge=1)
     bfloat16: bool = False
 
 

@@ -36,11 +36,11 @@ class Stage(Options):
         latent_channels: channels of each z at this resolution; 0 makes its blocks deterministic.
     """
 
-    resolution: int
-    width: int
-    encoder_blocks: int
-    decoder_blocks: int
-    latent_channels: int = 0
+    resolution: int = Field(ge=1)
+    width: int = Field(ge=1)
+    encoder_blocks: int = Field(ge=0)
+    decoder_blocks: int = Field(ge=0)
+    latent_channels: int = Field(default=0, ge=0)
 
 
 class HVAEOptions(Options):
@@ -68,11 +68,11 @@ class HVAEOptions(Options):
     """
 
     stages: tuple[Stage, ...]
-    unshuffle: int = 1
-    embedding: int = 64
-    bottleneck: float = 0.25
-    groups: int = 8
-    pixel_scale: float = 1e-2
+    unshuffle: int = Field(default=1, ge=1)
+    embedding: int = Field(default=64, ge=1)
+    bottleneck: float = Field(default=0.25, gt=0, le=1)
+    groups: int = Field(default=8, ge=1)
+    pixel_scale: float = Field(default=1e-2, gt=0)
     pixel_noise: Kind = "fixed"
     abduct: Literal["latent", "noise"] = "latent"
     posterior_share: float = Field(default=1.0, ge=0, le=1)
@@ -296,6 +296,20 @@ class ImageNoise:
         return ImageNoise(self.latents, None)
 
 
+def require_fit(options: HVAEOptions, frame: tuple[int, int]) -> None:
+    """Whether an architecture takes frames of (height, width) pixels.
+
+    Raises:
+        ValueError: it does not.
+    """
+    (height, width), stem, first = frame, options.unshuffle, options.stages[0].resolution
+    if height % stem or width % stem or height // stem != first:
+        raise ValueError(
+            f"frame {height}x{width} with unshuffle {stem} gives a first resolution of "
+            f"{height / stem:g}, but stages[0].resolution is {first}"
+        )
+
+
 class HVAE(nn.Module):
     """Conditional hierarchical VAE; also a `ccl.generator.scm.Mechanism`.
 
@@ -310,12 +324,8 @@ class HVAE(nn.Module):
     ) -> None:
         super().__init__()
         self.options, self.parents, self.frame = options, dict(parents), (height, width)
+        require_fit(options, (height, width))
         stages, stem = options.stages, options.unshuffle
-        if height % stem or width % stem or height // stem != stages[0].resolution:
-            raise ValueError(
-                f"frame {height}x{width} with unshuffle {stem} gives a first resolution of "
-                f"{height / stem:g}, but stages[0].resolution is {stages[0].resolution}"
-            )
         self.sizes = [self._size(stage) for stage in stages]
         self.embed = nn.Sequential(
             nn.Linear(sum(self.parents.values()), options.embedding),

@@ -9,6 +9,8 @@ from ccl.generator.tabular import Coupling
 from ccl.objectives.encoder_options import EncoderOptions
 from ccl.options import Options
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
 
 class GeneratorOptions(Options):
     """How the generator is built and trained.
@@ -41,21 +43,21 @@ class GeneratorOptions(Options):
     hvae: HVAEOptions
     graph: dict[str, tuple[str, ...]] | None = None
     coupling: Coupling = "monotone"
-    epochs: int
-    batch_size: int = 32
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(default=32, ge=1)
     max_steps: int | None = Field(default=None, ge=1)
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.9)
-    weight_decay: float = 1e-3
-    warmup_steps: int = 100
-    beta: float = 1.0
-    beta_warmup_epochs: float = 0.0
-    free_bits: float = 0.0
-    ema_decay: float = 0.999
-    gradient_clip: float = 350.0
-    gradient_skip: float = 25_000.0
+    learning_rate: float = Field(default=1e-3, gt=0)
+    betas: tuple[Decay, Decay] = (0.9, 0.9)
+    weight_decay: float = Field(default=1e-3, ge=0)
+    warmup_steps: int = Field(default=100, ge=0)
+    beta: float = Field(default=1.0, ge=0)
+    beta_warmup_epochs: float = Field(default=0.0, ge=0)
+    free_bits: float = Field(default=0.0, ge=0)
+    ema_decay: Decay = 0.999
+    gradient_clip: float = Field(default=350.0, gt=0)
+    gradient_skip: float = Field(default=25_000.0, gt=0)
     parents_dropped: float = Field(default=0.0, ge=0, lt=1)
-    rare_scanner_weight: float = 1.0
+    rare_scanner_weight: float = Field(default=1.0, ge=0, le=1)
     bfloat16: bool = False
     seed: int = 0
 

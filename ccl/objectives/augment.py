@@ -26,7 +26,7 @@ class AugmentOptions(Options):
     Attributes:
         crop_probability: of cropping at all.
         crop_scale: range of the crop's area as a share of the image's, within (0, 1].
-        crop_ratio: range of the crop's width/height, relative to the image's own (1 keeps the
+        crop_ratio: range of the crop's width/height, relative to the view's own (1 keeps the
             proportions, also of frames that are not square).
         rotation_probability: of rotating.
         rotation_degrees: largest angle to either side.
@@ -109,28 +109,34 @@ def augment(
     n, height, width = source.shape
     drawn = torch.rand(len(_DRAWS), n, generator=generator)  # (draws, n)
     draws = dict(zip(_DRAWS, drawn, strict=True))
-    affine = view_to_source(draws, options, height / width).to(source.device)
+    tall, wide = size or (height, width)
+    stretch = (wide / tall) * (height / width)
+    affine = view_to_source(draws, options, height / width, stretch).to(source.device)
     view = resample(source, affine, size)  # (n, 1, height, width)
     view = _intensity(view, draws, options)
     view = _sharpness(view, draws, options)
     return _erase(view, draws, options)
 
 
-def view_to_source(draws: Draws, options: AugmentOptions, aspect: float) -> Tensor:
+def view_to_source(
+    draws: Draws, options: AugmentOptions, aspect: float, stretch: float = 1.0
+) -> Tensor:
     """The affine map from a view's coordinates to its source's, both in [-1, 1].
 
     A view is the flipped, rotated, cropped source, so its points go back through flip, rotation
-    and crop. The rotation is rigid in pixels: its off-diagonals carry the frame's aspect.
+    and crop. The rotation is rigid in the view's pixels: its off-diagonals carry their aspect.
 
     Args:
         draws: uniform random numbers (n,) by name.
         options: ranges and probabilities.
         aspect: height / width of the frame.
+        stretch: width / height of the view over that of the frame; crops are as much wider, so
+            that the frame's pixels stay square in a view of another shape.
 
     Returns:
         float32 (n, 2, 3); the last axis is (x, y, 1).
     """
-    size, centre = _boxes(draws, options)
+    size, centre = _boxes(draws, options, stretch)
     flip = torch.stack(
         [
             1 - 2 * (draws["flip_x"] < options.horizontal_flip_probability).float(),
@@ -142,18 +148,19 @@ def view_to_source(draws: Draws, options: AugmentOptions, aspect: float) -> Tens
     largest = math.radians(options.rotation_degrees)
     angle = torch.where(rotated, _between(draws["angle"], (-largest, largest)), 0.0)
     cos, sin = angle.cos(), angle.sin()
+    view = aspect / stretch  # its height / width
     rotation = torch.stack(
-        [torch.stack([cos, -sin * aspect], 1), torch.stack([sin / aspect, cos], 1)], 1
+        [torch.stack([cos, -sin * view], 1), torch.stack([sin / view, cos], 1)], 1
     )  # (n, 2, 2)
     linear = size[:, :, None] * rotation * flip[:, None, :]  # crop . rotation . flip
     return torch.cat([linear, centre[:, :, None]], dim=2)
 
 
-def _boxes(draws: Draws, options: AugmentOptions) -> tuple[Tensor, Tensor]:
+def _boxes(draws: Draws, options: AugmentOptions, stretch: float = 1.0) -> tuple[Tensor, Tensor]:
     """Crop boxes in units of the frame: size (n, 2) in (0, 1], centre (n, 2) in [-1, 1]."""
     cropped = draws["crop"] < options.crop_probability
     area = _between(draws["crop_area"], options.crop_scale)
-    ratio = _between_in_logarithm(draws["crop_ratio"], options.crop_ratio)
+    ratio = stretch * _between_in_logarithm(draws["crop_ratio"], options.crop_ratio)
     # A side longer than the frame's is cut to it; rejecting the draw would need a loop.
     size = torch.stack([(area * ratio).sqrt(), (area / ratio).sqrt()], 1).clamp(max=1)
     size = torch.where(cropped[:, None], size, 1.0)

@@ -137,5 +137,6 @@ def verdicts(history: pd.DataFrame) -> pd.DataFrame:
         One row per run, its last: the same columns and `verdict`, 'healthy' or the sign's name.
     """
     last = history.sort_values("epoch").groupby(["strategy", "seed"], sort=False).tail(1)
-    signs = [sign_of_collapse(row, CollapseOptions()) for row in last.to_dict("records")]
+    read = last[["loss_over_chance", "embedding_std", "prototype_entropy"]]
+    signs = [sign_of_collapse(dict(row), CollapseOptions()) for _, row in read.iterrows()]
     return last.assign(verdict=[sign.name if sign else "healthy" for sign in signs])

@@ -1,7 +1,7 @@
 """DINO-v2: a student learns, from crops and masked crops, what its own running mean sees."""
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -48,16 +48,16 @@ class Dino(lightning.LightningModule):
             steps_per_epoch: length of the batch stream, for the schedules.
 
         Raises:
-            ValueError: the encoder is no ViT, or its patches do not tile the crops.
+            ValueError: the encoder is no ViT, or its patches do not tile frame and crops.
         """
         super().__init__()
         self.options = options
         self.seed = seed
         self.steps_per_epoch = steps_per_epoch
         vit = as_vit(encoder.backbone, options.encoder.architecture)
-        for size in (options.crops.global_size, options.crops.local_size):
-            if size is not None:
-                grid_of(vit, size)
+        frame = cast(tuple[int, int], vit.patch_embed.img_size)
+        for size in options.crop_sizes(frame):
+            grid_of(vit, size)
         separate = options.ibot_head == "separate"
         self.student = DinoNetwork(encoder, options.head, separate_heads=separate)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field
 
 from ccl.objectives.augment import Probability
@@ -75,3 +76,35 @@ class DinoOptions(ObjectiveOptions):
     gradient_clip: float = Field(default=3.0, gt=0)
     precision: Literal["bfloat16", "float32"] = "float32"
     collapse: CollapseOptions = CollapseOptions()
+
+    def crop_sizes(self, frame: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """Sizes that the backbone sees: frame, global and local crops, (height, width) each."""
+        return frame, self.crops.global_size or frame, self.crops.local_size
+
+
+def require_fit(options: DinoOptions, frame: tuple[int, int]) -> None:
+    """Whether DINO can be trained on frames of (height, width) pixels; allocates no weights.
+
+    Raises:
+        ValueError: the encoder is no ViT, or its patches do not tile frame and crops.
+    """
+    patch = _patch(options.encoder, frame)
+    for size in options.crop_sizes(frame):
+        if size[0] % patch[0] or size[1] % patch[1]:
+            raise ValueError(
+                f"dino.encoder: patches of {patch} pixels do not tile images or crops of {size}; "
+                "choose a patch that divides both sides, or another frame"
+            )
+
+
+def _patch(encoder: EncoderOptions, frame: tuple[int, int]) -> tuple[int, int]:
+    if encoder.architecture == VIT_SLIM:
+        return encoder.vit.patch, encoder.vit.patch
+    # Only timm knows its models.
+    from ccl.objectives.encoder import build_encoder
+    from ccl.objectives.vit import as_vit
+
+    with torch.device("meta"):
+        backbone = build_encoder(encoder.model_copy(update={"pretrained": None}), frame).backbone
+    height, width = as_vit(backbone, encoder.architecture).patch_embed.patch_size
+    return height, width

@@ -273,3 +273,25 @@ def test_views_are_the_same_on_a_gpu():
     here = augment(source, everything, torch.Generator().manual_seed(0))
     there = augment(source.cuda(), everything, torch.Generator().manual_seed(0))
     torch.testing.assert_close(there.cpu(), here, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("size", [(32, 32), (24, 48), None])
+def test_pixels_stay_square_in_views_of_any_shape(size, turned):
+    """A pixel to the right and one down are equally far in the source, and at right angles."""
+    frame = torch.meshgrid(torch.arange(64), torch.arange(48), indexing="ij")
+    options = {"crop_probability": 1.0, "crop_scale": (0.2, 0.21), "crop_ratio": (1.0, 1.0)}
+    options |= {"rotation_probability": float(turned), "rotation_degrees": 20}
+    row, column = (
+        augment(
+            (2 * ramp).to(torch.uint8)[None],
+            AugmentOptions(**(OFF | options)),
+            torch.Generator().manual_seed(2),
+            size,
+        )[0, 0]
+        for ramp in frame
+    )
+    place = torch.stack([row, column])[:, 8:-8, 8:-8] * 255 / 2  # in the source, in its pixels
+    right, down = place.diff(dim=2).mean((1, 2)), place.diff(dim=1).mean((1, 2))
+    assert right.norm() == pytest.approx(down.norm().item(), rel=0.02)
+    assert abs(right @ down) < 0.02 * right.norm() ** 2

@@ -1,0 +1,71 @@
+"""When a build looks again, and at what."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ccl import config, plan, runs, steps
+from ccl.cohorts import FolderOptions, MedMnistOptions, MiniMiasOptions, NihOptions
+from ccl.notebooks import _imported
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+SOURCES = [
+    (MiniMiasOptions(), "Info.txt"),
+    (MedMnistOptions(archive="breastmnist.npz"), "breastmnist.npz"),
+    (FolderOptions(manifest="tables/mine.csv"), "tables/mine.csv"),
+    (NihOptions(), NihOptions().csv),
+]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """One entry for each time that the plan is made anew."""
+    calls: list[str] = []
+
+    def answer(profile: str, cohort: str, data_root: str | None) -> dict[str, list[str]]:
+        calls.append(cohort)
+        return {"encoders": [], "controls": [], "beside": [], "tables": [cohort]}
+
+    monkeypatch.setattr(plan, "_ask", answer)
+    monkeypatch.chdir(tmp_path)
+    return calls
+
+
+@pytest.mark.parametrize(("source", "table"), SOURCES, ids=lambda value: str(value)[:20])
+def test_an_edited_table_is_looked_at_again(
+    source: config.SourceOptions, table: str, asked: list[str], tmp_path: Path
+) -> None:
+    base = config.experiment("tiny", "phantom-chest")
+    assert steps.tables(replace(base, source=source)) == [table]
+    file = tmp_path / "data" / table
+    file.parent.mkdir(parents=True)
+    file.write_text("a")
+    for _ in range(2):
+        plan.refresh("tiny", table, "data")
+    assert len(asked) == 1
+    os.utime(file, (1, 1))
+    for _ in range(2):
+        plan.refresh("tiny", table, "data")
+    assert len(asked) == 2
+
+
+def test_what_notebooks_draw_with_is_watched() -> None:
+    """Every module that a notebook reaches is code of a step, or calls the notebook again."""
+    watched = set(plan.drawing()) | set(runs._reached("ccl.steps").values())
+    for notebook in NOTEBOOKS:
+        for module in _imported(notebook):
+            assert set(runs._reached(module).values()) <= watched, (notebook.stem, module)
+    assert {file.suffix for file in plan.drawing()} == {".py", ".js", ".css", ".html"}
+
+
+def test_an_edited_asset_is_another_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "explorer").mkdir()
+    script = tmp_path / "explorer" / "explorer.js"
+    script.write_text("one")
+    monkeypatch.setattr(plan, "PACKAGE", tmp_path)
+    before = plan.assets_digest()
+    assert plan.assets_digest() == before
+    script.write_text("two")
+    assert plan.assets_digest() != before
