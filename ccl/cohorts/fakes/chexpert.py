@@ -27,7 +27,11 @@ def write_as(folder: Path, patients: int, seed: int, prefix: str) -> None:
     for i in range(patients):
         for study in range(1, 3 if i % 2 else 2):
             label = ("1.0", "", "0.0", "-1.0", "1.0")[(i + study) % 5]
-            row = {"Sex": ("Female", "Male")[i % 2], "Age": 20 + i % 70, "Pneumonia": label}
+            row: dict[str, object] = {
+                "Sex": ("Female", "Male")[i % 2],
+                "Age": 20 + i % 70,
+                "Pneumonia": label,
+            }
             place = f"train/patient{i + 1:05d}/study{study}"
             for view, kind in enumerate(("frontal", "lateral") if i % 4 == 0 else ("frontal",), 1):
                 name = f"{place}/view{view}_{kind}.jpg"

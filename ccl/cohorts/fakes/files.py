@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_uid
 
-_MAMMOGRAM = "1.2.840.10008.5.1.4.1.1.1.2"  # Digital Mammography X-Ray Image, for presentation
-_RADIOGRAPH = "1.2.840.10008.5.1.4.1.1.7"  # Secondary Capture Image
+_MAMMOGRAM = UID("1.2.840.10008.5.1.4.1.1.1.2")  # Digital Mammography X-Ray Image, for presentation
+_RADIOGRAPH = UID("1.2.840.10008.5.1.4.1.1.7")  # Secondary Capture Image
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
@@ -71,7 +71,7 @@ def write_mammogram(
 
 
 def _dataset(
-    kind: str, syntax: str, shape: tuple[int, ...], bits: int, tags: Mapping[str, str]
+    kind: UID, syntax: UID, shape: tuple[int, ...], bits: int, tags: Mapping[str, str]
 ) -> FileDataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = kind
