@@ -181,7 +181,7 @@ def pair_grid(cohort: Cohort, pairs: Mapping[str, Pairs], rows: np.ndarray, seed
         cells.append([view for both in zip(first, second, strict=True) for view in both])
     scanners = cohort.table["scanner"].iloc[rows]
     titles = [f"{scanner}\nview {view}" for scanner in scanners for view in (1, 2)]
-    return cells, titles, [STRATEGIES[name].label for name in pairs]
+    return cells, titles, [STRATEGIES[name].label.replace("-", "-\n") for name in pairs]
 
 
 def colourings(cohort: Cohort, rows: np.ndarray) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from ccl.cohorts import Cohort
 from ccl.evaluation.labels import LabelOptions, count_per_class, labelled_subsets, labels_of
 from ccl.evaluation.scores import Scores
 from ccl.evaluation.statistics import auc_replicates, percentiles, roc_auc
-from ccl.evaluation.subgroups import ALL, GAPS, gap_name, large_enough, subgroups
+from ccl.evaluation.subgroups import ALL, GAPS, gap_name, groups_of_domain, large_enough
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def _groups(
     cohort: Cohort, domain: str, rows: np.ndarray, min_per_class: int
 ) -> dict[str, np.ndarray]:
     """All images of a domain, and its subgroups that are large enough."""
-    parts = subgroups(cohort, rows, by_age=domain not in cohort.scanners)
+    parts = groups_of_domain(cohort, domain, rows)
     whole = {ALL: np.ones(len(rows), dtype=bool)}
     return whole | large_enough(cohort, rows, parts, min_per_class)
 

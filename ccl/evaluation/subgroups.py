@@ -68,6 +68,11 @@ def _divided(groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return held if len(held) > 1 else {}
 
 
+def groups_of_domain(cohort: Cohort, domain: str, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The groups that a test domain is divided into: by age not on single pretraining scanners."""
+    return subgroups(cohort, rows, by_age=domain not in cohort.scanners)
+
+
 def large_enough(
     cohort: Cohort, rows: np.ndarray, groups: Mapping[str, np.ndarray], min_per_class: int
 ) -> dict[str, np.ndarray]:
@@ -92,7 +97,7 @@ def overview(cohort: Cohort, domains: Mapping[str, np.ndarray], min_per_class: i
     """
     lines = []
     for domain, rows in domains.items():
-        for name, mask in subgroups(cohort, rows).items():
+        for name, mask in groups_of_domain(cohort, domain, rows).items():
             counts = count_per_class(cohort, rows[mask])
             fewest = min(counts, key=lambda label: counts[label])
             enough = counts[fewest] >= min_per_class

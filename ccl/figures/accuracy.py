@@ -170,7 +170,7 @@ def band_label(results: pd.DataFrame, band: Band) -> str:
 
 def _draw_curves(axes: Axes, rows: pd.DataFrame, mark: Mapping[str, Mark], band: Band) -> None:
     if rows.empty:
-        axes.text(0.5, 0.5, "too few images", transform=axes.transAxes, ha="center")
+        axes.text(0.5, 0.7, "too few images", transform=axes.transAxes, ha="center")
     protocols = [protocol for protocol in PROTOCOLS if protocol in set(rows["protocol"])]
     for strategy in present(rows["strategy"]):
         label: str | None = mark[strategy].label

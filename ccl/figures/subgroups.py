@@ -57,7 +57,7 @@ def subgroup_gap(
         limits = np.array([axes.get_ylim() for axes in panels])
         for axes in panels:
             axes.set_ylim(limits.min(), limits.max())
-        gap = f"{first}\n− {second}"
+        gap = f"{first.replace('=', ': ')}\n− {second.partition('=')[2]}"
         name_outer(panels, LABELS_USED, f"|{gap}|" if absolute else gap)
         add_legend(figure, panels[0], band_label(rows, band).replace("band", "whiskers"))
     return figure
