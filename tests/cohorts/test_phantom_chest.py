@@ -259,9 +259,34 @@ def test_every_option_reaches_the_cohort(
     assert _made(tmp_path / "cohort", **change).checksum != small.checksum
 
 
+# One sex rarer and harder
+
+
+def test_the_sexes_are_alike_unless_asked(small: Cohort, tmp_path: Path) -> None:
+    named = _made(tmp_path / "named", female_share=0.5, female_contrast=1.0)
+    assert named.checksum == small.checksum
+    assert named.info["caveats"] == small.info["caveats"]
+
+
+def test_women_can_be_rarer_and_their_opacities_fainter(small: Cohort, tmp_path: Path) -> None:
+    made = _made(tmp_path / "made", female_share=0.25, female_contrast=0.5)
+    assert "25%" in made.info["caveats"][-1]
+    assert (made.table["sex"] == "F").mean() == pytest.approx(0.25, abs=0.08)
+    np.testing.assert_array_equal(made.table["label"], small.table["label"])
+    men = made.table["sex"] == "M"
+    always_men = np.flatnonzero(men & (small.table["sex"] == "M"))
+    np.testing.assert_array_equal(made.images[always_men], small.images[always_men])
+    ill = made.table["label"] == 1
+    women = np.flatnonzero((made.table["sex"] == "F") & (small.table["sex"] == "F") & ill)
+    changed = (made.images[women] != small.images[women]).any(axis=(1, 2))
+    assert changed.all()
+    healthy = np.flatnonzero((made.table["sex"] == "F") & (small.table["sex"] == "F") & ~ill)
+    np.testing.assert_array_equal(made.images[healthy], small.images[healthy])
+
+
 def test_every_option_is_tested_above() -> None:
     tested = {"seed", "size", "n_train", "n_val", "n_test_per_scanner", "regime", "shares"}
-    tested |= {"prevalence", "lesion_contrast"}
+    tested |= {"prevalence", "lesion_contrast", "female_share", "female_contrast"}
     assert set(PhantomChestOptions.model_fields) == tested | {"source"}
 
 
@@ -342,28 +367,3 @@ def test_strong_scanners_differ_by_more_than_the_classes(larger: Cohort) -> None
         between_classes = np.abs(image[label == 1].mean(0) - image[label == 0].mean(0)).mean()
         for other in shown[:i] + shown[i + 1 :]:
             assert np.abs(image - other).mean() > 2 * between_classes
-
-
-# One sex rarer and harder
-
-
-def test_the_sexes_are_alike_unless_asked(small: Cohort, tmp_path: Path) -> None:
-    named = _made(tmp_path / "named", female_share=0.5, female_contrast=1.0)
-    assert named.checksum == small.checksum
-    assert named.info["caveats"] == small.info["caveats"]
-
-
-def test_women_can_be_rarer_and_their_opacities_fainter(small: Cohort, tmp_path: Path) -> None:
-    made = _made(tmp_path / "made", female_share=0.25, female_contrast=0.5)
-    assert "25%" in made.info["caveats"][-1]
-    assert (made.table["sex"] == "F").mean() == pytest.approx(0.25, abs=0.08)
-    np.testing.assert_array_equal(made.table["label"], small.table["label"])
-    men = made.table["sex"] == "M"
-    always_men = np.flatnonzero(men & (small.table["sex"] == "M"))
-    np.testing.assert_array_equal(made.images[always_men], small.images[always_men])
-    ill = made.table["label"] == 1
-    women = np.flatnonzero((made.table["sex"] == "F") & (small.table["sex"] == "F") & ill)
-    changed = (made.images[women] != small.images[women]).any(axis=(1, 2))
-    assert changed.all()
-    healthy = np.flatnonzero((made.table["sex"] == "F") & (small.table["sex"] == "F") & ~ill)
-    np.testing.assert_array_equal(made.images[healthy], small.images[healthy])
