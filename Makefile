@@ -82,7 +82,7 @@ study: ## the recorded study: profile `study` on phantom-chest, and on nih with 
 	@$(if $(DATA_ROOT),$(MAKE) --no-print-directory book PROFILE=study COHORT=nih,true)
 
 .PHONY: serve
-serve: ## open the built book at http://localhost:8000 (another port: PORT=...)
+serve: ## serve the built book at http://localhost:8000 (another port: PORT=...)
 	@[ -f _build/html/index.html ] || { echo 'There is no book yet: run `make book`.' >&2; exit 1; }
 	@echo 'The book is at http://localhost:$(PORT) (stop with Ctrl-C)'
 	@$(PY) -m http.server --bind localhost --directory _build/html $(PORT)

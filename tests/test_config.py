@@ -137,6 +137,13 @@ def test_encoders_and_controls_are_found_by_name():
         options.named("simclr-standard-99")
 
 
+def test_every_strategy_is_pretrained_with_every_seed(bad):
+    content = tiny()
+    content["pretraining"] |= {"seeds": [3, 4], "strategies": {"simclr": ["standard", "plus"]}}
+    names = [str(name) for name in bad(content).pretraining.encoders]
+    assert names == [f"simclr-{s}-{seed}" for s in ("standard", "plus") for seed in (3, 4)]
+
+
 def test_cohorts_beside_are_known(bad):
     content = tiny()
     content["cohorts"]["phantom-chest"]["beside"] = ["mars"]

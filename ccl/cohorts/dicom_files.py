@@ -8,7 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, pixel_array
+from pydicom.pixels import (
+    apply_color_lut,
+    apply_modality_lut,
+    apply_voi,
+    get_decoder,
+    pixel_array,
+)
 
 from ccl.cohorts.errors import ImageError
 
@@ -27,10 +33,12 @@ def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> np.nd
     Rescale and window are applied, MONOCHROME1 is inverted, colour becomes luminance.
 
     Raises:
-        ImageError: no pixels, several frames, or more pixels than `max_pixels`.
+        ImageError: no pixels, several frames, more pixels than `max_pixels`, or a compression
+            whose decoder is not installed.
     """
     dataset = pydicom.dcmread(path)
     _require_one_frame(dataset, max_pixels)
+    _require_decoder(dataset)
     if dataset.get("SamplesPerPixel", 1) > 1 or _photometric(dataset) == "PALETTE COLOR":
         return 255 * _luminance(dataset)
     values = apply_modality_lut(pixel_array(dataset), dataset).astype(np.float32)
@@ -62,6 +70,19 @@ def _require_one_frame(dataset: pydicom.Dataset, max_pixels: int) -> None:
         raise ImageError(f"holds {frames} frames, expected one")
     if dataset.Rows * dataset.Columns > max_pixels:
         raise ImageError(f"claims {dataset.Columns} x {dataset.Rows} pixels, more than is read")
+
+
+def _require_decoder(dataset: pydicom.Dataset) -> None:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_encapsulated:
+        return
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        raise ImageError(f"is compressed as '{syntax.name}', which pydicom cannot read") from error
+    if not decoder.is_available:
+        needs = "; ".join(decoder.missing_dependencies)
+        raise ImageError(f"is compressed as '{syntax.name}'; install a decoder: {needs}")
 
 
 def _photometric(dataset: pydicom.Dataset) -> str:

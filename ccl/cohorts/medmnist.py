@@ -144,7 +144,13 @@ class NpzArchive:
                 start, length = file.tell(), prod(shape[1:])
                 for place in places:
                     file.seek(start + int(place.split("/")[1]) * length)
-                    grey = np.frombuffer(file.read(length), np.uint8).reshape(shape[1:])
+                    pixels = file.read(length)
+                    if len(pixels) < length:
+                        raise CohortError(
+                            f"{self.path}, {array}, row {place.split('/')[1]}: the array "
+                            f"ends here, {shape[0]} images were announced; fetch the archive again"
+                        )
+                    grey = np.frombuffer(pixels, np.uint8).reshape(shape[1:])
                     try:
                         yield to_frame(grey.astype(np.float32), frame)
                     except ImageError as error:

@@ -328,3 +328,9 @@ def test_each_frame_option_reaches_its_use(tmp_path: Path) -> None:
     for place, change in enumerate([*changes, {"splits": {"seed": 1}}]):
         sums.add(source.build(tmp_path / f"c{place}", **change).checksum)
     assert len(sums) == 6
+
+
+def test_caveats_and_citation_reach_the_description(source: Source, tmp_path: Path) -> None:
+    said = {"caveats": ["Few images."], "citation": "Nobody 2024"}
+    info = source.build(tmp_path / "cohort", **said).info
+    assert {key: info[key] for key in said} == said

@@ -1,6 +1,7 @@
 """Every format becomes the same kind of frame, and every bad file says what is wrong with it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -276,3 +277,25 @@ def test_crop_is_the_largest_central_part(tmp_path: Path, shape: tuple[int, int]
 def test_senseless_percentiles_are_refused(percentiles: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="percentiles"):
         FrameOptions(percentiles=percentiles)
+
+
+def test_dicom_without_a_decoder_names_compression_and_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_dicom(tmp_path / "a.dcm", np.arange(16, dtype=np.uint8).reshape(4, 4))
+
+    def compressed(syntax: str) -> Path:
+        dataset = pydicom.dcmread(path)
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.PixelData = pydicom.encaps.encapsulate([bytes(16)])
+        dataset["PixelData"].VR = "OB"
+        dataset.save_as(tmp_path / "b.dcm")
+        return tmp_path / "b.dcm"
+
+    lacking = SimpleNamespace(is_available=False, missing_dependencies=["x - requires openjpeg"])
+    with monkeypatch.context() as patch:
+        patch.setattr("ccl.cohorts.dicom_files.get_decoder", lambda _: lacking)
+        with pytest.raises(ImageError, match=r"'JPEG 2000.*install a decoder: x - requires openjp"):
+            read_grey(compressed(pydicom.uid.JPEG2000))
+    with pytest.raises(ImageError, match=r"'MPEG2.*which pydicom cannot read"):
+        read_grey(compressed(pydicom.uid.MPEG2MPML))

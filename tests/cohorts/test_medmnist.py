@@ -1,6 +1,7 @@
 """MedMNIST archives as published: made-up ones of any size, and the real PneumoniaMNIST."""
 
 import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,18 @@ def test_the_real_pneumoniamnist(shared_data: Path, tmp_path: Path) -> None:
     assert [len(cohort.rows(split)) for split in SIZES] == [4708, 524, 624]
     rows = np.arange(0, 5856, 500)
     np.testing.assert_array_equal(cohort.truth(rows, {}), cohort.images[rows])
+
+
+def test_an_array_that_ends_early_is_named_with_the_row(tmp_path: Path) -> None:
+    _imported(tmp_path, _arrays(), "whole")
+    whole = tmp_path / "data" / "pneumoniamnist.npz"
+    with zipfile.ZipFile(whole) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    images = files["val_images.npy"]
+    files["val_images.npy"] = images[: len(images) - 200]  # 12 images of 12 x 12 pixels
+    with zipfile.ZipFile(whole, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    with pytest.raises(CohortError, match=r"val_images, row 10: the array ends here, 12 images"):
+        build(MedMnistOptions(size=12), tmp_path / "data", tmp_path / "cohort")
+    assert not (tmp_path / "cohort").exists()

@@ -83,3 +83,27 @@ def test_a_variable_that_the_generator_does_not_know_is_named(phantom, generator
     with pytest.raises(ValueError, match=r"bank over height.*\['scanner', 'sex'\]"):
         banks.make(phantom, generator, BankOptions(variable="height"), folder)
     assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("size", [7, 40])
+def test_batch_size_reaches_the_passes(phantom, generator, folder, monkeypatch, size):
+    sizes = []
+
+    def counting(cohort, generator, rows, *rest, **named):
+        sizes.append(len(rows))
+        return every_target(cohort, generator, rows, *rest, **named)
+
+    monkeypatch.setattr(banks, "every_target", counting)
+    banks.make(phantom, generator, BankOptions(batch_size=size), folder)
+    assert set(sizes[:-1]) == {size}
+
+
+def test_precision_and_variable_reach_the_prediction(phantom, generator):
+    rows = phantom.rows("test", "pretraining")[:4]
+    exact, rough = (
+        every_target(phantom, generator, rows, BankOptions(bfloat16=half)).astype(int)
+        for half in (False, True)
+    )
+    assert 0 < abs(exact - rough).mean() < 20
+    of_sex = every_target(phantom, generator, rows, BankOptions(variable="sex"))
+    assert of_sex.shape[1] == 2

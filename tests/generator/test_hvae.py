@@ -198,3 +198,23 @@ def test_bad_architectures_are_refused():
         HVAEOptions(stages=(stage.model_copy(update={"latent_channels": 0}),))
     with pytest.raises(ValueError, match="first resolution"):
         HVAE(SMALL, PARENTS, 64, 64)
+
+
+def test_architecture_options_reach_the_layers():
+    def described(**change):
+        stages = tuple(
+            stage.model_copy(update={"resolution": stage.resolution * 4 // change["unshuffle"]})
+            if change.get("unshuffle") and stage.resolution > 1
+            else stage
+            for stage in SMALL.stages
+        )
+        options = SMALL.model_copy(update={"stages": stages} | change)
+        layers = list(HVAE(options, PARENTS, 32, 32).modules())
+        norms = [layer.num_groups for layer in layers if isinstance(layer, torch.nn.GroupNorm)]
+        convs = [layer.weight.shape for layer in layers if isinstance(layer, torch.nn.Conv2d)]
+        return max(norms), convs
+
+    groups, convs = described()
+    assert described(groups=2)[0] == 2 < groups
+    assert described(bottleneck=1.0)[1] != convs
+    assert described(unshuffle=2)[1][0] != convs[0]

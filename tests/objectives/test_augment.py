@@ -295,3 +295,11 @@ def test_pixels_stay_square_in_views_of_any_shape(size, turned):
     right, down = place.diff(dim=2).mean((1, 2)), place.diff(dim=1).mean((1, 2))
     assert right.norm() == pytest.approx(down.norm().item(), rel=0.02)
     assert abs(right @ down) < 0.02 * right.norm() ** 2
+
+
+@pytest.mark.parametrize(("direction", "axis"), [("vertical", 1), ("horizontal", 2)])
+def test_flips_mirror_their_axis(direction, axis):
+    source = smooth_images(4)
+    options = {"vertical_flip_probability": 0.0, "horizontal_flip_probability": 0.0}
+    view = views(source=source, **options | {f"{direction}_flip_probability": 1.0})
+    torch.testing.assert_close(view[:, 0], source.flip(axis) / 255, rtol=0, atol=1e-4)

@@ -172,3 +172,8 @@ def test_alignment_and_uniformity_against_loops():
     assert found["uniformity"].item() == pytest.approx(
         np.log(np.mean(np.exp(-2 * np.array(distances)))), rel=1e-5
     )
+
+
+def test_temperature_option_reaches_the_loss(batch):
+    cold, warm = (make(temperature=tau).training_step(batch, 0) for tau in (0.1, 0.5))
+    assert cold != warm

@@ -1,0 +1,70 @@
+"""The options of the judges and of how much is judged reach their use."""
+
+import pandas as pd
+import pytest
+import torch
+from ccl.generator.quality.classifier import ClassifierOptions, scanner_target, train_classifier
+
+from ccl.generator import quality
+from ccl.generator.bank import Bank
+from ccl.generator.quality import Judges, QualityOptions, measure
+from ccl.objectives.encoder import EncoderOptions
+
+QUICK = ClassifierOptions(epochs=1, batch_size=30)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"encoder": EncoderOptions(stem_stride=2)},
+        {"epochs": 2},
+        {"batch_size": 20},
+        {"learning_rate": 3e-3},
+        {"seed": 5},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_each_option_reaches_the_classifier(phantom, tmp_path, change):
+    first, second = (
+        train_classifier(phantom, scanner_target(phantom), options, tmp_path / str(i)).eval()
+        for i, options in enumerate((QUICK, QUICK.model_copy(update=change)))
+    )
+    images = phantom.images[:4]
+    assert not torch.equal(*(torch.as_tensor(c.features(images)) for c in (first, second)))
+
+
+@pytest.mark.parametrize(("cycles", "sample"), [((1,), 6), ((2, 5), 9)])
+def test_cycles_and_sample_reach_the_measures(phantom, generator, monkeypatch, cycles, sample):
+    """Whatever takes many passes sees `sample` images, what is judged once sees all."""
+    seen = {}
+
+    def recording(name):
+        def record(*arguments, **_):
+            seen.setdefault(name, []).append(arguments)
+            return pd.DataFrame({"images": [name]})
+
+        return record
+
+    for name in ("effectiveness", "minimality", "realism", "nearest_training_image", "gold_error"):
+        monkeypatch.setattr(quality, name, recording(name))
+    for name in ("composition", "reversibility", "likelihood", "every_target"):
+        monkeypatch.setattr(quality, name, recording(name))
+    rows = phantom.rows("test", "pretraining")
+    position = torch.arange(len(phantom)).numpy()
+    bank = Bank(phantom.images[:, None], position, position, "scanner", phantom.scanners)
+    judges = Judges(None, None, scanner_target(phantom))
+    measure(phantom, generator, bank, judges, QualityOptions(cycles=cycles, sample=sample))
+    _, _, of_cycles, asked = seen["reversibility"][0]
+    assert (len(of_cycles), tuple(asked)) == (sample, cycles)
+    assert len(seen["likelihood"][0][2]) == sample
+    assert len(seen["minimality"][0][1]) == sample
+    assert len(seen["realism"][0][1]) == len(rows)
+
+
+def test_the_classifiers_options_reach_both_judges(phantom, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        quality, "train_classifier", lambda _, targets, options, folder: given.append(options)
+    )
+    quality.train_judges(phantom, QualityOptions(classifier=QUICK), tmp_path)
+    assert given == [QUICK, QUICK.model_copy(update={"seed": QUICK.seed + 1})]
