@@ -176,8 +176,9 @@ def bank(experiment: Experiment, name: str = "scanner") -> Run:
     if name not in BANKS:
         raise ValueError(f"there is no bank '{name}'; there are {', '.join(BANKS)}")
     inputs = {"cohort": cohort(experiment)}
-    if BANKS[name].variant is not None:
-        inputs["generator"] = generator(experiment, BANKS[name].variant)
+    variant = BANKS[name].variant
+    if variant is not None:
+        inputs["generator"] = generator(experiment, variant)
     options = experiment.bank.model_copy(update={"variable": BANKS[name].variable})
     described = _options(bank=options)
     step = Step(experiment.root, "bank", described, inputs, "ccl.generator.bank", name)
@@ -229,9 +230,10 @@ def qualities(experiment: Experiment, objective: ObjectiveName) -> dict[str, pd.
     """`quality.csv` of the generators behind an objective's counterfactual pairs, by strategy."""
     found = {}
     for strategy in experiment.pretraining.strategies[objective]:
-        recipe, source = STRATEGIES[strategy], strategies.bank_of(strategy)
-        paired = recipe.pairs == "counterfactual" and source is not None
-        if paired and source.variable == "scanner" and source.variant is not None:
+        source = strategies.bank_of(strategy)
+        if source is None or source.variable != "scanner" or source.variant is None:
+            continue
+        if STRATEGIES[strategy].pairs == "counterfactual":
             folder = quality(experiment, source.variant).folder
             found[strategy] = pd.read_csv(
                 folder / "quality.csv", keep_default_na=False, na_values=[""]

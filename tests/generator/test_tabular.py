@@ -13,6 +13,7 @@ from ccl.generator.graph import IMAGE, image_parents
 from ccl.generator.hvae import HVAE
 from ccl.generator.quality.under_age import under_age
 from ccl.generator.tabular import COUPLINGS, GumbelMax, Monotone, Table
+from tests.generator.conftest import SMALL
 
 P = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]], dtype=torch.float64)
 N = 20_000
@@ -96,8 +97,6 @@ def breast(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 @pytest.fixture
 def joint(breast: Cohort) -> Generator:
     """Age acts on density, density and scanner on the image; the image mechanism is untrained."""
-    from tests.generator.conftest import SMALL
-
     parents = image_parents(breast, GRAPH)
     torch.manual_seed(0)
     hvae = HVAE(SMALL, parents.sizes, 32, 32)
@@ -134,9 +133,9 @@ def test_the_measure_under_age_prefers_mechanisms_that_keep_the_patient(
     table = under_age(breast, joint, rows)
     pooled = table[table["target"] == "all"].set_index(["measure", "images"])["value"]
     found = pooled["label_under_age"]
-    # The phantom's own mechanism is monotone; Gumbel-max presumes another and is right less often.
-    assert found["monotone"] > found["gumbel-max"] > found["drawn anew"]
-    assert found["monotone"] > found["untouched"] + 0.1
+    # The phantom's own mechanism is monotone; Gumbel-max presumes another, and at so strong an
+    # effect keeps hardly more of the patient than a new draw.
+    assert found["monotone"] > found.drop("monotone").max() + 0.1
     assert pooled["gold_error_age", "untouched"] > 0.5
     assert "counterfactual" in pooled["gold_error_age"]
     alone = Generator(image_parents(breast), joint.hvae)  # age is not in its graph

@@ -84,8 +84,8 @@ def measure(
     images = {"counterfactual": made}
     # What a perfect generator would make: it shows what the judges themselves contribute.
     if cohort.has_truth:
-        each = [cohort.truth(rows, {"scanner": scanner}) for scanner in cohort.scanners]
-        images["truth"] = np.stack(each, axis=1)
+        true = [cohort.truth(rows, {"scanner": scanner}) for scanner in cohort.scanners]
+        images["truth"] = np.stack(true, axis=1)
     few = {kind: x[np.isin(rows, sample)] for kind, x in images.items()}
     # The negative control: a generator that has learned nothing must fail.
     blank = untrained(generator)
