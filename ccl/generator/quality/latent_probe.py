@@ -23,6 +23,7 @@ from ccl.generator.quality.summary import patient_names, scanner_names, summaris
 
 C = 1e-2  # inverse strength of the L2 penalty: there are more latents than images
 SHUFFLED = "shuffled"
+SHUFFLES = 4  # of the negative control: where scanners lie apart, one by itself may hit by chance
 
 
 def latent_probe(
@@ -39,21 +40,22 @@ def latent_probe(
     Returns:
         Rows `scanner_in_latents_R` of resolution R per scanner (`source` and `target`) and over all
         scanners, each counted alike: 1 is all of the scanner, one over their number is chance.
-        Beside them the negative control 'shuffled', a probe on the first generator's latents that
+        Beside them the negative control 'shuffled', probes on the first generator's latents that
         learned the scanners of other images.
     """
     training = _evenly(cohort, per_scanner)
     learned, asked = cohort.codes("scanner", training), cohort.codes("scanner", rows)
     scanner, patients = scanner_names(cohort, rows), patient_names(cohort, rows)
-    taught = {name: learned for name in generators}
-    taught[SHUFFLED] = np.random.default_rng(0).permutation(learned)
+    rng = np.random.default_rng(0)
+    taught = {name: [learned] for name in generators}
+    taught[SHUFFLED] = [rng.permutation(learned) for _ in range(SHUFFLES)]
     found: dict[int, list[pd.DataFrame]] = {}
     for name, codes in taught.items():
         generator = generators[name if name in generators else next(iter(generators))]
         known, tested = (latents(generator, cohort, some) for some in (training, rows))
         for resolution, z in tested.items():
-            hit = _fitted(known[resolution], codes).predict(z) == asked
-            table = values(name, scanner, scanner, patients, hit.astype(float))
+            hits = [_fitted(known[resolution], each).predict(z) == asked for each in codes]
+            table = values(name, scanner, scanner, patients, np.mean(hits, axis=0))
             found.setdefault(resolution, []).append(table)
     parts = [summarise(f"scanner_in_latents_{r}", found[r]) for r in sorted(found, reverse=True)]
     return pd.concat(parts, ignore_index=True)
