@@ -76,11 +76,12 @@ def cohort_grid(cohort: Cohort, rows: np.ndarray) -> Grid:
 
 
 def interventions(generator: Generator) -> list[dict[str, str]]:
-    """Every do() that sets all parents of the image."""
-    names = list(generator.parents.values)
+    """Every do() that sets the scanner and, where the graph has it, the sex."""
+    known = generator.parents.values
+    names = [name for name in ("scanner", "sex") if name in known]
     return [
         dict(zip(names, values, strict=True))
-        for values in product(*generator.parents.values.values())
+        for values in product(*(known[name] for name in names))
     ]
 
 

@@ -22,6 +22,8 @@ COLUMNS = (
 )
 SPLITS = ("train", "val", "test")
 SEXES = ("F", "M")
+AGES = ("below 50", "50 to 59", "60 to 69", "70 and above")  # years
+_DECADES = (50, 60, 70)
 ATTRIBUTE = "attribute"  # a column that a cohort may have after those
 FORMAT = 1
 
@@ -115,21 +117,29 @@ class Cohort:
         return scanners
 
     def values(self, variable: str) -> tuple[str, ...]:
-        """The values that a parent variable takes; their order is its integer code."""
-        if variable == "scanner":
-            return self.scanners
-        if variable == "sex":
-            return SEXES
-        raise ValueError(f"variable '{variable}' is unknown; it is 'scanner' or 'sex'")
+        """The values that a variable of a causal graph takes; their order is its integer code.
+
+        Args:
+            variable: 'scanner', 'sex', 'age' (in groups) or 'label'.
+        """
+        known = {"scanner": self.scanners, "sex": SEXES, "age": AGES, "label": self.classes}
+        if variable not in known:
+            raise ValueError(f"variable '{variable}' is unknown; it is one of {sorted(known)}")
+        return known[variable]
 
     def codes(self, variable: str, rows: np.ndarray) -> np.ndarray:
-        """Integer codes, int64 (n,), of a parent variable.
+        """Integer codes, int64 (n,), of a variable, see `values`.
 
         Raises:
-            ValueError: a row's value has no code (held-out scanner, unknown sex).
+            ValueError: a row's value has no code (held-out scanner, unknown sex, age or label).
         """
-        values = self.values(variable)
-        codes = pd.Categorical(self.table[variable].iloc[rows], categories=list(values)).codes
+        values, stated = self.values(variable), self.table[variable].iloc[rows]
+        if variable == "label":
+            codes = stated.to_numpy()
+        elif variable == "age":
+            codes = age_codes(stated.to_numpy(dtype=float))
+        else:
+            codes = pd.Categorical(stated, categories=list(values)).codes
         if (codes < 0).any():
             row = int(rows[int(np.argmax(codes < 0))])
             raise ValueError(
@@ -165,6 +175,11 @@ class Cohort:
         from ccl.cohorts import truths  # the sources build on this module
 
         return truths.of(self.info["source"])(self, rows, do, noise=noise)
+
+
+def age_codes(years: np.ndarray) -> np.ndarray:
+    """Codes (n,) of the age groups `AGES`, -1 where the age is not known."""
+    return np.where(np.isfinite(years), np.digitize(years, _DECADES), -1)
 
 
 def load(folder: str | Path) -> Cohort:

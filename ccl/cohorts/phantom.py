@@ -63,6 +63,7 @@ class Phantom(Generic[AnyOptions]):
         exogenous: (seed, stream, patients, images, frame) to their noise.
         facts: columns sex, age, view, label and perhaps attribute, from noise alone.
         radiance: image before any scanner, (n, H, W) in [0, 1], of table rows and their noise.
+        label: (n,) labels of table rows and their noise, where they follow from other variables.
         variables: what may be intervened on besides the scanner, with its values.
     """
 
@@ -74,6 +75,7 @@ class Phantom(Generic[AnyOptions]):
     exogenous: Callable[[int, int, np.ndarray, np.ndarray, tuple[int, int]], Exogenous]
     facts: Callable[[AnyOptions, Exogenous], Mapping[str, Any]]
     radiance: Callable[[AnyOptions, Exogenous, pd.DataFrame], np.ndarray]
+    label: Callable[[AnyOptions, Exogenous, pd.DataFrame], np.ndarray] | None = None
     variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -129,11 +131,35 @@ def truth(
     Raises:
         ValueError: `do` names an unknown variable or value.
     """
-    options = phantom.options(**info["source_options"])
-    check_do(do, {"scanner": options.every_scanner, **phantom.variables})
+    options = _options(phantom, info, do)
     images = np.empty((len(table_rows), *options.frame), np.uint8)
     _fill(images, phantom, options, table_rows.assign(**do), noise=noise)
     return images
+
+
+def true_labels(
+    phantom: Phantom[AnyOptions],
+    info: Mapping[str, Any],
+    table_rows: pd.DataFrame,
+    do: Mapping[str, str],
+) -> np.ndarray:
+    """Labels int64 (n,) that follow from an intervention; arguments as `truth`'s."""
+    options, labels = _options(phantom, info, do), table_rows["label"].to_numpy().copy()
+    if phantom.label is not None:
+        for part, split in _by(table_rows, "split"):
+            own = table_rows.iloc[part].assign(**do)
+            noise = _noise(phantom, options, split, own, (1, 1))
+            labels[part] = phantom.label(options, noise, own)
+    return labels
+
+
+def _options(
+    phantom: Phantom[AnyOptions], info: Mapping[str, Any], do: Mapping[str, str]
+) -> AnyOptions:
+    """The options of a cohort, once an intervention is checked against them."""
+    options = phantom.options(**info["source_options"])
+    check_do(do, {"scanner": options.every_scanner, **phantom.variables})
+    return options
 
 
 def check_do(do: Mapping[str, str], allowed: Mapping[str, tuple[str, ...]]) -> None:
@@ -251,20 +277,31 @@ def _simulate(
     phantom: Phantom[AnyOptions], options: AnyOptions, rows: pd.DataFrame, *, noise: bool
 ) -> np.ndarray:
     images = np.empty((len(rows), *options.frame), np.uint8)
-    split_of, scanner_of = rows["split"].to_numpy(), rows["scanner"].to_numpy()
-    for split, scanner in dict.fromkeys(zip(split_of, scanner_of, strict=True)):
-        part = np.flatnonzero((split_of == split) & (scanner_of == scanner))
+    for part, split, scanner in _by(rows, "split", "scanner"):
         own = rows.iloc[part]
-        u = phantom.exogenous(
-            options.seed,
-            SPLITS.index(split),
-            _number(own["patient_id"]),
-            _number(own["image_id"]),
-            options.frame,
-        )
+        u = _noise(phantom, options, split, own, options.frame)
         radiance = phantom.radiance(options, u, own)
         images[part] = render(radiance, options.settings(scanner), u.sensor if noise else None)
     return images
+
+
+def _by(rows: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Positions of the rows with equal values in some columns, and these values."""
+    for values in dict.fromkeys(zip(*(rows[column] for column in columns), strict=True)):
+        same = [(rows[c] == v).to_numpy() for c, v in zip(columns, values, strict=True)]
+        yield np.flatnonzero(np.logical_and.reduce(same)), *values
+
+
+def _noise(
+    phantom: Phantom[AnyOptions],
+    options: AnyOptions,
+    split: str,
+    rows: pd.DataFrame,
+    frame: tuple[int, int],
+) -> Exogenous:
+    """The noise of table rows of one split."""
+    patients, images = _number(rows["patient_id"]), _number(rows["image_id"])
+    return phantom.exogenous(options.seed, SPLITS.index(split), patients, images, frame)
 
 
 def _number(ids: pd.Series) -> np.ndarray:

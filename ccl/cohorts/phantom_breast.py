@@ -78,14 +78,21 @@ class PhantomBreastOptions(PhantomOptions):
         return self.height, self.width
 
 
-def density(options: PhantomBreastOptions, noise: Exogenous) -> tuple[np.ndarray, np.ndarray]:
+def density(
+    options: PhantomBreastOptions, noise: Exogenous, years: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Mechanism of the density: class, int64 (n,), and share of fibroglandular tissue, (n,).
 
     A standard normal liability falls with age and is cut where the classes have their prevalence.
+
+    Args:
+        options: how far age determines it.
+        noise: exogenous noise of n images.
+        years: (n,) ages set by intervention; where they are the women's own, nothing changes.
     """
     age, own = (
-        special.ndtri(noise.patient[name].reshape(-1).astype(float).clip(1e-6, 1 - 1e-6))
-        for name in ("age", "density")
+        special.ndtri(rank.clip(1e-6, 1 - 1e-6))
+        for rank in (_age_rank(noise, years), _uniform(noise, "density"))
     )
     effect = options.age_effect
     rank = special.ndtr(-effect * age + np.sqrt(1 - effect**2) * own)  # uniform over the women
@@ -94,13 +101,29 @@ def density(options: PhantomBreastOptions, noise: Exogenous) -> tuple[np.ndarray
     return label.astype(np.int64), np.interp(rank, ends, TISSUE_SHARE)
 
 
-def _facts(options: PhantomBreastOptions, noise: Exogenous) -> dict[str, Any]:
+def _age_rank(noise: Exogenous, years: np.ndarray | None) -> np.ndarray:
+    """Place of the age between the youngest, 0, and the oldest, 1; (n,)."""
+    own = _uniform(noise, "age")
+    if years is None:
+        return own
+    middle = (years + 0.5 - AGES[0]) / (AGES[1] - AGES[0])  # of the year that was set
+    return np.where(years == _years(own), own, middle)
+
+
+def _years(age: np.ndarray) -> np.ndarray:
     youngest, oldest = AGES
-    age = noise.patient["age"].reshape(-1).astype(float)
+    return np.floor(youngest + (oldest - youngest) * age)
+
+
+def _uniform(noise: Exogenous, name: str) -> np.ndarray:
+    return noise.patient[name].reshape(-1).astype(float)
+
+
+def _facts(options: PhantomBreastOptions, noise: Exogenous) -> dict[str, Any]:
     side = np.where(_right(noise), "R", "L").astype(object)
     return {
         "sex": "F",
-        "age": np.floor(youngest + (oldest - youngest) * age),
+        "age": _years(_uniform(noise, "age")),
         "view": side + np.where(_oblique(noise), "MLO", "CC"),
         "label": density(options, noise)[0],
         ATTRIBUTE: np.where(_implant(options, noise), IMPLANT, ""),
@@ -108,9 +131,17 @@ def _facts(options: PhantomBreastOptions, noise: Exogenous) -> dict[str, Any]:
 
 
 def _radiance(options: PhantomBreastOptions, noise: Exogenous, rows: pd.DataFrame) -> np.ndarray:
-    share = density(options, noise)[1]
+    share = density(options, noise, _age(rows))[1]
     implant = _implant(options, noise)
     return breast_anatomy.radiance(noise, share, implant, _oblique(noise), _right(noise))
+
+
+def _label(options: PhantomBreastOptions, noise: Exogenous, rows: pd.DataFrame) -> np.ndarray:
+    return density(options, noise, _age(rows))[0]
+
+
+def _age(rows: pd.DataFrame) -> np.ndarray:
+    return rows["age"].to_numpy().astype(float)
 
 
 def _implant(options: PhantomBreastOptions, noise: Exogenous) -> np.ndarray:
@@ -134,4 +165,6 @@ BREAST = Phantom(
     exogenous=breast_anatomy.exogenous,
     facts=_facts,
     radiance=_radiance,
+    label=_label,
+    variables={"age": tuple(str(years) for years in range(*AGES))},
 )

@@ -36,10 +36,12 @@ class Truth:
     Attributes:
         make: its counterfactuals.
         options: class of the source's options, which hold the scanners' settings.
+        simulator: what made the images, if they were simulated from scratch.
     """
 
     make: MakesTruth
     options: type[ScannerShares]
+    simulator: Phantom | None = None
 
 
 def known(source: str) -> bool:
@@ -50,6 +52,26 @@ def known(source: str) -> bool:
 def of(source: str) -> MakesTruth:
     """The truth of a source that knows it."""
     return _TRUTHS[source].make
+
+
+def knows(cohort: Cohort, variable: str) -> bool:
+    """Whether a cohort's source knows what do(variable) would have done."""
+    truth = _TRUTHS.get(cohort.info["source"])
+    if truth is None or variable == "scanner":
+        return truth is not None
+    return truth.simulator is not None and variable in truth.simulator.variables
+
+
+def labels(cohort: Cohort, rows: np.ndarray, do: Mapping[str, str]) -> np.ndarray:
+    """Labels int64 (n,) that some rows would have had under an intervention.
+
+    Raises:
+        LookupError: the cohort was not simulated from scratch.
+    """
+    truth = _TRUTHS.get(cohort.info["source"])
+    if truth is None or truth.simulator is None:
+        raise LookupError(f"cohort '{cohort.name}' has no simulator that knows the labels")
+    return phantom.true_labels(truth.simulator, cohort.info, cohort.table.iloc[rows], do)
 
 
 def scanner_settings(cohort: Cohort, scanner: str) -> Scanner:
@@ -66,7 +88,7 @@ def _simulated(simulator: Phantom) -> Truth:
     def make(cohort: Cohort, rows: np.ndarray, do: Mapping[str, str], *, noise: bool) -> np.ndarray:
         return phantom.truth(simulator, cohort.info, cohort.table.iloc[rows], do, noise=noise)
 
-    return Truth(make, simulator.options)
+    return Truth(make, simulator.options, simulator)
 
 
 def _rendered(options: type[SimulatedScanners]) -> Truth:

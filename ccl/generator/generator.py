@@ -14,6 +14,7 @@ from torch import Tensor
 from ccl.generator.graph import IMAGE, ImageParents
 from ccl.generator.hvae import HVAE, HVAEOptions
 from ccl.generator.scm import StructuralCausalModel
+from ccl.generator.tabular import COUPLINGS, Table
 
 
 def to_model(images: np.ndarray) -> Tensor:
@@ -32,7 +33,7 @@ class Generator:
     """A structural causal model of images.
 
     Attributes:
-        parents: the image's parents and their values.
+        parents: the image's causes, their values and their mechanisms.
         hvae: the image mechanism, in evaluation mode.
     """
 
@@ -41,8 +42,9 @@ class Generator:
 
     @property
     def scm(self) -> StructuralCausalModel:
-        """The structural causal model over the parents and the image."""
-        return StructuralCausalModel(self.parents.graph, {IMAGE: self.hvae})
+        """The structural causal model over the image and its causes."""
+        mechanisms = {**self.parents.mechanisms, IMAGE: self.hvae}
+        return StructuralCausalModel(self.parents.graph, mechanisms)
 
     @torch.inference_mode()
     def counterfactual(
@@ -57,8 +59,8 @@ class Generator:
 
         Args:
             x: images (N, 1, H, W) in [-1, 1].
-            parents: observed codes of every parent, each (N,).
-            do: parent to the value it is set to, e.g. {"scanner": "Cirrus"}.
+            parents: observed codes of every cause of the image, each (N,).
+            do: variable to the value it is set to, e.g. {"scanner": "Cirrus"}.
             pixel_noise: add the abducted pixel noise back, sigma u; without it, the mean image.
 
         Returns:
@@ -76,6 +78,17 @@ class Generator:
         self, exogenous: Mapping[str, Any], *, do: Mapping[str, str], pixel_noise: bool = True
     ) -> Tensor:
         """Action and prediction on abducted noise; see `counterfactual`."""
+        return self.predict_all(exogenous, do=do, pixel_noise=pixel_noise)[IMAGE]
+
+    @torch.inference_mode()
+    def predict_all(
+        self, exogenous: Mapping[str, Any], *, do: Mapping[str, str], pixel_noise: bool = True
+    ) -> dict[str, Tensor]:
+        """The same for every variable: what follows from the intervention changes as well.
+
+        Returns:
+            Codes (N,) of the image's causes, and the image, (N, 1, H, W) in [-1, 1].
+        """
         count, device = len(exogenous[IMAGE].pixels), exogenous[IMAGE].pixels.device
         constants = {
             name: torch.full((count,), self.parents.code(name, value), device=device)
@@ -83,7 +96,7 @@ class Generator:
         }
         if not pixel_noise:
             exogenous = {**exogenous, IMAGE: exogenous[IMAGE].without_pixels()}
-        return self.scm.act(constants).predict(exogenous)[IMAGE]
+        return self.scm.act(constants).predict(exogenous)
 
 
 def save(generator: Generator, folder: Path) -> None:
@@ -93,11 +106,28 @@ def save(generator: Generator, folder: Path) -> None:
     height, width = generator.hvae.frame
     description = {
         "parents": {name: list(values) for name, values in generator.parents.values.items()},
+        "tables": {name: _described(table) for name, table in generator.parents.tables.items()},
+        "indirect": list(generator.parents.indirect),
         "hvae": generator.hvae.options.model_dump(mode="json"),
         "height": height,
         "width": width,
     }
     (folder / "generator.json").write_text(json.dumps(description, indent=1))
+
+
+def _described(table: Table) -> dict[str, Any]:
+    coupling = next(name for name, kind in COUPLINGS.items() if isinstance(table, kind))
+    probabilities = table.probabilities.tolist()
+    return {
+        "coupling": coupling,
+        "parents": list(table.parents),
+        "probabilities": probabilities,
+    }
+
+
+def _table(described: Mapping[str, Any]) -> Table:
+    probabilities = torch.tensor(described["probabilities"], dtype=torch.float64)
+    return COUPLINGS[described["coupling"]](tuple(described["parents"]), probabilities)
 
 
 def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
@@ -110,7 +140,11 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: '{folder}' holds no trained generator")
     description = json.loads(path.read_text())
-    parents = ImageParents({k: tuple(v) for k, v in description["parents"].items()})
+    parents = ImageParents(
+        {name: tuple(values) for name, values in description["parents"].items()},
+        {name: _table(table) for name, table in description["tables"].items()},
+        tuple(description["indirect"]),
+    )
     options = HVAEOptions.model_validate(description["hvae"])
     hvae = HVAE(options, parents.sizes, description["height"], description["width"])
     hvae.load_state_dict(load_file(folder / "weights.safetensors"))

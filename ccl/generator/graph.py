@@ -1,60 +1,117 @@
-"""The causal graph of a cohort: which parents an image has, and how many values each takes."""
+"""The causal graph of a cohort: the image's causes, their values and their mechanisms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ccl.cohorts import Cohort
+from ccl.generator import tabular
+from ccl.generator.scm import Mechanism
+from ccl.generator.tabular import Coupling, Table
 
 IMAGE = "image"
+Graph = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class ImageParents:
-    """Discrete parents of the image; in the paper's graphs all are roots.
+    """Discrete causes of the image; in the paper's graphs all are roots and parents of it.
 
     Attributes:
-        values: parent to its values, in the order of their integer codes.
+        values: variable to its values, in the order of their integer codes; causes come first.
+        tables: variables that have parents themselves to their mechanisms.
+        indirect: variables that act on the image only through others.
     """
 
     values: Mapping[str, tuple[str, ...]]
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    indirect: tuple[str, ...] = ()
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Parent to number of values."""
-        return {name: len(values) for name, values in self.values.items()}
+        """Parent of the image to its number of values."""
+        return {name: len(self.values[name]) for name in self.graph[IMAGE]}
 
     @property
     def graph(self) -> dict[str, tuple[str, ...]]:
-        """Variables and their parents, for `StructuralCausalModel`: roots -> image."""
-        return {**{name: () for name in self.values}, IMAGE: tuple(self.values)}
+        """Variables and their parents, for `StructuralCausalModel`; the image comes last."""
+        roots: dict[str, tuple[str, ...]] = {name: () for name in self.values}
+        caused = {name: table.parents for name, table in self.tables.items()}
+        direct = tuple(name for name in self.values if name not in self.indirect)
+        return {**roots, **caused, IMAGE: direct}
+
+    @property
+    def mechanisms(self) -> dict[str, Mechanism]:
+        """Mechanisms of the variables that are no roots."""
+        return dict(self.tables)
 
     def codes(self, cohort: Cohort, rows: np.ndarray) -> dict[str, Tensor]:
-        """Integer codes int64 (n,) of every parent for some rows of a cohort."""
+        """Integer codes int64 (n,) of every variable for some rows of a cohort."""
         return {name: torch.from_numpy(cohort.codes(name, rows)) for name in self.values}
 
     def code(self, name: str, value: str) -> int:
         """Integer code of one value.
 
         Raises:
-            ValueError: no such parent or value.
+            ValueError: no such variable or value.
         """
         if name not in self.values or value not in self.values[name]:
             raise ValueError(f"do({name}={value}): the graph knows {dict(self.values)}")
         return self.values[name].index(value)
 
 
-def image_parents(cohort: Cohort) -> ImageParents:
-    """Parents of the image in a cohort: the scanner, and the sex.
+def image_parents(
+    cohort: Cohort, graph: Graph | None = None, coupling: Coupling = "monotone"
+) -> ImageParents:
+    """Causes of the image in a cohort.
 
-    The sex is left out where some row does not state it, and where all are of one sex: a parent
-    with one value explains nothing, and nothing can be learned of the other.
+    Args:
+        cohort: gives the variables' values, and the tables of those that have parents.
+        graph: variables, with 'image' among them, to their parents. By default the image's parents
+            are the scanner and the sex, both roots. The sex is then left out where some row does
+            not state it, and where all are of one sex: a parent with one value explains nothing,
+            and nothing can be learned of the other.
+        coupling: what `ccl.generator.tabular` makes of a table.
+
+    Raises:
+        ValueError: the graph lacks the image or its scanner, has a cycle or causes behind the
+            image, names a parent that is no variable of it, or a row does not state a variable.
     """
     rows = cohort.rows(scanners="pretraining")
-    values = {"scanner": cohort.scanners}
-    if set(cohort.table["sex"].iloc[rows]) == set(cohort.values("sex")):
-        values["sex"] = cohort.values("sex")
-    return ImageParents(values)
+    if graph is None:
+        values = {"scanner": cohort.scanners}
+        if set(cohort.table["sex"].iloc[rows]) == set(cohort.values("sex")):
+            values["sex"] = cohort.values("sex")
+        return ImageParents(values)
+    ordered = _ordered(graph)
+    values = {name: cohort.values(name) for name in ordered if name != IMAGE}
+    sizes = {name: len(found) for name, found in values.items()}
+    training = cohort.rows("train", "pretraining")
+    codes = {name: torch.from_numpy(cohort.codes(name, training)) for name in values}
+    tables = {
+        name: tabular.fit(codes[name], {p: codes[p] for p in graph[name]}, sizes, size, coupling)
+        for name, size in sizes.items()
+        if graph[name]
+    }
+    indirect = tuple(name for name in values if name not in graph[IMAGE])
+    return ImageParents(values, tables, indirect)
+
+
+def _ordered(graph: Graph) -> list[str]:
+    """The variables, causes first."""
+    if "scanner" not in graph.get(IMAGE, ()):
+        raise ValueError(f"graph {dict(graph)}: expected 'image', with 'scanner' among its parents")
+    if caused := sorted(name for name, parents in graph.items() if IMAGE in parents):
+        raise ValueError(f"graph {dict(graph)}: {caused} cannot be caused by the image")
+    if unknown := {parent for parents in graph.values() for parent in parents} - set(graph):
+        raise ValueError(f"graph {dict(graph)}: {sorted(unknown)} are parents, but no variables")
+    ordered: list[str] = []
+    while len(ordered) < len(graph):
+        ready = [v for v in graph if v not in ordered and set(graph[v]) <= set(ordered)]
+        if not ready:
+            raise ValueError(f"graph {dict(graph)}: there is a cycle among its variables")
+        ordered += ready
+    return ordered

@@ -13,7 +13,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from ccl.cohorts import Cohort, PhantomBreastOptions, build, load, phantom, phantom_breast
+from ccl.cohorts import Cohort, PhantomBreastOptions, build, load, phantom, phantom_breast, truths
 from ccl.cohorts.breast_anatomy import Breast, anatomy, exogenous, radiance
 from ccl.cohorts.phantom_breast import BREAST, CLASSES, TISSUE_SHARE, density
 from ccl.cohorts.scanners import MAMMOGRAPHS, render
@@ -333,3 +333,20 @@ def test_strong_scanners_differ_by_more_than_the_classes(larger: Cohort) -> None
         between = np.abs(image[label >= 2].mean(0) - image[label < 2].mean(0)).mean()
         for other in shown[:i] + shown[i + 1 :]:
             assert np.abs(image - other).mean() > 1.5 * between
+
+
+def test_do_age_changes_the_density_and_through_it_the_image(small: Cohort) -> None:
+    rows = small.rows("test")
+    ages = small.table["age"].iloc[rows].to_numpy()
+    np.testing.assert_array_equal(truths.labels(small, rows, {}), small.table["label"].iloc[rows])
+    young, old = (truths.labels(small, rows, {"age": age}) for age in ("40", "79"))
+    assert (young >= old).all()
+    assert (young > old).mean() > 0.3
+    # Where the density stays in its very place there is no change: the woman's own age.
+    own = np.flatnonzero(ages == ages[0])
+    same = small.truth(rows[own], {"age": f"{ages[0]:.0f}"})
+    np.testing.assert_array_equal(same, small.images[rows[own]])
+    as_young, as_old = (small.truth(rows, {"age": age}) for age in ("40", "79"))
+    assert as_young.mean() > as_old.mean() + 2  # denser is brighter
+    with pytest.raises(ValueError, match="do age = '39'"):
+        small.truth(rows, {"age": "39"})
