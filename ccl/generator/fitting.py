@@ -7,15 +7,17 @@ import lightning
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from ccl.cohorts import Cohort
 from ccl.errors import TrainingError
-from ccl.generator.batches import WeightedBatches
+from ccl.generator.batches import Codes, WeightedBatches
 from ccl.generator.generator import Generator
 from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE, HVAEOptions
+from ccl.generator.tabular import Coupling
 from ccl.objectives.schedules import cosine
 from ccl.options import Options
 from ccl.training import fit
@@ -26,6 +28,10 @@ class GeneratorOptions(Options):
 
     Attributes:
         hvae: architecture.
+        graph: variables, 'image' among them, to their parents; null is the paper's, in which the
+            scanner and the sex are roots and parents of the image. Variables: 'scanner', 'sex',
+            'age' (in groups) and 'label'.
+        coupling: mechanism of variables that have parents, see `ccl.generator.tabular`.
         epochs: passes over as many draws as there are training images.
         batch_size: images per step.
         learning_rate: of AdamW, after the warm-up, before the cosine decay.
@@ -37,12 +43,16 @@ class GeneratorOptions(Options):
         ema_decay: decay of the averaged weights, which are used after training.
         gradient_clip: gradients are scaled down to this norm.
         gradient_skip: a step with a larger norm than this is left out.
+        parents_dropped: share of the images whose parents are not told in training, for
+            `HVAEOptions.guidance` (the paper: 0).
         rare_scanner_weight: 0 draws images as they come, 1 draws every scanner equally often.
         bfloat16: run the forward pass in mixed precision.
         seed: of the weights, the batches and the latents.
     """
 
     hvae: HVAEOptions
+    graph: dict[str, tuple[str, ...]] | None = None
+    coupling: Coupling = "monotone"
     epochs: int
     batch_size: int = 32
     learning_rate: float = 1e-3
@@ -55,6 +65,7 @@ class GeneratorOptions(Options):
     ema_decay: float = 0.999
     gradient_clip: float = 350.0
     gradient_skip: float = 25_000.0
+    parents_dropped: float = Field(default=0.0, ge=0, lt=1)
     rare_scanner_weight: float = 1.0
     bfloat16: bool = False
     seed: int = 0
@@ -73,7 +84,7 @@ class HVAETraining(lightning.LightningModule):
         x, parents = batch
         enabled = self.options.bfloat16
         with torch.autocast(x.device.type, torch.bfloat16, enabled=enabled):
-            elbo = self.hvae.elbo(x, parents, self.options.free_bits)
+            elbo = self.hvae.elbo(x, parents, self.options.free_bits, self._told(x))
         beta = self._beta()
         bits = 1 / np.log(2)
         self.log("nll", elbo.nll * bits, on_epoch=True, on_step=False)
@@ -83,6 +94,11 @@ class HVAETraining(lightning.LightningModule):
         loss = elbo.nll + beta * elbo.kl_penalised
         self.log("loss", loss, on_epoch=True, on_step=False, prog_bar=True)
         return loss
+
+    def _told(self, x: Tensor) -> Tensor | None:
+        """Whose parents are told, bool (N,)."""
+        dropped = self.options.parents_dropped
+        return torch.rand(len(x), device=x.device) >= dropped if dropped else None
 
     def _beta(self) -> float:
         warmup = self.options.beta_warmup_epochs * self.trainer.num_training_batches
@@ -117,6 +133,13 @@ class HVAETraining(lightning.LightningModule):
         self.log("gradient_norm", norm, on_epoch=True, on_step=False)
         self.log("skipped_share", float(skip), on_epoch=True, on_step=False)
 
+    def averaged(self, batches: WeightedBatches) -> HVAE:
+        """The trained HVAE with averaged weights, its noise measured on the first epoch."""
+        hvae = cast(HVAE, self.average.module).cpu().eval().requires_grad_(False)
+        if hvae.options.pixel_noise == "scanner":
+            hvae.calibrate_noise(batches.epoch(0))
+        return hvae
+
     def on_train_batch_end(self, *_: Any) -> None:
         self.average.update_parameters(self.hvae)
 
@@ -142,7 +165,7 @@ def _ema(decay: float) -> Any:
 
 
 def train(
-    cohort: Cohort, options: GeneratorOptions, folder: Path
+    cohort: Cohort, options: GeneratorOptions, folder: Path, stop_after: int | None = None
 ) -> tuple[Generator, pd.DataFrame]:
     """Trains a generator on a cohort's train split.
 
@@ -150,21 +173,24 @@ def train(
         cohort: images, scanners and, where every image states it, sex.
         options: architecture and training.
         folder: for checkpoints; a killed training goes on from there.
+        stop_after: epochs after which to stop, with the schedules of the whole training.
 
     Returns:
         The generator with averaged weights, and one row of metrics per epoch (bits per pixel).
     """
-    parents = image_parents(cohort)
+    parents = image_parents(cohort, options.graph, options.coupling)
     torch.manual_seed(options.seed)
     height, width = cohort.images.shape[1:]
     hvae = HVAE(options.hvae, parents.sizes, height, width).to(memory_format=torch.channels_last)
-    rows = cohort.rows("train", "pretraining")
-    batches = WeightedBatches(
-        cohort, parents, rows, options.batch_size, options.rare_scanner_weight, options.seed
-    )
+    batches = training_batches(cohort, parents, options)
     module = HVAETraining(hvae, options, total_steps=len(batches) * options.epochs)
-    history = fit(module, batches, epochs=options.epochs, folder=folder, seed=options.seed)
-    averaged = cast(HVAE, module.average.module).cpu().eval().requires_grad_(False)
-    if options.hvae.pixel_noise == "scanner":
-        averaged.calibrate_noise(batches.epoch(0))
-    return Generator(parents, averaged), history
+    epochs = options.epochs if stop_after is None else min(stop_after, options.epochs)
+    history = fit(module, batches, epochs=epochs, folder=folder, seed=options.seed)
+    return Generator(parents, module.averaged(batches)), history
+
+
+def training_batches(cohort: Cohort, codes: Codes, options: GeneratorOptions) -> WeightedBatches:
+    """The batches that a generator is trained with, and what `codes` knows of their images."""
+    rows = cohort.rows("train", "pretraining")
+    weight = options.rare_scanner_weight
+    return WeightedBatches(cohort, codes, rows, options.batch_size, weight, options.seed)

@@ -13,11 +13,12 @@ mu(z, pa) predicted image; u = (x - mu) / sigma pixel noise.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ccl.options import Options
@@ -58,6 +59,13 @@ class HVAEOptions(Options):
             of noise follows the scanner.
         abduct: what abduction keeps of a latent: 'latent' keeps z itself (the paper), 'noise'
             keeps epsilon = (z - mu_p) / sigma_p, so that the prior of the new parents moves z.
+        posterior_share: alpha, how much of an abducted latent stays: z* = alpha z + (1 - alpha)
+            mu_p(new parents). 1 is the paper's; less moves z towards what is common under the new
+            parents, and forgets the patient (De Sousa Ribeiro et al. 2023, section 3.2).
+        guidance: how far a prediction goes from the mean image under no parents to that under the
+            given ones: mu = mu_none + guidance (mu_pa - mu_none). 1 is the paper's; others need
+            `GeneratorOptions.parents_dropped` (Ho and Salimans 2022,
+            https://arxiv.org/abs/2207.12598).
     """
 
     stages: tuple[Stage, ...]
@@ -68,6 +76,8 @@ class HVAEOptions(Options):
     pixel_scale: float = 1e-2
     pixel_noise: Literal["fixed", "scanner"] = "fixed"
     abduct: Literal["latent", "noise"] = "latent"
+    posterior_share: float = Field(default=1.0, ge=0, le=1)
+    guidance: float = Field(default=1.0, gt=0)
 
     @model_validator(mode="after")
     def _check_stages(self) -> "HVAEOptions":
@@ -90,8 +100,12 @@ def grey_bin(mu: Tensor) -> Tensor:
 
 
 def group_norm(width: int, groups: int) -> nn.GroupNorm:
-    """Group normalisation with the largest number of groups <= `groups` that divides `width`."""
-    return nn.GroupNorm(max(g for g in range(1, groups + 1) if width % g == 0), width)
+    """Group normalisation with the largest number of groups <= `groups` that divides `width`.
+
+    A group has two channels at least: on a 1x1 map, one by itself would always become 0.
+    """
+    fitting = (g for g in range(1, groups + 1) if width % g == 0 and 2 * g <= width)
+    return nn.GroupNorm(max(fitting, default=1), width)
 
 
 class Block(nn.Module):
@@ -128,6 +142,25 @@ def _start_at_zero(module: nn.Module) -> None:
         nn.init.zeros_(parameter)
 
 
+class Given(NamedTuple):
+    """What was abducted of one block's latent.
+
+    Attributes:
+        kept: z or epsilon, (N, Z, H, W).
+        is_noise: whether it is epsilon.
+        share: how much of it stays, `HVAEOptions.posterior_share`.
+    """
+
+    kept: Tensor
+    is_noise: bool
+    share: float
+
+    def under(self, loc: Tensor, scale: Tensor) -> Tensor:
+        """z* under a prior of some mean and scale."""
+        z = loc + scale * self.kept if self.is_noise else self.kept
+        return z if self.share == 1 else self.share * z + (1 - self.share) * loc
+
+
 @dataclass(frozen=True)
 class Latent:
     """What the decoder met at one stochastic block; each tensor is (N, Z, H, W)."""
@@ -160,7 +193,7 @@ class DecoderBlock(nn.Module):
         self.residual = Block(width, width, stage.resolution, options, last_gain=gain)
 
     def forward(
-        self, h: Tensor, e: Tensor, features: Tensor | None, given: Tensor | None, keep: str
+        self, h: Tensor, e: Tensor, features: Tensor | None, given: "Given | None"
     ) -> tuple[Tensor, Latent | None]:
         """Draws z from the posterior (features given), from what was abducted, or from the prior.
 
@@ -168,8 +201,7 @@ class DecoderBlock(nn.Module):
             h: decoder state (N, C, H, W).
             e: parents' embedding (N, E).
             features: encoder features (N, C, H, W) of x, for inference.
-            given: abducted z or epsilon (N, Z, H, W), for prediction.
-            keep: which of the two `given` is: 'latent' or 'noise'.
+            given: what was abducted, for prediction.
         """
         latent = None
         if self.latent_channels:
@@ -178,7 +210,7 @@ class DecoderBlock(nn.Module):
                 [h.shape[1], self.latent_channels, self.latent_channels], dim=1
             )
             p_loc, p_log_scale = p_loc.float(), p_log_scale.float()
-            z, kl = self._draw(h, e, features, given, keep, p_loc, p_log_scale)
+            z, kl = self._draw(h, e, features, given, p_loc, p_log_scale)
             latent = Latent(z, (z - p_loc) * torch.exp(-p_log_scale), kl, self.resolution)
             h = h + shift + self.expand(z.to(h.dtype))
         return self.residual(h, e), latent
@@ -188,13 +220,12 @@ class DecoderBlock(nn.Module):
         h: Tensor,
         e: Tensor,
         features: Tensor | None,
-        given: Tensor | None,
-        keep: str,
+        given: "Given | None",
         p_loc: Tensor,
         p_log_scale: Tensor,
     ) -> tuple[Tensor, Tensor]:
         if given is not None:
-            z = given if keep == "latent" else p_loc + torch.exp(p_log_scale) * given
+            z = given.under(p_loc, torch.exp(p_log_scale))
             return z, torch.zeros_like(z)
         if features is None:
             z = p_loc + torch.exp(p_log_scale) * torch.randn_like(p_loc)
@@ -261,6 +292,10 @@ class ImageNoise:
 
     latents: tuple[Tensor, ...]
     pixels: Tensor  # u (N, 1, H, W)
+
+    def __getitem__(self, rows: np.ndarray) -> "ImageNoise":
+        """That of some images."""
+        return ImageNoise(tuple(z[rows] for z in self.latents), self.pixels[rows])
 
     def without_pixels(self) -> "ImageNoise":
         """The same with u = 0: predictions are then the mean mu(z, pa)."""
@@ -338,10 +373,16 @@ class HVAE(nn.Module):
             built.append(nn.ModuleList(blocks))
         return built
 
-    def embedding(self, parents: Mapping[str, Tensor]) -> Tensor:
-        """Embedding e (N, E) of integer parent codes, each (N,)."""
+    def embedding(self, parents: Mapping[str, Tensor], told: Tensor | None = None) -> Tensor:
+        """Embedding e (N, E) of integer parent codes, each (N,).
+
+        Args:
+            parents: the codes.
+            told: bool (N,), whose parents are told; all if None. Of the others none is.
+        """
         one_hot = [F.one_hot(parents[name], k) for name, k in self.parents.items()]
-        return self.embed(torch.cat(one_hot, dim=1).float())
+        joined = torch.cat(one_hot, dim=1).float()
+        return self.embed(joined if told is None else joined * told[:, None])
 
     def encode(self, x: Tensor, e: Tensor) -> list[Tensor]:
         """Bottom-up features of x (N, 1, H, W), one per stage from low to high resolution."""
@@ -372,24 +413,34 @@ class HVAE(nn.Module):
                 h = F.interpolate(self.widen[i - 1](h), size=canvas.shape[-2:], mode="nearest")
                 h = h + canvas
             for block in blocks:  # type: ignore[attr-defined]
-                taken = given[len(latents)] if given is not None and block.latent_channels else None
+                taken = None
+                if given is not None and block.latent_channels:
+                    is_noise = self.options.abduct == "noise"
+                    taken = Given(given[len(latents)], is_noise, self.options.posterior_share)
                 source = features[i] if features is not None else None
-                h, latent = block(h, e, source, taken, self.options.abduct)
+                h, latent = block(h, e, source, taken)
                 if latent is not None:
                     latents.append(latent)
         assert h is not None
         y = self.out(F.silu(self.out_norm(h)))  # (N, unshuffle^2, h, w)
         return F.pixel_shuffle(y, self.options.unshuffle).float(), latents
 
-    def elbo(self, x: Tensor, parents: Mapping[str, Tensor], free_bits: float = 0.0) -> Elbo:
+    def elbo(
+        self,
+        x: Tensor,
+        parents: Mapping[str, Tensor],
+        free_bits: float = 0.0,
+        told: Tensor | None = None,
+    ) -> Elbo:
         """Evidence lower bound of images x (N, 1, H, W) in [-1, 1].
 
         Args:
             x: images.
             parents: codes, each (N,).
             free_bits: nats per image and stochastic block that cost nothing.
+            told: bool (N,), whose parents are told, see `embedding`.
         """
-        e = self.embedding(parents)
+        e = self.embedding(parents, told)
         mu, latents = self.decode(e, self.encode(x, e))
         nll = -discretised_gaussian_log_prob(x, mu, self.options.pixel_scale).mean()
         pixels = x[0].numel()
@@ -412,12 +463,23 @@ class HVAE(nn.Module):
         kept = tuple(
             latent.z if self.options.abduct == "latent" else latent.noise for latent in latents
         )
+        if self.options.posterior_share != 1 or self.options.guidance != 1:
+            mu = self._mean(kept, parents)  # u is what the prediction under the own parents lacks
         return ImageNoise(kept, (value - mu) / self.noise_scale(mu, parents))
 
     def predict(self, noise: ImageNoise, parents: Mapping[str, Tensor]) -> Tensor:
         """x = mu(z, pa) + sigma(mu, pa) u, clipped to [-1, 1]; (N, 1, H, W)."""
-        mu, _ = self.decode(self.embedding(parents), given=noise.latents)
+        mu = self._mean(noise.latents, parents)
         return (mu + self.noise_scale(mu, parents) * noise.pixels).clamp(-1, 1)
+
+    def _mean(self, kept: tuple[Tensor, ...], parents: Mapping[str, Tensor]) -> Tensor:
+        """Mean image mu(z, pa) of abducted latents, with the guidance that is asked for."""
+        mu, _ = self.decode(self.embedding(parents), given=kept)
+        if self.options.guidance == 1:
+            return mu
+        nobody = torch.zeros(len(mu), dtype=torch.bool, device=mu.device)
+        untold, _ = self.decode(self.embedding(parents, nobody), given=kept)
+        return untold + self.options.guidance * (mu - untold)
 
     def noise_scale(self, mu: Tensor, parents: Mapping[str, Tensor]) -> Tensor:
         """Scale sigma of the pixel noise, (N, 1, H, W), at the mean grey levels mu."""

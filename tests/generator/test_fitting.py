@@ -34,6 +34,7 @@ def test_the_same_options_give_the_same_generator(phantom, options, tmp_path):
         {"ema_decay": 0.2},
         {"gradient_clip": 0.01},
         {"rare_scanner_weight": 0.0},
+        {"parents_dropped": 0.5},
         {"bfloat16": True},
         {"seed": 1},
         {"batch_size": 30},
@@ -45,6 +46,14 @@ def test_every_option_reaches_the_training(phantom, options, tmp_path, change):
     base, _ = train(phantom, options, tmp_path / "a")
     other, _ = train(phantom, options.model_copy(update=change), tmp_path / "b")
     assert not torch.equal(weights(base), weights(other))
+
+
+def test_stopping_early_keeps_the_schedule_of_the_whole(phantom, options, tmp_path):
+    longer = options.model_copy(update={"epochs": 6})
+    stopped, history = train(phantom, longer, tmp_path / "a", stop_after=2)
+    whole, _ = train(phantom, options, tmp_path / "b")
+    assert len(history) == 2
+    assert not torch.equal(weights(stopped), weights(whole))  # the whole decays to 0 by then
 
 
 def test_rare_scanners_are_drawn_as_often(phantom):

@@ -7,6 +7,7 @@ from scipy.stats import norm
 from ccl.config import experiment
 from ccl.generator.hvae import (
     HVAE,
+    Given,
     HVAEOptions,
     Stage,
     discretised_gaussian_log_prob,
@@ -99,9 +100,13 @@ def test_free_bits_raise_only_what_lies_below_them():
     assert floored.kl_penalised.item() == pytest.approx(3 * 1e4 / 32**2, rel=1e-5)
 
 
-@pytest.mark.parametrize("abduct", ["latent", "noise"])
-def test_the_null_intervention_reconstructs_the_image(abduct):
-    hvae = moved(SMALL.model_copy(update={"abduct": abduct})).eval()
+@pytest.mark.parametrize(
+    "change",
+    [{"abduct": "latent"}, {"abduct": "noise"}, {"posterior_share": 0.3}, {"guidance": 1.5}],
+    ids=str,
+)
+def test_the_null_intervention_reconstructs_the_image(change):
+    hvae = moved(SMALL.model_copy(update=change)).eval()
     x, parents = images(), codes()
     noise = hvae.abduct(x, parents)
     torch.testing.assert_close(hvae.predict(noise, parents), x, atol=2e-4, rtol=0)
@@ -115,6 +120,34 @@ def test_without_pixel_noise_the_null_intervention_is_the_mean_image():
     found = hvae.predict(hvae.abduct(x, parents).without_pixels(), parents)
     torch.testing.assert_close(found, mu.clamp(-1, 1), atol=2e-4, rtol=0)
     assert (found - x).abs().mean() > 0.05
+
+
+def test_latents_are_mixed_with_the_prior_of_the_new_parents():
+    z, loc, scale = torch.tensor([3.0]), torch.tensor([1.0]), torch.tensor([2.0])
+    assert Given(z, is_noise=False, share=0.25).under(loc, scale) == 0.25 * 3 + 0.75 * 1
+    assert Given(z, is_noise=True, share=0.25).under(loc, scale) == 1 + 0.25 * 2 * 3
+    assert Given(z, is_noise=False, share=1).under(loc, scale) == z
+
+
+def test_without_the_posterior_all_patients_get_the_mean_of_their_parents():
+    x, parents = images(), {"scanner": torch.zeros(4).long(), "sex": torch.ones(4).long()}
+    for share, alike in ((0.0, True), (0.5, False)):
+        hvae = moved(SMALL.model_copy(update={"posterior_share": share})).eval()
+        made = hvae.predict(hvae.abduct(x, parents).without_pixels(), parents)
+        assert torch.allclose(made[0], made[1], atol=1e-5) == alike
+
+
+def test_guidance_goes_along_the_line_from_no_parents_to_the_given_ones():
+    x, parents = images(), codes()
+    made = {}
+    for guidance in (1.0, 0.5, 1.5):
+        hvae = moved(SMALL.model_copy(update={"guidance": guidance})).eval()
+        kept = hvae.abduct(x, parents).latents
+        made[guidance] = hvae._mean(kept, parents)
+    untold, _ = hvae.decode(hvae.embedding(parents, torch.zeros(4).bool()), given=kept)
+    torch.testing.assert_close(made[0.5], (made[1.0] + untold) / 2)
+    torch.testing.assert_close(made[1.5], 1.5 * made[1.0] - 0.5 * untold)
+    assert (made[1.0] - untold).abs().mean() > 1e-3
 
 
 def test_each_parent_changes_the_prediction():
