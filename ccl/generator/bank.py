@@ -74,8 +74,9 @@ def load(folder: Path, cohort: Cohort) -> Bank:
 def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Path) -> None:
     """Fills a folder with the generator's counterfactuals of all pretraining-scanner images.
 
-    Each batch is abducted once and predicted for all targets in one pass; finished batches are
-    written behind the computation, and a killed job goes on after the last one written.
+    Each batch is abducted once, and predicted for the values that an image does not have: the slot
+    of its own holds the real image. Finished batches are written behind the computation, and a
+    killed job goes on after the last one written.
 
     Raises:
         ValueError: the generator does not know the variable.
@@ -89,7 +90,7 @@ def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Pat
     values = generator.parents.values[options.variable]
 
     def targets(rows: np.ndarray) -> np.ndarray:
-        return every_target(cohort, generator, rows, options)
+        return every_target(cohort, generator, rows, options, own_too=False)
 
     _fill(cohort, folder, options.variable, values, targets, options.batch_size, "generator")
 
@@ -114,24 +115,40 @@ def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
 
 @torch.inference_mode()
 def every_target(
-    cohort: Cohort, generator: Generator, rows: np.ndarray, options: BankOptions
+    cohort: Cohort,
+    generator: Generator,
+    rows: np.ndarray,
+    options: BankOptions,
+    *,
+    own_too: bool = True,
 ) -> np.ndarray:
-    """Counterfactuals uint8 (n, K, H, W) of some rows under every value of the variable."""
+    """Counterfactuals of some rows under every value of the variable.
+
+    Args:
+        cohort: of the images.
+        generator: knows the variable.
+        rows: (n,) row indices.
+        options: how.
+        own_too: also predict under the image's own value; otherwise its slot holds the real image.
+
+    Returns:
+        uint8 (n, K, H, W).
+    """
     values = generator.parents.values[options.variable]
     device = next(generator.hvae.parameters()).device
-    x = to_model(cohort.images[rows]).to(device)
+    real, own = cohort.images[rows], cohort.codes(options.variable, rows)
+    made = np.repeat(real[:, None], len(values), axis=1)
+    x, with_noise = to_model(real).to(device), options.pixel_noise
     parents = {k: v.to(device) for k, v in generator.parents.codes(cohort, rows).items()}
     with torch.autocast(device.type, torch.bfloat16, enabled=options.bfloat16):
         exogenous = generator.abduct(x, parents)
-        predicted = [
-            to_images(
-                generator.predict(
-                    exogenous, do={options.variable: value}, pixel_noise=options.pixel_noise
-                )
-            )
-            for value in values
-        ]
-    return np.stack(predicted, axis=1)
+        for k, value in enumerate(values):
+            which = np.flatnonzero(own_too | (own != k))
+            if len(which):
+                some = {name: noise[which] for name, noise in exogenous.items()}
+                new = generator.predict(some, do={options.variable: value}, pixel_noise=with_noise)
+                made[which, k] = to_images(new)
+    return made
 
 
 def _fill(
