@@ -14,6 +14,10 @@ IMAGES: Mapping[str, Mark] = {
     "real": Mark("Real test images (ceiling)", "#6B7280", "o"),
     "counterfactual": Mark("Counterfactuals", "#009E73", "D"),
     "untrained": Mark("Untrained generator", "#D55E00", "x"),
+    "monotone": Mark("Monotone mechanism", "#009E73", "D"),
+    "gumbel-max": Mark("Gumbel-max mechanism", "#44AA99", "s"),
+    "drawn anew": Mark("Drawn anew", "#D55E00", "x"),
+    "shuffled": Mark("Shuffled scanners", "#999933", "v"),
     "truth": Mark("True counterfactuals", "#CC79A7", "^"),
     "untouched": Mark("Left alone", "#6B7280", "o"),
     "histogram": Mark("Histogram matching", "#E69F00", "s"),
@@ -27,10 +31,12 @@ def effectiveness(quality: pd.DataFrame) -> Figure:
     Args:
         quality: rows with `measure` == 'effectiveness'; columns `images` ('real' for the ceiling,
             'counterfactual', optionally 'untrained'), `target` (scanner), `value`, `ci_low`,
-            `ci_high` (shares in 0..1; 95 % intervals, NaN where not computed).
+            `ci_high` (shares in 0..1; 95 % intervals, NaN where not computed). Rows of a single
+            direction (`source` not 'all') are left out.
     """
-    require(quality, ("measure", "images", "target", "value", "ci_low", "ci_high"), "quality")
-    bars = quality[quality["measure"] == "effectiveness"]
+    columns = ("measure", "images", "source", "target", "value", "ci_low", "ci_high")
+    require(quality, columns, "quality")
+    bars = quality[(quality["measure"] == "effectiveness") & (quality["source"] == "all")]
     with style():
         figure, (axes,) = new_panels(1, height=2.8)
         _draw_bars(axes, bars, "target", 100.0, ("real", "counterfactual", "untrained"))
@@ -65,13 +71,16 @@ def gold_error(quality: pd.DataFrame) -> Figure:
     return figure
 
 
-def overall(quality: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
+def overall(
+    quality: pd.DataFrame, measures: Mapping[str, str], chance: float | None = None
+) -> Figure:
     """Some measures, averaged over all directions, one panel each.
 
     Args:
         quality: rows of `quality.csv`; those of 'all' to 'all' are drawn.
         measures: `measure` to the label of its axis. Measures without rows are left out, as are
             those of other cohorts.
+        chance: where to draw a line, if anywhere.
 
     Raises:
         ValueError: none of the measures has a row.
@@ -90,6 +99,8 @@ def overall(quality: pd.DataFrame, measures: Mapping[str, str]) -> Figure:
         for axes, name, mine in zip(panels, drawn, kinds, strict=True):
             _draw_kinds(axes, mine)
             axes.set_xlabel(measures[name])
+            if chance is not None:
+                axes.axvline(chance, color=INK, linestyle=":")
         figure.supxlabel("whiskers: 95 % intervals", fontsize=10)
     return figure
 

@@ -1,28 +1,34 @@
 """Each measure of the counterfactuals against an oracle, and against controls that must fail."""
 
 from importlib import import_module
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from ccl.cohorts import truths
 from ccl.cohorts.scanners import imprint
 from ccl.generator.bank import BankOptions, every_target
-from ccl.generator.quality import attribute_targets, untrained
-from ccl.generator.quality.baselines import PixelRegression, histogram_matched
-from ccl.generator.quality.classifier import (
+from ccl.generator.classifier import (
     UNKNOWN,
     ClassifierOptions,
     Targets,
     scanner_target,
     train_classifier,
 )
+from ccl.generator.generator import to_model
+from ccl.generator.hvae import ImageNoise
+from ccl.generator.quality import attribute_targets, untrained
+from ccl.generator.quality.abduction import VARIANTS, abduction, variant
+from ccl.generator.quality.baselines import PixelRegression, histogram_matched
 from ccl.generator.quality.cycles import composition, reversibility
 from ccl.generator.quality.distances import log_spectrum, ssim
 from ccl.generator.quality.effectiveness import effectiveness
 from ccl.generator.quality.gold_error import gold_error, spectrum_error
+from ccl.generator.quality.latent_probe import latent_probe, latents
 from ccl.generator.quality.likelihood import likelihood
 from ccl.generator.quality.minimality import minimality, needed_share
 from ccl.generator.quality.off_target import off_target
@@ -32,6 +38,7 @@ from ccl.generator.quality.realism import (
     nearest_training_image,
     realism,
 )
+from ccl.generator.quality.spectrum import spectrum
 from ccl.generator.quality.summary import overview, summarise, values
 
 
@@ -86,6 +93,17 @@ def test_truth_is_effective_and_leaving_alone_is_not(phantom, generator, classif
     assert (table["value"] <= table["ci_high"] + 1e-9).all()
 
 
+def test_effectiveness_has_a_row_per_direction(phantom, classifier, rows, truth):
+    swapped = truth.copy()
+    swapped[:, 0] = truth[:, 1]  # do(Aurora) fails, the rest succeeds
+    table = effectiveness(phantom, rows, classifier, {"x": swapped})
+    mine = table[table["images"] == "x"].query("measure == 'effectiveness'")
+    found = mine.set_index(["source", "target"])["value"]
+    assert len(found) == 6 + 3 + 1
+    assert max(found["Boreal", "Aurora"], found["Cirrus", "Aurora"], found["all", "Aurora"]) < 0.3
+    assert min(found["Aurora", "Boreal"], found["Aurora", "Cirrus"]) > 0.9
+
+
 def test_swapped_targets_are_not_effective(phantom, classifier, rows, truth):
     wrong = {"swapped": truth[:, [1, 2, 0]]}
     assert pooled(effectiveness(phantom, rows, classifier, wrong), "swapped") < 0.1
@@ -137,6 +155,15 @@ def test_gold_error_of_truth_is_zero_and_of_leaving_alone_is_not(phantom, rows, 
     ]
     assert len(directions) == 6
     assert worse[0] == pytest.approx(directions["value"].mean())
+
+
+def test_gold_error_of_the_sex_is_against_its_truth(phantom, rows):
+    sexes = phantom.values("sex")
+    means = np.stack([phantom.truth(rows, {"sex": x}, noise=False) for x in sexes], axis=1)
+    table = gold_error(phantom, rows, means, means, variable="sex")
+    assert pooled(table, "counterfactual", "gold_error_sex") == 0
+    assert pooled(table, "untouched", "gold_error_sex") > 2
+    assert set(table["images"]) == {"untouched", "counterfactual"}
 
 
 def test_only_directions_with_letters_have_an_imprint(phantom, rows, truth):
@@ -295,6 +322,14 @@ def test_frechet_distance_of_gaussians():
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
 
 
+def test_the_spectrum_of_truth_is_the_floor_and_blur_is_seen(phantom, rows, truth):
+    blurred = gaussian_filter(truth.astype(float), (0, 0, 1, 1)).round().astype(np.uint8)
+    table = spectrum(phantom, rows, {"truth": truth, "blurred": blurred})
+    floor, untouched = pooled(table, "real"), pooled(table, "untouched")
+    assert pooled(table, "truth") < floor + 0.25 * (untouched - floor)
+    assert pooled(table, "blurred") > untouched
+
+
 def test_realism_of_truth_is_the_floor_and_of_leaving_alone_is_not(
     phantom, classifier, rows, truth, monkeypatch
 ):
@@ -342,3 +377,47 @@ def test_likelihood_adds_up_and_prefers_the_images_it_fits(phantom, generator, r
     assert {"bits_per_pixel_pixels", "bits_per_pixel_kl_8"} <= set(parts)
     total = sum(pooled(table, "g", part) for part in parts)
     assert total == pytest.approx(pooled(table, "g", "bits_per_pixel"))
+
+
+def test_the_probe_finds_the_scanner_where_latents_carry_it(phantom, generator, rows, monkeypatch):
+    def abduct(self, x, parents):
+        told = torch.nn.functional.one_hot(parents["scanner"], 3)[:, :, None, None].float()
+        told = told + 0.01 * torch.randn_like(told)
+        return ImageNoise((torch.randn(len(x), 5, 4, 4), told.repeat(1, 1, 2, 2)), x)
+
+    torch.manual_seed(0)
+    monkeypatch.setattr(type(generator.hvae), "abduct", abduct)
+    table = latent_probe(phantom, {"g": generator}, rows, 40)
+    assert pooled(table, "g", "scanner_in_latents_2") == 1
+    assert pooled(table, "g", "scanner_in_latents_4") < 0.6
+    assert pooled(table, "shuffled", "scanner_in_latents_2") < 0.6
+    assert table["measure"].unique().tolist() == ["scanner_in_latents_4", "scanner_in_latents_2"]
+
+
+def test_latents_are_what_abduction_keeps(phantom, generator, rows):
+    noise = generator.hvae.abduct(
+        to_model(phantom.images[rows[:4]]), generator.parents.codes(phantom, rows[:4])
+    )
+    found = latents(generator, phantom, rows[:4], batch_size=2)
+    assert {r: z.shape[1] for r, z in found.items()} == {8: 2 * 64, 4: 4 * 16, 1: 4}
+    np.testing.assert_allclose(found[8], noise.latents[-1].flatten(1).numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_variants_of_abduction_share_weights_and_differ_in_their_counterfactuals(
+    phantom, generator, classifier
+):
+    few = phantom.rows("val", "pretraining")[:8]
+    made = {
+        name: every_target(phantom, variant(phantom, generator, changes), few, BankOptions())
+        for name, changes in VARIANTS.items()
+    }
+    for one, other in combinations(made, 2):
+        assert (made[one] != made[other]).any(), (one, other)
+    own = np.arange(len(few)), phantom.codes("scanner", few)
+    for images in made.values():  # the null intervention is the image, whatever the variant
+        assert np.abs(images[own].astype(int) - phantom.images[few]).max() <= 1
+    table = abduction(phantom, generator, classifier, few)
+    assert set(table["images"]) == set(VARIANTS)
+    expected = {"effectiveness", "reversibility_l1", "gold_error", "gold_spectrum"}
+    assert expected <= set(table["measure"])
+    assert not table.duplicated(["measure", "images"]).any()

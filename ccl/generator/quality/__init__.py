@@ -6,27 +6,31 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ccl.cohorts import Cohort
+from ccl.cohorts import Cohort, truths
 from ccl.generator.bank import Bank, BankOptions, every_target
-from ccl.generator.generator import Generator
-from ccl.generator.hvae import HVAE
-from ccl.generator.quality.classifier import (
+from ccl.generator.classifier import (
     ImageClassifier,
     Targets,
     attribute_targets,
     scanner_target,
     train_classifier,
 )
+from ccl.generator.generator import Generator
+from ccl.generator.hvae import HVAE
+from ccl.generator.quality.abduction import abduction
 from ccl.generator.quality.cycles import composition, reversibility
 from ccl.generator.quality.effectiveness import effectiveness
 from ccl.generator.quality.gold_error import gold_error
+from ccl.generator.quality.latent_probe import latent_probe
 from ccl.generator.quality.likelihood import likelihood
 from ccl.generator.quality.minimality import minimality
 from ccl.generator.quality.off_target import off_target
 from ccl.generator.quality.options import QualityOptions
 from ccl.generator.quality.realism import nearest_training_image, realism
+from ccl.generator.quality.spectrum import spectrum
+from ccl.generator.quality.under_age import under_age
 
-__all__ = ["Judges", "QualityOptions", "measure", "train_judges"]
+__all__ = ["Judges", "QualityOptions", "compare_abduction", "measure", "train_judges"]
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,13 @@ def measure(
         `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and `n`.
     """
     rows = cohort.rows("test", "pretraining")
-    sample = rows[np.linspace(0, len(rows) - 1, min(options.sample, len(rows))).astype(int)]
+    sample = _evenly(rows, options.sample)
     made = np.asarray(bank.images[bank.position[rows]])
     images = {"counterfactual": made}
     # What a perfect generator would make: it shows what the judges themselves contribute.
     if cohort.has_truth:
-        truths = [cohort.truth(rows, {"scanner": scanner}) for scanner in cohort.scanners]
-        images["truth"] = np.stack(truths, axis=1)
+        true = [cohort.truth(rows, {"scanner": scanner}) for scanner in cohort.scanners]
+        images["truth"] = np.stack(true, axis=1)
     few = {kind: x[np.isin(rows, sample)] for kind, x in images.items()}
     # The negative control: a generator that has learned nothing must fail.
     blank = untrained(generator)
@@ -92,24 +96,58 @@ def measure(
         _control(effectiveness(cohort, sample, judges.scanner, nothing)),
         minimality(cohort, sample, judges.scanner, few),
         realism(cohort, rows, judges.scanner, images),
+        spectrum(cohort, rows, images),
         nearest_training_image(cohort, rows, images),
         composition(cohort, {"counterfactual": generator}, sample, options.cycles),
         composition(cohort, {"untrained": blank}, sample, (1,)),
         reversibility(cohort, {"counterfactual": generator}, sample, options.cycles),
         likelihood(cohort, {"counterfactual": generator, "untrained": blank}, sample),
+        latent_probe(
+            cohort, {"counterfactual": generator, "untrained": blank}, rows, options.probe_images
+        ),
     ]
     if judges.attributes is not None:
         judge, targets = judges.attributes, judges.targets
         tables.append(off_target(cohort, rows, judge, targets, images))
         tables.append(off_target(cohort, sample, judge, targets, nothing))
-        if "sex" in generator.parents.sizes and "sex" in targets.sizes:
-            do_sex = every_target(cohort, generator, sample, BankOptions(variable="sex"))
-            turned = {"counterfactual": do_sex}
-            tables.append(effectiveness(cohort, sample, judge, turned, variable="sex"))
+    if "sex" in generator.parents.sizes:
+        tables += _of_sex(cohort, generator, judges, sample)
+    if truths.knows(cohort, "age"):
+        tables.append(under_age(cohort, generator, sample))
     if cohort.has_truth:
         means = every_target(cohort, generator, rows, mean)
         tables.append(gold_error(cohort, rows, means, made))
     return pd.concat(tables, ignore_index=True)
+
+
+def compare_abduction(
+    cohort: Cohort, generator: Generator, judges: Judges, options: QualityOptions
+) -> pd.DataFrame:
+    """Measures of other ways of abduction, on validation images; see `quality.abduction`."""
+    rows = _evenly(cohort.rows("val", "pretraining"), options.sample)
+    return abduction(cohort, generator, judges.scanner, rows)
+
+
+def _evenly(rows: np.ndarray, count: int) -> np.ndarray:
+    """So many of the rows, evenly taken."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
+
+
+def _of_sex(
+    cohort: Cohort, generator: Generator, judges: Judges, rows: np.ndarray
+) -> list[pd.DataFrame]:
+    """Effectiveness of do(sex) and, where it is known, distance to its truth."""
+    made, means = (
+        every_target(cohort, generator, rows, BankOptions(variable="sex", pixel_noise=noise))
+        for noise in (True, False)
+    )
+    tables = []
+    if judges.attributes is not None and "sex" in judges.targets.sizes:
+        images = {"counterfactual": made}
+        tables.append(effectiveness(cohort, rows, judges.attributes, images, variable="sex"))
+    if truths.knows(cohort, "sex"):
+        tables.append(gold_error(cohort, rows, means, made, variable="sex"))
+    return tables
 
 
 def _control(table: pd.DataFrame) -> pd.DataFrame:

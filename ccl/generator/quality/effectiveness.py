@@ -3,15 +3,19 @@
 Source: Monteiro et al. 2023, https://arxiv.org/abs/2303.01274; Roschewitz et al. 2025, Fig. 2.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ccl.cohorts import Cohort
 from ccl.evaluation.statistics import bootstrap_mean_interval
-from ccl.generator.quality.classifier import ImageClassifier
+from ccl.generator.classifier import ImageClassifier
 from ccl.generator.quality.summary import ALL, patient_names
+
+ANY = -1  # stands for every source or target
 
 
 def effectiveness(
@@ -33,48 +37,60 @@ def effectiveness(
 
     Returns:
         Rows `effectiveness`, of other variables `effectiveness_sex` and so on, with `images` =
-        'real' (the ceiling) and each of the names; per target and pooled ('all': the mean over
-        targets, each counted alike). Rows `effectiveness_uniform` count as the paper does: targets
-        are drawn from all, and of the own one the real image is taken.
+        'real' (the ceiling) and each of the names; per direction, per target (source 'all') and
+        pooled ('all' to 'all': the mean over targets, each counted alike). Rows
+        `effectiveness_uniform` count as the paper does: targets are drawn from all, and of the own
+        one the real image is taken.
     """
     own, names = cohort.codes(variable, rows), cohort.values(variable)
     patients = patient_names(cohort, rows)
     at_home = classifier.seen(cohort.images[rows])[variable] == own
     name = "effectiveness" if variable == "scanner" else f"effectiveness_{variable}"
-    hits = {(name, "real"): [(own, at_home, patients)]}
+    real = _Seen(own, own, at_home, patients)
+    seen = {(name, "real"): real}
     for kind, images in counterfactuals.items():
         parts = []
         for k in range(len(names)):
             foreign = np.flatnonzero(own != k)
             if len(foreign):
                 hit = classifier.seen(images[foreign, k])[variable] == k
-                parts.append((np.full(len(foreign), k), hit, patients[foreign]))
-        hits[name, kind] = parts
-        hits[f"{name}_uniform", kind] = [*parts, (own, at_home, patients)]
-    found = []
-    for (measure, kind), parts in hits.items():
-        target, hit, patient = (np.concatenate(part) for part in zip(*parts, strict=True))
-        found += [
+                parts.append(_Seen(own[foreign], np.full(len(foreign), k), hit, patients[foreign]))
+        seen[name, kind] = _joined(parts)
+        seen[f"{name}_uniform", kind] = _joined([*parts, real])
+    return pd.DataFrame(
+        [
             {"measure": measure, "images": kind, **row}
-            for row in _shares(target, hit, patient, names)
+            for (measure, kind), images in seen.items()
+            for row in _shares(images, names)
         ]
-    return pd.DataFrame(found)
+    )
 
 
-def _shares(
-    target: np.ndarray, hit: np.ndarray, patients: np.ndarray, names: tuple[str, ...]
-) -> list[dict[str, object]]:
-    """Share of hits per target and over all targets, each counted alike."""
-    weight = 1 / np.bincount(target, minlength=len(names))[target]
-    found: list[dict[str, object]] = []
-    for k, name in [*enumerate(names), (-1, ALL)]:
-        mine = (target == k) | (k < 0)
-        if mine.any():
-            value, low, high = bootstrap_mean_interval(
-                hit[mine].astype(float), patients[mine], weights=weight[mine]
-            )
-            found.append(
-                {"source": ALL, "target": name, "value": value}
-                | {"ci_low": low, "ci_high": high, "n": int(mine.sum())}
-            )
-    return found
+class _Seen(NamedTuple):
+    """Judged images: codes of source and target, whether the target is seen, patients; each (n,)"""
+
+    source: np.ndarray
+    target: np.ndarray
+    hit: np.ndarray
+    patients: np.ndarray
+
+
+def _joined(parts: Sequence[_Seen]) -> _Seen:
+    return _Seen(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _shares(seen: _Seen, names: tuple[str, ...]) -> Iterator[dict[str, object]]:
+    """Share of hits per direction, per target and over all targets, each counted alike."""
+    weight = 1 / np.bincount(seen.target, minlength=len(names))[seen.target]
+    codes = [*enumerate(names), (ANY, ALL)]
+    for (j, source), (k, target) in product(codes, codes):
+        mine = ((seen.source == j) | (j == ANY)) & ((seen.target == k) | (k == ANY))
+        if not mine.any() or (k == ANY and j != ANY):
+            continue
+        value, low, high = bootstrap_mean_interval(
+            seen.hit[mine].astype(float), seen.patients[mine], weights=weight[mine]
+        )
+        yield (
+            {"source": source, "target": target, "value": value}
+            | {"ci_low": low, "ci_high": high, "n": int(mine.sum())}
+        )

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ccl.cohorts import Cohort
-from ccl.generator.quality.classifier import ImageClassifier
+from ccl.generator.classifier import ImageClassifier
 from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
 
 STEPS = 10

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ccl.cohorts import Cohort
-from ccl.generator.quality.classifier import AGE, UNKNOWN, ImageClassifier, Targets
+from ccl.generator.classifier import AGE, UNKNOWN, ImageClassifier, Targets
 from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
 
 

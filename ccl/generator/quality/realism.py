@@ -2,8 +2,7 @@
 
 Frechet distance of features (Heusel et al. 2017, https://arxiv.org/abs/1706.08500), here those of a
 scanner classifier that was trained on this cohort's real images, since an encoder of photographs
-says little of radiographs. It depends on the number of images, so all distances are taken between
-equally many, and the floor between two halves of the real images stands beside them.
+says little of radiographs.
 """
 
 from collections.abc import Mapping
@@ -13,11 +12,11 @@ import pandas as pd
 import torch
 
 from ccl.cohorts import Cohort
-from ccl.generator.quality.classifier import ImageClassifier
-from ccl.generator.quality.summary import ALL, patient_names, scanner_names, summarise, values
+from ccl.generator.classifier import ImageClassifier
+from ccl.generator.quality.halves import against_real
+from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
 
 COMPONENTS = 16  # principal components of the real features: covariances of few images need few
-HALVES = 20  # random divisions of the real images
 FEWEST = 2 * COMPONENTS  # images of a half, for a covariance
 
 
@@ -36,46 +35,17 @@ def realism(
         counterfactuals: name to uint8 (n, K, H, W), slot k = do(scanner = k).
 
     Returns:
-        Rows `frechet` per target (source 'all') and their mean ('all' to 'all'): 'real' (the floor:
-        half of the real images against the other half), 'untouched' (images of other scanners left
-        alone) and each of the names, against the other half as well. The interval holds 95 % of
-        the random halves. Scanners with too few images give no row.
+        Rows `frechet` of `halves.against_real`. Scanners with too few images give no row.
     """
     own = cohort.codes("scanner", rows)
-    real = _Projection(classifier.features(cohort.images[rows]), own)
-    found = []
-    for k, target in enumerate(cohort.scanners):
-        mine, foreign = np.flatnonzero(own == k), np.flatnonzero(own != k)
-        size = min(len(mine) // 2, len(foreign))
-        if size < FEWEST:
-            continue
-        pools = {"untouched": real.of_all[foreign]}
-        for kind, images in counterfactuals.items():
-            pools[kind] = real.project(classifier.features(images[foreign, k]))
-        rng = np.random.default_rng(k)
-        for division in range(HALVES):
-            order = rng.permutation(mine)
-            one, other = real.of_all[order[:size]], real.of_all[order[size : 2 * size]]
-            drawn = {"real": one} | {kind: rng.permutation(x)[:size] for kind, x in pools.items()}
-            for kind, x in drawn.items():
-                found.append((kind, target, division, frechet_distance(x, other), size))
-    table = pd.DataFrame(found, columns=["images", "target", "division", "value", "n"])
-    grouped = table.groupby(["images", "division"], sort=False)
-    pooled = grouped.agg(value=("value", "mean"), n=("n", "sum")).reset_index().assign(target=ALL)
-    everything = pd.concat([table, pooled])
-    return pd.DataFrame(
-        [
-            _over_divisions(str(images), str(target), part)
-            for (images, target), part in everything.groupby(["images", "target"], sort=False)
-        ]
+    components = _Components(classifier.features(cohort.images[rows]), own)
+
+    def features(images: np.ndarray) -> np.ndarray:
+        return components.project(classifier.features(images))
+
+    return against_real(
+        "frechet", cohort, rows, counterfactuals, features, frechet_distance, FEWEST
     )
-
-
-def _over_divisions(images: str, target: str, part: pd.DataFrame) -> dict[str, object]:
-    low, high = part["value"].quantile([0.025, 0.975])
-    row = {"measure": "frechet", "images": images, "source": ALL, "target": target}
-    n = int(part["n"].iloc[0])
-    return row | {"value": part["value"].mean(), "ci_low": low, "ci_high": high, "n": n}
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -88,7 +58,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(shift @ shift + max(spread, 0.0))
 
 
-class _Projection:
+class _Components:
     """Principal components of real features, every scanner counted alike, scaled as a whole."""
 
     def __init__(self, features: np.ndarray, codes: np.ndarray) -> None:
@@ -98,7 +68,6 @@ class _Projection:
         centred = (features - self.mean) * np.sqrt(weight)[:, None]
         _, spread, axes = np.linalg.svd(centred, full_matrices=False)
         self.axes = axes[:COMPONENTS].T / np.sqrt((spread**2).sum())  # total variance 1
-        self.of_all = self.project(features)
 
     def project(self, features: np.ndarray) -> np.ndarray:
         return (features - self.mean) @ self.axes

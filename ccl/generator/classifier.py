@@ -1,4 +1,4 @@
-"""Judges of counterfactuals: classifiers that were trained on real images only."""
+"""Classifiers of real images: judges of counterfactuals, and the predictor of their finetuning."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _AGE_MEAN, _AGE_SPREAD = 50.0, 20.0  # years; the network learns ages near 0 and
 
 
 class ClassifierOptions(Options):
-    """How a judge is trained.
+    """How a classifier is trained.
 
     Attributes:
         encoder: its backbone.
@@ -108,7 +108,7 @@ class ImageClassifier(lightning.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Sum over the variables of cross-entropy or, for the age, of Huber's loss."""
         x, targets = batch
-        losses = [_loss(name, y, targets[name]) for name, y in self(x).items()]
+        losses = [stated_loss(name, y, targets[name]) for name, y in self(x).items()]
         loss = torch.stack(losses).sum()
         self.log("loss", loss, on_step=False, on_epoch=True)
         return loss
@@ -159,7 +159,14 @@ def train_classifier(
     return classifier.cpu()
 
 
-def _loss(variable: str, predicted: Tensor, target: Tensor) -> Tensor:
+def stated_loss(variable: str, predicted: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy or, of the age, Huber's loss, over the rows that state the variable.
+
+    Args:
+        variable: which one.
+        predicted: logits (N, K), or the scaled age (N, 1).
+        target: as `Targets.codes` gives it, (N,).
+    """
     if variable != AGE:
         known = target != UNKNOWN
         summed = F.cross_entropy(predicted, target, ignore_index=UNKNOWN, reduction="sum")

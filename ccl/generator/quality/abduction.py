@@ -1,0 +1,86 @@
+"""Ablation of abduction: the same weights, other ways to carry an image's noise over.
+
+None of these variants needs training anew. They are compared on validation images, since a way is
+chosen by them.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+
+import numpy as np
+import pandas as pd
+
+from ccl.cohorts import Cohort
+from ccl.generator.bank import BankOptions, every_target
+from ccl.generator.batches import WeightedBatches
+from ccl.generator.classifier import ImageClassifier
+from ccl.generator.generator import Generator
+from ccl.generator.hvae import HVAEOptions
+from ccl.generator.quality.cycles import reversibility
+from ccl.generator.quality.effectiveness import effectiveness
+from ccl.generator.quality.gold_error import gold_error
+from ccl.generator.quality.summary import ALL
+
+CALIBRATION = 256  # training images that the noise is measured on
+PAPER = {"abduct": "latent", "pixel_noise": "fixed", "posterior_share": 1.0, "guidance": 1.0}
+VARIANTS: Mapping[str, Mapping[str, object]] = {
+    "the paper's": {},
+    "noise follows the scanner": {"pixel_noise": "scanner"},
+    "latent noise kept": {"abduct": "noise"},
+    "both": {"abduct": "noise", "pixel_noise": "scanner"},
+    "alpha .75": {"posterior_share": 0.75},
+    "alpha .5": {"posterior_share": 0.5},
+}
+
+
+def abduction(
+    cohort: Cohort, generator: Generator, judge: ImageClassifier, rows: np.ndarray
+) -> pd.DataFrame:
+    """Measures of every variant, averaged over all directions.
+
+    Args:
+        cohort: real images.
+        generator: trained.
+        judge: tells the scanner.
+        rows: (n,) validation rows of pretraining scanners.
+
+    Returns:
+        Rows as of `quality.csv` ('all' to 'all'), the variant in `images`: `effectiveness`,
+        `reversibility_l1` after one journey and, where the truth is known, those of `gold_error`.
+    """
+    tables = []
+    for name, changes in VARIANTS.items():
+        changed = variant(cohort, generator, changes)
+        noisy = every_target(cohort, changed, rows, BankOptions())
+        found = [
+            effectiveness(cohort, rows, judge, {name: noisy}),
+            reversibility(cohort, {name: changed}, rows, (1,)),
+        ]
+        if cohort.has_truth:
+            means = every_target(cohort, changed, rows, BankOptions(pixel_noise=False))
+            found.append(gold_error(cohort, rows, means, noisy))
+        tables += [_renamed(table, name) for table in found]
+    measured = pd.concat(tables, ignore_index=True)
+    kept = ~measured["measure"].isin(["effectiveness_uniform", "reversibility_ssim"])
+    return measured[kept].reset_index(drop=True)
+
+
+def variant(cohort: Cohort, generator: Generator, changes: Mapping[str, object]) -> Generator:
+    """The same weights with the paper's way of abduction, but for some changes to it."""
+    hvae = deepcopy(generator.hvae)
+    options = {**hvae.options.model_dump(), **PAPER, **changes}
+    hvae.options = HVAEOptions.model_validate(options)
+    if hvae.options.pixel_noise == "scanner":
+        training = cohort.rows("train", "pretraining")[:CALIBRATION]
+        batches = WeightedBatches(cohort, generator.parents, training, 64, 1.0, seed=0)
+        hvae.calibrate_noise(batches.epoch(0))
+    else:
+        hvae.noise_scales.fill_(hvae.options.pixel_scale)
+    return Generator(generator.parents, hvae)
+
+
+def _renamed(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The means over all directions of the counterfactuals, under the variant's name."""
+    pooled = table[(table["source"] == ALL) & (table["target"] == ALL)]
+    mine = pooled["images"].isin([name, f"{name}, 1 cycle", "counterfactual"])
+    return pooled[mine].assign(images=name)

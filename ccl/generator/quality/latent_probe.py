@@ -1,0 +1,92 @@
+"""Latent probe: how well can a line tell the scanner from the latents of each resolution?
+
+What abduction keeps of an image (its latents, see `HVAEOptions.abduct`) goes unchanged into every
+counterfactual. Whatever of the scanner it carries is carried over as well, and decoding under
+another scanner changes only the rest. At best a linear classifier on the latents is at chance.
+
+Source: Alain and Bengio 2016, https://arxiv.org/abs/1610.01644; for latents that carry parents, De
+Sousa Ribeiro et al. 2023, https://arxiv.org/abs/2306.15764, section 3.2.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from ccl.cohorts import Cohort
+from ccl.generator.generator import Generator, to_model
+from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
+
+C = 1e-2  # inverse strength of the L2 penalty: there are more latents than images
+SHUFFLED = "shuffled"
+SHUFFLES = 4  # of the negative control: where scanners lie apart, one by itself may hit by chance
+
+
+def latent_probe(
+    cohort: Cohort, generators: Mapping[str, Generator], rows: np.ndarray, per_scanner: int
+) -> pd.DataFrame:
+    """Balanced accuracy of linear probes for the scanner, per resolution of the latents.
+
+    Args:
+        cohort: real images; probes learn on its training images.
+        generators: name to generator, in `images` of the result.
+        rows: (n,) test rows of pretraining scanners.
+        per_scanner: training images of each scanner, at most.
+
+    Returns:
+        Rows `scanner_in_latents_R` of resolution R per scanner (`source` and `target`) and over all
+        scanners, each counted alike: 1 is all of the scanner, one over their number is chance.
+        Beside them the negative control 'shuffled', probes on the first generator's latents that
+        learned the scanners of other images.
+    """
+    training = _evenly(cohort, per_scanner)
+    learned, asked = cohort.codes("scanner", training), cohort.codes("scanner", rows)
+    scanner, patients = scanner_names(cohort, rows), patient_names(cohort, rows)
+    rng = np.random.default_rng(0)
+    taught = {name: [learned] for name in generators}
+    taught[SHUFFLED] = [rng.permutation(learned) for _ in range(SHUFFLES)]
+    found: dict[int, list[pd.DataFrame]] = {}
+    for name, codes in taught.items():
+        generator = generators[name if name in generators else next(iter(generators))]
+        known, tested = (latents(generator, cohort, some) for some in (training, rows))
+        for resolution, z in tested.items():
+            hits = [_fitted(known[resolution], each).predict(z) == asked for each in codes]
+            table = values(name, scanner, scanner, patients, np.mean(hits, axis=0))
+            found.setdefault(resolution, []).append(table)
+    parts = [summarise(f"scanner_in_latents_{r}", found[r]) for r in sorted(found, reverse=True)]
+    return pd.concat(parts, ignore_index=True)
+
+
+@torch.inference_mode()
+def latents(
+    generator: Generator, cohort: Cohort, rows: np.ndarray, batch_size: int = 64
+) -> dict[int, np.ndarray]:
+    """What abduction keeps of some images: resolution to float32 (n, D)."""
+    parts: dict[int, list[np.ndarray]] = {}
+    for start in range(0, len(rows), batch_size):
+        some = rows[start : start + batch_size]
+        noise = generator.hvae.abduct(
+            to_model(cohort.images[some]), generator.parents.codes(cohort, some)
+        )
+        joined: dict[int, list[torch.Tensor]] = {}
+        for z in noise.latents:
+            joined.setdefault(z.shape[-2], []).append(z.flatten(start_dim=1))
+        for resolution, blocks in joined.items():
+            parts.setdefault(resolution, []).append(torch.cat(blocks, dim=1).numpy())
+    return {resolution: np.concatenate(z) for resolution, z in parts.items()}
+
+
+def _fitted(z: np.ndarray, codes: np.ndarray) -> Pipeline:
+    """A class-weighted logistic regression on standardised latents."""
+    line = LogisticRegression(C=C, class_weight="balanced", max_iter=300)
+    return make_pipeline(StandardScaler(), line).fit(z, codes)
+
+
+def _evenly(cohort: Cohort, per_scanner: int) -> np.ndarray:
+    """Training rows, equally many of every scanner as far as there are."""
+    chosen = [cohort.rows("train", [scanner])[:per_scanner] for scanner in cohort.scanners]
+    return np.concatenate(chosen)
