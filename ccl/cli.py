@@ -87,6 +87,10 @@ def run(
     bank: Annotated[
         str | None, typer.Option(help="Of bank: which, one of `ccl.strategies.BANKS`.")
     ] = None,
+    variant: Annotated[
+        str,
+        typer.Option(help="Of generator and quality: which, of `ccl.strategies.GENERATORS`."),
+    ] = "base",
     on_bad_image: Annotated[OnBadImage, typer.Option(help="Of cohort.")] = OnBadImage.error,
 ) -> None:
     """Does one step unless it is done, and leaves a pointer to its folder in runs/.
@@ -97,6 +101,8 @@ def run(
         raise typer.BadParameter("'evaluate' needs --encoder, other steps do not have it")
     if (bank is not None) != (step is Step.bank):
         raise typer.BadParameter("'bank' needs --bank, other steps do not have it")
+    if variant != "base" and step not in (Step.generator, Step.quality):
+        raise typer.BadParameter("only 'generator' and 'quality' have a --variant")
     with tidy_errors():
         from ccl import pointers, steps
 
@@ -112,6 +118,9 @@ def run(
         elif bank is not None:
             name = f"{name}-{bank}"
             done = steps.bank(experiment, bank)
+        elif variant != "base":
+            name = f"{name}-{variant}"
+            done = getattr(steps, step.value)(experiment, variant)
         elif step is Step.cohort:
             done = steps.cohort(experiment, on_bad_image=on_bad_image.value)
         else:

@@ -15,6 +15,7 @@ from ccl.evaluation.finetuning import FinetuningOptions
 from ccl.evaluation.probing import ProbingOptions
 from ccl.evaluation.protocols import RANDOM
 from ccl.generator.bank import BankOptions
+from ccl.generator.finetuning import TuningOptions
 from ccl.generator.fitting import GeneratorOptions
 from ccl.generator.quality.options import QualityOptions
 from ccl.objectives.dino import DinoOptions
@@ -95,10 +96,23 @@ class PretrainingOptions(Options):
         )
 
 
+class VariantOptions(Options):
+    """Generators besides the one of `generator`, for what their quality buys.
+
+    Attributes:
+        early_share: of the epochs after which 'early' is stopped; at least one epoch is trained.
+        tuning: how 'tuned' is finetuned.
+    """
+
+    early_share: float = Field(default=0.1, gt=0, lt=1)
+    tuning: TuningOptions = TuningOptions()
+
+
 class Sections(Options):
     """What every cohort of a profile shares, unless the cohort says otherwise."""
 
     generator: GeneratorOptions
+    variants: VariantOptions = VariantOptions()
     bank: BankOptions = BankOptions()
     quality: QualityOptions = QualityOptions()
     pretraining: PretrainingOptions = PretrainingOptions()
@@ -131,6 +145,7 @@ class Experiment:
     root: Path
     source: SourceOptions
     generator: GeneratorOptions
+    variants: VariantOptions
     bank: BankOptions
     quality: QualityOptions
     pretraining: PretrainingOptions

@@ -16,13 +16,14 @@ from typing import Any
 
 from ccl.files import write_atomically
 from ccl.runs import code_digest
-from ccl.strategies import STRATEGIES
+from ccl.strategies import GENERATORS, STRATEGIES
 
 ROOT = Path(__file__).parent.parent
 
 
 # What each notebook shows: the steps that it needs finished. 'evaluate' means every pretrained
-# encoder, whose evaluation is done in one go with its pretraining.
+# encoder, whose evaluation is done in one go with its pretraining; 'variants' the quality of every
+# further generator that an encoder's pairs come from.
 NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "cohort": ("cohort",),
     "generator": ("quality",),
@@ -33,7 +34,10 @@ NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "subgroups": ("results",),
 }
 # The same of notebooks that teach by computing, which the book has of its main cohort only.
-LECTURES: dict[str, tuple[str, ...]] = {"objective": ("bank-scanner",)}
+LECTURES: dict[str, tuple[str, ...]] = {
+    "objective": ("bank-scanner",),
+    "ablation": ("results", "quality", "variants"),
+}
 
 
 def folder(profile: str, cohort: str) -> Path:
@@ -43,16 +47,20 @@ def folder(profile: str, cohort: str) -> Path:
 
 def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
     """Names of the pointers to the steps that a notebook shows."""
-    return [
-        name
-        for step in (NOTEBOOKS | LECTURES)[notebook]
-        for name in (evaluated(plan["encoders"]) if step == "evaluate" else [step])
-    ]
+    several = {"evaluate": evaluated(plan["encoders"]), "variants": variants(plan["encoders"])}
+    steps = (NOTEBOOKS | LECTURES)[notebook]
+    return [name for step in steps for name in several.get(step, [step])]
 
 
 def evaluated(encoders: Sequence[str]) -> list[str]:
     """Names of the pointers to the evaluation of some encoders."""
     return [f"evaluate-{name}" for name in encoders]
+
+
+def variants(encoders: Sequence[str]) -> list[str]:
+    """Names of the pointers to the quality of the further generators behind some encoders."""
+    found = {name.removeprefix("bank-") for encoder in encoders for name in banks(encoder)}
+    return [f"quality-{name}" for name in GENERATORS[1:] if name in found]
 
 
 def banks(encoder: str) -> list[str]:

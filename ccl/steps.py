@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from ccl import cohorts
+from ccl import cohorts, strategies
 from ccl.cohorts import Cohort
 from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
@@ -23,9 +23,9 @@ from ccl.evaluation.pair_similarity import pair_similarity
 from ccl.evaluation.protocols import RANDOM, judge
 from ccl.evaluation.scores import Scores
 from ccl.generator import bank as banks
-from ccl.generator import fitting
+from ccl.generator import finetuning, fitting
 from ccl.generator import generator as generators
-from ccl.generator.quality import measure, train_judges
+from ccl.generator.quality import compare_abduction, measure, train_judges
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.dino import Dino
 from ccl.objectives.encoder import Encoder, EncoderOptions, build_encoder
@@ -34,7 +34,7 @@ from ccl.objectives.simclr import SimCLR
 from ccl.options import Options
 from ccl.pairs import Pairs
 from ccl.runs import Run, Step, file_digest
-from ccl.strategies import BANKS, STRATEGIES
+from ccl.strategies import BANKS, BASE, GENERATORS, STRATEGIES
 from ccl.training import fastest_device, fit
 
 ENCODER_FILE = "encoder.safetensors"
@@ -96,19 +96,69 @@ def _module(source: Options) -> str:
     return type(source).__module__.rsplit(".", 1)[-1]
 
 
-def generator(experiment: Experiment) -> Run:
-    """Trains the causal generator."""
-    images = cohort(experiment)
-    options = _options(generator=experiment.generator)
-    step = Step(experiment.root, "generator", options, {"cohort": images}, "ccl.generator.fitting")
+def generator(experiment: Experiment, variant: str = BASE) -> Run:
+    """Trains the causal generator.
+
+    Args:
+        experiment: of the images.
+        variant: 'base'; 'early', the same stopped early; or 'tuned', base finetuned on its
+            counterfactuals.
+
+    Raises:
+        ValueError: there is no such variant.
+    """
+    if variant == "tuned":
+        return _tuned_generator(experiment)
+    if variant not in GENERATORS:
+        raise ValueError(f"there is no generator '{variant}'; there are {', '.join(GENERATORS)}")
+    images, options = cohort(experiment), experiment.generator
+    described: dict[str, Any] = _options(generator=options)
+    stop_after = None
+    if variant == "early":
+        stop_after = max(1, round(experiment.variants.early_share * options.epochs))
+        described["stop_after"] = stop_after
+    step = _generator_step(experiment, described, {"cohort": images}, "fitting", variant)
 
     def compute(folder: Path) -> dict[str, Any]:
-        trained, history = fitting.train(cohorts.load(images.folder), experiment.generator, folder)
-        _finish_training(folder, history)
-        generators.save(trained, folder)
-        return {"parameters": sum(p.numel() for p in trained.hvae.parameters())}
+        made = fitting.train(cohorts.load(images.folder), options, folder, stop_after)
+        return _finish_generator(*made, folder)
 
     return step.run(compute)
+
+
+def _tuned_generator(experiment: Experiment) -> Run:
+    options, tuning = experiment.generator, experiment.variants.tuning
+    inputs = {"cohort": cohort(experiment), "generator": generator(experiment)}
+    described = _options(generator=options, tuning=tuning)
+    step = _generator_step(experiment, described, inputs, "finetuning", "tuned")
+
+    def compute(folder: Path) -> dict[str, Any]:
+        base = generators.load(inputs["generator"].folder, fastest_device())
+        images = cohorts.load(inputs["cohort"].folder)
+        made = finetuning.finetune(images, base, options, tuning, folder)
+        shutil.rmtree(folder / "predictor")  # checkpoints of the predictor
+        return _finish_generator(*made, folder)
+
+    return step.run(compute)
+
+
+def _generator_step(
+    experiment: Experiment,
+    options: dict[str, Any],
+    inputs: dict[str, Run],
+    module: str,
+    variant: str,
+) -> Step:
+    label = "" if variant == BASE else variant
+    return Step(experiment.root, "generator", options, inputs, f"ccl.generator.{module}", label)
+
+
+def _finish_generator(
+    trained: generators.Generator, history: pd.DataFrame, folder: Path
+) -> dict[str, Any]:
+    _finish_training(folder, history)
+    generators.save(trained, folder)
+    return {"parameters": sum(p.numel() for p in trained.hvae.parameters())}
 
 
 def bank(experiment: Experiment, name: str = "scanner") -> Run:
@@ -124,8 +174,9 @@ def bank(experiment: Experiment, name: str = "scanner") -> Run:
     if name not in BANKS:
         raise ValueError(f"there is no bank '{name}'; there are {', '.join(BANKS)}")
     inputs = {"cohort": cohort(experiment)}
-    if BANKS[name].made_by == "generator":
-        inputs["generator"] = generator(experiment)
+    variant = BANKS[name].variant
+    if variant is not None:
+        inputs["generator"] = generator(experiment, variant)
     options = experiment.bank.model_copy(update={"variable": BANKS[name].variable})
     described = _options(bank=options)
     step = Step(experiment.root, "bank", described, inputs, "ccl.generator.bank", name)
@@ -141,30 +192,49 @@ def bank(experiment: Experiment, name: str = "scanner") -> Run:
     return step.run(compute)
 
 
-def quality(experiment: Experiment) -> Run:
-    """Measures the counterfactuals: `quality.csv`."""
+def quality(experiment: Experiment, variant: str = BASE) -> Run:
+    """Measures the counterfactuals of a generator: `quality.csv` and `abduction.csv`.
+
+    Args:
+        experiment: of the images.
+        variant: one of `ccl.strategies.GENERATORS`.
+    """
     inputs = {
         "cohort": cohort(experiment),
-        "generator": generator(experiment),
-        "bank": bank(experiment),
+        "generator": generator(experiment, variant),
+        "bank": bank(experiment, "scanner" if variant == BASE else variant),
     }
     options = _options(quality=experiment.quality)
-    step = Step(experiment.root, "quality", options, inputs, "ccl.generator.quality")
+    label = "" if variant == BASE else variant
+    step = Step(experiment.root, "quality", options, inputs, "ccl.generator.quality", label)
 
     def compute(folder: Path) -> None:
         images = cohorts.load(inputs["cohort"].folder)
         judges = train_judges(images, experiment.quality, folder / "judges")
-        measured = measure(
-            images,
-            generators.load(inputs["generator"].folder),
-            banks.load(inputs["bank"].folder, images),
-            judges,
-            experiment.quality,
-        )
+        trained = generators.load(inputs["generator"].folder)
+        made = banks.load(inputs["bank"].folder, images)
+        compared = compare_abduction(images, trained, judges, experiment.quality)
+        compared.to_csv(folder / "abduction.csv", index=False)
+        measured = measure(images, trained, made, judges, experiment.quality)
         measured.to_csv(folder / "quality.csv", index=False)
         shutil.rmtree(folder / "judges")  # checkpoints of the classifiers
 
     return step.run(compute)
+
+
+def qualities(experiment: Experiment, objective: ObjectiveName) -> dict[str, pd.DataFrame]:
+    """`quality.csv` of the generators behind an objective's counterfactual pairs, by strategy."""
+    found = {}
+    for strategy in experiment.pretraining.strategies[objective]:
+        source = strategies.bank_of(strategy)
+        if source is None or source.variable != "scanner" or source.variant is None:
+            continue
+        if STRATEGIES[strategy].pairs == "counterfactual":
+            folder = quality(experiment, source.variant).folder
+            found[strategy] = pd.read_csv(
+                folder / "quality.csv", keep_default_na=False, na_values=[""]
+            )
+    return found
 
 
 def bank_of(experiment: Experiment, strategy: str) -> Run | None:

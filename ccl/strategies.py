@@ -14,11 +14,19 @@ class BankOf(NamedTuple):
 
     Attributes:
         variable: the intervened parent, 'scanner' or 'sex'.
-        made_by: the step that knows them: 'generator', or 'cohort' where the truth is known.
+        made_by: the step that knows them: 'generator', one of its variants such as
+            'generator-early', or 'cohort' where the truth is known.
     """
 
     variable: str
     made_by: str
+
+    @property
+    def variant(self) -> str | None:
+        """Which generator makes it, one of `GENERATORS`; None where the truth is known."""
+        if self.made_by == "cohort":
+            return None
+        return self.made_by.partition("-")[2] or BASE
 
 
 class Recipe(NamedTuple):
@@ -33,10 +41,16 @@ class Recipe(NamedTuple):
     bank: str | None
 
 
+BASE = "base"
+# The trained generator, the same stopped early, and the same finetuned on its counterfactuals.
+GENERATORS = (BASE, "early", "tuned")
+
 BANKS: Mapping[str, BankOf] = {
     "scanner": BankOf("scanner", "generator"),
     "truth": BankOf("scanner", "cohort"),
     "sex": BankOf("sex", "generator"),
+    "early": BankOf("scanner", "generator-early"),
+    "tuned": BankOf("scanner", "generator-tuned"),
 }
 
 STRATEGIES: Mapping[str, Recipe] = {
@@ -45,6 +59,8 @@ STRATEGIES: Mapping[str, Recipe] = {
     "counterfactual": Recipe("counterfactual", "scanner"),
     "oracle": Recipe("counterfactual", "truth"),
     "sexcf": Recipe("counterfactual", "sex"),
+    "earlycf": Recipe("counterfactual", "early"),
+    "tunedcf": Recipe("counterfactual", "tuned"),
 }
 
 

@@ -68,6 +68,7 @@ def test_an_unknown_profile_or_cohort_is_one_message(wrong: str) -> None:
         ["run", "evaluate"],
         ["run", "bank"],
         ["run", "cohort", "--bank", "sex"],
+        ["run", "cohort", "--variant", "early"],
         ["run", "results", "--encoder", "simclr-standard-0"],
         ["run", "nosuch"],
         ["run", "cohort", "--on-bad-image", "ignore"],

@@ -2,12 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+import pytest
 import torch
 from safetensors.torch import save_file
 
-from ccl import steps
-from ccl.config import EncoderName, experiment
+from ccl import steps, strategies
+from ccl.config import EncoderName, Experiment, VariantOptions, experiment
+from ccl.generator import fitting
+from ccl.generator.classifier import ClassifierOptions
+from ccl.generator.finetuning import TuningOptions
 from ccl.objectives.encoder import EncoderOptions, build_encoder
 from ccl.objectives.simclr import SimCLROptions
 
@@ -26,3 +32,42 @@ def test_other_initial_weights_in_the_same_file_are_another_run(tmp_path: Path) 
         save_file(backbone.state_dict(), weights)
         folders |= {steps.evaluate(mine, control).folder for _ in range(2)}
     assert len(folders) == 2
+
+
+def test_variants_of_the_generator_are_runs_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = _small(tmp_path)
+    asked: list[int | None] = []
+    train = fitting.train
+
+    def watched(*arguments: Any) -> Any:
+        asked.append(arguments[3])
+        return train(*arguments)
+
+    monkeypatch.setattr(fitting, "train", watched)
+    runs = {variant: steps.generator(mine, variant) for variant in strategies.GENERATORS}
+    assert len({run.folder for run in runs.values()}) == 3
+    assert asked == [None, 1]  # base and early; tuned goes on from base
+    assert [run.record["label"] for run in runs.values()] == ["", "early", "tuned"]
+    tuned = pd.read_csv(runs["tuned"].folder / "history.csv")
+    assert "violation" in tuned
+    left = {path.name for path in runs["tuned"].folder.iterdir() if path.is_dir()}
+    assert not left & {"predictor", "checkpoints"}
+    banks = [steps.bank(mine, name).record for name in ("scanner", "early", "tuned")]
+    assert len({record["digest"] for record in banks}) == 3
+    with pytest.raises(ValueError, match="no generator 'late'"):
+        steps.generator(mine, "late")
+
+
+def _small(folder: Path) -> Experiment:
+    """Profile tiny, with fewer images and less training."""
+    base = experiment("tiny", "phantom-chest")
+    predictor = ClassifierOptions(epochs=1)
+    tuning = TuningOptions(epochs=1, predictor=predictor)
+    return replace(
+        base,
+        root=folder / "runs",
+        source=base.source.model_copy(update={"n_train": 70, "n_val": 6, "n_test_per_scanner": 4}),
+        variants=VariantOptions(tuning=tuning),
+    )

@@ -30,9 +30,8 @@ Objective = Literal["simclr", "dino"]
 Protocol = Literal["linear", "finetuned"]
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
-# Besides the ways to make pairs: 'random' and 'supervised' controls, and pairs of a generator
-# stopped early or finetuned on counterfactuals ('earlycf', 'tunedcf').
-STRATEGIES = (*strategies.STRATEGIES, "random", "supervised", "earlycf", "tunedcf")
+# Besides the ways to make pairs: controls.
+STRATEGIES = (*strategies.STRATEGIES, "random", "supervised")
 
 
 def _known(strategy: str) -> str:

@@ -1,5 +1,6 @@
 """Every figure of the book: one function each, from plain arrays and tidy tables to a Figure."""
 
+from ccl.figures.ablation import ablation
 from ccl.figures.accuracy import Band, band_label, default_band, gain, label_efficiency
 from ccl.figures.cohort import cohort_counts
 from ccl.figures.images import image_grid
@@ -18,6 +19,7 @@ __all__ = [
     "Band",
     "BookFigure",
     "Mark",
+    "ablation",
     "alignment_uniformity",
     "band_label",
     "cohort_counts",

@@ -53,6 +53,8 @@ def marks(objective: str) -> Mapping[str, Mark]:
         "counterfactual": Mark(f"CF-{name}", "#009E73", "D"),
         "oracle": Mark("Oracle pairs", "#CC79A7", "^"),
         "sexcf": Mark(f"SexCF-{name}", "#56B4E9", "v"),
+        "earlycf": Mark(f"CF-{name}, generator stopped early", "#8C6D31", "<"),
+        "tunedcf": Mark(f"CF-{name}, generator finetuned", "#5B3A8C", ">"),
         "random": Mark("Random encoder", "#6B7280", "x", width=1.2),
         "supervised": Mark("Supervised", "#D55E00", "P", width=1.2),
     }

@@ -176,7 +176,7 @@ def test_gain_is_the_difference_to_the_reference() -> None:
     for protocol, words in (("linear", "Linear probe"), ("finetuned", "Finetuned")):
         figure = figures.gain(table, domains=["A"], protocol=protocol)
         heights = [patch.get_height() for patch in figure.axes[0].patches]
-        np.testing.assert_allclose(heights, np.repeat([0.03, 0.04, 0.06, 0.08], 3))
+        np.testing.assert_allclose(heights, np.repeat([0.03, 0.04, 0.06, 0.08, 0.1, 0.12], 3))
         note = figure.legends[0].get_title().get_text()
         assert note.startswith(words)
         assert "standard error" in note
@@ -375,9 +375,27 @@ def test_costs_are_minutes_with_memory_beside() -> None:
     assert axes.texts[1].get_text() == " 2.0 GiB"
 
 
+def test_the_ablation_has_a_point_per_seed_and_a_panel_per_place() -> None:
+    table = pd.DataFrame(
+        [
+            (strategy, seed, where, error, gain + 0.01 * seed)
+            for strategy, error, gain in (("standard", 40, 0), ("earlycf", 20, 0.1))
+            for seed in (0, 1)
+            for where in ("rarest scanner", "held-out scanners")
+        ],
+        columns=["strategy", "seed", "where", "error", "gain"],
+    )
+    figure = figures.ablation(table)
+    assert [axes.get_title() for axes in figure.axes] == ["rarest scanner", "held-out scanners"]
+    points = [drawn.get_offsets().tolist() for drawn in figure.axes[1].collections]
+    assert points == [[[40, 0], [40, 0.01]], [[20, 0.1], [20, 0.11]]]
+    assert legend_labels(figure) == ["SimCLR", "CF-SimCLR, generator stopped early"]
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda: figures.ablation(pd.DataFrame({"strategy": []})), "the ablation"),
         (lambda: figures.label_efficiency(results().drop(columns="n_labels")), "n_labels"),
         (lambda: figures.label_efficiency(results(), domains=["Z"]), "Z"),
         (lambda: figures.label_efficiency(results().replace("plus", "minus")), "minus"),

@@ -1,0 +1,66 @@
+"""What quality buys: differences by hand, of the rows that count only."""
+
+import pandas as pd
+import pytest
+
+from ccl.evaluation.ablation import bought, errors
+from ccl.evaluation.contrasts import Setting
+
+SETTING = Setting("made up", ("Common", "Rare"), ("Unseen",))
+
+
+def quality(error: float) -> pd.DataFrame:
+    rows = [
+        ("gold_error", "untouched", "all", "all", 40.0),
+        ("gold_error", "counterfactual", "all", "all", error),
+        ("gold_error", "counterfactual", "Common", "Rare", 99.0),
+        ("gold_ssim", "counterfactual", "all", "all", 0.5),
+    ]
+    return pd.DataFrame(rows, columns=["measure", "images", "source", "target", "value"])
+
+
+def results() -> pd.DataFrame:
+    gains = {"standard": 0.0, "counterfactual": 0.1, "oracle": 0.2}
+    rows = [
+        (
+            objective,
+            strategy,
+            seed,
+            0,
+            protocol,
+            fraction,
+            domain,
+            "all",
+            metric,
+            base + gain * size,
+        )
+        for objective, base in (("simclr", 0.6), ("dino", 0.3))
+        for strategy, gain in gains.items()
+        for seed in (0, 1)
+        for protocol, size in (("linear", 1 + seed), ("finetuned", -1))
+        for fraction in (0.1, 1.0)
+        for domain in ("Common", "Rare", "Unseen", "pooled")
+        for metric in ("roc_auc", "accuracy")
+    ]
+    columns = ["objective", "strategy", "pretrain_seed", "probe_seed", "protocol", "label_fraction"]
+    table = pd.DataFrame(rows, columns=[*columns, "domain", "subgroup", "metric", "value"])
+    table.loc[table["domain"] == "Common", "value"] = 0.5
+    return table
+
+
+def test_errors_are_those_over_all_directions() -> None:
+    found = errors({"counterfactual": quality(10.0), "earlycf": quality(20.0)})
+    assert found == {"standard": 40.0, "counterfactual": 10.0, "earlycf": 20.0, "oracle": 0.0}
+
+
+def test_the_gain_is_the_difference_seed_by_seed_where_domain_shift_hurts() -> None:
+    error = {"standard": 40.0, "counterfactual": 10.0, "earlycf": 20.0, "oracle": 0.0}
+    found = bought(results(), error, SETTING)
+    assert set(found["strategy"]) == {"standard", "counterfactual", "oracle"}  # early: no results
+    assert len(found) == 3 * 2 * 2
+    gain = found.set_index(["strategy", "seed", "where"])["gain"]
+    assert gain["counterfactual", 0, "rarest scanner"] == pytest.approx(0.1)
+    assert gain["counterfactual", 1, "held-out scanners"] == pytest.approx(0.2)
+    assert gain["oracle", 1, "rarest scanner"] == pytest.approx(0.4)
+    assert (gain["standard"].abs() < 1e-12).all()
+    assert found.set_index("strategy")["error"]["oracle"].unique().tolist() == [0.0]
