@@ -176,9 +176,10 @@ def bank(experiment: Experiment, name: str = "scanner") -> Run:
     if name not in BANKS:
         raise ValueError(f"there is no bank '{name}'; there are {', '.join(BANKS)}")
     inputs = {"cohort": cohort(experiment)}
-    if BANKS[name].variant is not None:
-        inputs["generator"] = generator(experiment, BANKS[name].variant)
-    options = experiment.bank.model_copy(update={"variable": BANKS[name].variable})
+    variable, variant = BANKS[name].variable, BANKS[name].variant
+    if variant is not None:
+        inputs["generator"] = generator(experiment, variant)
+    options = experiment.bank.model_copy(update={"variable": variable})
     described = _options(bank=options)
     step = Step(experiment.root, "bank", described, inputs, "ccl.generator.bank", name)
 
@@ -230,8 +231,9 @@ def qualities(experiment: Experiment, objective: ObjectiveName) -> dict[str, pd.
     found = {}
     for strategy in experiment.pretraining.strategies[objective]:
         recipe, source = STRATEGIES[strategy], strategies.bank_of(strategy)
-        paired = recipe.pairs == "counterfactual" and source is not None
-        if paired and source.variable == "scanner" and source.variant is not None:
+        if recipe.pairs != "counterfactual" or source is None or source.variant is None:
+            continue
+        if source.variable == "scanner":
             folder = quality(experiment, source.variant).folder
             found[strategy] = pd.read_csv(
                 folder / "quality.csv", keep_default_na=False, na_values=[""]

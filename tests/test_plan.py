@@ -38,7 +38,7 @@ def test_an_edited_table_is_looked_at_again(
     source: config.SourceOptions, table: str, asked: list[str], tmp_path: Path
 ) -> None:
     base = config.experiment("tiny", "phantom-chest")
-    assert steps.tables(replace(base, source=source)) == [table]
+    assert steps.tables(replace(base, source=source)) == (table,)
     file = tmp_path / "data" / table
     file.parent.mkdir(parents=True)
     file.write_text("a")

@@ -22,8 +22,15 @@ def ablation(bought: pd.DataFrame, objective: str = "simclr") -> Figure:
             here = bought[bought["where"] == where]
             for strategy, points in here.groupby("strategy", sort=False):
                 mark = look[str(strategy)]
-                shown = {"color": mark.colour, "marker": mark.marker, "label": mark.label}
-                axes.scatter(points["error"], points["gain"], s=42, zorder=3, **shown)
+                axes.scatter(
+                    points["error"],
+                    points["gain"],
+                    s=42,
+                    zorder=3,
+                    color=mark.colour,
+                    marker=mark.marker,
+                    label=mark.label,
+                )
             axes.axhline(0, color=INK, linewidth=0.8)
             axes.set_title(where)
         low = min(-0.01, *(axes.get_ylim()[0] for axes in panels))

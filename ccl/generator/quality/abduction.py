@@ -69,7 +69,7 @@ def abduction(
 def variant(cohort: Cohort, generator: Generator, changes: Mapping[str, object]) -> Generator:
     """The same weights with the paper's way of abduction, but for some changes to it."""
     hvae = deepcopy(generator.hvae)
-    options = hvae.options.model_dump() | PAPER | changes
+    options = hvae.options.model_dump() | PAPER | dict(changes)
     hvae.options = HVAEOptions.model_validate(options)
     hvae.pixel_noise = PixelNoise(
         hvae.options.pixel_noise, hvae.options.pixel_scale, len(cohort.scanners)

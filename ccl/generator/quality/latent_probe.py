@@ -73,8 +73,8 @@ def latents(
         joined: dict[int, list[torch.Tensor]] = {}
         for z in noise.latents:
             joined.setdefault(z.shape[-2], []).append(z.flatten(start_dim=1))
-        for resolution, z in joined.items():
-            parts.setdefault(resolution, []).append(torch.cat(z, dim=1).numpy())
+        for resolution, layers in joined.items():
+            parts.setdefault(resolution, []).append(torch.cat(layers, dim=1).numpy())
     return {resolution: np.concatenate(z) for resolution, z in parts.items()}
 
 

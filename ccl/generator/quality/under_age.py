@@ -60,7 +60,7 @@ def under_age(cohort: Cohort, generator: Generator, rows: np.ndarray) -> pd.Data
 
 def _labels(cohort: Cohort, rows: np.ndarray, age: int) -> dict[str, np.ndarray]:
     """What each mechanism, and two that know nothing of the patient, say under do(age)."""
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for coupling in COUPLINGS:
         parents = image_parents(cohort, GRAPH, coupling)
         table, codes = parents.tables["label"], parents.codes(cohort, rows)
