@@ -45,12 +45,15 @@ EVALUATION_ONLY = ("cohort",)
 
 # What pages are drawn with and no step needs: a change calls the notebooks again, and only them.
 _ASSETS = ("explorer/*.css", "explorer/*.html", "explorer/*.js")
+_MEASURING = tuple(
+    f"evaluation/{name}.py" for name in ("contrasts", "ledger", "projections", "seeds")
+)
 _DRAWING = ("examples.py", "figures/*.py", "heading.py", "markdown.py", "tables.py", "widgets*.py")
 
 
 def drawing() -> list[Path]:
     """Files that notebooks draw with, beside the steps that they show."""
-    return _files(*_DRAWING, *_ASSETS)
+    return _files(*_DRAWING, *_MEASURING, *_ASSETS)
 
 
 def assets_digest() -> str:

@@ -46,18 +46,21 @@ def read(folder: Path, profile: str, cohort: str) -> Written:
         cohort: name of one of its cohorts.
 
     Raises:
-        ValueError: there is no such profile or cohort.
+        ValueError: there is no such profile or cohort, or a file is no profile; names the file and
+            the line or the key.
     """
     entry: Mapping[str, Any] = {}
     sections: Mapping[str, Any] = {}
     cohorts: Mapping[str, Any] = {}
     for path in files(folder, profile):
-        content = yaml.safe_load(path.read_text())
+        content = _content(path)
         content.pop("base", None)
-        own_cohorts = content.pop("cohorts", {})
-        own = dict(own_cohorts.get(cohort, {}))
+        own_cohorts = _mapping(content.pop("cohorts", {}), f"{path.name}: cohorts")
+        place = f"{path.name}: cohort '{cohort}'"
+        own = _mapping(own_cohorts.get(cohort, {}), place)
         # What a base says of the cohort gives way to what the profile on top says of all.
-        sections = merged(merged(sections, content), own.pop("with", {}))
+        changes = _mapping(own.pop("with", {}), f"{place}: with")
+        sections = merged(merged(sections, content), changes)
         entry, cohorts = merged(entry, own), merged(cohorts, own_cohorts)
     if cohort not in cohorts:
         raise ValueError(
@@ -73,7 +76,7 @@ def files(folder: Path, profile: str) -> list[Path]:
     """The files that say what a profile is, from the lowest base up to its own.
 
     Raises:
-        ValueError: one of them is not there, or they go round in a circle.
+        ValueError: one of them is not there or no profile, or they go round in a circle.
     """
     found: list[Path] = []
     name: str | None = profile
@@ -85,8 +88,28 @@ def files(folder: Path, profile: str) -> list[Path]:
         if path in found:
             raise ValueError(f"{profile}.yaml: base: the bases go round in a circle at '{name}'")
         found.append(path)
-        name = yaml.safe_load(path.read_text()).get("base")
+        name = _content(path).get("base")
     return found[::-1]
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """What a file says, by its outermost keys."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        line = f", line {place.line + 1}" if place is not None else ""
+        problem = getattr(error, "problem", None) or error
+        raise ValueError(f"{path.name}{line}: this is no YAML: {problem}") from error
+    return _mapping(content, path.name)
+
+
+def _mapping(content: Any, what: str) -> dict[str, Any]:
+    """A copy of what has to be a mapping."""
+    if not isinstance(content, Mapping):
+        kind = "empty" if content is None else f"a {type(content).__name__}"
+        raise ValueError(f"{what} is {kind}; expected lines of `key: value`")
+    return dict(content)
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ SOURCES = [
     (FolderOptions(manifest="tables/mine.csv"), "tables/mine.csv"),
     (NihOptions(), NihOptions().csv),
 ]
+TABLES = {source.source: table for source, table in SOURCES}
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
     def answer(profile: str, cohort: str, data_root: str | None) -> dict[str, list[str]]:
         calls.append(cohort)
-        return {"encoders": [], "controls": [], "beside": [], "tables": [cohort]}
+        return {"encoders": [], "controls": [], "beside": [], "tables": [TABLES[cohort]]}
 
     monkeypatch.setattr(plan, "_ask", answer)
     monkeypatch.chdir(tmp_path)
@@ -38,16 +39,16 @@ def test_an_edited_table_is_looked_at_again(
     source: config.SourceOptions, table: str, asked: list[str], tmp_path: Path
 ) -> None:
     base = config.experiment("tiny", "phantom-chest")
-    assert steps.tables(replace(base, source=source)) == [table]
+    assert steps.tables(replace(base, source=source)) == (table,)
     file = tmp_path / "data" / table
     file.parent.mkdir(parents=True)
     file.write_text("a")
     for _ in range(2):
-        plan.refresh("tiny", table, "data")
+        plan.refresh("tiny", source.source, "data")
     assert len(asked) == 1
     os.utime(file, (1, 1))
     for _ in range(2):
-        plan.refresh("tiny", table, "data")
+        plan.refresh("tiny", source.source, "data")
     assert len(asked) == 2
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ccl import steps, strategies
+from ccl import steps, strategies, training
 from ccl.config import EncoderName, Experiment, VariantOptions, experiment
 from ccl.generator import fitting
 from ccl.generator.classifier import ClassifierOptions
@@ -48,7 +48,7 @@ def test_variants_of_the_generator_are_runs_of_their_own(
     monkeypatch.setattr(fitting, "train", watched)
     runs = {variant: steps.generator(mine, variant) for variant in strategies.GENERATORS}
     assert len({run.folder for run in runs.values()}) == 3
-    assert asked == [None, 1]  # base and early; tuned goes on from base
+    assert asked == [None, 2]  # base and early; tuned goes on from base
     assert [run.record["label"] for run in runs.values()] == ["", "early", "tuned"]
     tuned = pd.read_csv(runs["tuned"].folder / "history.csv")
     assert "violation" in tuned
@@ -69,7 +69,8 @@ def _small(folder: Path) -> Experiment:
         base,
         root=folder / "runs",
         source=base.source.model_copy(update={"n_train": 70, "n_val": 6, "n_test_per_scanner": 4}),
-        variants=VariantOptions(tuning=tuning),
+        generator=base.generator.model_copy(update={"epochs": 3}),
+        variants=VariantOptions(early_share=0.6, tuning=tuning),
     )
 
 
@@ -79,6 +80,25 @@ class Killed(RuntimeError):
 
 def _killed(*arguments: object) -> None:
     raise Killed
+
+
+@pytest.mark.parametrize(("max_steps", "expected"), [(None, 3), (2, 2)])
+def test_steps_per_epoch_reach_the_pretraining(
+    max_steps: int | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = _small(tmp_path)
+    options = SimCLROptions(epochs=1, batch_size=20, max_steps=max_steps)
+    mine = replace(mine, pretraining=mine.pretraining.model_copy(update={"simclr": options}))
+    asked: list[int] = []
+
+    def watched(module: Any, batches: Any, **_: object) -> None:
+        asked.append(len(batches))
+        raise Killed
+
+    monkeypatch.setattr(training, "fit", watched)
+    with pytest.raises(Killed):
+        steps.pretrain(mine, EncoderName("simclr", "standard", 0))
+    assert asked == [expected]
 
 
 @pytest.mark.parametrize("step", ["generator", "pretrain"])

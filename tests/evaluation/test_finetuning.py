@@ -11,14 +11,13 @@ from ccl.errors import TrainingError
 from ccl.evaluation import finetuning
 from ccl.evaluation.features import extract_features
 from ccl.evaluation.finetuning import (
-    FinetuningAugmentOptions,
-    FinetuningOptions,
     class_scores,
     class_weights,
     epoch_batches,
     finetune,
     fit_classifier,
 )
+from ccl.evaluation.finetuning_options import FinetuningAugmentOptions, FinetuningOptions
 from ccl.evaluation.labels import label_subset, labels_of
 from ccl.evaluation.probing import ProbingOptions, probe
 from ccl.evaluation.results import RESULT_COLUMNS

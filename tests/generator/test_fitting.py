@@ -7,6 +7,7 @@ from ccl.generator import generator as generators
 from ccl.generator.batches import WeightedBatches
 from ccl.generator.fitting import HVAETraining, train
 from ccl.generator.graph import image_parents
+from ccl.generator.tabular import COUPLINGS
 
 
 def weights(generator):
@@ -47,6 +48,15 @@ def test_every_option_reaches_the_training(phantom, options, tmp_path, change):
     base, _ = train(phantom, options, tmp_path / "a")
     other, _ = train(phantom, options.model_copy(update=change), tmp_path / "b")
     assert not torch.equal(weights(base), weights(other))
+
+
+@pytest.mark.parametrize("coupling", sorted(COUPLINGS))
+def test_graph_and_coupling_reach_the_generator(phantom, options, tmp_path, coupling):
+    graph = {"image": ("scanner", "label"), "label": ("sex",), "scanner": (), "sex": ()}
+    changed = {"graph": graph, "coupling": coupling, "epochs": 1, "max_steps": 1}
+    made, _ = train(phantom, options.model_copy(update=changed), tmp_path)
+    assert made.parents.graph == graph
+    assert type(made.parents.tables["label"]) is COUPLINGS[coupling]
 
 
 def test_stopping_early_keeps_the_schedule_of_the_whole(phantom, options, tmp_path):

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 import torch
-from ccl.generator.quality.classifier import ClassifierOptions, scanner_target, train_classifier
 
 from ccl.generator import quality
 from ccl.generator.bank import Bank
+from ccl.generator.classifier import ClassifierOptions, scanner_target, train_classifier
 from ccl.generator.quality import Judges, QualityOptions, measure
 from ccl.objectives.encoder import EncoderOptions
 
@@ -33,8 +33,10 @@ def test_each_option_reaches_the_classifier(phantom, tmp_path, change):
     assert not torch.equal(*(torch.as_tensor(c.features(images)) for c in (first, second)))
 
 
-@pytest.mark.parametrize(("cycles", "sample"), [((1,), 6), ((2, 5), 9)])
-def test_cycles_and_sample_reach_the_measures(phantom, generator, monkeypatch, cycles, sample):
+@pytest.mark.parametrize(("cycles", "sample", "probe_images"), [((1,), 6, 7), ((2, 5), 9, 8)])
+def test_how_much_is_asked_reaches_the_measures(
+    phantom, generator, monkeypatch, cycles, sample, probe_images
+):
     """Whatever takes many passes sees `sample` images, what is judged once sees all."""
     seen = {}
 
@@ -49,16 +51,20 @@ def test_cycles_and_sample_reach_the_measures(phantom, generator, monkeypatch, c
         monkeypatch.setattr(quality, name, recording(name))
     for name in ("composition", "reversibility", "likelihood", "every_target"):
         monkeypatch.setattr(quality, name, recording(name))
+    for name in ("spectrum", "latent_probe"):
+        monkeypatch.setattr(quality, name, recording(name))
     rows = phantom.rows("test", "pretraining")
     position = torch.arange(len(phantom)).numpy()
     bank = Bank(phantom.images[:, None], position, position, "scanner", phantom.scanners)
     judges = Judges(None, None, scanner_target(phantom))
-    measure(phantom, generator, bank, judges, QualityOptions(cycles=cycles, sample=sample))
+    options = QualityOptions(cycles=cycles, sample=sample, probe_images=probe_images)
+    measure(phantom, generator, bank, judges, options)
     _, _, of_cycles, asked = seen["reversibility"][0]
     assert (len(of_cycles), tuple(asked)) == (sample, cycles)
     assert len(seen["likelihood"][0][2]) == sample
     assert len(seen["minimality"][0][1]) == sample
     assert len(seen["realism"][0][1]) == len(rows)
+    assert seen["latent_probe"][0][3] == probe_images
 
 
 def test_the_classifiers_options_reach_both_judges(phantom, tmp_path, monkeypatch):
