@@ -1,6 +1,6 @@
 import math
 import re
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -63,10 +63,9 @@ def every_dino():
     """Options of DINO in every profile, for every cohort that is pretrained with it."""
     for file in sorted((config.ROOT / "configs").glob("*.yaml")):
         for cohort in yaml.safe_load(file.read_text())["cohorts"]:
-            with suppress(ValueError):  # frames that patches do not tile, see tests/test_config.py
-                pretraining = config.experiment(file.stem, cohort).pretraining
-                if pretraining.strategies.get("dino"):
-                    yield pytest.param(pretraining.dino, id=f"{file.stem}-{cohort}")
+            pretraining = config.experiment(file.stem, cohort).pretraining
+            if pretraining.strategies.get("dino"):
+                yield pytest.param(pretraining.dino, id=f"{file.stem}-{cohort}")
 
 
 @pytest.mark.parametrize("options", [*every_dino()])
