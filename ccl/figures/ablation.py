@@ -38,7 +38,7 @@ def ablation(bought: pd.DataFrame, objective: str = "simclr") -> Figure:
         for axes in panels:
             axes.set_ylim(low, high)
         reference = look["standard"].label
-        error = "error of the paired images\n[grey levels of 255]"
+        error = "error of pairs\n[grey levels of 255]"
         name_outer(panels, error, f"ROC-AUC\n− {reference}'s")
         add_legend(figure, panels[0], "one point per pretraining seed", columns=2)
     return figure
