@@ -106,9 +106,7 @@ class Block(nn.Module):
         self, width_in: int, width_out: int, stage: Stage, options: HVAEOptions, *, last_gain: float
     ) -> None:
         super().__init__()
-        # Of the stage's width, also where the input is wider: the posterior's convolutions would
-        # otherwise cost four times the prior's.
-        inner = max(8, round(stage.width * options.bottleneck))
+        inner = max(8, round(width_in * options.bottleneck))
         # On 1x1 maps a 3x3 kernel would read padding only.
         kernel = 3 if stage.resolution > 2 else 1
         self.norm = group_norm(width_in, options.groups)
