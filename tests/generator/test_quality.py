@@ -407,15 +407,26 @@ def test_variants_of_abduction_share_weights_and_differ_in_their_counterfactuals
     phantom, generator, classifier
 ):
     few = phantom.rows("val", "pretraining")[:8]
+    variants = {name: variant(phantom, generator, it) for name, it in VARIANTS.items()}
+    weights = generator.hvae.state_dict()
+    for changed in variants.values():
+        own_weights = changed.hvae.state_dict()
+        assert set(own_weights) - set(weights) <= {"pixel_noise.quantiles"}
+        assert all(torch.equal(own_weights[name], weights[name]) for name in weights)
     made = {
-        name: every_target(phantom, variant(phantom, generator, changes), few, BankOptions())
-        for name, changes in VARIANTS.items()
+        name: every_target(phantom, changed, few, BankOptions())
+        for name, changed in variants.items()
     }
     for one, other in combinations(made, 2):
         assert (made[one] != made[other]).any(), (one, other)
     own = np.arange(len(few)), phantom.codes("scanner", few)
-    for images in made.values():  # the null intervention is the image, whatever the variant
-        assert np.abs(images[own].astype(int) - phantom.images[few]).max() <= 1
+    for name, images in made.items():  # the null intervention is the image, whatever the variant
+        off = np.abs(images[own].astype(int) - phantom.images[few])
+        if VARIANTS[name].get("pixel_noise") == "scanner":
+            # Beyond the outermost quantiles residuals are cut off: of those measured, 1 in 65.
+            assert (off > 2).mean() < 2 / 65, name
+        else:
+            assert off.max() <= 1, name
     table = abduction(phantom, generator, classifier, few)
     assert set(table["images"]) == set(VARIANTS)
     expected = {"effectiveness", "reversibility_l1", "gold_error", "gold_spectrum"}
