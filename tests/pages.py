@@ -59,6 +59,7 @@ def values(
     monkeypatch.setattr(config, "experiment", lambda *_: experiment)
     monkeypatch.setattr(cohorts, "load", lambda _: cohort)
     monkeypatch.setattr(steps.cohorts, "load", lambda _: cohort)
+    monkeypatch.setattr(steps, "pair_similarities", lambda _: _similarities())
     for step in ("cohort", "pretrain", "results"):
         monkeypatch.setattr(steps, step, lambda *_: Run(tmp_path, {}))
     cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
@@ -74,6 +75,12 @@ def _value(source: str, names: dict[str, Any]) -> Any:
         return None
     exec(compile(ast.Module(lines, []), "cell", "exec"), names)
     return eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+
+
+def _similarities() -> pd.DataFrame:
+    interval = {"value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 12}
+    rows = [{"strategy": "standard", "training": when, **interval} for when in ("before", "after")]
+    return pd.DataFrame(rows)
 
 
 def _history() -> pd.DataFrame:

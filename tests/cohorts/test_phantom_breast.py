@@ -310,7 +310,8 @@ def test_probes_score_four_classes_one_against_the_rest(larger: Cohort) -> None:
         fractions=(1.0,), seeds=(0,), c_grid=(0.01,), n_bootstrap=20, min_test_per_class=2
     )
     about = {"objective": "pixels", "strategy": "none", "pretrain_seed": 0}
-    found = probe(larger, features, options, **about).set_index("domain")["value"]
+    table = probe(larger, features, options, **about)
+    found = table[table["subgroup"] == "all"].set_index("domain")["value"]
     assert set(found.index) == {*NAMES, "pooled"}
     label = larger.table["label"].to_numpy()
     train, test = larger.rows("train"), larger.rows("test", "pretraining")
