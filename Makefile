@@ -89,7 +89,7 @@ serve: ## serve the built book at http://localhost:8000 (another port: PORT=...)
 
 .PHONY: test
 test: $(INSTALLED) ## run the tests
-	@$(PY) -m pytest
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## run the tests that take minutes

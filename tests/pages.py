@@ -60,8 +60,10 @@ def values(
     monkeypatch.setattr(cohorts, "load", lambda _: cohort)
     monkeypatch.setattr(steps.cohorts, "load", lambda _: cohort)
     monkeypatch.setattr(steps, "pair_similarities", lambda _: _similarities())
-    for step in ("cohort", "pretrain", "results"):
-        monkeypatch.setattr(steps, step, lambda *_: Run(tmp_path, {}))
+    record = {"step": "pretrain", "label": "simclr-standard-0"}
+    record |= {"seconds": 1.0, "peak_memory_mib": 1}
+    for step in ("cohort", "generator", "bank", "pretrain", "results"):
+        monkeypatch.setattr(steps, step, lambda *_: Run(tmp_path, record))
     cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
     names: dict[str, Any] = {}
     return [_value(cell.source, names) for cell in cells if cell.cell_type == "code"]
