@@ -31,6 +31,7 @@ def ablation(bought: pd.DataFrame, objective: str = "simclr") -> Figure:
                     marker=mark.marker,
                     label=mark.label,
                 )
+            axes.margins(0.12)
             axes.axhline(0, color=INK, linewidth=0.8)
             axes.set_title(where)
         low = min(-0.01, *(axes.get_ylim()[0] for axes in panels))
@@ -38,7 +39,7 @@ def ablation(bought: pd.DataFrame, objective: str = "simclr") -> Figure:
         for axes in panels:
             axes.set_ylim(low, high)
         reference = look["standard"].label
-        error = "error of pairs\n[grey levels of 255]"
+        error = "error of the pairs\n[grey levels of 255]"
         name_outer(panels, error, f"ROC-AUC\n− {reference}'s")
         add_legend(figure, panels[0], "one point per pretraining seed", columns=2)
     return figure
