@@ -234,7 +234,12 @@ def _module_path(name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _imports(path: Path) -> Iterator[str]:
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    return tuple(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
     prefix = f"{PACKAGE.name}."
     for node in ast.walk(ast.parse(path.read_text())):
         names: list[str] = []
@@ -248,6 +253,7 @@ def _imports(path: Path) -> Iterator[str]:
                 yield from (".".join(parts[:i]) for i in range(1, len(parts) + 1))
 
 
+@cache
 def _code(path: Path) -> str:
     return ast.unparse(_undocumented(ast.parse(path.read_text())))
 

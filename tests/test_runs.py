@@ -61,8 +61,12 @@ def test_the_code_digest_covers_imports_and_ignores_comments(tmp_path, monkeypat
     (package / "c.py").write_text("y = 1\n")
     monkeypatch.setattr(runs, "PACKAGE", package)
 
+    def forget() -> None:
+        for cached in (code_digest, runs._code, runs._imports):
+            cached.cache_clear()
+
     def digest() -> str:
-        code_digest.cache_clear()
+        forget()
         return code_digest("ccl.a")
 
     before = digest()
@@ -71,7 +75,7 @@ def test_the_code_digest_covers_imports_and_ignores_comments(tmp_path, monkeypat
     assert digest() == before
     (package / "b.py").write_text("x = 2\n")
     assert digest() != before
-    code_digest.cache_clear()
+    forget()
 
 
 def test_the_record_is_valid_json_with_versions(tmp_path):

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from ccl.cohorts.errors import CohortError
 
@@ -34,6 +33,8 @@ def hold_out(
     Raises:
         CohortError: there are too few units, or too few of a stratum.
     """
+    from sklearn.model_selection import train_test_split  # takes a second, which few need
+
     try:
         rest, held = train_test_split(units, test_size=share, random_state=SEED, stratify=strata)
     except ValueError as error:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ccl.cohorts import Cohort
+from ccl.devices import mixed_precision
 from ccl.errors import TrainingError
 from ccl.evaluation.finetuning_options import FinetuningOptions
 from ccl.evaluation.labels import labels_of
@@ -198,7 +199,7 @@ def _loss(
     views = augment(_pixels(cohort.images, rows, weights.device), options.augment, generator)
     labels = torch.from_numpy(labels_of(cohort, rows).astype(np.int64)).to(weights.device)
     half = options.precision == "bfloat16"
-    with torch.autocast(weights.device.type, torch.bfloat16, enabled=half):
+    with mixed_precision(weights.device.type, half):
         logits = classifier(views)  # (n, K)
     loss = functional.cross_entropy(logits.float(), labels, weights)
     _require_finite(loss, "loss")

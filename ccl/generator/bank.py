@@ -13,6 +13,7 @@ from pydantic import Field
 from tqdm import tqdm
 
 from ccl.cohorts import Cohort
+from ccl.devices import mixed_precision
 from ccl.files import write_atomically
 from ccl.generator.generator import Generator, to_images, to_model
 from ccl.options import Options
@@ -91,7 +92,7 @@ def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Pat
     values = generator.parents.values[options.variable]
 
     def targets(rows: np.ndarray) -> np.ndarray:
-        return every_target(cohort, generator, rows, options, own_too=False)
+        return every_target(cohort, generator, rows, options)
 
     _fill(cohort, folder, options.variable, values, targets, options.batch_size, "generator")
 
@@ -118,32 +119,26 @@ def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
 
 @torch.inference_mode()
 def every_target(
-    cohort: Cohort,
-    generator: Generator,
-    rows: np.ndarray,
-    options: BankOptions,
-    *,
-    own_too: bool = True,
+    cohort: Cohort, generator: Generator, rows: np.ndarray, options: BankOptions
 ) -> np.ndarray:
-    """Counterfactuals of some rows under every value of the variable.
+    """Counterfactuals of some rows under every other value of the variable.
 
     Args:
         cohort: of the images.
         generator: knows the variable.
         rows: (n,) row indices.
         options: how.
-        own_too: also predict under the image's own value; otherwise its slot holds the real image.
 
     Returns:
-        uint8 (n, K, H, W).
+        uint8 (n, K, H, W); the slot of an image's own value holds the real image.
     """
     values = generator.parents.values[options.variable]
     device = next(generator.hvae.parameters()).device
     real = cohort.images[rows]
     parents = {k: v.to(device) for k, v in generator.parents.codes(cohort, rows).items()}
     foreign = parents[options.variable][:, None] != torch.arange(len(values), device=device)
-    image, target = (foreign | own_too).nonzero(as_tuple=True)  # one entry per prediction
-    with torch.autocast(device.type, torch.bfloat16, enabled=options.bfloat16):
+    image, target = foreign.nonzero(as_tuple=True)  # one entry per prediction
+    with mixed_precision(device.type, options.bfloat16):
         abducted = generator.abduct(to_model(real).to(device), parents)
         exogenous = {variable: noise[image] for variable, noise in abducted.items()}
         do = {options.variable: target}

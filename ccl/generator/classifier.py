@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ccl.cohorts import Cohort
+from ccl.devices import mixed_precision
 from ccl.generator.batches import WeightedBatches
 from ccl.generator.generator import to_model
 from ccl.generator.options import ClassifierOptions
@@ -78,7 +79,8 @@ class ImageClassifier(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.options, self.steps = options, steps
-        self.encoder = build_encoder(options.encoder, frame)
+        encoder = build_encoder(options.encoder, frame)
+        self.encoder = encoder.to(memory_format=torch.channels_last)
         self.heads = nn.ModuleDict(
             {name: nn.Linear(self.encoder.width, size) for name, size in targets.sizes.items()}
         )
@@ -91,7 +93,9 @@ class ImageClassifier(lightning.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Sum over the variables of cross-entropy or, for the age, of Huber's loss."""
         x, targets = batch
-        losses = [stated_loss(name, y, targets[name]) for name, y in self(x).items()]
+        with mixed_precision(x.device.type, True):
+            predicted = {name: y.float() for name, y in self(x).items()}
+        losses = [stated_loss(name, y, targets[name]) for name, y in predicted.items()]
         loss = torch.stack(losses).sum()
         self.log("loss", loss, on_step=False, on_epoch=True)
         return loss

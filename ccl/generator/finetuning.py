@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ccl.cohorts import Cohort
+from ccl.devices import mixed_precision
 from ccl.generator.classifier import (
     AGE,
     ImageClassifier,
@@ -94,7 +95,7 @@ class CounterfactualFinetuning(HVAETraining):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """-log q(do | x*) + lambda (F - c)."""
         x, codes = batch
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.options.bfloat16):
+        with mixed_precision(x.device.type, self.options.bfloat16):
             elbo = self.hvae.elbo(x, codes, self.options.free_bits, self._told(x))
             miss = self._miss(x, codes)
         violation = elbo.nll + self.options.beta * elbo.kl_penalised - self.constraint

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from ccl.cohorts import Cohort
+from ccl.devices import fastest_device, mixed_precision
 from ccl.errors import TrainingError
 from ccl.generator.batches import Codes, WeightedBatches
 from ccl.generator.generator import Generator
@@ -32,8 +33,7 @@ class HVAETraining(lightning.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         x, parents = batch
-        enabled = self.options.bfloat16
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=enabled):
+        with mixed_precision(x.device.type, self.options.bfloat16):
             elbo = self.hvae.elbo(x, parents, self.options.free_bits, self._told(x))
         beta = self._beta()
         bits = 1 / np.log(2)
@@ -131,7 +131,9 @@ def train(
     parents = image_parents(cohort, options.graph, options.coupling)
     torch.manual_seed(options.seed)
     height, width = cohort.images.shape[1:]
-    hvae = HVAE(options.hvae, parents.sizes, height, width).to(memory_format=torch.channels_last)
+    hvae = HVAE(options.hvae, parents.sizes, height, width)
+    if fastest_device().type == "cuda":  # whose convolutions want it so; a CPU's are slower
+        hvae = hvae.to(memory_format=torch.channels_last)
     batches = training_batches(cohort, parents, options)
     module = HVAETraining(hvae, options, total_steps=len(batches) * options.epochs)
     epochs = options.epochs if stop_after is None else min(stop_after, options.epochs)

@@ -36,7 +36,7 @@ class GeneratorOptions(Options):
         parents_dropped: share of the images whose parents are not told in training, for
             `HVAEOptions.guidance` (the paper: 0).
         rare_scanner_weight: 0 draws images as they come, 1 draws every scanner equally often.
-        bfloat16: run the forward pass in mixed precision.
+        bfloat16: run the forward pass in mixed precision, on devices with instructions for it.
         seed: of the weights, the batches and the latents.
     """
 

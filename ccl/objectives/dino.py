@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from ccl.devices import mixed_precision
 from ccl.losses import dino, ibot, koleo
 from ccl.objectives.batches import Batch
 from ccl.objectives.collapse import distillation_statistics, stop_if_collapsed
@@ -100,7 +101,7 @@ class Dino(lightning.LightningModule):
         crops = self.crops(batch, self.global_step)
         masks = self.masks(crops.global_crops, self.global_step)
         half = options.precision == "bfloat16"
-        with torch.autocast(masks.device.type, torch.bfloat16, enabled=half):
+        with mixed_precision(masks.device.type, half):
             teacher_class, targets, patch_targets = self._teach(crops, masks)
             student_class, logits, patch_logits = self._learn(crops, masks)
         tau = options.student_temperature

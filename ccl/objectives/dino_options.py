@@ -47,7 +47,7 @@ class DinoOptions(ObjectiveOptions):
         freeze_last_layer_epochs: in which prototypes are not trained.
         gradient_clip: largest gradient norm of the backbone and of each head.
         precision: of backbone and heads; losses are always computed in float32. 'bfloat16' pays
-            on GPUs, but slows down CPUs whose matrix units lack it.
+            on GPUs, and makes the narrow layers of the slim ViT slower on CPUs.
         collapse: when a run counts as collapsed and is stopped.
     """
 

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from ccl.devices import mixed_precision
 from ccl.losses import nt_xent
 from ccl.objectives.augment import augment
 from ccl.objectives.batches import Batch
@@ -64,7 +65,7 @@ class SimCLR(lightning.LightningModule):
     def embed(self, views: Tensor) -> Tensor:
         """Embeddings, float32 (n, projector_out), of views (n, 1, H, W)."""
         half = self.options.precision == "bfloat16"
-        with torch.autocast(views.device.type, torch.bfloat16, enabled=half):
+        with mixed_precision(views.device.type, half):
             embedding: Tensor = self.projector(self.encoder(views))
         return embedding.float()
 

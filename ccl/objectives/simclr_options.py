@@ -20,7 +20,8 @@ class SimCLROptions(ObjectiveOptions):
         learning_rate: peak learning rate.
         weight_decay: of matrices and kernels; biases and normalisations are never decayed.
         warmup_epochs: of linear growth from 0 to the peak; a half cosine back to 0 follows.
-        precision: of encoder and projector; the loss is always computed in float32.
+        precision: of encoder and projector; the loss is always computed in float32. A CPU without
+            instructions for bfloat16 computes in float32 as well.
         channels_last: memory layout of the encoder.
         augment: how views are cut.
     """

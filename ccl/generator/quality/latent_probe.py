@@ -50,9 +50,12 @@ def latent_probe(
     taught = {name: [learned] for name in generators}
     taught[SHUFFLED] = [rng.permutation(learned) for _ in range(SHUFFLES)]
     found: dict[int, list[pd.DataFrame]] = {}
+    kept = {
+        name: [latents(generator, cohort, some) for some in (training, rows)]
+        for name, generator in generators.items()
+    }
     for name, codes in taught.items():
-        generator = generators[name if name in generators else next(iter(generators))]
-        known, tested = (latents(generator, cohort, some) for some in (training, rows))
+        known, tested = kept[name if name in kept else next(iter(kept))]
         for resolution, z in tested.items():
             hits = [_fitted(known[resolution], each).predict(z) == asked for each in codes]
             table = values(name, scanner, scanner, patients, np.mean(hits, axis=0))
