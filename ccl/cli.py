@@ -186,7 +186,7 @@ def doctor(
         from ccl.cohorts import doctor as doctors
 
         options = None if cohort is None else _experiment(profile, cohort, str(root)).source
-        if options is not None and not isinstance(options, doctors.FrameOptions):
+        if options is not None and not isinstance(options, doctors.ImportOptions):
             raise ValueError(f"cohort '{cohort}' is simulated: there is no folder to look at")
         found = doctors.examine(root, options)
     typer.echo(found.text)

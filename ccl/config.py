@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from ccl import profiles, strategies
 from ccl.cohorts import SourceOptions, states_sex, truths
-from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.import_options import ImportOptions
 from ccl.evaluation.finetuning_options import FinetuningOptions
 from ccl.evaluation.probing import ProbingOptions
 from ccl.generator import hvae
@@ -200,7 +200,7 @@ def _there(written: profiles.Written) -> tuple[str, ...]:
 
 def _require_fit(source: SourceOptions, sections: Sections) -> None:
     """Refuses models that cannot take the cohort's frame before anything is computed."""
-    frame = source.shape if isinstance(source, FrameOptions) else source.frame
+    frame = source.shape if isinstance(source, ImportOptions) else source.frame
     hvae.require_fit(sections.generator.hvae, frame)
     if sections.pretraining.strategies.get("dino"):
         dino_options.require_fit(sections.pretraining.dino, frame)
@@ -208,7 +208,7 @@ def _require_fit(source: SourceOptions, sections: Sections) -> None:
 
 def _possible(pretraining: PretrainingOptions, source: SourceOptions) -> PretrainingOptions:
     """Without the encoders that the cohort cannot train, and the strategies without a bank."""
-    if isinstance(source, FrameOptions) and source.evaluation_only:
+    if isinstance(source, ImportOptions) and source.evaluation_only:
         return pretraining.model_copy(update={"strategies": {}})
     kept = {
         objective: tuple(name for name in names if _has_bank(source, strategies.bank_of(name)))

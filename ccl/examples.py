@@ -7,7 +7,7 @@ from typing import Any
 import ipywidgets
 import numpy as np
 
-from ccl.cohorts import Cohort
+from ccl.cohorts import Cohort, evenly
 from ccl.figures import marks, palette
 from ccl.generator.generator import Generator, to_images, to_model
 from ccl.pairs import Pairs
@@ -226,7 +226,7 @@ def projection_page(
         rows: (n,) their rows; some of them are shown, all with an attribute among them.
         objective: of the encoders, for the titles.
     """
-    spread = np.linspace(0, len(rows) - 1, min(POINTED_AT, len(rows))).astype(int)
+    spread = evenly(np.arange(len(rows)), POINTED_AT)
     some = np.union1d(spread, np.flatnonzero(cohort.attributes(rows) != ""))
     coloured = colourings(cohort, rows[some])
     facts = [

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from ccl import cohorts, strategies
 from ccl.cohorts import Cohort
-from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
 from ccl.devices import fastest_device
@@ -76,7 +76,7 @@ def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
 def tables(experiment: Experiment) -> tuple[str, ...]:
     """Files in the data root, relative to it, that say which images there are."""
     source = experiment.source
-    return source.tables if isinstance(source, FrameOptions) else ()
+    return source.tables if isinstance(source, ImportOptions) else ()
 
 
 def _table_digests(experiment: Experiment) -> dict[str, str]:
@@ -368,8 +368,7 @@ def pair_similarities(experiment: Experiment, *, most: int = 240) -> pd.DataFram
         Rows `strategy`, `training` ('before' or 'after'), `value`, `ci_low`, `ci_high`, `n`.
     """
     images = cohorts.load(cohort(experiment).folder)
-    rows = images.rows("test", "pretraining")
-    rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+    rows = cohorts.evenly(images.rows("test", "pretraining"), most)
     patients = images.table["patient_id"].to_numpy()[rows]
     views, seed = experiment.pretraining.simclr.augment, experiment.pretraining.seeds[0]
     found = []

@@ -6,7 +6,7 @@ from pathlib import Path
 from ccl.cohorts import chexpert, embed, medmnist, mini_mias, nih, padchest, phantom, rsna, vindr
 from ccl.cohorts import folder as folder_source
 from ccl.cohorts.chexpert import CheXpertOptions
-from ccl.cohorts.cohort import Cohort, load
+from ccl.cohorts.cohort import Cohort, evenly, load
 from ccl.cohorts.embed import EmbedOptions
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.folder import FolderOptions
@@ -37,6 +37,7 @@ __all__ = [
     "SourceOptions",
     "VindrOptions",
     "build",
+    "evenly",
     "load",
     "planned",
     "states_sex",

@@ -25,7 +25,7 @@ from pydantic import model_validator
 
 from ccl.cohorts.cohort import NOT_RECORDED
 from ccl.cohorts.errors import CohortError
-from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
 from ccl.cohorts.manifest import LINE, number, read_manifest, require_known, years
 from ccl.cohorts.paths import require_inside
@@ -74,7 +74,7 @@ _PATH = re.compile(r"(?:CheXpert-v1\.0(?:-small)?/)?(train/patient(\d{5})/.+)")
 _POSITIVE, _NEGATIVE, _UNCERTAIN = 1, 0, -1
 
 
-class CheXpertOptions(FrameOptions):
+class CheXpertOptions(ImportOptions):
     """Which radiographs of CheXpert make the cohort.
 
     Attributes:
@@ -126,12 +126,9 @@ def plan(options: CheXpertOptions, data_root: Path) -> Plan:
     rows["split"] = three_way(rows["patient_id"], test=0.40, val=0.15)
     require_inside(path, rows, data_root)
     return Plan(
-        name=options.name,
-        source=options.source,
-        options=options.model_dump(mode="json"),
+        options=options,
         root=data_root,
         manifest=path,
-        frame=options,
         scanners=(NOT_RECORDED,),
         held_out_scanners=(),
         classes=(f"No {options.finding}", options.finding),
@@ -140,7 +137,6 @@ def plan(options: CheXpertOptions, data_root: Path) -> Plan:
         citation=CITATION,
         left_out=left_out,
         published=RELEASE.published[""],
-        evaluation_only=True,
     )
 
 

@@ -183,6 +183,11 @@ def age_codes(years: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(years), np.digitize(years, _DECADES), -1)
 
 
+def evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    """Of some rows (n,) at most so many, evenly taken."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+
+
 def load(folder: str | Path) -> Cohort:
     """Opens a cohort folder: `images.npy`, `table.parquet`, `cohort.json`.
 

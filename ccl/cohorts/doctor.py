@@ -20,7 +20,7 @@ from ccl.cohorts import (
 from ccl.cohorts import folder as folder_source
 from ccl.cohorts import plan as plans
 from ccl.cohorts.errors import CohortError
-from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.release import Release
 
@@ -30,7 +30,7 @@ class Source:
     """A release and the options that its importer takes by default."""
 
     release: Release
-    options: FrameOptions
+    options: ImportOptions
 
 
 # Where two fit a folder equally well, the first is taken: RSNA's holds the NIH's table as well.
@@ -87,7 +87,7 @@ def _fit(root: Path, release: Release) -> tuple[int, int]:
     return (len(found), -len(release.missing(root))) if telling else (0, 0)
 
 
-def examine(root: Path, options: FrameOptions | None = None) -> Finding:
+def examine(root: Path, options: ImportOptions | None = None) -> Finding:
     """Looks at a folder as the importer would.
 
     Args:
@@ -98,7 +98,7 @@ def examine(root: Path, options: FrameOptions | None = None) -> Finding:
     Raises:
         CohortError: it is no folder.
     """
-    name = recognise(root) if options is None else _source_of(options)
+    name = recognise(root) if options is None else options.source
     if not name:
         return Finding("", _unknown(root), healthy=False)
     source = SOURCES[name]
@@ -114,10 +114,6 @@ def examine(root: Path, options: FrameOptions | None = None) -> Finding:
     absent = _absent(plan)
     lines += [*_contents(plan), *absent]
     return Finding(name, "\n".join(lines), healthy=not absent)
-
-
-def _source_of(options: FrameOptions) -> str:
-    return next(name for name, of in SOURCES.items() if type(of.options) is type(options))
 
 
 def _unknown(root: Path) -> str:
@@ -153,7 +149,7 @@ def _contents(plan: Plan) -> list[str]:
     ]
     lines += _aligned([header, *table])
     lines += [f"Left out, {reason}: {n:,}." for reason, n in plan.left_out.items() if n]
-    if plan.evaluation_only:
+    if plan.options.evaluation_only:
         lines.append("No other scanner to go to: the cohort can test encoders, not train them.")
     if plan.published:
         own = rows[rows["scanner"].isin(plan.scanners)]

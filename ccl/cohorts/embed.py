@@ -32,7 +32,7 @@ import pandas as pd
 from pydantic import Field
 
 from ccl.cohorts.errors import CohortError
-from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
 from ccl.cohorts.manifest import LINE, number, read_manifest, require_filled, years
 from ccl.cohorts.paths import require_inside
@@ -106,7 +106,7 @@ _LEAK = (
 )
 
 
-class EmbedOptions(FrameOptions):
+class EmbedOptions(ImportOptions):
     """Which mammograms of EMBED make the cohort.
 
     Attributes:
@@ -156,12 +156,9 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
     present = set(rows["scanner"])
     leaks = options.part == "held-out" and options.held_out_split == "published-leak"
     return Plan(
-        name=options.name,
-        source=options.source,
-        options=options.model_dump(mode="json"),
+        options=options,
         root=data_root,
         manifest=path,
-        frame=options,
         scanners=tuple(name for name in scanners if name in present),
         held_out_scanners=tuple({HELD_OUT} & present - set(scanners)),
         classes=DENSITIES,
@@ -170,7 +167,6 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
         citation=CITATION,
         left_out=left_out,
         published=RELEASE.published[options.part],
-        evaluation_only=options.evaluation_only,
         leaks=leaks,
     )
 

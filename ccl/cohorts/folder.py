@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from ccl.cohorts.cohort import SPLITS
 from ccl.cohorts.errors import CohortError
-from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.manifest import LINE, number, read_manifest, require_filled, require_known
 from ccl.cohorts.paths import inside, require_inside
 from ccl.cohorts.plan import Plan
@@ -43,7 +43,7 @@ class Columns(Options):
     split: str | None = None
 
 
-class FolderOptions(FrameOptions):
+class FolderOptions(ImportOptions):
     """How a manifest becomes a cohort.
 
     Attributes:
@@ -108,12 +108,9 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
     rows["age"] = [number(path, line, "age", text.removesuffix("Y")) for line, text in ages]
     require_inside(path, rows, data_root)
     return Plan(
-        name=options.name,
-        source=options.source,
-        options=options.model_dump(mode="json"),
+        options=options,
         root=data_root,
         manifest=path,
-        frame=options,
         scanners=scanners,
         held_out_scanners=options.held_out_scanners,
         classes=classes,

@@ -54,16 +54,6 @@ class FrameOptions(Options):
         """Height and width of the frame, pixels."""
         return self.size, self.width or self.size
 
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """Files in the data root, relative to it, that say which images there are."""
-        return ()
-
-    @property
-    def evaluation_only(self) -> bool:
-        """Whether the source can only test encoders: it names one scanner, or none."""
-        return False
-
 
 def read_frame(path: Path, options: FrameOptions) -> np.ndarray:
     """Reads PNG, JPEG, TIFF, PGM or DICOM as a frame, uint8 (H, W).

@@ -26,6 +26,7 @@ from ccl.cohorts import simulated_scanners
 from ccl.cohorts.cohort import SPLITS
 from ccl.cohorts.errors import CohortError, ImageError
 from ccl.cohorts.image_files import FrameOptions, to_frame
+from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.manifest import LINE
 from ccl.cohorts.paths import inside
 from ccl.cohorts.plan import Plan
@@ -56,7 +57,7 @@ CAVEATS = (
 _BROKEN = (zipfile.BadZipFile, ZlibError, OSError, EOFError, ValueError, KeyError)
 
 
-class MedMnistOptions(FrameOptions, SimulatedScanners):
+class MedMnistOptions(ImportOptions, SimulatedScanners):
     """How a MedMNIST archive becomes a cohort.
 
     Attributes:
@@ -91,12 +92,9 @@ def plan(options: MedMnistOptions, data_root: Path) -> Plan:
     rows = pd.concat([_split(archive, split, options) for split in SPLITS], ignore_index=True)
     rows["scanner"] = simulated_scanners.assign(rows, options)
     return Plan(
-        name=options.name,
-        source=options.source,
-        options=options.model_dump(mode="json"),
+        options=options,
         root=data_root,
         manifest=archive.path,
-        frame=options,
         scanners=options.scanners,
         held_out_scanners=options.held_out_scanners,
         classes=options.classes,

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from ccl.cohorts import simulated_scanners
 from ccl.cohorts.errors import CohortError
-from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.manifest import LINE
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.release import Release
@@ -48,7 +48,7 @@ CAVEATS = (
 _FILM = re.compile(r"mdb(\d+)\b")  # lines of the table begin so; all others are prose
 
 
-class MiniMiasOptions(FrameOptions, SimulatedScanners):
+class MiniMiasOptions(ImportOptions, SimulatedScanners):
     """How mini-MIAS becomes a cohort.
 
     The publisher padded all films to squares, most of them with black margins: 'crop' takes the
@@ -87,12 +87,9 @@ def plan(options: MiniMiasOptions, data_root: Path) -> Plan:
     rows["split"] = split_by_patient(rows, (), options.splits)
     rows["scanner"] = simulated_scanners.assign(rows, options)
     return Plan(
-        name=options.name,
-        source=options.source,
-        options=options.model_dump(mode="json"),
+        options=options,
         root=data_root,
         manifest=path,
-        frame=options,
         scanners=options.scanners,
         held_out_scanners=options.held_out_scanners,
         classes=tuple(TISSUES.values()),

@@ -20,7 +20,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from ccl.cohorts.errors import CohortError
-from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
 from ccl.cohorts.manifest import LINE, number, read_manifest, years
 from ccl.cohorts.paths import inside
@@ -90,7 +90,7 @@ CAVEATS = (
 log = logging.getLogger(__name__)
 
 
-class NihOptions(FrameOptions):
+class NihOptions(ImportOptions):
     """Which radiographs of ChestX-ray14 make the cohort.
 
     Attributes:
@@ -160,12 +160,9 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
     rows["sex"] = rows["sex"].where(rows["sex"].isin(["F", "M"]), "")
     rows["source_path"] = _source_paths(path, rows, data_root)
     return Plan(
-        name=options.name,
-        source=options.source,
-        options=options.model_dump(mode="json"),
+        options=options,
         root=data_root,
         manifest=path,
-        frame=options,
         scanners=options.scanners,
         held_out_scanners=options.held_out_scanners,
         classes=options.classes,

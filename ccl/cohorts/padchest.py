@@ -20,7 +20,7 @@ from typing import Literal
 
 import pandas as pd
 
-from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
 from ccl.cohorts.manifest import LINE, number, read_manifest, require_filled
 from ccl.cohorts.paths import first_there, require_inside
@@ -84,7 +84,7 @@ CAVEATS = (
 )
 
 
-class PadChestOptions(FrameOptions):
+class PadChestOptions(ImportOptions):
     """Which radiographs of PadChest make the cohort.
 
     Attributes:
@@ -127,12 +127,9 @@ def plan(options: PadChestOptions, data_root: Path) -> Plan:
     ]
     require_inside(path, rows, data_root)
     return Plan(
-        name=options.name,
-        source=options.source,
-        options=options.model_dump(mode="json"),
+        options=options,
         root=data_root,
         manifest=path,
-        frame=options,
         scanners=SCANNERS,
         held_out_scanners=(),
         classes=(f"No {options.finding}", options.finding),

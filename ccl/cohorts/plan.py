@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from ccl.cohorts.cohort import COLUMNS, SPLITS
 from ccl.cohorts.errors import CohortError, ImageError
 from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.manifest import LINE
 from ccl.cohorts.published_counts import PublishedCounts
 from ccl.cohorts.scanner_shares import SimulatedScanners
@@ -39,12 +40,9 @@ class Plan:
     """A cohort to be written.
 
     Attributes:
-        name: of the cohort.
-        source: 'nih', 'folder', ...
-        options: the source's own, as they go into `cohort.json`.
+        options: the source's own: its name, and how an image becomes a frame, among them.
         root: folder that every `source_path` is relative to, unless there is an `archive`.
         manifest: the file that rows are counted in.
-        frame: how an image becomes a frame.
         scanners: pretraining scanners in the order of their codes.
         held_out_scanners: scanners in the test split only.
         classes: names of the labels 0, 1, ...
@@ -55,17 +53,13 @@ class Plan:
         archive: what holds the images, where they are no files of their own.
         simulated: scanners to put over the images; the rows name which takes which.
         published: the paper's counts of these images, which the import is set beside.
-        evaluation_only: the images can only test encoders, so one scanner is enough.
         leaks: the splits share patients, as published; the rows of a test image that is also
             trained on have image and patient identifiers of their own.
     """
 
-    name: str
-    source: str
-    options: Mapping[str, Any]
+    options: ImportOptions
     root: Path
     manifest: Path
-    frame: FrameOptions
     scanners: tuple[str, ...]
     held_out_scanners: tuple[str, ...]
     classes: tuple[str, ...]
@@ -76,7 +70,6 @@ class Plan:
     archive: Archive | None = None
     simulated: SimulatedScanners | None = None
     published: PublishedCounts | None = None
-    evaluation_only: bool = False
     leaks: bool = False
 
 
@@ -131,7 +124,7 @@ def _check_classes(plan: Plan, rows: pd.DataFrame) -> None:
 
 def _check_scanners(plan: Plan, rows: pd.DataFrame) -> None:
     present = set(rows["scanner"]) & set(plan.scanners)
-    if len(present) < 2 and not plan.evaluation_only:
+    if len(present) < 2 and not plan.options.evaluation_only:
         raise CohortError(
             f"{plan.manifest}: one scanner only, {sorted(present)}, besides those held out; "
             "pretraining needs two or more"

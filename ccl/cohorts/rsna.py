@@ -27,7 +27,7 @@ import pandas as pd
 
 from ccl.cohorts.cohort import NOT_RECORDED
 from ccl.cohorts.errors import CohortError
-from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
 from ccl.cohorts.manifest import LINE, read_manifest, require_known, years
 from ccl.cohorts.paths import first_there, require_inside
@@ -71,7 +71,7 @@ CAVEATS = (
 )
 
 
-class RsnaOptions(FrameOptions):
+class RsnaOptions(ImportOptions):
     """Which radiographs of the challenge make the cohort.
 
     Attributes:
@@ -113,12 +113,9 @@ def plan(options: RsnaOptions, data_root: Path) -> Plan:
     rows["source_path"] = "stage_2_train_images/" + rows["image_id"] + ".dcm"
     require_inside(path, rows, data_root)
     return Plan(
-        name=options.name,
-        source=options.source,
-        options=options.model_dump(mode="json"),
+        options=options,
         root=data_root,
         manifest=path,
-        frame=options,
         scanners=(NOT_RECORDED,),
         held_out_scanners=(),
         classes=("no opacity", "pneumonia"),
@@ -127,7 +124,6 @@ def plan(options: RsnaOptions, data_root: Path) -> Plan:
         citation=CITATION,
         left_out=left_out,
         published=RELEASE.published[""],
-        evaluation_only=True,
     )
 
 

@@ -22,7 +22,7 @@ import pandas as pd
 from pydantic import Field
 
 from ccl.cohorts.errors import CohortError
-from ccl.cohorts.image_files import FrameOptions
+from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.manifest import LINE, read_manifest, require_filled, require_known, years
 from ccl.cohorts.paths import require_inside
 from ccl.cohorts.plan import Plan
@@ -73,7 +73,7 @@ CAVEATS = (
 )
 
 
-class VindrOptions(FrameOptions):
+class VindrOptions(ImportOptions):
     """Which mammograms of VinDr-Mammo make the cohort.
 
     Attributes:
@@ -112,12 +112,9 @@ def plan(options: VindrOptions, data_root: Path) -> Plan:
     require_inside(path, rows, data_root)
     present = set(rows["scanner"])
     return Plan(
-        name=options.name,
-        source=options.source,
-        options=options.model_dump(mode="json"),
+        options=options,
         root=data_root,
         manifest=path,
-        frame=options,
         scanners=tuple(name for name in dict.fromkeys(SCANNERS.values()) if name in present),
         held_out_scanners=(),
         classes=DENSITIES,

@@ -116,7 +116,7 @@ def _stream(
     plan: Plan, partial: Path, record: IO[bytes], on_bad_image: OnBadImage, workers: int
 ) -> list[Skipped]:
     """Appends the frame of every row that the record does not hold yet to their file."""
-    path, shape = partial / (FRAMES if plan.simulated else "images.npy"), plan.frame.shape
+    path, shape = partial / (FRAMES if plan.simulated else "images.npy"), plan.options.shape
     path.touch()
     progress = _resume(record, _digest(plan, on_bad_image), path, shape)
     with path.open("r+b") as images:
@@ -139,13 +139,15 @@ def _append(
 ) -> None:
     todo = plan.rows.iloc[progress.read :]
     if plan.archive:
-        frames = plan.archive.frames(todo["source_path"], plan.frame)
+        frames = plan.archive.frames(todo["source_path"], plan.options)
     else:
         paths = (plan.root / path for path in todo["source_path"])
-        frames = _read_in_order(paths, plan.frame, workers)
+        frames = _read_in_order(paths, plan.options, workers)
     saved = len(progress.skipped)
     named = zip(todo["source_path"], todo[LINE], frames, strict=True)
-    bar = tqdm(named, f"Importing {plan.name}", len(plan.rows), initial=progress.read, unit="image")
+    bar = tqdm(
+        named, f"Importing {plan.options.name}", len(plan.rows), initial=progress.read, unit="image"
+    )
     for file, line, frame in bar:
         if isinstance(frame, ImageError):
             if on_bad_image == "error":
@@ -198,7 +200,7 @@ def _digest(plan: Plan, on_bad_image: OnBadImage) -> str:
         CohortError: an image is missing or empty and none may be skipped. Files are looked at
             before any is read, so that this is said at once and not after hours.
     """
-    said = [plan.source, dict(plan.options), _preprocessing(plan.frame), on_bad_image]
+    said = [plan.options.model_dump(mode="json"), _preprocessing(plan.options), on_bad_image]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
     digest.update(plans.table(plan.rows).to_csv().encode())
     for file, line in zip(plan.rows["source_path"], plan.rows[LINE], strict=True):
@@ -292,22 +294,22 @@ def _info(plan: Plan, rows: pd.DataFrame, skipped: list[Skipped]) -> dict[str, A
         compared = {"table_1": published_counts.beside(plan.published, kept)}
     return {
         "format": FORMAT,
-        "name": plan.name,
-        "source": plan.source,
-        "source_options": dict(plan.options),
+        "name": plan.options.name,
+        "source": plan.options.source,
+        "source_options": plan.options.model_dump(mode="json"),
         "scanners": list(plan.scanners),
         "held_out_scanners": list(plan.held_out_scanners),
         "classes": list(plan.classes),
         "positive_label": plan.classes[1],
-        "height": plan.frame.shape[0],
-        "width": plan.frame.shape[1],
-        "preprocessing": _preprocessing(plan.frame),
+        "height": plan.options.shape[0],
+        "width": plan.options.shape[1],
+        "preprocessing": _preprocessing(plan.options),
         "counts": plans.counts(plan, rows),
         "left_out": dict(plan.left_out),
         "skipped": [{"file": i.file, "row": i.row, "reason": i.reason} for i in skipped],
         "caveats": [*plan.caveats, *plans.thin_splits(plan, rows)],
         "citation": plan.citation,
-        "evaluation_only": plan.evaluation_only,
+        "evaluation_only": plan.options.evaluation_only,
         **compared,
     }
 

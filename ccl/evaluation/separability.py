@@ -17,7 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ccl.cohorts import Cohort
+from ccl.cohorts import Cohort, evenly
 from ccl.evaluation.statistics import bootstrap_mean_interval
 
 NEIGHBOURS = 15
@@ -72,7 +72,7 @@ def separability(cohort: Cohort, features: np.ndarray) -> Separability:
     nearest = _neighbours(scaled, patients)
     guessed = _linear_guesses(features[rows], codes, patients)
     every = np.arange(len(rows))
-    few = np.linspace(0, len(rows) - 1, min(MOST, len(rows))).astype(int)
+    few = evenly(every, MOST)
     per_image = {
         "scanner": (guessed == codes, every),
         "scanner_knn": (_vote(nearest, codes) == codes, every),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ccl.cohorts import Cohort, truths
+from ccl.cohorts import Cohort, evenly, truths
 from ccl.generator.bank import Bank, BankOptions, every_target
 from ccl.generator.classifier import (
     ImageClassifier,
@@ -79,7 +79,7 @@ def measure(
         `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and `n`.
     """
     rows = cohort.rows("test", "pretraining")
-    sample = _evenly(rows, options.sample)
+    sample = evenly(rows, options.sample)
     made = np.asarray(bank.images[bank.position[rows]])
     images = {"counterfactual": made}
     # What a perfect generator would make: it shows what the judges themselves contribute.
@@ -124,13 +124,8 @@ def compare_abduction(
     cohort: Cohort, generator: Generator, judges: Judges, options: QualityOptions
 ) -> pd.DataFrame:
     """Measures of other ways of abduction, on validation images; see `quality.abduction`."""
-    rows = _evenly(cohort.rows("val", "pretraining"), options.sample)
+    rows = evenly(cohort.rows("val", "pretraining"), options.sample)
     return abduction(cohort, generator, judges.scanner, rows)
-
-
-def _evenly(rows: np.ndarray, count: int) -> np.ndarray:
-    """So many of the rows, evenly taken."""
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
 
 
 def _of_sex(

@@ -1,0 +1,25 @@
+"""What every source that is read from files can be asked."""
+
+from ccl.cohorts.image_files import FrameOptions
+
+
+class ImportOptions(FrameOptions):
+    """Options of a source that is read from files.
+
+    Attributes:
+        source: which one.
+        name: of the cohort.
+    """
+
+    source: str
+    name: str
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Files in the data root, relative to it, that say which images there are."""
+        return ()
+
+    @property
+    def evaluation_only(self) -> bool:
+        """Whether the source can only test encoders: it names one scanner, or none."""
+        return False
