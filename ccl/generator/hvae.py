@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ccl.generator.pixel_noise import Kind, PixelNoise
+from ccl.generator.pixel_map import MapKind, PixelMap
+from ccl.generator.pixel_noise import NoiseKind, PixelNoise
 from ccl.options import Options
 
 
@@ -56,6 +57,8 @@ class HVAEOptions(Options):
         pixel_scale: sigma of the pixel likelihood, for x in [-1, 1]; the released code uses 1e-2.
         pixel_noise: 'fixed' carries u over with sigma everywhere (the paper); 'scanner' lets the
             noise follow the scanner, see `ccl.generator.pixel_noise`; measured after training.
+        pixel_map: 'none' (the paper), or 'mean' or 'line': latents explain what a fixed map per
+            scanner does not, see `ccl.generator.pixel_map`; measured before training.
         abduct: what abduction keeps of a latent: 'latent' keeps z itself (the paper), 'noise'
             keeps epsilon = (z - mu_p) / sigma_p, so that the prior of the new parents moves z.
         posterior_share: alpha, how much of an abducted latent stays: z* = alpha z + (1 - alpha)
@@ -73,7 +76,8 @@ class HVAEOptions(Options):
     bottleneck: float = Field(default=0.25, gt=0, le=1)
     groups: int = Field(default=8, ge=1)
     pixel_scale: float = Field(default=1e-2, gt=0)
-    pixel_noise: Kind = "fixed"
+    pixel_noise: NoiseKind = "fixed"
+    pixel_map: MapKind = "none"
     abduct: Literal["latent", "noise"] = "latent"
     posterior_share: float = Field(default=1.0, ge=0, le=1)
     guidance: float = Field(default=1.0, gt=0)
@@ -350,9 +354,9 @@ class HVAE(nn.Module):
         self.canvas_by_parents = nn.ModuleList(
             nn.Linear(options.embedding, stage.width) for stage in reversed(stages)
         )
-        self.pixel_noise = PixelNoise(
-            options.pixel_noise, options.pixel_scale, self.parents.get("scanner", 1)
-        )
+        scanners = self.parents.get("scanner", 1)
+        self.pixel_noise = PixelNoise(options.pixel_noise, options.pixel_scale, scanners)
+        self.pixel_map = PixelMap(options.pixel_map, scanners, self.frame)
         self.out_norm = group_norm(stages[0].width, options.groups)
         self.out = nn.Conv2d(stages[0].width, stem**2, 3, padding=1)
 
@@ -385,7 +389,7 @@ class HVAE(nn.Module):
         return self.embed(joined if told is None else joined * told[:, None])
 
     def encode(self, x: Tensor, e: Tensor) -> list[Tensor]:
-        """Bottom-up features of x (N, 1, H, W), one per stage from low to high resolution."""
+        """Bottom-up features of images (N, 1, H, W), one per stage from low to high resolution."""
         h = self.stem(F.pixel_unshuffle(x, self.options.unshuffle))
         features = []
         for blocks, size in zip(self.encoder, self.sizes, strict=True):
@@ -402,7 +406,7 @@ class HVAE(nn.Module):
         features: list[Tensor] | None = None,
         given: tuple[Tensor, ...] | None = None,
     ) -> tuple[Tensor, list[Latent]]:
-        """Top-down pass: mean image mu (N, 1, H, W) and the latents met on the way."""
+        """Top-down pass: mean image (N, 1, H, W) before the pixel map, and the latents met."""
         latents: list[Latent] = []
         h = None
         for i, blocks in enumerate(self.decoder):
@@ -441,7 +445,7 @@ class HVAE(nn.Module):
             told: bool (N,), whose parents are told, see `embedding`.
         """
         e = self.embedding(parents, told)
-        mu, latents = self.decode(e, self.encode(x, e))
+        mu, latents = self._inferred(x, parents, e)
         nll = -discretised_gaussian_log_prob(x, mu, self.options.pixel_scale).mean()
         pixels = x[0].numel()
         per_block = [latent.kl.sum(dim=(1, 2, 3)).mean() for latent in latents]  # nats per image
@@ -458,8 +462,7 @@ class HVAE(nn.Module):
 
     def abduct(self, value: Tensor, parents: Mapping[str, Tensor]) -> ImageNoise:
         """z from q(z | x, pa) (its mean) and u from x and mu(z, pa)."""
-        e = self.embedding(parents)
-        mu, latents = self.decode(e, self.encode(value, e))
+        mu, latents = self._inferred(value, parents, self.embedding(parents))
         kept = tuple(
             latent.z if self.options.abduct == "latent" else latent.noise for latent in latents
         )
@@ -476,12 +479,20 @@ class HVAE(nn.Module):
 
     def _mean(self, kept: tuple[Tensor, ...], parents: Mapping[str, Tensor]) -> Tensor:
         """Mean image mu(z, pa) of abducted latents, with the guidance that is asked for."""
-        mu, _ = self.decode(self.embedding(parents), given=kept)
-        if self.options.guidance == 1:
-            return mu
-        nobody = torch.zeros(len(mu), dtype=torch.bool, device=mu.device)
-        untold, _ = self.decode(self.embedding(parents, nobody), given=kept)
-        return untold + self.options.guidance * (mu - untold)
+        y, _ = self.decode(self.embedding(parents), given=kept)
+        if self.options.guidance != 1:
+            nobody = torch.zeros(len(y), dtype=torch.bool, device=y.device)
+            untold, _ = self.decode(self.embedding(parents, nobody), given=kept)
+            y = untold + self.options.guidance * (y - untold)
+        return self.pixel_map.from_average(y, parents)
+
+    def _inferred(
+        self, x: Tensor, parents: Mapping[str, Tensor], e: Tensor
+    ) -> tuple[Tensor, list[Latent]]:
+        """Mean image mu(z, pa) (N, 1, H, W) with z of the posterior, and the latents."""
+        features = self.encode(self.pixel_map.to_average(x, parents), e)
+        y, latents = self.decode(e, features)
+        return self.pixel_map.from_average(y, parents), latents
 
     @torch.no_grad()
     def calibrate_noise(self, batches: Iterable[tuple[Tensor, Mapping[str, Tensor]]]) -> None:
@@ -491,7 +502,6 @@ class HVAE(nn.Module):
             batches: training images x (N, 1, H, W) in [-1, 1] with their parents.
         """
         self.pixel_noise.calibrate(
-            (x, self.decode(e, self.encode(x, e))[0], parents)
+            (x, self._inferred(x, parents, self.embedding(parents))[0], parents)
             for x, parents in batches
-            for e in [self.embedding(parents)]
         )

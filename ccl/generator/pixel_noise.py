@@ -27,7 +27,7 @@ HALF_LEVEL = 1 / 255  # half of a grey level of 8 bits, for x in [-1, 1]
 BORROWED = 32  # pixels that a scanner's noise over all levels weighs in each of its levels
 _STEP = HALF_LEVEL / 2  # width of a histogram's bin
 
-Kind = Literal["fixed", "scanner"]
+NoiseKind = Literal["fixed", "scanner"]
 
 
 class PixelNoise(nn.Module):
@@ -41,7 +41,7 @@ class PixelNoise(nn.Module):
 
     quantiles: Tensor  # (scanners, GREY_BINS, RANKS) residuals at the ranks (i + 1/2) / RANKS
 
-    def __init__(self, kind: Kind, scale: float, scanners: int) -> None:
+    def __init__(self, kind: NoiseKind, scale: float, scanners: int) -> None:
         super().__init__()
         self.kind, self.scale = kind, scale
         if kind == "scanner":
