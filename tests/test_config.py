@@ -1,3 +1,5 @@
+import re
+import shutil
 from itertools import product
 
 import pytest
@@ -51,6 +53,16 @@ def test_strategies_without_a_bank_are_left_out(tmp_path, monkeypatch, cohort, l
 def test_a_folder_with_a_column_of_sex_can_have_sexcf():
     assert states_sex(FolderOptions(columns=Columns(sex="sex")))
     assert not states_sex(FolderOptions())
+
+
+def test_the_readme_s_profile_for_ones_own_images(tmp_path, monkeypatch):
+    (text,) = re.findall(r"```yaml\n(.*?)```", (config.ROOT / "README.md").read_text(), re.DOTALL)
+    shutil.copytree(config.ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "configs" / "mine.yaml").write_text(text)
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    mine, quick = experiment("mine", "folder"), experiment("quick", "folder")
+    assert mine.source.columns == Columns(**yaml.safe_load(text)["cohorts"]["folder"]["columns"])
+    assert mine.generator == quick.generator
 
 
 @pytest.mark.parametrize("profile", ["paper", "paper-dry-run"])
