@@ -158,7 +158,7 @@ def show_plan(
     cohort: CohortName = "phantom-chest",
     data_root: DataRoot = None,
 ) -> None:
-    """Prints as JSON which encoders an experiment has, and which cohorts its book has beside."""
+    """Prints as JSON which encoders an experiment has, and its further cohorts."""
     with tidy_errors():
         from ccl import steps
 
@@ -167,6 +167,7 @@ def show_plan(
         "encoders": [str(name) for name in experiment.pretraining.encoders],
         "controls": [str(name) for name in experiment.pretraining.controls],
         "beside": list(experiment.beside),
+        "external": list(experiment.external),
         "tables": steps.tables(experiment),
     }
     typer.echo(json.dumps(answer))

@@ -27,7 +27,8 @@ ROOT = Path(__file__).parent.parent
 ObjectiveName = Literal["simclr", "dino"]
 Strategy = Annotated[str, AfterValidator(strategies.known)]
 
-_OUR_KEYS = ("beside", "data_root")  # of a cohort's entry; all others are the source's options
+# Of a cohort's entry; all other keys are the source's options.
+_OUR_KEYS = ("beside", "data_root", "external")
 CohortOptions = Annotated[SourceOptions, Field(discriminator="source")]
 
 
@@ -40,6 +41,14 @@ class EncoderName(NamedTuple):
 
     def __str__(self) -> str:
         return "-".join(map(str, self))
+
+    def columns(self) -> dict[str, Any]:
+        """The same as `results.csv` has it."""
+        return {
+            "objective": self.objective,
+            "strategy": self.strategy,
+            "pretrain_seed": self.seed,
+        }
 
 
 class PretrainingOptions(Options):
@@ -138,6 +147,7 @@ class Experiment:
         root: folder of its runs.
         source: where the cohort comes from.
         beside: names of further cohorts of the same profile that stand in the same book.
+        external: names of further cohorts of the same profile that the encoders are tested on.
     """
 
     profile_name: str
@@ -153,6 +163,7 @@ class Experiment:
     probing: ProbingOptions
     finetuning: FinetuningOptions | None
     beside: tuple[str, ...] = ()
+    external: tuple[str, ...] = ()
 
 
 class _Source(Options):
@@ -164,8 +175,9 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
 
     A cohort entry holds the options of its source; under `with`, what it changes in the profile's
     sections; under `data_root`, the folder of its images where the caller gives none; under
-    `beside`, names of further cohorts that stand in the same book, as far as their folder is
-    there. A profile may name another as its `base`, and then says only what it changes in that.
+    `beside`, names of further cohorts that stand in the same book, and under `external`, of those
+    that the encoders are tested on with labels of their own, as far as their folders are there. A
+    profile may name another as its `base`, and then says only what it changes in that.
 
     A cohort that can only test encoders pretrains none.
 
@@ -187,15 +199,13 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
     pretraining = _possible(sections.pretraining, source)
     runs = Path("runs") / profile / cohort
     fields = {field.name: getattr(sections, field.name) for field in _section_fields()}
-    fields |= {"pretraining": pretraining, "beside": _there(written)}
+    fields |= {
+        "pretraining": pretraining,
+        "beside": written.there(written.beside),
+        "external": written.there(written.external),
+    }
     root = data_root or written.root_of(cohort)
     return Experiment(profile, cohort, root, runs, source, **fields)
-
-
-def _there(written: profiles.Written) -> tuple[str, ...]:
-    """The cohorts beside that are simulated or whose folder is there."""
-    roots = {name: written.root_of(name) for name in written.beside}
-    return tuple(name for name, root in roots.items() if root is None or Path(root).is_dir())
 
 
 def _require_fit(source: SourceOptions, sections: Sections) -> None:

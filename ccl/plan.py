@@ -111,22 +111,22 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
         data_root: folder of the images, where the cohort needs one.
 
     Returns:
-        What `ccl plan` prints: {"encoders": [...], "controls": [...], "beside": [...], "tables":
-        [...]}, names of encoders such as 'simclr-standard-0', of further cohorts in the same book,
-        and of the files in the data root that say which images there are. A cohort without
-        encoders can only test those of others.
+        What `ccl plan` prints: {"encoders": [...], "controls": [...], "beside": [...], "external":
+        [...], "tables": [...]}, names of encoders such as 'simclr-standard-0', of further cohorts
+        in the same book, of those that the encoders are tested on, and of the files in the data
+        root that say which images there are. A cohort without encoders can only test those of
+        others.
 
     Raises:
         ValueError: the profile or the cohort is unknown or faulty (the message says what).
     """
     configs = ROOT / "configs"
     written = profiles.read(configs, profile, cohort)
-    roots = {name: written.root_of(name) for name in written.beside}
     asked = {
         "profile": [_digest(path) for path in profiles.files(configs, profile)],
         "code": code_digest("ccl.steps"),
         "data_root": data_root or "",
-        "beside": [name for name, root in roots.items() if root and Path(root).is_dir()],
+        "there": list(written.there((*written.beside, *written.external))),
     }
     images = data_root or written.root_of(cohort)
     file = folder(profile, cohort) / "plan.json"

@@ -17,7 +17,7 @@ class Written:
     """What a profile says of one cohort.
 
     Attributes:
-        entry: the cohort's own: options of its source, `data_root`, `beside`.
+        entry: the cohort's own: options of its source, `data_root`, `beside`, `external`.
         sections: what its experiments do.
         cohorts: the entries of all cohorts.
     """
@@ -30,6 +30,16 @@ class Written:
     def beside(self) -> tuple[str, ...]:
         """Names of the further cohorts in the same book."""
         return tuple(self.entry.get("beside", ()))
+
+    @property
+    def external(self) -> tuple[str, ...]:
+        """Names of the further cohorts that its encoders are tested on."""
+        return tuple(self.entry.get("external", ()))
+
+    def there(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Of some cohorts those that are simulated or whose folder is there."""
+        roots = {name: self.root_of(name) for name in names}
+        return tuple(name for name, root in roots.items() if root is None or Path(root).is_dir())
 
     def root_of(self, cohort: str) -> str | None:
         """Folder of a cohort's images as the profile names it, if it does."""
@@ -67,8 +77,11 @@ def read(folder: Path, profile: str, cohort: str) -> Written:
             f"{profile}.yaml: cohort '{cohort}' is not in it; it has {sorted(cohorts)}"
         )
     found = Written(entry, sections, cohorts)
-    if unknown := set(found.beside) - set(cohorts):
-        raise ValueError(f"{profile}.yaml, cohort '{cohort}': beside: {sorted(unknown)} not in it")
+    for key, names in (("beside", found.beside), ("external", found.external)):
+        if unknown := set(names) - set(cohorts):
+            raise ValueError(
+                f"{profile}.yaml, cohort '{cohort}': {key}: {sorted(unknown)} not in it"
+            )
     return found
 
 

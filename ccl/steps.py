@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from ccl import cohorts, strategies
+from ccl import cohorts, config, strategies
 from ccl.cohorts import Cohort
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.writer import OnBadImage
@@ -405,6 +405,11 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
     inputs = {"cohort": cohort(experiment)}
     if name not in experiment.pretraining.controls:
         inputs["encoder"] = pretrain(experiment, name)
+    external = {
+        other: cohort(config.experiment(experiment.profile_name, other))
+        for other in experiment.external
+    }
+    inputs |= {f"external-{other}": run for other, run in external.items()}
     options = experiment.pretraining.options(name.objective)
     described = _options(probing=experiment.probing, encoder=options.encoder) | name._asdict()
     described |= _initial_weights(options.encoder)
@@ -415,26 +420,22 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
     )
 
     def compute(folder: Path) -> None:
-        from ccl.evaluation.protocols import judge
+        from ccl.evaluation.protocols import judge, judge_external
 
         images = cohorts.load(inputs["cohort"].folder)
         encoder = encoder_of(experiment, images, name).to(fastest_device())
-        scores = Scores()
-        judged = judge(
-            images,
-            encoder,
-            experiment.probing,
-            experiment.finetuning,
-            objective=name.objective,
-            strategy=name.strategy,
-            pretrain_seed=name.seed,
-            collected=scores,
-        )
+        how = (encoder, experiment.probing, experiment.finetuning)
+        scores, about = Scores(), name.columns()
+        judged = judge(images, *how, **about, collected=scores)
+        tables = [judged.results]
+        for other, run in external.items():
+            unseen = cohorts.load(run.folder)
+            tables.append(judge_external(images, unseen, other, *how, **about))
         scores.save(folder / SCORES_FILE)
         saved_features.save(judged.features[images.rows("test")], folder / FEATURES_FILE)
         judged.separability.to_csv(folder / SEPARABILITY_FILE, index=False)
         judged.confusion.to_csv(folder / CONFUSION_FILE, index=False)
-        judged.results.to_csv(folder / RESULTS_FILE, index=False)
+        pd.concat(tables, ignore_index=True).to_csv(folder / RESULTS_FILE, index=False)
 
     return step.run(compute)
 

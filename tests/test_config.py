@@ -108,11 +108,14 @@ def test_cohorts_beside_whose_folder_is_not_there_are_left_out(tmp_path, monkeyp
     content = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
     cohorts = content["cohorts"]
     cohorts["phantom-chest"]["beside"] = ["nih", "folder", "phantom-breast"]
+    cohorts["phantom-chest"]["external"] = ["folder", "nih"]
     cohorts["nih"]["data_root"], cohorts["folder"]["data_root"] = str(tmp_path), "nowhere/at/all"
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "some.yaml").write_text(yaml.safe_dump(content))
     monkeypatch.setattr(config, "ROOT", tmp_path)
-    assert experiment("some", "phantom-chest").beside == ("nih", "phantom-breast")
+    made = experiment("some", "phantom-chest")
+    assert made.beside == ("nih", "phantom-breast")
+    assert made.external == ("nih",)
 
 
 def tiny():
@@ -149,10 +152,11 @@ def test_every_strategy_is_pretrained_with_every_seed(bad):
     assert names == [f"simclr-{s}-{seed}" for s in ("standard", "plus") for seed in (3, 4)]
 
 
-def test_cohorts_beside_are_known(bad):
+@pytest.mark.parametrize("key", ["beside", "external"])
+def test_further_cohorts_are_known(bad, key):
     content = tiny()
-    content["cohorts"]["phantom-chest"]["beside"] = ["mars"]
-    with pytest.raises(ValueError, match=r"beside: \['mars'\]"):
+    content["cohorts"]["phantom-chest"][key] = ["mars"]
+    with pytest.raises(ValueError, match=rf"{key}: \['mars'\]"):
         bad(content)
 
 

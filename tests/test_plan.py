@@ -27,7 +27,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
     def answer(profile: str, cohort: str, data_root: str | None) -> dict[str, list[str]]:
         calls.append(cohort)
-        return {"encoders": [], "controls": [], "beside": [], "tables": [TABLES[cohort]]}
+        empty = {key: list[str]() for key in ("encoders", "controls", "beside", "external")}
+        return {**empty, "tables": [TABLES[cohort]]}
 
     monkeypatch.setattr(plan, "_ask", answer)
     monkeypatch.chdir(tmp_path)

@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
-from ccl import steps, strategies, training
+from ccl import config, steps, strategies, training
 from ccl.config import EncoderName, Experiment, VariantOptions, experiment
 from ccl.generator import fitting
 from ccl.generator.classifier import ClassifierOptions
@@ -72,6 +73,48 @@ def _small(folder: Path) -> Experiment:
         generator=base.generator.model_copy(update={"epochs": 3}),
         variants=VariantOptions(early_share=0.6, tuning=tuning),
     )
+
+
+def _profile(folder: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: str) -> Experiment:
+    """Profile tiny, in which another phantom tests the encoders of phantom-chest."""
+    content = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
+    few = {"n_train": 70, "n_val": 30, "beside": []}
+    phantoms = {name: content["cohorts"][name] | few for name in ("phantom-chest", elsewhere)}
+    content["cohorts"] = {
+        "phantom-chest": phantoms["phantom-chest"] | {"external": ["elsewhere"]},
+        "elsewhere": phantoms[elsewhere] | {"seed": 5},
+    }
+    content["finetuning"] = None
+    (folder / "configs").mkdir()
+    (folder / "configs" / "tested.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.setattr(config, "ROOT", folder)
+    monkeypatch.chdir(folder)
+    return experiment("tested", "phantom-chest")
+
+
+def test_encoders_are_tested_on_external_cohorts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = _profile(tmp_path, monkeypatch, "phantom-chest")
+    control = mine.pretraining.controls[0]
+    found = pd.read_csv(steps.evaluate(mine, control).folder / steps.RESULTS_FILE)
+    assert set(found["cohort"]) == {"phantom-chest"}
+    external = found[found["test_cohort"] == "elsewhere"]
+    assert set(external["domain"]) == {"elsewhere"}
+    # The same figures as of an encoder that is at home there.
+    home = config.experiment("tested", "elsewhere")
+    there = pd.read_csv(steps.evaluate(home, control).folder / steps.RESULTS_FILE)
+    there = there[there["domain"] == "pooled"]
+    assert external["value"].tolist() == pytest.approx(there["value"].tolist())
+    assert len(external) > 0
+
+
+def test_external_cohorts_have_images_of_the_same_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = _profile(tmp_path, monkeypatch, "phantom-breast")
+    with pytest.raises(ValueError, match=r"external cohort 'elsewhere' has images of \(32, 28\)"):
+        steps.evaluate(mine, mine.pretraining.controls[0])
 
 
 class Killed(RuntimeError):

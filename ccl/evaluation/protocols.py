@@ -10,6 +10,7 @@ from ccl.evaluation.features import extract_features
 from ccl.evaluation.finetuning import finetune
 from ccl.evaluation.finetuning_options import FinetuningOptions
 from ccl.evaluation.probing import ProbingOptions, probe
+from ccl.evaluation.results import POOLED
 from ccl.evaluation.scores import Scores
 from ccl.evaluation.separability import separability
 from ccl.objectives.encoder import Encoder
@@ -83,3 +84,52 @@ def judge(
     )
     results = pd.concat([linear, finetuned], ignore_index=True)
     return Judged(results, known, confusion, features)
+
+
+def judge_external(
+    cohort: Cohort,
+    external: Cohort,
+    name: str,
+    encoder: Encoder,
+    probing: ProbingOptions,
+    finetuning: FinetuningOptions | None,
+    *,
+    objective: str,
+    strategy: str,
+    pretrain_seed: int,
+) -> pd.DataFrame:
+    """Judges an encoder on a cohort that it never saw, with labels of that cohort.
+
+    Args:
+        cohort: that the encoder was pretrained on.
+        external: gives images and labels.
+        name: of the external cohort, for the table.
+        encoder, probing, finetuning, objective, strategy, pretrain_seed: as `judge`'s.
+
+    Returns:
+        Rows of `results.csv`: `test_cohort` and `domain` are the external cohort, whose scanners
+        count together.
+
+    Raises:
+        ValueError: the two have images of different size.
+
+    Source:
+        CheXpert and RSNA in Roschewitz et al. 2025, Figs 3 and 5.
+    """
+    sizes = [of.images.shape[1:] for of in (cohort, external)]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f"external cohort '{name}' has images of {sizes[1]} pixels, those of cohort "
+            f"'{cohort.name}' have {sizes[0]}; give both the same size in the profile"
+        )
+    judged = judge(
+        external,
+        encoder,
+        probing,
+        finetuning,
+        objective=objective,
+        strategy=strategy,
+        pretrain_seed=pretrain_seed,
+    )
+    pooled = judged.results[judged.results["domain"] == POOLED]
+    return pooled.assign(cohort=cohort.name, test_cohort=name, domain=name)
