@@ -2,10 +2,10 @@
 
     python benchmarks/bank.py [images]
 
-Ours: `ccl.generator.bank.make` with the generator of profile `quick`, untrained, which costs the
-same. Plainly: the same weights in float32, one target at a time with an abduction each, and one PNG
-file per image. Both leave counterfactuals of every image under every scanner on disk, and how far
-they differ is said as well; ours keeps the real image under its own scanner. Memory is
+Ours: `ccl.generator.bank.make` with generator and options of profile `quick`, untrained, which
+costs the same. Plainly: the same weights in float32, one target at a time with an abduction each,
+and one PNG file per image. Both leave counterfactuals of every image under every scanner on disk,
+and how far they differ is said as well; ours keeps the real image under its own scanner. Memory is
 the growth of the resident set while the bank of a quarter, then of all images is made: flat means
 that it does not follow the number of images.
 """
@@ -29,6 +29,7 @@ from ccl.generator.generator import Generator, to_images, to_model
 from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE
 
+QUICK = config.experiment("quick", "phantom-chest")
 PLAIN = 256  # images made plainly; the time per image does not depend on their number
 
 
@@ -40,10 +41,9 @@ def simulated(folder: Path, images: int) -> Cohort:
 
 def untrained(cohort: Cohort) -> Generator:
     """The generator of profile `quick` before its training."""
-    options = config.experiment("quick", "phantom-chest").generator
     parents = image_parents(cohort)
     torch.manual_seed(0)
-    hvae = HVAE(options.hvae, parents.sizes, *cohort.images.shape[1:])
+    hvae = HVAE(QUICK.generator.hvae, parents.sizes, *cohort.images.shape[1:])
     return Generator(parents, hvae.eval().requires_grad_(False))
 
 
@@ -82,7 +82,7 @@ def growth(cohort: Cohort, generator: Generator, folder: Path) -> float:
 
     watcher = Thread(target=watch)
     watcher.start()
-    bank.make(cohort, generator, bank.BankOptions(), folder)
+    bank.make(cohort, generator, QUICK.bank, folder)
     done.set()
     watcher.join()
     return peak[0] / 2**20
@@ -99,7 +99,7 @@ def main(images: int) -> None:
         def ours() -> None:
             folder = root / f"bank{next(made)}"
             folder.mkdir()
-            bank.make(whole, generator, bank.BankOptions(), folder)
+            bank.make(whole, generator, QUICK.bank, folder)
 
         plain = root / "plain"
         plain.mkdir()
