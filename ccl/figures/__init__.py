@@ -9,7 +9,7 @@ from ccl.figures.pairs import cost, pair_similarity
 from ccl.figures.projections import palette, projection, scanner_confusion
 from ccl.figures.quality import IMAGES, effectiveness, gold_error, overall
 from ccl.figures.separability import separability
-from ccl.figures.subgroups import subgroup_gap
+from ccl.figures.subgroups import domains_with, subgroup_gap
 from ccl.figures.training import alignment_uniformity, kl_per_resolution, training_history
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "cohort_counts",
     "cost",
     "default_band",
+    "domains_with",
     "effectiveness",
     "gain",
     "gold_error",

@@ -21,6 +21,22 @@ from ccl.figures.accuracy import (
 from ccl.figures.look import INK, Mark, add_legend, marks, name_outer, new_panels, present, style
 
 
+def domains_with(
+    results: pd.DataFrame, domains: Sequence[str], subgroups: Sequence[str]
+) -> list[str]:
+    """Of some domains those that have figures of every one of some subgroups.
+
+    A domain with few images has them of one sex alone, or of neither.
+
+    Args:
+        results: rows of `results.csv`.
+        domains: to choose from.
+        subgroups: values of the column `subgroup`.
+    """
+    have = results.groupby("domain")["subgroup"].agg(set)
+    return [name for name in domains if set(subgroups) <= have.get(name, set())]
+
+
 def subgroup_gap(
     results: pd.DataFrame,
     pair: tuple[str, str],

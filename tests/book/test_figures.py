@@ -411,3 +411,12 @@ def test_the_ablation_has_a_point_per_seed_and_a_panel_per_place() -> None:
 def test_what_cannot_be_drawn_is_an_error_that_says_why(call, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_domains_with_every_subgroup_are_chosen() -> None:
+    results = pd.DataFrame(
+        {"domain": ["A", "A", "B", "C"], "subgroup": ["sex=F", "sex=M", "sex=F", "all"]}
+    )
+    chosen = figures.domains_with(results, ["C", "B", "A", "not run"], ["sex=F", "sex=M"])
+    assert chosen == ["A"]
+    assert figures.domains_with(results, ["A", "B"], ["sex=F"]) == ["A", "B"]
