@@ -431,11 +431,12 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
         for other, run in external.items():
             unseen = cohorts.load(run.folder)
             tables.append(judge_external(images, unseen, other, *how, **about))
+        filled = [table for table in tables if len(table)]
         scores.save(folder / SCORES_FILE)
         saved_features.save(judged.features[images.rows("test")], folder / FEATURES_FILE)
         judged.separability.to_csv(folder / SEPARABILITY_FILE, index=False)
         judged.confusion.to_csv(folder / CONFUSION_FILE, index=False)
-        pd.concat(tables, ignore_index=True).to_csv(folder / RESULTS_FILE, index=False)
+        pd.concat(filled, ignore_index=True).to_csv(folder / RESULTS_FILE, index=False)
 
     return step.run(compute)
 

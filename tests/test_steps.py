@@ -75,14 +75,16 @@ def _small(folder: Path) -> Experiment:
     )
 
 
-def _profile(folder: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: str) -> Experiment:
+def _profile(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: str, n_test_per_scanner: int = 60
+) -> Experiment:
     """Profile tiny, in which another phantom tests the encoders of phantom-chest."""
     content = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
     few = {"n_train": 70, "n_val": 30, "beside": []}
     phantoms = {name: content["cohorts"][name] | few for name in ("phantom-chest", elsewhere)}
     content["cohorts"] = {
         "phantom-chest": phantoms["phantom-chest"] | {"external": ["elsewhere"]},
-        "elsewhere": phantoms[elsewhere] | {"seed": 5},
+        "elsewhere": phantoms[elsewhere] | {"seed": 5, "n_test_per_scanner": n_test_per_scanner},
     }
     content["finetuning"] = None
     (folder / "configs").mkdir()
@@ -107,6 +109,15 @@ def test_encoders_are_tested_on_external_cohorts(
     there = there[there["domain"] == "pooled"]
     assert external["value"].tolist() == pytest.approx(there["value"].tolist())
     assert len(external) > 0
+
+
+def test_an_external_cohort_with_too_few_images_gives_no_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = _profile(tmp_path, monkeypatch, "phantom-chest", n_test_per_scanner=4)
+    found = pd.read_csv(steps.evaluate(mine, mine.pretraining.controls[0]).folder / "results.csv")
+    assert set(found["test_cohort"]) == {"phantom-chest"}
+    assert "external cohort 'elsewhere' gives no figure: split 'test' has" in caplog.text
 
 
 def test_external_cohorts_have_images_of_the_same_size(

@@ -1,5 +1,6 @@
 """What judges an encoder: linear probing, full finetuning, and what it knows of the scanner."""
 
+import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -9,12 +10,15 @@ from ccl.cohorts import Cohort
 from ccl.evaluation.features import extract_features
 from ccl.evaluation.finetuning import finetune
 from ccl.evaluation.finetuning_options import FinetuningOptions
+from ccl.evaluation.labels import count_per_class
 from ccl.evaluation.probing import ProbingOptions, probe
-from ccl.evaluation.results import POOLED
+from ccl.evaluation.results import POOLED, RESULT_COLUMNS
 from ccl.evaluation.scores import Scores
 from ccl.evaluation.separability import separability
 from ccl.objectives.encoder import Encoder
 from ccl.strategies import RANDOM, SUPERVISED
+
+logger = logging.getLogger(__name__)
 
 
 class Judged(NamedTuple):
@@ -108,7 +112,7 @@ def judge_external(
 
     Returns:
         Rows of `results.csv`: `test_cohort` and `domain` are the external cohort, whose scanners
-        count together.
+        count together. None, which is logged, if it has too few labelled images.
 
     Raises:
         ValueError: the two have images of different size.
@@ -122,6 +126,9 @@ def judge_external(
             f"external cohort '{name}' has images of {sizes[1]} pixels, those of cohort "
             f"'{cohort.name}' have {sizes[0]}; give both the same size in the profile"
         )
+    if lacking := _lacking(external, probing):
+        logger.warning("external cohort '%s' gives no figure: %s", name, lacking)
+        return pd.DataFrame(columns=list(RESULT_COLUMNS))
     judged = judge(
         external,
         encoder,
@@ -133,3 +140,13 @@ def judge_external(
     )
     pooled = judged.results[judged.results["domain"] == POOLED]
     return pooled.assign(cohort=cohort.name, test_cohort=name, domain=name)
+
+
+def _lacking(cohort: Cohort, options: ProbingOptions) -> str:
+    """Which split of a cohort has too few images of a class to be learned from or tested on."""
+    needed = {"train": options.min_per_class, "val": 1, "test": options.min_test_per_class}
+    for split, least in needed.items():
+        counts = count_per_class(cohort, cohort.labelled(cohort.rows(split, "pretraining")))
+        if min(counts.values()) < least:
+            return f"split '{split}' has {counts} images per class, which needs {least} of each"
+    return ""
