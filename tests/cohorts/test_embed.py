@@ -118,7 +118,7 @@ def test_nobody_on_the_held_out_scanner_is_trained_on(untouched: Path) -> None:
 
 def test_the_held_out_scanner_alone_is_disjoint_by_patient(untouched: Path) -> None:
     plan = planned(ALONE, untouched)
-    assert plan.evaluation_only
+    assert plan.options.evaluation_only
     assert plan.scanners == (HELD_OUT,)
     assert len(plan.rows) == (kept(untouched)["scanner"] == HELD_OUT).sum()
     assert (plan.rows.groupby("patient_id")["split"].nunique() == 1).all()

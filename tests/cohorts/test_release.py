@@ -4,16 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from ccl.cohorts import doctor, fakes, planned
+from ccl.cohorts import build, doctor, fakes, planned
 
 
 @pytest.mark.parametrize("source", fakes.RELEASES)
 def test_the_name_reaches_the_cohort(source: str, tmp_path: Path) -> None:
     fakes.make(source, tmp_path / "made-up", patients=48)
-    options = doctor.SOURCES[source].options
-    for name in (source, "mine"):
-        named = options.model_copy(update={"name": name})
-        assert planned(named, tmp_path / "made-up").name == name  # type: ignore[arg-type]
+    named = doctor.SOURCES[source].options.model_copy(update={"name": "mine", "size": 16})
+    made = build(named, tmp_path / "made-up", tmp_path / "cohort")  # type: ignore[arg-type]
+    assert made.name == "mine"
 
 
 @pytest.mark.parametrize("source", ["chexpert", "padchest"])
