@@ -319,6 +319,9 @@ class HVAE(nn.Module):
         options: the architecture.
         parents: name to number of values of each (discrete) parent, e.g. {"scanner": 3, "sex": 2}.
         height, width: frame of the images in pixels.
+
+    Raises:
+        ValueError: the frame does not fit the stages, or a pixel map has no scanner to follow.
     """
 
     def __init__(
@@ -327,6 +330,11 @@ class HVAE(nn.Module):
         super().__init__()
         self.options, self.parents, self.frame = options, dict(parents), (height, width)
         require_fit(options, (height, width))
+        if options.pixel_map != "none" and "scanner" not in self.parents:
+            raise ValueError(
+                f"pixel_map '{options.pixel_map}' is one per scanner, but the image's parents are "
+                f"{list(self.parents)}; set pixel_map to none, or add the scanner to the graph"
+            )
         stages, stem = options.stages, options.unshuffle
         self.sizes = [self._size(stage) for stage in stages]
         self.embed = nn.Sequential(

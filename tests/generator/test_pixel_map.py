@@ -4,7 +4,9 @@ import torch
 
 from ccl.generator.fitting import scanner_moments, train
 from ccl.generator.generator import load, save
+from ccl.generator.hvae import HVAE
 from ccl.generator.pixel_map import LARGEST_RATIO, PixelMap
+from tests.generator.conftest import SMALL
 
 FRAME = (6, 5)
 LETTER = (1, 2)
@@ -68,6 +70,12 @@ def test_pixels_that_hardly_vary_are_stretched_by_no_more_than_the_limit():
     assert ratio.max() <= LARGEST_RATIO
     assert ratio.min() >= 1 / LARGEST_RATIO
     assert ratio[0, 0][LETTER] == 1 / LARGEST_RATIO
+
+
+def test_an_image_without_a_scanner_has_no_map():
+    options = SMALL.model_copy(update={"pixel_map": "line"})
+    with pytest.raises(ValueError, match=r"parents are \['sex'\]; set pixel_map to none"):
+        HVAE(options, {"sex": 2}, 32, 32)
 
 
 def test_a_trained_generator_keeps_its_map(phantom, options, tmp_path):
