@@ -424,19 +424,18 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
 
         images = cohorts.load(inputs["cohort"].folder)
         encoder = encoder_of(experiment, images, name).to(fastest_device())
-        how = (encoder, experiment.probing, experiment.finetuning)
-        scores, about = Scores(), name.columns()
-        judged = judge(images, *how, **about, collected=scores)
+        how = (encoder, experiment.probing, experiment.finetuning, name.columns())
+        scores = Scores()
+        judged = judge(images, *how, collected=scores)
         tables = [judged.results]
         for other, run in external.items():
             unseen = cohorts.load(run.folder)
-            tables.append(judge_external(images, unseen, other, *how, **about))
-        filled = [table for table in tables if len(table)]
+            tables.append(judge_external(images, unseen, other, *how))
         scores.save(folder / SCORES_FILE)
         saved_features.save(judged.features[images.rows("test")], folder / FEATURES_FILE)
         judged.separability.to_csv(folder / SEPARABILITY_FILE, index=False)
         judged.confusion.to_csv(folder / CONFUSION_FILE, index=False)
-        pd.concat(filled, ignore_index=True).to_csv(folder / RESULTS_FILE, index=False)
+        _joined(tables).to_csv(folder / RESULTS_FILE, index=False)
 
     return step.run(compute)
 
@@ -456,10 +455,15 @@ def results(experiment: Experiment) -> Run:
                 pd.read_csv(run.folder / file, keep_default_na=False, na_values=[""])
                 for run in inputs.values()
             ]
-            filled = [table for table in tables if len(table)] or tables[:1]
-            pd.concat(filled, ignore_index=True).to_csv(folder / file, index=False)
+            _joined(tables).to_csv(folder / file, index=False)
 
     return step.run(compute)
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of some tables; those without rows would blur the columns' types."""
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return pd.concat(filled, ignore_index=True)
 
 
 def embeddings(experiment: Experiment, objective: str, seed: int) -> dict[str, np.ndarray]:

@@ -1,6 +1,10 @@
 """Mean and spread of many images, in memory that does not grow with their number."""
 
+from collections.abc import Iterator
+
 import numpy as np
+
+from ccl.cohorts.cohort import Cohort
 
 CHUNK = 256  # images in memory at once
 
@@ -30,6 +34,12 @@ def pixel_spread(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.n
     """Mean and standard deviation of every pixel over some images, float64 (H, W) each."""
     mean, square = pixel_moments(images, rows)
     return mean, np.sqrt(np.maximum(square - mean**2, 0))
+
+
+def scanner_spreads(cohort: Cohort) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`pixel_spread` of the training images of each pretraining scanner, read one by one."""
+    for scanner in cohort.scanners:
+        yield pixel_spread(cohort.images, cohort.rows("train", [scanner]))
 
 
 def grey_spread(images: np.ndarray, rows: np.ndarray) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """What judges an encoder: linear probing, full finetuning, and what it knows of the scanner."""
 
 import logging
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -42,10 +43,7 @@ def judge(
     encoder: Encoder,
     probing: ProbingOptions,
     finetuning: FinetuningOptions | None,
-    *,
-    objective: str,
-    strategy: str,
-    pretrain_seed: int,
+    about: Mapping[str, Any],
     collected: Scores | None = None,
 ) -> Judged:
     """Judges one encoder.
@@ -58,34 +56,17 @@ def judge(
         encoder: is left as it is.
         probing: options of linear probing.
         finetuning: options of full finetuning, or None to leave it out.
-        objective, strategy, pretrain_seed: of the encoder, for the table.
+        about: `objective`, `strategy` and `pretrain_seed` of the encoder, for the tables.
         collected: receives the test images' scores, for paired comparisons.
     """
     features = extract_features(encoder, cohort.images)
-    linear = probe(
-        cohort,
-        features,
-        probing,
-        objective=objective,
-        strategy=strategy,
-        pretrain_seed=pretrain_seed,
-        collected=collected,
-    )
-    known, confusion = (
-        table.assign(objective=objective, strategy=strategy, pretrain_seed=pretrain_seed)
-        for table in separability(cohort, features)
-    )
+    linear = probe(cohort, features, probing, **about, collected=collected)
+    known, confusion = (table.assign(**about) for table in separability(cohort, features))
     if finetuning is None:
         return Judged(linear, known, confusion, features)
-    finetuned = finetune(
-        cohort,
-        encoder,
-        finetuning,
-        objective=objective,
-        strategy=SUPERVISED if strategy == RANDOM else strategy,
-        pretrain_seed=pretrain_seed,
-        collected=collected,
-    )
+    if about["strategy"] == RANDOM:
+        about = {**about, "strategy": SUPERVISED}
+    finetuned = finetune(cohort, encoder, finetuning, **about, collected=collected)
     results = pd.concat([linear, finetuned], ignore_index=True)
     return Judged(results, known, confusion, features)
 
@@ -97,10 +78,7 @@ def judge_external(
     encoder: Encoder,
     probing: ProbingOptions,
     finetuning: FinetuningOptions | None,
-    *,
-    objective: str,
-    strategy: str,
-    pretrain_seed: int,
+    about: Mapping[str, Any],
 ) -> pd.DataFrame:
     """Judges an encoder on a cohort that it never saw, with labels of that cohort.
 
@@ -108,7 +86,7 @@ def judge_external(
         cohort: that the encoder was pretrained on.
         external: gives images and labels.
         name: of the external cohort, for the table.
-        encoder, probing, finetuning, objective, strategy, pretrain_seed: as `judge`'s.
+        encoder, probing, finetuning, about: as `judge`'s.
 
     Returns:
         Rows of `results.csv`: `test_cohort` and `domain` are the external cohort, whose scanners
@@ -129,16 +107,8 @@ def judge_external(
     if lacking := _lacking(external, probing):
         logger.warning("external cohort '%s' gives no figure: %s", name, lacking)
         return pd.DataFrame(columns=list(RESULT_COLUMNS))
-    judged = judge(
-        external,
-        encoder,
-        probing,
-        finetuning,
-        objective=objective,
-        strategy=strategy,
-        pretrain_seed=pretrain_seed,
-    )
-    pooled = judged.results[judged.results["domain"] == POOLED]
+    results = judge(external, encoder, probing, finetuning, about).results
+    pooled = results[results["domain"] == POOLED]
     return pooled.assign(cohort=cohort.name, test_cohort=name, domain=name)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from ccl.cohorts import Cohort
-from ccl.cohorts.moments import pixel_spread
+from ccl.cohorts.moments import scanner_spreads
 from ccl.devices import fastest_device, mixed_precision
 from ccl.errors import TrainingError
 from ccl.generator.batches import Codes, WeightedBatches
@@ -135,18 +135,12 @@ def train(
     hvae = HVAE(options.hvae, parents.sizes, height, width)
     if fastest_device().type == "cuda":  # whose convolutions want it so; a CPU's are slower
         hvae = hvae.to(memory_format=torch.channels_last)
-    hvae.pixel_map.calibrate(scanner_moments(cohort))
+    hvae.pixel_map.calibrate(scanner_spreads(cohort))
     batches = training_batches(cohort, parents, options)
     module = HVAETraining(hvae, options, total_steps=len(batches) * options.epochs)
     epochs = options.epochs if stop_after is None else min(stop_after, options.epochs)
     history = fit(module, batches, epochs=epochs, folder=folder, seed=options.seed)
     return Generator(parents, module.averaged(batches)), history
-
-
-def scanner_moments(cohort: Cohort) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Mean and spread of every pixel in the training images of each pretraining scanner."""
-    training = (cohort.rows("train", [scanner]) for scanner in cohort.scanners)
-    return [pixel_spread(cohort.images, rows) for rows in training]
 
 
 def training_batches(cohort: Cohort, codes: Codes, options: GeneratorOptions) -> WeightedBatches:

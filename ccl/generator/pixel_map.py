@@ -14,7 +14,7 @@ Cuturi 2019, https://arxiv.org/abs/1803.00567, remark 2.30); alone, it is the ba
 `quality.baselines.PixelRegression`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -66,8 +66,8 @@ class PixelMap(nn.Module):
     def _of(self, parents: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         return self.mean[parents["scanner"]], self.ratio[parents["scanner"]]
 
-    def calibrate(self, moments: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
-        """Sets the map.
+    def calibrate(self, moments: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Sets the map; of 'none' it asks for no moments.
 
         Args:
             moments: mean and spread of every pixel (H, W) of each scanner's training images, in

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from ccl.generator.fitting import scanner_moments, train
+from ccl.cohorts.moments import scanner_spreads
+from ccl.generator.fitting import train
 from ccl.generator.generator import load, save
 from ccl.generator.hvae import HVAE
 from ccl.generator.pixel_map import LARGEST_RATIO, PixelMap
@@ -82,7 +83,7 @@ def test_a_trained_generator_keeps_its_map(phantom, options, tmp_path):
     hvae = options.hvae.model_copy(update={"pixel_map": "line"})
     brief = options.model_copy(update={"hvae": hvae, "max_steps": 1, "epochs": 1})
     made, _ = train(phantom, brief, tmp_path)
-    means = [mean / 127.5 - 1 for mean, _ in scanner_moments(phantom)]
+    means = [mean / 127.5 - 1 for mean, _ in scanner_spreads(phantom)]
     np.testing.assert_allclose(made.hvae.pixel_map.mean[:, 0], means, atol=1e-6)
     save(made, tmp_path)
     opened = load(tmp_path)

@@ -4,7 +4,7 @@ import numpy as np
 from skimage.exposure import match_histograms
 
 from ccl.cohorts import Cohort
-from ccl.cohorts.moments import pixel_spread
+from ccl.cohorts.moments import scanner_spreads
 
 REFERENCES = 128  # training images whose pooled histogram stands for a scanner's
 
@@ -30,18 +30,11 @@ class PixelRegression:
 
     def __init__(self, cohort: Cohort) -> None:
         """Means and spreads of every pixel in the training images of every pretraining scanner."""
-        self.moments = {
-            scanner: _moments(cohort, cohort.rows("train", [scanner]))
-            for scanner in cohort.scanners
-        }
+        spreads = zip(cohort.scanners, scanner_spreads(cohort), strict=True)
+        self.moments = {name: (mean, np.maximum(spread, 1.0)) for name, (mean, spread) in spreads}
 
     def __call__(self, images: np.ndarray, source: str, target: str) -> np.ndarray:
         """Images uint8 (n, H, W) of one scanner as another's."""
         (mean, spread), (new_mean, new_spread) = self.moments[source], self.moments[target]
         moved = (images - mean) * (new_spread / spread) + new_mean
         return np.rint(moved.clip(0, 255)).astype(np.uint8)
-
-
-def _moments(cohort: Cohort, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean, spread = pixel_spread(cohort.images, rows)
-    return mean, np.maximum(spread, 1.0)
