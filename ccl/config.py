@@ -212,8 +212,25 @@ def _require_fit(source: SourceOptions, sections: Sections) -> None:
     """Refuses models that cannot take the cohort's frame before anything is computed."""
     frame = source.shape if isinstance(source, ImportOptions) else source.frame
     hvae.require_fit(sections.generator.hvae, frame)
+    _require_other_judges(sections)
     if sections.pretraining.strategies.get("dino"):
         dino_options.require_fit(sections.pretraining.dino, frame)
+
+
+def _require_other_judges(sections: Sections) -> None:
+    """Refuses judges that could share the blind spots of what they judge."""
+    others = {"variants.tuning.predictor": sections.variants.tuning.predictor.encoder}
+    for objective, named in sections.pretraining.strategies.items():
+        if named:
+            others[f"pretraining.{objective}"] = sections.pretraining.options(objective).encoder
+    judge = sections.quality.classifier.encoder.architecture
+    for place, encoder in others.items():
+        if encoder.architecture == judge:
+            raise ValueError(
+                f"quality.classifier.encoder.architecture: {place} has '{judge}' as well, and a "
+                "judge must not share the blind spots of what it judges; name another, "
+                "e.g. 'test_byobnet' for small images or 'regnety_008'"
+            )
 
 
 def _possible(pretraining: PretrainingOptions, source: SourceOptions) -> PretrainingOptions:

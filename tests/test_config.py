@@ -50,6 +50,17 @@ def test_strategies_without_a_bank_are_left_out(tmp_path, monkeypatch, cohort, l
     assert set(strategies.STRATEGIES) - set(kept) == lacking
 
 
+@pytest.mark.parametrize("judge", ["resnet-slim", "vit-slim"])
+def test_a_judge_of_an_architecture_in_use_elsewhere_is_refused(tmp_path, monkeypatch, judge):
+    content = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
+    content["quality"]["classifier"]["encoder"] = {"architecture": judge}
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "same.yaml").write_text(yaml.safe_dump(content))
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    with pytest.raises(ValueError, match=f"has '{judge}' as well"):
+        experiment("same", "phantom-chest")
+
+
 def test_a_folder_with_a_column_of_sex_can_have_sexcf():
     assert states_sex(FolderOptions(columns=Columns(sex="sex")))
     assert not states_sex(FolderOptions())
