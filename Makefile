@@ -69,7 +69,7 @@ book: _made-up ## compute what is missing and build the book into _build/html
 	@$(SNAKEMAKE) --config $(CONFIG)
 
 .PHONY: results
-results: _made-up ## compute what is missing, up to results.csv, without notebooks and book
+results: _made-up ## compute what is missing, up to what claims are tested on, without the book
 	@$(SNAKEMAKE) results --config $(CONFIG)
 
 .PHONY: plan
@@ -77,9 +77,11 @@ plan: _made-up ## show what `make book` would compute, without doing it
 	@$(SNAKEMAKE) --dry-run --config $(CONFIG)
 
 .PHONY: study
-study: ## the recorded study: profile `study` on phantom-chest, and on nih with DATA_ROOT
-	@$(MAKE) --no-print-directory book PROFILE=study COHORT=phantom-chest DATA_ROOT=
-	@$(if $(DATA_ROOT),$(MAKE) --no-print-directory book PROFILE=study COHORT=nih,true)
+study: $(INSTALLED) ## make the record in study/ anew: phantoms, and NIH with DATA_ROOT
+	@$(MAKE) --no-print-directory results PROFILE=study COHORT=phantom-chest DATA_ROOT=
+	@$(PY) -m ccl record --cohort phantom-chest
+	@$(if $(DATA_ROOT),$(MAKE) --no-print-directory results PROFILE=study COHORT=nih,true)
+	@$(if $(DATA_ROOT),$(PY) -m ccl record --cohort nih --data-root '$(DATA_ROOT)',true)
 
 .PHONY: serve
 serve: ## serve the built book at http://localhost:8000 (another port: PORT=...)

@@ -229,6 +229,21 @@ def claims(
     typer.echo(text)
 
 
+@app.command("record")
+def keep_record(
+    profile: Profile = "study",
+    cohort: CohortName = "phantom-chest",
+    data_root: DataRoot = None,
+) -> None:
+    """Keeps what an experiment and those beside it found in study/, replacing what was there."""
+    with tidy_errors():
+        from ccl import recording
+
+        main = _experiment(profile, cohort, data_root)
+        for experiment in (main, *(_experiment(profile, name, None) for name in main.beside)):
+            typer.echo(str(recording.keep(experiment).folder))
+
+
 @app.command()
 def book(
     profile: Profile = "quick",

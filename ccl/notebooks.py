@@ -64,7 +64,7 @@ def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
         name="notebook",
         options={
             "content": hashlib.sha256(notebook.read_bytes()).hexdigest(),
-            "assets": plan.assets_digest(),
+            "assets": plan.assets_digest(name),
             "code": {module: code_digest(module) for module in _imported(notebook)},
             **parameters,
         },

@@ -38,7 +38,10 @@ NOTEBOOKS: dict[str, tuple[str, ...]] = {
 LECTURES: dict[str, tuple[str, ...]] = {
     "objective": ("bank-scanner",),
     "ablation": ("results", "quality", "variants"),
+    "record": (),
 }
+# Files in the repository that a notebook shows beside steps.
+_KEPT = {"record": "study/*/*.*"}
 # The notebook of a cohort that can only test encoders.
 EVALUATION_ONLY = ("cohort",)
 
@@ -46,9 +49,22 @@ EVALUATION_ONLY = ("cohort",)
 # What pages are drawn with and no step needs: a change calls the notebooks again, and only them.
 _ASSETS = ("explorer/*.css", "explorer/*.html", "explorer/*.js")
 _MEASURING = tuple(
-    f"evaluation/{name}.py" for name in ("contrasts", "ledger", "projections", "seeds")
+    f"evaluation/{name}.py"
+    for name in (
+        *("ablation", "claims", "contrasts", "evidence", "holm", "ledger"),
+        *("projections", "published", "seeds"),
+    )
 )
-_DRAWING = ("examples.py", "figures/*.py", "heading.py", "markdown.py", "tables.py", "widgets*.py")
+_DRAWING = (
+    "examples.py",
+    "figures/*.py",
+    "heading.py",
+    "markdown.py",
+    "pointers.py",
+    "record.py",
+    "tables.py",
+    "widgets*.py",
+)
 
 
 def drawing() -> list[Path]:
@@ -56,9 +72,15 @@ def drawing() -> list[Path]:
     return _files(*_DRAWING, *_MEASURING, *_ASSETS)
 
 
-def assets_digest() -> str:
-    """Digest of the files that pages contain and that are no code."""
-    return hashlib.sha256("".join(map(_digest, _files(*_ASSETS))).encode()).hexdigest()
+def kept(notebook: str, root: Path = ROOT) -> list[Path]:
+    """Files in the repository, neither code nor steps, that a notebook shows."""
+    return sorted(root.glob(_KEPT[notebook])) if notebook in _KEPT else []
+
+
+def assets_digest(notebook: str) -> str:
+    """Digest of the files that a notebook's page contains and that are no code."""
+    files = [*_files(*_ASSETS), *kept(notebook)]
+    return hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()
 
 
 def _files(*patterns: str) -> list[Path]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ccl import cohorts, pointers
+from ccl import cohorts, pointers, record
 from ccl.cohorts import Cohort
 from ccl.evaluation import ledger
 from ccl.evaluation.claims import Finding, Outcome, Verdict, judge
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def claims_page(
-    findings: Sequence[Finding], cohort: Cohort, profile: str, figures: str = ""
+    findings: Sequence[Finding],
+    cohort: Cohort,
+    profile: str,
+    figures: str = "",
+    recorded: Sequence[Finding] = (),
 ) -> str:
     """The claim table as Markdown, to be included in the landing page.
 
@@ -26,7 +30,9 @@ def claims_page(
         cohort: that they are about.
         profile: that they were made with.
         figures: what the names of this cohort's figures begin with.
+        recorded: what the recorded study found on the same cohort, if it has that.
     """
+    known = {finding.claim.id: finding for finding in recorded}
     tested = [finding for finding in findings if finding.verdict != Verdict.untested]
     later = [finding for finding in findings if finding.verdict == Verdict.untested]
     text = f"Cohort {escape(cohort.name)}, profile {escape(profile)}.\n\n"
@@ -34,7 +40,9 @@ def claims_page(
         # Three columns, so that a phone can show them.
         rows = ["| The paper says | Effect here | Verdict |", "| --- | --- | --- |"]
         text += (
-            "\n".join([*rows, *(_claim_row(finding, figures) for finding in tested)])
+            "\n".join(
+                [*rows, *(_claim_row(each, figures, known.get(each.claim.id)) for each in tested)]
+            )
             + "\n\n"
             + _intervals(tested)
         )
@@ -42,32 +50,41 @@ def claims_page(
         text += f"\n{Verdict.untested.capitalize()}:\n\n"
         text += "".join(
             f"- {finding.claim.id}: {escape(finding.claim.statement)} "
-            f"({escape(finding.claim.where)}). *{escape(finding.reason)}*\n"
+            f"({escape(finding.claim.where)}). *{escape(finding.reason)}*"
+            f"{_in_record(known.get(finding.claim.id))}\n"
             for finding in later
         )
     return text + _caveats(cohort)
 
 
-def _claim_row(finding: Finding, figures: str) -> str:
+def _claim_row(finding: Finding, figures: str, recorded: Finding | None) -> str:
     claim = finding.claim
     says = f"**{claim.id}** {escape(claim.statement)} ({escape(claim.where)})"
     if claim.note:
         says += f"<br>*{escape(claim.note)}*"
-    effects = "<br>".join(map(_effect, finding.outcomes))
+    known = {outcome.words: outcome for outcome in recorded.outcomes} if recorded else {}
+    effects = "<br>".join(_effect(each, known.get(each.words)) for each in finding.outcomes)
     verdict = f"**{finding.verdict}**"
     if finding.reason:
         verdict += f"<br>{escape(finding.reason)}"
+    verdict += _in_record(recorded, "<br>")
     if claim.figure:
         verdict += f"<br>{{numref}}`{figures}{claim.figure}`"
     return f"| {says} | {effects} | {verdict} |"
 
 
-def _effect(outcome: Outcome) -> str:
-    """What a test measured, in words and numbers; its own verdict."""
+def _in_record(recorded: Finding | None, before: str = " ") -> str:
+    return "" if recorded is None else f"{before}*In the record:* **{recorded.verdict}**"
+
+
+def _effect(outcome: Outcome, recorded: Outcome | None) -> str:
+    """What a test measured, in words and numbers; its own verdict, and that of the record."""
     text = f"*{escape(outcome.words)}*<br>"
     if outcome.effect is None:
         return text + f"{outcome.verdict}"
     text += f"{escape(outcome.shown)}, {outcome.verdict}"
+    if recorded is not None and recorded.effect is not None:
+        text += f"; in the record: {escape(recorded.shown)}, {recorded.verdict}"
     if outcome.published is not None:
         text += f"; published: {escape(f'{outcome.published:+.3f}')}"
     return text
@@ -190,7 +207,9 @@ def _claims_of(experiment: "Experiment", figures: str = "") -> str:
     root = experiment.root
     cohort = cohorts.load(pointers.follow(root, "cohort").folder)
     findings = judge(ledger.load(), gather(root))
-    return claims_page(findings, cohort, experiment.profile_name, figures)
+    known = record.load_all().get(experiment.cohort_name)
+    recorded = known.findings if known is not None else ()
+    return claims_page(findings, cohort, experiment.profile_name, figures, recorded)
 
 
 def _records(experiment: "Experiment") -> list[dict[str, Any]]:

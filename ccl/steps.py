@@ -13,13 +13,14 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from ccl import cohorts, config, strategies
+from ccl import cohorts, config
 from ccl.cohorts import Cohort
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
 from ccl.devices import fastest_device
 from ccl.evaluation import features as saved_features
+from ccl.evaluation.ablation import generator_of
 from ccl.evaluation.cost import cost_table
 from ccl.evaluation.pair_similarity import pair_similarity
 from ccl.evaluation.scores import Scores
@@ -230,11 +231,9 @@ def qualities(experiment: Experiment, objective: ObjectiveName) -> dict[str, pd.
     """`quality.csv` of the generators behind an objective's counterfactual pairs, by strategy."""
     found = {}
     for strategy in experiment.pretraining.strategies[objective]:
-        source = strategies.bank_of(strategy)
-        if source is None or source.variable != "scanner" or source.variant is None:
-            continue
-        if STRATEGIES[strategy].pairs == "counterfactual":
-            folder = quality(experiment, source.variant).folder
+        variant = generator_of(strategy)
+        if variant is not None:
+            folder = quality(experiment, variant).folder
             found[strategy] = pd.read_csv(
                 folder / "quality.csv", keep_default_na=False, na_values=[""]
             )

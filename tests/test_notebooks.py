@@ -29,7 +29,7 @@ def write(path: Path, *code: str, parameters: str = 'profile: str = "quick"') ->
 
 def test_the_promised_notebooks_are_there() -> None:
     promised = {"cohort", "generator", "explorer", "pretraining", "probing"}
-    promised |= {"projections", "subgroups", "objective", "ablation"}
+    promised |= {"projections", "subgroups", "objective", "ablation", "record"}
     assert promised <= {path.stem for path in STORED} == {*plan.NOTEBOOKS, *plan.LECTURES}
 
 

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,20 @@ def test_an_edited_asset_is_another_page(tmp_path: Path, monkeypatch: pytest.Mon
     script = tmp_path / "explorer" / "explorer.js"
     script.write_text("one")
     monkeypatch.setattr(plan, "PACKAGE", tmp_path)
-    before = plan.assets_digest()
-    assert plan.assets_digest() == before
+    before = plan.assets_digest("cohort")
+    assert plan.assets_digest("cohort") == before
     script.write_text("two")
-    assert plan.assets_digest() != before
+    assert plan.assets_digest("cohort") != before
+
+
+def test_another_record_is_another_page_of_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "study" / "nih").mkdir(parents=True)
+    table = tmp_path / "study" / "nih" / "results.csv"
+    table.write_text("one")
+    monkeypatch.setattr(plan, "kept", partial(plan.kept, root=tmp_path))
+    before = {name: plan.assets_digest(name) for name in ("record", "probing")}
+    table.write_text("two")
+    after = {name: plan.assets_digest(name) for name in ("record", "probing")}
+    assert [name for name in before if before[name] != after[name]] == ["record"]

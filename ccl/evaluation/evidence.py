@@ -73,20 +73,20 @@ def gather(root: Path) -> Evidence:
     setting = Setting.of(cohorts.load(pointers.follow(root, "cohort").folder))
     return Evidence(
         setting,
-        checked_results(_read(file), setting, str(file)),
+        checked_results(read_table(file), setting, str(file)),
         _optional(runs["quality"].folder / "quality.csv" if "quality" in runs else None),
         _optional(root / "separability.csv"),
         [run.record for run in runs.values()],
     )
 
 
-def _read(file: Path) -> pd.DataFrame:
+def read_table(file: Path) -> pd.DataFrame:
     """A CSV in which only an empty field is missing: a scanner may be called NA."""
     return pd.read_csv(file, keep_default_na=False, na_values=[""])
 
 
 def _optional(file: Path | None) -> pd.DataFrame | None:
-    return _read(file) if file is not None and file.is_file() else None
+    return read_table(file) if file is not None and file.is_file() else None
 
 
 def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:

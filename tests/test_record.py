@@ -1,0 +1,170 @@
+"""The recorded study: what is kept of an experiment, and what the repository keeps."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+
+from ccl import cohorts, pointers, record, recording, report, steps
+from ccl.config import Experiment
+from ccl.evaluation import claims, ledger
+from ccl.evaluation.claims import judge
+from ccl.record import Record
+from ccl.runs import Run
+from tests import pages
+from tests.evaluation import made_up
+
+STORED = sorted(record.FOLDER.glob("*/record.json"))
+stored = pytest.mark.parametrize("file", STORED, ids=lambda file: file.parent.name)
+
+
+@stored
+def test_the_stored_verdicts_are_those_of_today_s_ledger(file: Path) -> None:
+    kept = pd.read_csv(file.parent / recording.CLAIMS, keep_default_na=False, na_values=[""])
+    now = claims.table(record.load(file.parent).findings)
+    texts = now.select_dtypes(exclude="number").columns
+    now[texts] = now[texts].astype(object).replace("", np.nan)
+    assert_frame_equal(kept, now, check_dtype=False, rtol=1e-4, atol=1e-4)
+
+
+@stored
+def test_the_stored_record_names_no_place_and_holds_no_images(file: Path) -> None:
+    assert {path.suffix for path in file.parent.iterdir()} <= {".csv", ".json"}
+    assert sum(path.stat().st_size for path in file.parent.iterdir()) < 6e6
+    for path in file.parent.iterdir():
+        assert not re.search(r"\"/|/(home|root|tmp|work|Users|mnt|data)/", path.read_text())
+
+
+@stored
+def test_the_stored_record_says_where_it_comes_from(file: Path) -> None:
+    shown = record.overview({"it": record.load(file.parent)}).iloc[0]
+    assert (shown != "").all()
+    assert "dirty" not in shown["revision of the code"]
+
+
+def test_keeps_the_tables_and_the_origin_of_every_step(kept: Record) -> None:
+    assert kept.cohort == "phantom-chest"
+    assert kept.setting.scanners == ("A", "B")
+    assert set(kept.results["strategy"]) == {"standard", "counterfactual"}
+    (step,) = kept.info["steps"]
+    assert step["options"] == {"simclr": {}, "strategy": "counterfactual"}  # not the data root
+    assert kept.seconds == 100
+    places = kept.table("map")
+    assert places is not None
+    assert list(places.columns) == ["x", "y", "strategy", "scanner", "label"]
+    assert kept.table("no-such") is None
+
+
+def test_what_is_kept_is_judged_as_the_results_were(kept: Record) -> None:
+    shown = {each.claim.id: each.verdict for each in kept.findings}
+    assert shown["C3"] == "supported"
+    assert (record.verdicts({"it": kept})["phantom-chest"] == list(shown.values())).all()
+    tests = record.tests(kept)
+    assert tests.loc["C3", "effect"] == pytest.approx(0.03, abs=0.002)
+    assert tests["verdict"].ne("not tested here").all()
+
+
+def test_an_older_record_is_replaced_as_a_whole(
+    kept: Record, experiment: Experiment, tmp_path: Path
+) -> None:
+    (kept.folder / "old.csv").write_text("a\n1\n")
+    again = recording.keep(experiment, tmp_path / "study")
+    assert again.folder == kept.folder
+    assert not (again.folder / "old.csv").exists()
+    assert [path.name for path in (tmp_path / "study").iterdir()] == ["phantom-chest"]
+    assert list(record.load_all(tmp_path / "study")) == ["phantom-chest"]
+
+
+def test_a_failure_leaves_the_older_record(
+    kept: Record, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(steps, "costs", fail)
+    with pytest.raises(OSError, match="No space"):
+        recording.keep(experiment, tmp_path / "study")
+    assert record.load(kept.folder).info == kept.info
+
+
+def test_nothing_is_kept_of_a_cohort_that_only_tests(experiment: Experiment) -> None:
+    none = experiment.pretraining.model_copy(update={"strategies": {}})
+    with pytest.raises(ValueError, match="pretrains nothing"):
+        recording.keep(replace(experiment, pretraining=none))
+
+
+def test_a_missing_record_says_what_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"record\.json is missing: `make study`"):
+        record.load(tmp_path)
+    assert record.load_all(tmp_path) == {}
+
+
+def test_the_claims_page_shows_the_record_beside_the_reader_s_run(kept: Record) -> None:
+    mine = judge(ledger.load(), made_up.evidence(made_up.papers_results(seeds=(0,))))
+    page = report.claims_page(mine, pages.small_cohort(), "quick", recorded=kept.findings)
+    (line,) = [line for line in page.splitlines() if line.startswith("| **C3** ")]
+    assert "; in the record: &#43;0.03" in line or "; in the record: +0.03" in line
+    assert "*In the record:* **supported**" in line
+    assert "**not supported**" in line  # one seed
+    assert "record" not in report.claims_page(mine, pages.small_cohort(), "quick")
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
+    """A finished experiment whose steps are made up."""
+    folder = tmp_path / "step"
+    folder.mkdir()
+    results = made_up.results(
+        made_up.encoder("standard"), made_up.encoder("counterfactual", made_up.papers_shape)
+    ).assign(cohort="phantom-chest", test_cohort="phantom-chest")
+    results.to_csv(folder / "results.csv", index=False)
+    made_up.quality().to_csv(folder / "quality.csv", index=False)
+    pages._separability(["simclr"]).assign(n=12).to_csv(folder / "separability.csv", index=False)
+    pages._separability(["simclr"]).to_csv(folder / "confusion.csv", index=False)
+    options = {"simclr": {}, "strategy": "counterfactual", "data_root": "/home/somebody"}
+    run = Run(
+        folder,
+        {"step": "pretrain", "label": "", "digest": "0", "options": options}
+        | {"seconds": 100.0, "finished": "2026-01-01", "device": "CPU"}
+        | {"git_revision": "abc"},
+    )
+    base = pages.only("simclr")
+    mine = base.pretraining.model_copy(
+        update={"strategies": {"simclr": ("standard", "counterfactual")}}
+    )
+    (tmp_path / "runs" / "steps").mkdir(parents=True)
+    (tmp_path / "runs" / "steps" / "results.json").write_text("{}")
+    images = pages.small_cohort()
+    images = replace(
+        images,
+        info={**images.info, "checksum": "0", "name": "phantom-chest", "held_out_scanners": ["C"]},
+    )
+    fakes: dict[str, Any] = {
+        "cohort": lambda _: run,
+        "results": lambda _: run,
+        "quality": lambda *_: run,
+        "costs": lambda _: pd.DataFrame({"step": ["generator"], "seconds": [1.0]}),
+        "pretraining_history": lambda *_: pages._history(),
+        "pair_similarities": lambda _: pages._similarities(),
+        "embeddings": lambda *_: _features(len(images.rows("test"))),
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(steps, name, fake)
+    monkeypatch.setattr(cohorts, "load", lambda _: images)
+    monkeypatch.setattr(pointers, "follow", lambda *_: run)
+    return replace(base, root=tmp_path / "runs", pretraining=mine)
+
+
+def _features(n: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {name: rng.normal(size=(n, 6)).astype(np.float32) for name in ("standard", "random")}
+
+
+@pytest.fixture
+def kept(experiment: Experiment, tmp_path: Path) -> Record:
+    return recording.keep(experiment, tmp_path / "study")
