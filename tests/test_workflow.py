@@ -45,8 +45,10 @@ def test_a_fresh_checkout_makes_everything(folder: Path) -> None:
     assert found == expected | {"total": sum(expected.values())}
 
 
-def test_results_need_no_notebook(folder: Path) -> None:
-    assert not {"notebook", "book", "quality"} & jobs(folder, "results").keys()
+def test_results_are_all_that_claims_need_and_no_notebook(folder: Path) -> None:
+    planned = jobs(folder, "results").keys()
+    assert {"results_table", "quality"} <= planned
+    assert not {"notebook", "book"} & planned
 
 
 def test_the_plan_follows_the_profile(folder: Path) -> None:
