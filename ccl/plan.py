@@ -52,7 +52,7 @@ _MEASURING = tuple(
     f"evaluation/{name}.py"
     for name in (
         *("ablation", "claims", "contrasts", "evidence", "holm", "ledger"),
-        *("projections", "published", "seeds"),
+        *("projections", "published", "seeds", "simulations"),
     )
 )
 _DRAWING = (

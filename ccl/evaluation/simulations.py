@@ -8,6 +8,7 @@ the ledger must call a claim supported or contradicted in at most 5 %.
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from ccl.evaluation.claims import Verdict, decide, overall
@@ -136,3 +137,61 @@ def _claim_verdict(gains: np.ndarray) -> Verdict:
     levels = holm_levels([estimate.p_value(0.0) for estimate in estimates], ALPHA)
     intervals = [e.interval(level) for e, level in zip(estimates, levels, strict=True)]
     return overall([decide("above", 0.0, low, high) for low, high in intervals])
+
+
+def coverage(repetitions: int = 5000, slow_repetitions: int = 500) -> pd.DataFrame:
+    """The intervals of this project on experiments of known truth, a row for each kind.
+
+    Args:
+        repetitions: experiments with pretraining seeds.
+        slow_repetitions: experiments with a bootstrap of 1,000 replicates.
+
+    Returns:
+        Columns 'interval', 'truth', 'covered' (share that held the truth, nominal 0.95),
+        'called an effect' (share that lay on one side of zero), 'repetitions'.
+    """
+    rows = []
+    for seeds in (2, 3, 5):
+        for effect in (0.0, 0.02):
+            found = seed_intervals(effect, seeds=seeds, repetitions=repetitions)
+            rows.append((f"over {seeds} pretraining seeds", _told(effect), found))
+    for better in (1.0, 1.4):
+        found = paired_bootstrap(
+            (better, 1.0), patients=120, n_bootstrap=1000, repetitions=slow_repetitions
+        )
+        rows.append(("paired bootstrap of patients", _told(better - 1), found))
+    columns = ["interval", "truth", "covered", "called an effect", "repetitions"]
+    return pd.DataFrame(
+        [
+            (kind, truth, found.covered, found.excluded_zero, str(found.repetitions))
+            for kind, truth, found in rows
+        ],
+        columns=columns,
+    )
+
+
+def _told(effect: float) -> str:
+    return "an effect" if effect else "no effect"
+
+
+def verdicts(repetitions: int = 2000) -> pd.DataFrame:
+    """How often claims of one and of four tests get each verdict, by what is true of the tests.
+
+    Args:
+        repetitions: experiments with three pretraining seeds.
+
+    Returns:
+        Shares; a row for each truth, a column for each verdict that can occur.
+    """
+    truths = {
+        "one test, no effect": (0.0,),
+        "one test, the claimed effect": (0.05,),
+        "four tests, no effect": (0.0,) * 4,
+        "four tests, the claimed effect in all": (0.05,) * 4,
+        "four tests, the opposite in one": (-0.05, 0.05, 0.05, 0.05),
+    }
+    found = {
+        truth: claim_verdicts(effects, repetitions=repetitions) for truth, effects in truths.items()
+    }
+    table = pd.DataFrame.from_dict(found, orient="index").drop(columns=Verdict.untested)
+    return table.rename(columns=str).rename_axis("truth")
