@@ -239,6 +239,7 @@ def keep_record(
     with tidy_errors():
         from ccl import recording
 
+        recording.keep_simulations()
         main = _experiment(profile, cohort, data_root)
         for experiment in (main, *(_experiment(profile, name, None) for name in main.beside)):
             typer.echo(str(recording.keep(experiment).folder))

@@ -41,7 +41,7 @@ LECTURES: dict[str, tuple[str, ...]] = {
     "record": (),
 }
 # Files in the repository that a notebook shows beside steps.
-_KEPT = {"record": "study/*/*.*"}
+_KEPT = {"record": "study/**/*.*"}
 # The notebook of a cohort that can only test encoders.
 EVALUATION_ONLY = ("cohort",)
 
@@ -52,7 +52,7 @@ _MEASURING = tuple(
     f"evaluation/{name}.py"
     for name in (
         *("ablation", "claims", "contrasts", "evidence", "holm", "ledger"),
-        *("projections", "published", "seeds", "simulations"),
+        *("projections", "published", "seeds"),
     )
 )
 _DRAWING = (

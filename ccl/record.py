@@ -107,6 +107,19 @@ def load_all(folder: Path = FOLDER) -> dict[str, Record]:
     return {record.cohort: record for record in found}
 
 
+def simulated(name: str, folder: Path = FOLDER) -> pd.DataFrame:
+    """What intervals ('coverage') or verdicts ('verdicts') did on experiments of known truth.
+
+    See `ccl.evaluation.simulations`.
+
+    Raises:
+        FileNotFoundError: it was not kept.
+    """
+    table = evidence.read_table(folder / f"{name}.csv")
+    table = table.astype({column: str for column in table.select_dtypes("integer")})  # counts
+    return table.set_index([column for column in ("interval", "truth") if column in table])
+
+
 def overview(records: Mapping[str, Record]) -> pd.DataFrame:
     """What was recorded, by cohort: a row each."""
     return pd.DataFrame(

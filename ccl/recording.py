@@ -13,7 +13,7 @@ import pandas as pd
 from ccl import cohorts, pointers, record, steps
 from ccl.cohorts import Cohort
 from ccl.config import Experiment
-from ccl.evaluation import claims, evidence
+from ccl.evaluation import claims, evidence, simulations
 from ccl.evaluation.ablation import generator_of
 from ccl.evaluation.contrasts import Setting
 from ccl.evaluation.projections import project
@@ -59,6 +59,14 @@ def keep(experiment: Experiment, folder: Path = record.FOLDER) -> Record:
     shutil.rmtree(final, ignore_errors=True)
     unfinished.rename(final)
     return record.load(final)
+
+
+def keep_simulations(folder: Path = record.FOLDER) -> None:
+    """Keeps what intervals and verdicts do on simulated experiments of known truth."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {"coverage": simulations.coverage(), "verdicts": simulations.verdicts()}
+    for name, table in tables.items():
+        write_atomically(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
 
 
 def _info(experiment: Experiment, images: Cohort) -> dict[str, Any]:

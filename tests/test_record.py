@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from ccl import cohorts, pointers, record, recording, report, steps
 from ccl.config import Experiment
-from ccl.evaluation import claims, ledger
+from ccl.evaluation import claims, ledger, simulations
 from ccl.evaluation.claims import judge
 from ccl.record import Record
 from ccl.runs import Run
@@ -45,6 +45,17 @@ def test_the_stored_record_says_where_it_comes_from(file: Path) -> None:
     shown = record.overview({"it": record.load(file.parent)}).iloc[0]
     assert (shown != "").all()
     assert "dirty" not in shown["revision of the code"]
+
+
+def test_the_stored_simulations_are_those_of_today_s_intervals() -> None:
+    kept = {name: record.simulated(name) for name in ("coverage", "verdicts")}
+    assert kept["coverage"]["covered"].between(0.93, 0.97).all()
+    slow = kept["coverage"].index.get_level_values("interval").str.contains("bootstrap")
+    now = simulations.coverage(slow_repetitions=1).set_index(["interval", "truth"])
+    shares = ["covered", "called an effect"]
+    assert_frame_equal(kept["coverage"].loc[~slow, shares], now.loc[~slow, shares])
+    none = kept["verdicts"].filter(regex="no effect", axis=0)
+    assert (none["supported"] + none["contradicted"] <= 0.06).all()
 
 
 def test_keeps_the_tables_and_the_origin_of_every_step(kept: Record) -> None:

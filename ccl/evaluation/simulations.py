@@ -163,7 +163,7 @@ def coverage(repetitions: int = 5000, slow_repetitions: int = 500) -> pd.DataFra
     columns = ["interval", "truth", "covered", "called an effect", "repetitions"]
     return pd.DataFrame(
         [
-            (kind, truth, found.covered, found.excluded_zero, str(found.repetitions))
+            (kind, truth, found.covered, found.excluded_zero, found.repetitions)
             for kind, truth, found in rows
         ],
         columns=columns,
@@ -181,7 +181,7 @@ def verdicts(repetitions: int = 2000) -> pd.DataFrame:
         repetitions: experiments with three pretraining seeds.
 
     Returns:
-        Shares; a row for each truth, a column for each verdict that can occur.
+        Column 'truth', and the share of each verdict that can occur.
     """
     truths = {
         "one test, no effect": (0.0,),
@@ -194,4 +194,4 @@ def verdicts(repetitions: int = 2000) -> pd.DataFrame:
         truth: claim_verdicts(effects, repetitions=repetitions) for truth, effects in truths.items()
     }
     table = pd.DataFrame.from_dict(found, orient="index").drop(columns=Verdict.untested)
-    return table.rename(columns=str).rename_axis("truth")
+    return table.rename(columns=str).rename_axis("truth").reset_index()

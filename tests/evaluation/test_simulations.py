@@ -60,10 +60,10 @@ def test_effects_are_called_what_they_are() -> None:
 
 def test_the_book_s_tables_hold_every_kind_of_interval() -> None:
     table = simulations.coverage(repetitions=300, slow_repetitions=4)
-    assert list(table["repetitions"]) == ["300"] * 6 + ["4"] * 2
+    assert list(table["repetitions"]) == [300] * 6 + [4] * 2
     assert table["covered"].iloc[:6].between(0.9, 1).all()
     assert table["called an effect"].iloc[0] < 0.1 < table["called an effect"].iloc[5]
-    shares = simulations.verdicts(repetitions=40)
+    shares = simulations.verdicts(repetitions=40).set_index("truth")
     assert shares.sum(axis=1).eq(1).all()
     assert shares["supported"].idxmax() == "one test, the claimed effect"
     assert shares["contradicted"].idxmax() == "four tests, the opposite in one"
