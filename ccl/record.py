@@ -137,7 +137,7 @@ def _described(record: Record) -> dict[str, str]:
         "images": f"{record.info['images']:,}",
         "encoders pretrained": str(sum(step["step"] == "pretrain" for step in made)),
         "pretraining seeds": str(seeds),
-        "hours of computing": f"{record.seconds / 3600:.1f}",
+        "hours, one step after another": f"{record.seconds / 3600:.1f}",
         "device": ", ".join(several["device"]),
         "revision of the code": ", ".join(several["git_revision"]),
         "finished": max(str(step["finished"]) for step in made)[:10],

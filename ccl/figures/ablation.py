@@ -41,5 +41,5 @@ def ablation(bought: pd.DataFrame, objective: str = "simclr") -> Figure:
         reference = look["standard"].label
         error = "error of the pairs\n[grey levels of 255]"
         name_outer(panels, error, f"ROC-AUC\n− {reference}'s")
-        add_legend(figure, panels[0], "one point per pretraining seed", columns=2)
+        add_legend(figure, panels[0], "one point per pretraining seed", columns=1)
     return figure

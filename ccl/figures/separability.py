@@ -10,8 +10,8 @@ from ccl.figures.look import INK, OBJECTIVES, Mark, marks, new_panels, require, 
 
 SHARED = ("oracle", "random")  # strategies whose label does not name the objective
 MEASURES = {
-    "scanner": "linear: accuracy",
-    "scanner_knn": "neighbours: accuracy",
+    "scanner": "linear:\naccuracy",
+    "scanner_knn": "neighbours:\naccuracy",
     "silhouette": "silhouette",
     "mixing": "mixing",
 }
