@@ -17,7 +17,7 @@ def ablation(bought: pd.DataFrame, objective: str = "simclr") -> Figure:
     require(bought, ("strategy", "seed", "where", "error", "gain"), "the ablation")
     places, look = list(dict.fromkeys(bought["where"])), marks(objective)
     with style():
-        figure, panels = new_panels(len(places))
+        figure, panels = new_panels(len(places), height=3.4)  # the legend is tall
         for axes, where in zip(panels, places, strict=True):
             here = bought[bought["where"] == where]
             for strategy, points in here.groupby("strategy", sort=False):
