@@ -23,7 +23,6 @@ from ccl.runs import Run
 from ccl.strategies import BASE, GENERATORS
 
 CLAIMS = "claims.csv"
-MAPPED = ("standard", "plus", "counterfactual", "random")
 
 # Of every step's `run.json`; the data root is a place on somebody's machine.
 _KEPT = (
@@ -133,8 +132,7 @@ def _quality(experiment: Experiment) -> pd.DataFrame:
 
 def _map(experiment: Experiment, images: Cohort) -> pd.DataFrame:
     """t-SNE of the test images under the first seed's SimCLR encoders, on one common layout."""
-    features = steps.embeddings(experiment, "simclr", experiment.pretraining.seeds[0])
-    places = project({name: features[name] for name in MAPPED if name in features})
+    places = project(steps.embeddings(experiment, "simclr", experiment.pretraining.seeds[0]))
     rows = images.table.iloc[images.rows("test")]
     return pd.concat(
         [
