@@ -49,7 +49,7 @@ def projection(
             for value in sorted(colours, key=lambda value: -counts[value]):  # the rare on top
                 x, y = xy[known == value].T
                 axes.scatter(x, y, s=5, color=colours[value], linewidth=0, alpha=0.8)
-            axes.set_title(marks(objective)[strategy].label)
+            axes.set_title(marks(objective)[strategy].label.replace(", ", ",\n"))
             axes.set(xticks=[], yticks=[])
             axes.set_aspect("equal", "datalim")
         for value, colour in colours.items():  # in the order given
