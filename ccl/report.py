@@ -84,7 +84,7 @@ def _effect(outcome: Outcome, recorded: Outcome | None) -> str:
         return text + f"{outcome.verdict}"
     text += f"{escape(outcome.shown)}, {outcome.verdict}"
     if recorded is not None and recorded.effect is not None:
-        text += f"; in the record: {escape(recorded.shown)}, {recorded.verdict}"
+        text += f"<br>in the record: {escape(recorded.shown)}, {recorded.verdict}"
     if outcome.published is not None:
         text += f"; published: {escape(f'{outcome.published:+.3f}')}"
     return text
