@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from ccl import cohorts, config, strategies
+from ccl import cohorts, config, processes, strategies
 from ccl.cohorts import Cohort
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.writer import OnBadImage
@@ -283,7 +283,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
         **name._asdict(),
     }
     code = f"ccl.objectives.{name.objective}"
-    step = Step(experiment.root, "pretrain", described, inputs, code, str(name))
+    step = Step(experiment.root, "pretrain", described, inputs, code, str(name), shared=True)
 
     def compute(folder: Path) -> None:
         from ccl.training import fit
@@ -302,9 +302,10 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
             encoder, options, seed=name.seed, steps_per_epoch=len(batches)
         )
         history = fit(trained, batches, epochs=options.epochs, folder=folder, seed=name.seed)
-        weights = trained.pretrained.cpu().state_dict()
-        save_file({k: w.contiguous() for k, w in weights.items()}, folder / ENCODER_FILE)
-        _finish_training(folder, history)
+        if processes.is_first():
+            weights = trained.pretrained.cpu().state_dict()
+            save_file({k: w.contiguous() for k, w in weights.items()}, folder / ENCODER_FILE)
+            _finish_training(folder, history)
 
     return step.run(compute)
 
