@@ -11,27 +11,32 @@ from ccl import processes
 from ccl.collectives import summed
 
 
-class SharedBatchNorm(nn.SyncBatchNorm):
+class SharedBatchNorm(nn.Module):
     """Stands for a layer of batch normalisation and takes its statistics over all processes.
 
-    torch's own works on GPUs only, and its conversion forgets the activation that timm's layers
-    of batch normalisation carry.
+    On GPUs by torch's own, which works on no CPU, and whose conversion of a network forgets the
+    activation that timm's layers of batch normalisation carry.
+
+    Attributes:
+        layer: what it stands for, in a list, so that the names of the weights stay; in evaluation
+            mode, in which it is asked.
     """
 
     def __init__(self, layer: _BatchNorm) -> None:
-        """Shares the weights and running statistics of a layer."""
-        super().__init__(layer.num_features, layer.eps, layer.momentum or 0.1)
-        self.affine, self.track_running_stats = layer.affine, layer.track_running_stats
-        self._parameters, self._buffers = layer._parameters, layer._buffers
+        """Shares weights and running statistics with a layer."""
+        super().__init__()
+        self.layer = [layer.eval()]
+        self.on_gpu = [nn.SyncBatchNorm(layer.num_features, layer.eps, layer.momentum or 0.1)]
+        for sharing in (self, *self.on_gpu):
+            sharing._parameters, sharing._buffers = layer._parameters, layer._buffers
         self.drop = getattr(layer, "drop", nn.Identity())
         self.act = getattr(layer, "act", nn.Identity())
-        self.train(layer.training)
-        self.replaced = [layer]  # in a list, so that it is no part of this layer
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Of (n, C, ...), the same shape."""
-        on_cpu = self.training and input.device.type == "cpu"
-        normalised = self._normalised(input) if on_cpu else super().forward(input)
+        if not self.training:
+            return self.layer[0](x)
+        normalised = self._normalised(x) if x.device.type == "cpu" else self.on_gpu[0](x)
         activated: Tensor = self.act(self.drop(normalised))
         return activated
 
@@ -43,35 +48,32 @@ class SharedBatchNorm(nn.SyncBatchNorm):
         mean = summed(wide.sum(axes)) / values
         centred = wide - mean.view(each)
         variance = summed(centred.square().sum(axes)) / values
-        if self.track_running_stats:
-            self._remember(mean.detach(), variance.detach() * values / max(1, values - 1))
-        normalised = centred * (variance + self.eps).rsqrt().view(each)
-        if self.affine:
-            normalised = normalised * self.weight.view(each) + self.bias.view(each)
+        self._remember(mean.detach(), variance.detach() * values / max(1, values - 1))
+        normalised = centred * (variance + self.on_gpu[0].eps).rsqrt().view(each)
+        normalised = normalised * self.weight.view(each) + self.bias.view(each)
         return normalised.to(x.dtype)
 
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.num_batches_tracked is not None and self.momentum is not None
-        assert self.running_mean is not None and self.running_var is not None
+        momentum = self.on_gpu[0].momentum
         self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), momentum)
 
 
 class SharedBatchNorms(LayerSync):
     """Lightning's plugin that shares all layers of batch normalisation while a model trains."""
 
     def apply(self, model: nn.Module) -> Any:
-        """The model with shared layers; weights and names stay."""
+        """The model with shared layers; weights and their names stay."""
         for name, layer in list(model.named_modules()):
             if isinstance(layer, _BatchNorm):
-                model.set_submodule(name, SharedBatchNorm(layer))
+                training = layer.training
+                model.set_submodule(name, SharedBatchNorm(layer).train(training))
         return model
 
     def revert(self, model: nn.Module) -> Any:
         """The model with the layers that it had, which have learned what the shared ones did."""
-        for name, layer in list(model.named_modules()):
-            if isinstance(layer, SharedBatchNorm):
-                layer.replaced[0].train(layer.training)
-                model.set_submodule(name, layer.replaced[0])
+        for name, shared in list(model.named_modules()):
+            if isinstance(shared, SharedBatchNorm):
+                model.set_submodule(name, shared.layer[0].train(shared.training))
         return model

@@ -138,7 +138,8 @@ def _tuned_generator(experiment: Experiment) -> Run:
         base = generators.load(inputs["generator"].folder, fastest_device())
         images = cohorts.load(inputs["cohort"].folder)
         made = finetuning.finetune(images, base, options, tuning, folder)
-        shutil.rmtree(folder / "predictor")  # checkpoints of the predictor
+        if processes.is_first():
+            shutil.rmtree(folder / "predictor")  # checkpoints of the predictor
         return _finish_generator(*made, folder)
 
     return step.run(compute)
@@ -152,14 +153,16 @@ def _generator_step(
     variant: str,
 ) -> Step:
     label = "" if variant == BASE else variant
-    return Step(experiment.root, "generator", options, inputs, f"ccl.generator.{module}", label)
+    code = f"ccl.generator.{module}"
+    return Step(experiment.root, "generator", options, inputs, code, label, shared=True)
 
 
 def _finish_generator(
     trained: generators.Generator, history: pd.DataFrame, folder: Path
 ) -> dict[str, Any]:
-    generators.save(trained, folder)
-    _finish_training(folder, history)
+    if processes.is_first():
+        generators.save(trained, folder)
+        _finish_training(folder, history)
     return {"parameters": sum(p.numel() for p in trained.hvae.parameters())}
 
 
@@ -181,7 +184,8 @@ def bank(experiment: Experiment, name: str = "scanner") -> Run:
         inputs["generator"] = generator(experiment, variant)
     options = experiment.bank.model_copy(update={"variable": BANKS[name].variable})
     described = _options(bank=options)
-    step = Step(experiment.root, "bank", described, inputs, "ccl.generator.bank", name)
+    code = "ccl.generator.bank"
+    step = Step(experiment.root, "bank", described, inputs, code, name, shared=True)
 
     def compute(folder: Path) -> None:
         images = cohorts.load(inputs["cohort"].folder)

@@ -32,7 +32,7 @@ class EpochBatches(Protocol):
     """Batches that depend on the epoch only, so that a resumed run sees what it would have seen."""
 
     def epoch(self, epoch: int) -> Iterable[Any]:
-        """The whole batches of one epoch, in order; every process makes them and takes its share."""
+        """The whole batches of one epoch, in order; a process takes its share of each."""
         ...
 
     def __len__(self) -> int:

@@ -48,8 +48,8 @@ def test_without_the_negatives_of_others_it_is_another_loss(pair: Pair) -> None:
     loss, gradients = contrast(True)
     for other, others in pair(contrast, False):
         assert abs(other - loss) > 0.1
-        apart = [float((a - b).abs().max() / b.abs().max()) for a, b in zip(others, gradients)]
-        assert max(apart) > 0.1
+        pairs = zip(others, gradients, strict=True)
+        assert max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs) > 0.1
 
 
 def reductions() -> list[Tensor]:
