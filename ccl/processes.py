@@ -185,4 +185,5 @@ def _join() -> _Processes:
     os.environ["MASTER_PORT"] = str(place.main_port)
     distributed.init_process_group(backend, rank=place.global_rank(), world_size=count)
     control = distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
+    assert isinstance(control, distributed.ProcessGroup)  # as every process is in it
     return _Processes(place.global_rank(), count, nodes, control)

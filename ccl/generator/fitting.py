@@ -84,7 +84,7 @@ class HVAETraining(lightning.LightningModule):
             optimizer.zero_grad(set_to_none=True)
         self.skipped += int(skip)
         self.steps += 1
-        shown = {"gradient_norm": norm, "skipped_share": float(skip)}
+        shown: dict[str, Tensor | float] = {"gradient_norm": norm, "skipped_share": float(skip)}
         self.log_dict(shown, on_epoch=True, on_step=False, sync_dist=True)
 
     def averaged(self, batches: WeightedBatches) -> HVAE:
