@@ -22,11 +22,18 @@ class SharedBatchNorm(nn.Module):
             mode, in which it is asked.
     """
 
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
     def __init__(self, layer: _BatchNorm) -> None:
         """Shares weights and running statistics with a layer."""
         super().__init__()
         self.layer = [layer.eval()]
-        self.on_gpu = [nn.SyncBatchNorm(layer.num_features, layer.eps, layer.momentum or 0.1)]
+        self.eps, self.momentum = layer.eps, layer.momentum or 0.1
+        self.on_gpu = [nn.SyncBatchNorm(layer.num_features, self.eps, self.momentum)]
         for sharing in (self, *self.on_gpu):
             sharing._parameters, sharing._buffers = layer._parameters, layer._buffers
         self.drop = getattr(layer, "drop", nn.Identity())
@@ -49,15 +56,14 @@ class SharedBatchNorm(nn.Module):
         centred = wide - mean.view(each)
         variance = summed(centred.square().sum(axes)) / values
         self._remember(mean.detach(), variance.detach() * values / max(1, values - 1))
-        normalised = centred * (variance + self.on_gpu[0].eps).rsqrt().view(each)
+        normalised = centred * (variance + self.eps).rsqrt().view(each)
         normalised = normalised * self.weight.view(each) + self.bias.view(each)
         return normalised.to(x.dtype)
 
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
-        momentum = self.on_gpu[0].momentum
         self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
-        self.running_var.lerp_(variance.to(self.running_var.dtype), momentum)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
 
 
 class SharedBatchNorms(LayerSync):

@@ -5,9 +5,10 @@ loss from gathered rows, the mean over processes of the parameters' gradients, w
 distributed training takes, is the gradient of one process on the whole batch.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, distributed
-from torch.distributed.nn import functional
 
 from ccl import processes
 
@@ -16,14 +17,16 @@ def gathered(rows: Tensor) -> Tensor:
     """Rows of all processes, (n, ...) of each to (count n, ...), in the order of their ranks."""
     if processes.count() == 1:
         return rows
-    return torch.cat(functional.all_gather(rows))
+    here, last = processes.rank(), processes.count() - 1
+    before, after = (rows.new_zeros(n * len(rows), *rows.shape[1:]) for n in (here, last - here))
+    return summed(torch.cat([before, rows, after]))
 
 
 def summed(values: Tensor) -> Tensor:
     """Sum over the processes, of the same shape."""
     if processes.count() == 1:
         return values
-    total: Tensor = functional.all_reduce(values)
+    total: Tensor = _Sum.apply(values)
     return total
 
 
@@ -39,3 +42,21 @@ def greatest(values: Tensor) -> Tensor:
     most = values.detach().clone()
     distributed.all_reduce(most, distributed.ReduceOp.MAX)
     return most
+
+
+class _Sum(torch.autograd.Function):
+    """Each process's values are a part of every process's sum, so their gradients are summed."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return _sum(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _sum(gradient)
+
+
+def _sum(values: Tensor) -> Tensor:
+    total = values.clone(memory_format=torch.contiguous_format)
+    distributed.all_reduce(total)
+    return total

@@ -79,8 +79,9 @@ def test_an_unknown_profile_is_a_clear_error(folder: Path) -> None:
 def rules_in(snakefile: str) -> dict[str, tuple[str, str, str]]:
     """Cores, memory and time of the rules that ask for some."""
     cores = {"CORES_PER_GENERATOR": "8", "CORES_PER_ENCODER": "4"}  # of a cluster
-    pattern = r'^rule (\w+):.*?threads: (\w+)$.*?mem_mb=(\d+),\s+runtime="(\w+)"'
-    found = re.findall(pattern, snakefile, re.MULTILINE | re.DOTALL)
+    pattern = r'^(\w+):.*?threads: (\w+)$.*?mem_mb=(\d+),\s+runtime="(\w+)"'
+    each = snakefile.split("\nrule ")[1:]
+    found = [m.groups() for rule in each if (m := re.match(pattern, rule, re.M | re.S))]
     return {name: (cores.get(threads, threads), *rest) for name, threads, *rest in found}
 
 
