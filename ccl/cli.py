@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ccl import processes
 from ccl.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Step(StrEnum):
     generator = "generator"
     bank = "bank"
     quality = "quality"
+    pretrain = "pretrain"
     evaluate = "evaluate"
     results = "results"
 
@@ -85,7 +87,9 @@ def run(
     data_root: DataRoot = None,
     encoder: Annotated[
         str | None,
-        typer.Option(help="Of evaluate: OBJECTIVE-STRATEGY-SEED, as `ccl plan` lists them."),
+        typer.Option(
+            help="Of pretrain and evaluate: OBJECTIVE-STRATEGY-SEED, as `ccl plan` lists them."
+        ),
     ] = None,
     bank: Annotated[
         str | None, typer.Option(help="Of bank: which, one of `ccl.strategies.BANKS`.")
@@ -98,26 +102,28 @@ def run(
 ) -> None:
     """Does one step unless it is done, and leaves a pointer to its folder in runs/.
 
-    `evaluate` pretrains the encoder first, where that is not done.
+    `evaluate` pretrains the encoder first, where that is not done. Several processes, started by
+    `torchrun` or SLURM's `srun`, work as one.
     """
-    if (encoder is not None) != (step is Step.evaluate):
-        raise typer.BadParameter("'evaluate' needs --encoder, other steps do not have it")
+    if (encoder is not None) != (step in (Step.pretrain, Step.evaluate)):
+        raise typer.BadParameter(
+            "'pretrain' and 'evaluate' need --encoder, other steps do not have it"
+        )
     if (bank is not None) != (step is Step.bank):
         raise typer.BadParameter("'bank' needs --bank, other steps do not have it")
     if variant != "base" and step not in (Step.generator, Step.quality):
         raise typer.BadParameter("only 'generator' and 'quality' have a --variant")
-    with tidy_errors():
+    with tidy_errors(), processes.joined():
         from ccl import pointers, steps
 
         experiment = _experiment(profile, cohort, data_root)
-        name = step.value
+        name, trained = step.value, None
         if encoder is not None:
             name = f"{name}-{encoder}"
             chosen = experiment.pretraining.named(encoder)
-            done = steps.evaluate(experiment, chosen)
-            if chosen in experiment.pretraining.encoders:
+            done = getattr(steps, step.value)(experiment, chosen)
+            if step is Step.evaluate and chosen in experiment.pretraining.encoders:
                 trained = steps.pretrain(experiment, chosen)
-                pointers.point(experiment.root, f"pretrain-{encoder}", trained)
         elif bank is not None:
             name = f"{name}-{bank}"
             done = steps.bank(experiment, bank)
@@ -128,11 +134,14 @@ def run(
             done = steps.cohort(experiment, on_bad_image=on_bad_image.value)
         else:
             done = getattr(steps, step.value)(experiment)
-        pointers.point(experiment.root, name, done)
-        if step is Step.results:
-            for file in (steps.SEPARABILITY_FILE, steps.RESULTS_FILE):
-                pointers.publish(done.folder / file, experiment.root / file)
-    typer.echo(str(done.folder))
+        if processes.is_first():
+            pointers.point(experiment.root, name, done)
+            if trained is not None:
+                pointers.point(experiment.root, f"pretrain-{encoder}", trained)
+            if step is Step.results:
+                for file in (steps.SEPARABILITY_FILE, steps.RESULTS_FILE):
+                    pointers.publish(done.folder / file, experiment.root / file)
+            typer.echo(str(done.folder))
 
 
 @app.command()

@@ -17,7 +17,7 @@ import resource
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -26,6 +26,7 @@ from typing import Any
 
 import psutil
 
+from ccl import processes
 from ccl.energy import EnergyMeter
 from ccl.files import write_atomically
 
@@ -66,6 +67,7 @@ class Step:
         inputs: name to the finished runs that the step reads.
         module: the module of `ccl` that does the work; its code is part of the digest.
         label: shown beside the name, e.g. the strategy and the seed.
+        shared: processes that work as one compute it together; otherwise the first does, alone.
     """
 
     root: Path
@@ -74,6 +76,7 @@ class Step:
     inputs: Mapping[str, Run]
     module: str
     label: str = ""
+    shared: bool = False
 
     @property
     def digest(self) -> str:
@@ -95,23 +98,35 @@ class Step:
     def run(self, compute: Callable[[Path], Mapping[str, Any] | None]) -> Run:
         """Loads the finished run, or computes it.
 
+        Of processes that work as one, all call it and all return once it is finished. The first
+        holds the lock and renames the folder; one that fails is left to end the others.
+
         Args:
             compute: fills the folder that it is given, which may hold its own unfinished work;
-                returns what is worth recording beside the results.
+                returns what is worth recording beside the results. Where the step is shared, it
+                writes results in the first process only.
         """
         folder = self.folder
-        if not (folder / RECORD).exists():
+        if not processes.told((folder / RECORD).exists()):
             partial = folder.with_name(folder.name + ".partial")
-            partial.mkdir(parents=True, exist_ok=True)
-            with _locked(folder.with_name(f".{folder.name}.lock")):
-                if not (folder / RECORD).exists():
+            lock = folder.with_name(f".{folder.name}.lock")
+            if processes.is_first():
+                partial.mkdir(parents=True, exist_ok=True)
+            with _locked(lock) if processes.is_first() else nullcontext():
+                if not processes.told((folder / RECORD).exists()):
                     self._compute(compute, partial)
+            processes.wait()
         return Run(folder, json.loads((folder / RECORD).read_text()))
 
     def _compute(self, compute: Callable[[Path], Mapping[str, Any] | None], partial: Path) -> None:
+        if not processes.is_first():
+            if self.shared:
+                compute(partial)
+            return
         logger.info("%s %s: computing %s", self.name, self.label, self.folder)
         start, meter = time.perf_counter(), EnergyMeter()
-        noted = compute(partial) or {}
+        with nullcontext() if self.shared else processes.alone():
+            noted = compute(partial) or {}
         record = {
             "step": self.name,
             "label": self.label,
@@ -123,6 +138,7 @@ class Step:
             "peak_memory_mib": round(_peak_memory() / 2**20),
             "energy_joules": meter.joules(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "processes": processes.count() if self.shared else 1,
             **environment(),
             "checksums": _checksums(partial),
             "noted": dict(noted),

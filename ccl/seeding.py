@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from ccl import processes
+
 
 def epoch_rng(seed: int, epoch: int, purpose: str) -> np.random.Generator:
     """NumPy generator for one purpose in one epoch, independent of everything else."""
@@ -12,6 +14,10 @@ def epoch_rng(seed: int, epoch: int, purpose: str) -> np.random.Generator:
 def step_generator(
     seed: int, step: int, purpose: str, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """Torch generator for one purpose in one training step, independent of everything else."""
-    state = np.random.SeedSequence([seed, step, *purpose.encode()]).generate_state(1, np.uint64)
+    """Torch generator for one purpose in one training step, independent of everything else.
+
+    Also of the other processes that train along, which draw for their share of the batch.
+    """
+    key = [seed, step, *purpose.encode(), *processes.apart()]
+    state = np.random.SeedSequence(key).generate_state(1, np.uint64)
     return torch.Generator(device=device).manual_seed(int(state[0] >> 1))

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from ccl import cohorts, config
+from ccl import cohorts, config, processes
 from ccl.cohorts import Cohort
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.writer import OnBadImage
@@ -139,7 +139,8 @@ def _tuned_generator(experiment: Experiment) -> Run:
         base = generators.load(inputs["generator"].folder, fastest_device())
         images = cohorts.load(inputs["cohort"].folder)
         made = finetuning.finetune(images, base, options, tuning, folder)
-        shutil.rmtree(folder / "predictor")  # checkpoints of the predictor
+        if processes.is_first():
+            shutil.rmtree(folder / "predictor")  # checkpoints of the predictor
         return _finish_generator(*made, folder)
 
     return step.run(compute)
@@ -153,14 +154,16 @@ def _generator_step(
     variant: str,
 ) -> Step:
     label = "" if variant == BASE else variant
-    return Step(experiment.root, "generator", options, inputs, f"ccl.generator.{module}", label)
+    code = f"ccl.generator.{module}"
+    return Step(experiment.root, "generator", options, inputs, code, label, shared=True)
 
 
 def _finish_generator(
     trained: generators.Generator, history: pd.DataFrame, folder: Path
 ) -> dict[str, Any]:
-    generators.save(trained, folder)
-    _finish_training(folder, history)
+    if processes.is_first():
+        generators.save(trained, folder)
+        _finish_training(folder, history)
     return {"parameters": sum(p.numel() for p in trained.hvae.parameters())}
 
 
@@ -182,7 +185,8 @@ def bank(experiment: Experiment, name: str = "scanner") -> Run:
         inputs["generator"] = generator(experiment, variant)
     options = experiment.bank.model_copy(update={"variable": BANKS[name].variable})
     described = _options(bank=options)
-    step = Step(experiment.root, "bank", described, inputs, "ccl.generator.bank", name)
+    code = "ccl.generator.bank"
+    step = Step(experiment.root, "bank", described, inputs, code, name, shared=True)
 
     def compute(folder: Path) -> None:
         images = cohorts.load(inputs["cohort"].folder)
@@ -282,7 +286,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
         **name._asdict(),
     }
     code = f"ccl.objectives.{name.objective}"
-    step = Step(experiment.root, "pretrain", described, inputs, code, str(name))
+    step = Step(experiment.root, "pretrain", described, inputs, code, str(name), shared=True)
 
     def compute(folder: Path) -> None:
         from ccl.training import fit
@@ -301,9 +305,10 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
             encoder, options, seed=name.seed, steps_per_epoch=len(batches)
         )
         history = fit(trained, batches, epochs=options.epochs, folder=folder, seed=name.seed)
-        weights = trained.pretrained.cpu().state_dict()
-        save_file({k: w.contiguous() for k, w in weights.items()}, folder / ENCODER_FILE)
-        _finish_training(folder, history)
+        if processes.is_first():
+            weights = trained.pretrained.cpu().state_dict()
+            save_file({k: w.contiguous() for k, w in weights.items()}, folder / ENCODER_FILE)
+            _finish_training(folder, history)
 
     return step.run(compute)
 

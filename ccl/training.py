@@ -1,4 +1,8 @@
-"""One way to train every module: Lightning, with exact resume at epoch boundaries."""
+"""One way to train every module: Lightning, with exact resume at epoch boundaries.
+
+Processes that work as one (`ccl.processes`) train one module: each is given its share of every
+batch, gradients are averaged, and statistics of batch normalisation are those of the whole batch.
+"""
 
 import logging
 import shutil
@@ -13,6 +17,9 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 
+from ccl import processes
+from ccl.batch_norm import SharedBatchNorms
+from ccl.collectives import averaged
 from ccl.errors import TrainingError
 from ccl.runs import HISTORY_FILE
 
@@ -25,7 +32,7 @@ class EpochBatches(Protocol):
     """Batches that depend on the epoch only, so that a resumed run sees what it would have seen."""
 
     def epoch(self, epoch: int) -> Iterable[Any]:
-        """The batches of one epoch, in order."""
+        """The whole batches of one epoch, in order; a process takes its share of each."""
         ...
 
     def __len__(self) -> int:
@@ -44,6 +51,9 @@ def fit(
 ) -> pd.DataFrame:
     """Trains a module, continuing from the checkpoint in `folder` where there is one.
 
+    Of processes that work as one, all call it. How many there are may change when a killed
+    training goes on.
+
     Args:
         module: logs its metrics with `self.log(..., on_epoch=True)`.
         batches: the training batches of each epoch.
@@ -59,6 +69,7 @@ def fit(
     Raises:
         TrainingError: the loss is not finite, or the module says that it cannot go on; names the
             file with the history so far.
+        ValueError: a batch cannot be shared evenly among the processes.
     """
     checkpoints = ModelCheckpoint(
         folder / CHECKPOINTS,
@@ -70,7 +81,10 @@ def fit(
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator="auto",
-        devices=1,
+        devices=processes.count() // processes.nodes(),
+        num_nodes=processes.nodes(),
+        strategy="auto" if processes.count() == 1 else "ddp",
+        plugins=_plugins(),
         logger=False,
         # History first: the checkpoint of an epoch must hold that epoch's row.
         callbacks=[history, _Guard(folder), checkpoints, TQDMProgressBar(refresh_rate=20)],
@@ -90,9 +104,16 @@ def fit(
         )
     except TrainingError as error:
         file = folder / HISTORY_FILE
-        pd.DataFrame(history.rows).to_csv(file, index=False)
+        if processes.is_first():
+            pd.DataFrame(history.rows).to_csv(file, index=False)
+        processes.wait(processes.LONGEST_FAREWELL)  # the first to end takes the others with it
         raise TrainingError(f"{error} Its history so far is kept in {file}.") from error
     return pd.DataFrame(history.rows)
+
+
+def _plugins() -> list[Any]:
+    shared = [SharedBatchNorms()] if processes.count() > 1 else []
+    return [processes.environment(), *shared]
 
 
 class _EpochData(lightning.LightningDataModule):
@@ -112,10 +133,25 @@ class _Epoch:
         self.batches, self.epoch = batches, epoch
 
     def __iter__(self) -> Any:
-        return iter(self.batches.epoch(self.epoch))
+        return (_share(batch) for batch in self.batches.epoch(self.epoch))
 
     def __len__(self) -> int:
         return len(self.batches)
+
+
+def _share(batch: Any) -> Any:
+    """This process's rows of a whole batch: of a tensor, or of all in a dictionary or tuple."""
+    if isinstance(batch, dict):
+        return {name: _share(part) for name, part in batch.items()}
+    if isinstance(batch, tuple):
+        return tuple(_share(part) for part in batch)
+    count = processes.count()
+    if len(batch) % count:
+        raise ValueError(
+            f"batch_size = {len(batch)} cannot be shared evenly among {count} processes: it is the "
+            "size of the whole batch; make it a multiple of their number"
+        )
+    return batch.chunk(count)[processes.rank()]
 
 
 class _History(Callback):
@@ -133,9 +169,8 @@ class _History(Callback):
         self.rows = state_dict["rows"]
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-        torch.manual_seed(
-            int(np.random.SeedSequence([self.seed, trainer.current_epoch]).generate_state(1)[0])
-        )
+        key = [self.seed, trainer.current_epoch, *processes.apart()]
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
         self.clock = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
@@ -159,6 +194,7 @@ class _Guard(Callback):
         self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        loss = averaged(loss.detach())  # all stop in the same step
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"the loss is {float(loss)} in epoch {trainer.current_epoch}, step "

@@ -1,10 +1,13 @@
 """Fixtures for every test."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from tests.pair import Pair
 
 # Small tensors gain nothing from threads, and threads that wait for a busy core cost minutes.
 torch.set_num_threads(1)
@@ -28,3 +31,11 @@ def nih_small(shared_data: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real radiographs: {folder} is absent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pair() -> Iterator[Pair]:
+    """Two processes that work as one."""
+    started = Pair()
+    yield started
+    started.close()

@@ -66,6 +66,7 @@ def test_an_unknown_profile_or_cohort_is_one_message(wrong: str) -> None:
     "arguments",
     [
         ["run", "evaluate"],
+        ["run", "pretrain"],
         ["run", "bank"],
         ["run", "cohort", "--bank", "sex"],
         ["run", "cohort", "--variant", "early"],

@@ -76,3 +76,34 @@ def test_an_unknown_profile_is_a_clear_error(folder: Path) -> None:
     assert process.returncode != 0
     assert "nosuch" in said
     assert "Traceback" not in said
+
+
+def rules_in(snakefile: str) -> dict[str, tuple[str, str, str]]:
+    """Cores, memory and time of the rules that ask for some."""
+    cores = {"CORES_PER_GENERATOR": "8", "CORES_PER_ENCODER": "4"}  # of a cluster
+    pattern = r'^(\w+):.*?threads: (\w+)$.*?mem_mb=(\d+),\s+runtime="(\w+)"'
+    each = snakefile.split("\nrule ")[1:]
+    found = [m.groups() for rule in each if (m := re.match(pattern, rule, re.M | re.S))]
+    return {name: (cores.get(threads, threads), *rest) for name, threads, *rest in found}
+
+
+def test_the_page_on_scaling_says_what_the_rules_ask_for() -> None:
+    found = rules_in((checkout.ROOT / "workflow/Snakefile").read_text())
+    page = (checkout.ROOT / "book/scaling.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+) \| (\d+) \| (\w+) \|$", page, re.MULTILINE)
+    assert {name: tuple(rest) for name, *rest in rows} == found
+
+
+def test_the_profile_for_slurm_gives_rules_gpus_and_those_start_as_many_processes(
+    folder: Path,
+) -> None:
+    profile = checkout.ROOT / "workflow/profiles/slurm"
+    named = yaml.safe_load((profile / "config.yaml").read_text())["set-resources"]
+    assert set(named) <= set(rules_in((checkout.ROOT / "workflow/Snakefile").read_text()))
+    here = ["--profile", str(profile), "--executor", "local", "--dry-run", "--printshellcmds"]
+    four = [*here, "--resources", "gpu=4", "--set-resources", "generator:gpu=4"]
+    said = checkout.finish(checkout.snakemake(folder, *four))
+    commands = [line for line in said.splitlines() if "-m ccl run generator" in line]
+    assert commands
+    for line in commands:
+        assert ("--nproc-per-node 4 -m ccl" in line) == ("--variant" not in line)

@@ -1,22 +1,27 @@
 """The counterfactual bank: every image under every value of one variable, made once, on disk."""
 
 import json
+import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from pydantic import Field
 from tqdm import tqdm
 
+from ccl import processes
 from ccl.cohorts import Cohort
 from ccl.devices import mixed_precision
 from ccl.files import write_atomically
 from ccl.generator.generator import Generator, to_images, to_model
 from ccl.options import Options
+
+COUNTERFACTUALS = "counterfactuals.npy"
 
 
 class BankOptions(Options):
@@ -66,7 +71,7 @@ def load(folder: Path, cohort: Cohort) -> Bank:
     info = json.loads((folder / "bank.json").read_text())
     if info["cohort"] != cohort.checksum:
         raise ValueError(f"{folder}: made from another cohort than {cohort.folder}; make it again")
-    images = np.load(folder / "counterfactuals.npy", mmap_mode="r", allow_pickle=False)
+    images = np.load(folder / COUNTERFACTUALS, mmap_mode="r", allow_pickle=False)
     rows = np.load(folder / "rows.npy", allow_pickle=False)
     position = np.full(len(cohort), -1, dtype=np.int64)
     position[rows] = np.arange(len(rows))
@@ -78,7 +83,8 @@ def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Pat
 
     Each batch is abducted once and predicted for all other values in one pass; the slot of an
     image's own value holds the real image. Finished batches are written behind the computation, and
-    a killed job goes on after the last one written.
+    a killed job makes only those that are missing. Processes that work as one share them out; how
+    many there are does not matter to what is made.
 
     Raises:
         ValueError: the generator does not know the variable.
@@ -159,28 +165,40 @@ def _fill(
 ) -> None:
     rows = cohort.rows(scanners="pretraining")
     shape = (len(rows), len(values), *cohort.images.shape[1:])
-    progress = folder / "progress.json"
-    done = json.loads(progress.read_text())["done"] if progress.exists() else 0
-    mode: Any = "r+" if done else "w+"
-    path = folder / "counterfactuals.npy"
-    stored = np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape)
+    path, progress = folder / COUNTERFACTUALS, _Progress(folder)
+    if processes.is_first() and not progress.files:
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        progress.own.touch()
+    missing = processes.told(sorted(set(range(0, len(rows), batch_size)) - progress.done()))
+    first_entry = np.load(path, mmap_mode="r", allow_pickle=False).offset
+    entry = int(np.prod(shape[1:]))  # bytes
 
-    def write(start: int, batch: np.ndarray) -> None:
-        stop = start + len(batch)
-        stored[start:stop] = batch
-        stored.flush()
-        write_atomically(progress, json.dumps({"done": stop}))
+    with path.open("r+b") as stored, ThreadPoolExecutor(max_workers=1) as writer:
 
-    with ThreadPoolExecutor(max_workers=1) as writer:
+        def write(start: int, batch: np.ndarray) -> None:
+            _write(stored, first_entry + start * entry, batch)
+            progress.note(start)
+
         pending = None
-        for start in tqdm(range(done, len(rows), batch_size), desc=f"bank ({source})"):
+        mine = missing[processes.rank() :: processes.count()]
+        for start in tqdm(mine, desc=f"bank ({source})", disable=not processes.is_first()):
             batch = targets(rows[start : start + batch_size])
             if pending is not None:
                 pending.result()  # at most one batch waits: memory does not grow with the cohort
             pending = writer.submit(write, start, batch)
         if pending is not None:
             pending.result()
-    np.save(folder / "rows.npy", rows)
+    processes.wait()
+    if processes.is_first():
+        _finish(cohort, folder, variable, values, source)
+        for file in progress.files:
+            file.unlink()
+
+
+def _finish(
+    cohort: Cohort, folder: Path, variable: str, values: tuple[str, ...], source: str
+) -> None:
+    np.save(folder / "rows.npy", cohort.rows(scanners="pretraining"))
     info = {
         "variable": variable,
         "values": list(values),
@@ -188,4 +206,35 @@ def _fill(
         "cohort": cohort.checksum,
     }
     write_atomically(folder / "bank.json", json.dumps(info, indent=1))
-    progress.unlink(missing_ok=True)
+
+
+def _write(stored: BinaryIO, at: int, batch: np.ndarray) -> None:
+    # Not through a memory map, which writes whole pages: another machine's entry may share one.
+    stored.seek(at)
+    stored.write(batch.tobytes())
+    stored.flush()
+    os.fsync(stored.fileno())
+
+
+class _Progress:
+    """Which batches are written: each process appends their first entries to a file of its own.
+
+    Whoever goes on reads those of all, however many there were. A line that was cut off by a kill
+    says nothing, and harms none after it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.own = folder / f"progress-{processes.rank()}.txt"
+
+    @property
+    def files(self) -> list[Path]:
+        return list(self.folder.glob("progress-*.txt"))
+
+    def done(self) -> set[int]:
+        whole = re.compile(r"^(\d+) written$", re.MULTILINE)
+        return {int(start) for file in self.files for start in whole.findall(file.read_text())}
+
+    def note(self, start: int) -> None:
+        with self.own.open("a") as file:
+            file.write(f"\n{start} written\n")

@@ -97,7 +97,7 @@ class ImageClassifier(lightning.LightningModule):
             predicted = {name: y.float() for name, y in self(x).items()}
         losses = [stated_loss(name, y, targets[name]) for name, y in predicted.items()]
         loss = torch.stack(losses).sum()
-        self.log("loss", loss, on_step=False, on_epoch=True)
+        self.log("loss", loss, on_step=False, on_epoch=True, sync_dist=True)
         return loss
 
     def configure_optimizers(self) -> Any:

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ccl.cohorts import Cohort
+from ccl.collectives import averaged
 from ccl.devices import mixed_precision
 from ccl.generator.classifier import (
     AGE,
@@ -99,14 +100,15 @@ class CounterfactualFinetuning(HVAETraining):
             elbo = self.hvae.elbo(x, codes, self.options.free_bits, self._told(x))
             miss = self._miss(x, codes)
         violation = elbo.nll + self.options.beta * elbo.kl_penalised - self.constraint
-        weight = (self.multiplier + self.tuning.damping * violation.detach()).clamp(min=0)
+        violated = averaged(violation.detach())  # by the whole batch, as in every process
+        weight = (self.multiplier + self.tuning.damping * violated).clamp(min=0)
         loss: Tensor = miss + weight * violation
-        rise = self.tuning.multiplier_rate * violation.detach()
+        rise = self.tuning.multiplier_rate * violated
         self.multiplier.copy_((self.multiplier + rise).clamp(min=0))
-        for name, value in {
+        shown = {
             "loss": loss, "miss": miss, "violation": violation, "multiplier": self.multiplier
-        }.items():  # fmt: skip
-            self.log(name, value, on_epoch=True, on_step=False)
+        }  # fmt: skip
+        self.log_dict(shown, on_epoch=True, on_step=False, sync_dist=True)
         return loss
 
     def _miss(self, x: Tensor, codes: Mapping[str, Tensor]) -> Tensor:

@@ -24,12 +24,16 @@ from ccl.training import fit
 
 
 class HVAETraining(lightning.LightningModule):
-    """Minimises nll + beta KL; keeps an exponential moving average of the weights."""
+    """Minimises nll + beta KL; keeps an exponential moving average of the weights.
+
+    Processes that train as one apply the same gradients, and so keep the same average.
+    """
 
     def __init__(self, hvae: HVAE, options: GeneratorOptions, total_steps: int) -> None:
         super().__init__()
         self.hvae, self.options, self.total_steps = hvae, options, total_steps
         self.average = AveragedModel(hvae, multi_avg_fn=_ema(options.ema_decay))
+        self.average.requires_grad_(False)  # no gradient of it is waited for
         self.skipped, self.steps = 0, 0
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -38,12 +42,11 @@ class HVAETraining(lightning.LightningModule):
             elbo = self.hvae.elbo(x, parents, self.options.free_bits, self._told(x))
         beta = self._beta()
         bits = 1 / np.log(2)
-        self.log("nll", elbo.nll * bits, on_epoch=True, on_step=False)
-        self.log("kl", elbo.kl * bits, on_epoch=True, on_step=False)
-        for resolution, kl in elbo.kl_by_resolution.items():
-            self.log(f"kl_{resolution}", kl * bits, on_epoch=True, on_step=False)
+        shown = {"nll": elbo.nll * bits, "kl": elbo.kl * bits}
+        shown |= {f"kl_{size}": kl * bits for size, kl in elbo.kl_by_resolution.items()}
+        self.log_dict(shown, on_epoch=True, on_step=False, sync_dist=True)
         loss = elbo.nll + beta * elbo.kl_penalised
-        self.log("loss", loss, on_epoch=True, on_step=False, prog_bar=True)
+        self.log("loss", loss, on_epoch=True, on_step=False, prog_bar=True, sync_dist=True)
         return loss
 
     def _told(self, x: Tensor) -> Tensor | None:
@@ -81,8 +84,8 @@ class HVAETraining(lightning.LightningModule):
             optimizer.zero_grad(set_to_none=True)
         self.skipped += int(skip)
         self.steps += 1
-        self.log("gradient_norm", norm, on_epoch=True, on_step=False)
-        self.log("skipped_share", float(skip), on_epoch=True, on_step=False)
+        shown: dict[str, Tensor | float] = {"gradient_norm": norm, "skipped_share": float(skip)}
+        self.log_dict(shown, on_epoch=True, on_step=False, sync_dist=True)
 
     def averaged(self, batches: WeightedBatches) -> HVAE:
         """The trained HVAE with averaged weights, its noise measured on the first epoch."""

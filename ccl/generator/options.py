@@ -22,7 +22,7 @@ class GeneratorOptions(Options):
             'age' (in groups) and 'label'.
         coupling: mechanism of variables that have parents, see `ccl.generator.tabular`.
         epochs: passes over as many draws as there are training images.
-        batch_size: images per step.
+        batch_size: images per step, over all processes where several train as one.
         max_steps: an epoch has at most as many steps; None for a whole pass.
         learning_rate: of AdamW, after the warm-up, before the cosine decay.
         betas, weight_decay: of AdamW.

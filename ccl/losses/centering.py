@@ -1,13 +1,27 @@
 """Teacher targets of self-distillation: assignments to prototypes, kept from collapsing."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 ITERATIONS = 3  # DINO-v2's
 
 
+def itself(values: Tensor) -> Tensor:
+    """What the sum or maximum over all processes is when there is one."""
+    return values
+
+
 @torch.no_grad()
-def sinkhorn_knopp(logits: Tensor, *, temperature: float, iterations: int = ITERATIONS) -> Tensor:
+def sinkhorn_knopp(
+    logits: Tensor,
+    *,
+    temperature: float,
+    iterations: int = ITERATIONS,
+    summed: Callable[[Tensor], Tensor] = itself,
+    greatest: Callable[[Tensor], Tensor] = itself,
+) -> Tensor:
     r"""Assignments that use all prototypes alike: Sinkhorn-Knopp centering, DINO-v2's default.
 
     With B samples, K prototypes and :math:`Q_{bk} = \exp(l_{bk} / \tau)`, each iteration scales
@@ -23,6 +37,8 @@ def sinkhorn_knopp(logits: Tensor, *, temperature: float, iterations: int = ITER
         logits: (B, K) of the teacher; B may be 0.
         temperature: tau > 0.
         iterations: at least 1.
+        summed, greatest: sum and maximum over the processes that each hold a part of the B
+            samples, which need not be equally large.
 
     Returns:
         float32 (float64 for float64 logits) (B, K); rows sum to 1, columns nearly to B / K.
@@ -37,7 +53,8 @@ def sinkhorn_knopp(logits: Tensor, *, temperature: float, iterations: int = ITER
     logits = _checked(logits, temperature)
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}")
-    samples, prototypes = logits.shape
+    prototypes = logits.shape[1]
+    samples = int(summed(torch.tensor(len(logits), device=logits.device)))
     if samples == 0:
         return logits
     scaled = logits / temperature
@@ -45,11 +62,17 @@ def sinkhorn_knopp(logits: Tensor, *, temperature: float, iterations: int = ITER
     # row is given back by the scale it starts with.
     largest = scaled.amax(1, keepdim=True)  # (B, 1)
     q = torch.exp(scaled - largest)  # (B, K)
-    of_sample = torch.exp(largest - largest.max())[:, 0]  # (B,)
+    of_sample = torch.exp(largest - greatest(_max(largest)))[:, 0]  # (B,)
     for _ in range(iterations):
-        of_prototype = 1 / (prototypes * (of_sample @ q)).clamp(min=_TINY)  # (K,)
+        share = summed(of_sample @ q)  # (K,)
+        of_prototype = 1 / (prototypes * share).clamp(min=_TINY)  # (K,)
         of_sample = 1 / (samples * (q @ of_prototype))  # (B,)
     return q * of_prototype * (samples * of_sample[:, None])
+
+
+def _max(values: Tensor) -> Tensor:
+    """Largest value, shape (); minus infinity of none."""
+    return values.max() if values.numel() else values.new_full((), float("-inf"))
 
 
 # Of a prototype that no sample is near enough to count: finite, and small beside any real share.

@@ -34,7 +34,7 @@ class PairBatches:
         Args:
             pairs: where the two sources of a pair come from.
             rows: int64 (n,) cohort rows to train on.
-            batch_size: pairs per batch, N.
+            batch_size: pairs per batch, N, over all processes.
             seed: of order and target domains.
             max_steps: batches per epoch at most, the first of its order; None for all.
 

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ccl.collectives import averaged
 from ccl.errors import TrainingError
 from ccl.options import Options
 
@@ -48,6 +49,8 @@ class Sign(NamedTuple):
 def distillation_statistics(targets: Tensor, loss: Tensor) -> dict[str, Tensor]:
     """Statistics of the teacher's targets for class tokens.
 
+    The mean target is that of all processes that train as one.
+
     Args:
         targets: (n, K); each row sums to 1.
         loss: the DINO loss of the same targets.
@@ -66,7 +69,7 @@ def distillation_statistics(targets: Tensor, loss: Tensor) -> dict[str, Tensor]:
     return {
         "loss_over_chance": loss / chance,
         "teacher_entropy": entropy / chance,
-        "prototype_entropy": torch.special.entr(targets.mean(0)).sum() / chance,
+        "prototype_entropy": torch.special.entr(averaged(targets.mean(0))).sum() / chance,
         "kl": loss - entropy,
     }
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from ccl.collectives import gathered
 from ccl.devices import mixed_precision
 from ccl.losses import dino, ibot, koleo
 from ccl.objectives.batches import Batch
@@ -96,7 +97,11 @@ class Dino(lightning.LightningModule):
         return masks.to(global_crops.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """DINO + iBOT + KoLeo of one batch, logged beside what shows a collapse."""
+        """DINO + iBOT + KoLeo of one batch, logged beside what shows a collapse.
+
+        Of processes that train as one, each has the first two of its share, whose mean is that of
+        the whole batch; neighbours for KoLeo are sought in the whole batch.
+        """
         options = self.options
         crops = self.crops(batch, self.global_step)
         masks = self.masks(crops.global_crops, self.global_step)
@@ -108,15 +113,16 @@ class Dino(lightning.LightningModule):
         class_loss = dino(logits, targets, temperature=tau)
         patch_loss = ibot(patch_logits, patch_targets, masks, temperature=tau)
         # Per global crop: crops of one image are to come near each other.
-        spread_loss = torch.stack([koleo(tokens) for tokens in student_class.chunk(2)]).sum()
+        spread_loss = torch.stack([koleo(gathered(t)) for t in student_class.chunk(2)]).sum()
         loss = class_loss + options.ibot_weight * patch_loss + options.koleo_weight * spread_loss
-        self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True)
+        self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True)
         self.log_dict(
             {"dino": class_loss, "ibot": patch_loss, "koleo": spread_loss}
             | distillation_statistics(targets.flatten(0, 1), class_loss.detach())
-            | embedding_statistics(*teacher_class.chunk(2)),
+            | embedding_statistics(*(gathered(t) for t in teacher_class.chunk(2))),
             on_step=False,
             on_epoch=True,
+            sync_dist=True,
         )
         return loss
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from ccl.collectives import greatest, summed
 from ccl.losses import centred_softmax, sinkhorn_knopp
 from ccl.options import Options
 
@@ -62,6 +63,7 @@ class DinoHead(nn.Module):
 class Targets(nn.Module):
     """Turns the teacher's logits into targets, so that they neither flatten nor pick one prototype.
 
+    Processes that train as one share them out over the logits of all.
     The running centre is a buffer: a resumed training goes on with it.
     """
 
@@ -85,9 +87,17 @@ class Targets(nn.Module):
     def forward(self, logits: Tensor, temperature: float) -> Tensor:
         """Targets, float32 (n, K), of logits (n, K); n may be 0."""
         if self.kind == "sinkhorn":
-            return sinkhorn_knopp(logits, temperature=temperature)
+            return sinkhorn_knopp(logits, temperature=temperature, summed=summed, greatest=greatest)
         # Without centering the centre stays where it starts: 0.
         targets = centred_softmax(logits, self.centre, temperature=temperature)
-        if self.kind == "softmax" and len(logits):
-            self.centre.lerp_(logits.float().mean(0), 1 - self.momentum)
+        if self.kind == "softmax":
+            self._move_centre(logits)
         return targets
+
+    def _move_centre(self, logits: Tensor) -> None:
+        here = torch.tensor(len(logits), device=logits.device)
+        everywhere = int(summed(here))
+        if everywhere == 0:
+            return
+        mean = logits.float().mean(0) if len(logits) else torch.zeros_like(self.centre)
+        self.centre.lerp_(summed(mean * (len(logits) / everywhere)), 1 - self.momentum)

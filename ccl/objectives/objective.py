@@ -12,7 +12,7 @@ class ObjectiveOptions(Options):
     Attributes:
         encoder: the backbone that is pretrained.
         epochs: passes over the training rows.
-        batch_size: pairs per step, N.
+        batch_size: pairs per step, N; over all processes, where several train as one.
         max_steps: an epoch has at most as many steps; None for a whole pass.
     """
 

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from ccl.collectives import gathered
 from ccl.devices import mixed_precision
 from ccl.losses import nt_xent
 from ccl.objectives.augment import augment
@@ -70,13 +71,17 @@ class SimCLR(lightning.LightningModule):
         return embedding.float()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """NT-Xent of one batch, logged beside what shows a collapse."""
-        z_a, z_b = self.embed(self.views(batch, self.global_step)).chunk(2)  # 2 x (N, D)
+        """NT-Xent of one batch, logged beside what shows a collapse.
+
+        Processes that train as one contrast every pair with those of all of them.
+        """
+        embedded = self.embed(self.views(batch, self.global_step)).chunk(2)
+        z_a, z_b = (gathered(z) for z in embedded)  # 2 x (N, D)
         loss = nt_xent(z_a, z_b, temperature=self.options.temperature)
-        self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True)
+        self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True)
         chance = math.log(2 * len(z_a) - 1)  # the loss of embeddings that tell nothing apart
-        self.log("loss_over_chance", loss / chance, on_step=False, on_epoch=True)
-        self.log_dict(embedding_statistics(z_a, z_b), on_step=False, on_epoch=True)
+        shown = {"loss_over_chance": loss / chance} | embedding_statistics(z_a, z_b)
+        self.log_dict(shown, on_step=False, on_epoch=True, sync_dist=True)
         return loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

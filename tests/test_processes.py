@@ -1,0 +1,105 @@
+"""Two processes that work as one: their steps, and how they end."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ccl import processes
+from ccl.runs import Step
+from tests.pair import Pair
+
+
+def run_step(root: Path, shared: bool) -> tuple[list[int], str, int]:
+    computed = []
+
+    def compute(folder: Path) -> None:
+        computed.append(processes.count())
+        if processes.is_first():
+            (folder / "result.txt").write_text("whole")
+
+    run = Step(root, "probe", {"shared": shared}, {}, "ccl.pairs", shared=shared).run(compute)
+    return computed, str(run.folder), run.record["processes"]
+
+
+def test_a_shared_step_is_computed_by_all_and_others_by_the_first_alone(
+    pair: Pair, tmp_path: Path
+) -> None:
+    together, apart = pair(run_step, tmp_path, True), pair(run_step, tmp_path, False)
+    assert [computed for computed, *_ in together] == [[2], [2]]
+    assert [computed for computed, *_ in apart] == [[1], []]
+    assert [found[2] for found in (*together, *apart)] == [2, 2, 1, 1]
+    assert len({folder for _, folder, _ in together}) == 1
+    again = pair(run_step, tmp_path, True)
+    assert [computed for computed, *_ in again] == [[], []]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+FAILING = """
+from pathlib import Path
+from ccl import processes
+from ccl.runs import Step
+
+def compute(folder):
+    if processes.rank() == int({failing}):
+        raise SystemExit("this one cannot go on")
+    processes.wait()
+
+with processes.joined():
+    Step(Path({root!r}), "probe", {{}}, {{}}, "ccl.pairs", shared=True).run(compute)
+"""
+
+
+def torchrun(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return subprocess.run(
+        [*command, "--nproc-per-node", "2", *arguments],
+        cwd=folder,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_process_that_fails_ends_all_with_its_message(tmp_path: Path, failing: int) -> None:
+    script = tmp_path / "failing.py"
+    script.write_text(FAILING.format(failing=failing, root=str(tmp_path)))
+    ended = torchrun(str(script), folder=tmp_path)
+    assert ended.returncode != 0
+    assert "this one cannot go on" in ended.stderr
+    assert not list(tmp_path.rglob("run.json"))
+
+
+@pytest.mark.slow
+def test_the_command_line_in_two_processes(tmp_path: Path) -> None:
+    """Profile `tiny` end to end: the same files as in one process, and results near."""
+    from tests import checkout
+
+    folder = checkout.copy(tmp_path / "checkout")
+    wanted = ["-m", "ccl", "run", "pretrain", "--profile", "tiny"]
+    wanted += ["--encoder", "simclr-counterfactual-0"]
+    ended = torchrun(*wanted, folder=folder)
+    assert ended.returncode == 0, ended.stderr
+    together, two = pretrained(folder)
+    shutil.rmtree(together)
+    subprocess.run([sys.executable, *wanted], cwd=folder, check=True, capture_output=True)
+    alone, one = pretrained(folder)
+    assert alone == together
+    assert list(two) == list(one)
+    # Of other random views, in a few steps: alike, not the same.
+    assert two["loss"].to_numpy() == pytest.approx(one["loss"].to_numpy(), rel=0.05)
+
+
+def pretrained(checkout: Path) -> tuple[Path, pd.DataFrame]:
+    """The only pretraining's folder, which holds what it has to, and its history."""
+    (record,) = checkout.glob("runs/tiny/phantom-chest/pretrain/*/run.json")
+    names = {file.name for file in record.parent.iterdir()}
+    assert names == {"run.json", "history.csv", "encoder.safetensors"}
+    return record.parent, pd.read_csv(record.with_name("history.csv"))
