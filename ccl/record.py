@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from ccl.evaluation import ablation, claims, evidence, ledger
+from ccl.evaluation import claims, evidence, ledger
 from ccl.evaluation.claims import Finding
 from ccl.evaluation.contrasts import Setting, checked_results
 from ccl.evaluation.evidence import Evidence
-from ccl.strategies import BASE, STRATEGIES
+from ccl.strategies import BASE, STRATEGIES, generator_of
 
 FOLDER = Path(__file__).parent.parent / "study"
 INFO = "record.json"
@@ -175,8 +175,5 @@ def qualities(record: Record, objective: str) -> dict[str, pd.DataFrame]:
     trained = trained[trained["objective"] == objective]
     if table is None or not record.info["has_truth"]:
         return {}
-    return {
-        name: table[table["generator"] == ablation.generator_of(name)]
-        for name in STRATEGIES
-        if name in set(trained["strategy"]) and ablation.generator_of(name) is not None
-    }
+    makers = {name: generator_of(name) for name in STRATEGIES if name in set(trained["strategy"])}
+    return {name: table[table["generator"] == maker] for name, maker in makers.items() if maker}

@@ -14,13 +14,12 @@ from ccl import cohorts, pointers, record, steps
 from ccl.cohorts import Cohort
 from ccl.config import Experiment
 from ccl.evaluation import claims, evidence, simulations
-from ccl.evaluation.ablation import generator_of
 from ccl.evaluation.contrasts import Setting
 from ccl.evaluation.projections import project
 from ccl.files import write_atomically
 from ccl.record import Record
 from ccl.runs import Run
-from ccl.strategies import BASE, GENERATORS
+from ccl.strategies import BASE, GENERATORS, generator_of
 
 CLAIMS = "claims.csv"
 

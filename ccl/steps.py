@@ -20,7 +20,6 @@ from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
 from ccl.devices import fastest_device
 from ccl.evaluation import features as saved_features
-from ccl.evaluation.ablation import generator_of
 from ccl.evaluation.cost import cost_table
 from ccl.evaluation.pair_similarity import pair_similarity
 from ccl.evaluation.scores import Scores
@@ -32,7 +31,7 @@ from ccl.objectives.encoder_options import IMAGENET, EncoderOptions, weights_fil
 from ccl.options import Options
 from ccl.pairs import Pairs
 from ccl.runs import HISTORY_FILE, Run, Step, file_digest
-from ccl.strategies import BANKS, BASE, GENERATORS, RANDOM, STRATEGIES
+from ccl.strategies import BANKS, BASE, GENERATORS, RANDOM, STRATEGIES, generator_of
 
 ENCODER_FILE = "encoder.safetensors"
 RESULTS_FILE = "results.csv"

@@ -75,6 +75,21 @@ def bank_of(strategy: str) -> BankOf | None:
     return None if name is None else BANKS[name]
 
 
+def generator_of(strategy: str) -> str | None:
+    """Which generator makes the images of other scanners that a strategy pairs an image with.
+
+    Args:
+        strategy: one of `STRATEGIES`.
+
+    Returns:
+        One of `GENERATORS`; None where there is none, the true counterfactuals are
+        taken, or pairs are not made across scanners.
+    """
+    source = bank_of(strategy)
+    across = STRATEGIES[strategy].pairs == "counterfactual"
+    return source.variant if across and source and source.variable == "scanner" else None
+
+
 def known(strategy: str) -> str:
     """The same name.
 

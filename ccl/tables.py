@@ -1,5 +1,7 @@
 """Tables that the notebooks show, with every name that comes out of data escaped."""
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -7,6 +9,7 @@ from ccl.cohorts import Cohort
 from ccl.cohorts.cohort import SPLITS
 from ccl.cohorts.moments import grey_spread
 from ccl.figures.look import marks
+from ccl.generator.quality.summary import overview
 from ccl.markdown import escape
 from ccl.objectives.collapse import verdicts
 
@@ -68,3 +71,18 @@ def ends_of_distillation(history: pd.DataFrame) -> pd.DataFrame:
         [ends["strategy"].map(labels), ends["seed"]], names=["pairs", "seed"]
     )
     return ends.set_index(index)[list(columns)].rename(columns=columns)
+
+
+def judged_generators(
+    qualities: Mapping[str, pd.DataFrame], measures: Sequence[str]
+) -> pd.DataFrame:
+    """Some measures of the counterfactuals of every strategy, to be read: means over directions.
+
+    Args:
+        qualities: strategy to the `quality.csv` of its generator; a column each, in this order.
+        measures: names in `quality.csv`, a row each; those that were not measured are left out.
+    """
+    labels = marks("simclr")
+    columns = {labels[k].label: overview(each)["counterfactual"] for k, each in qualities.items()}
+    table = pd.DataFrame(columns)
+    return table.loc[[name for name in measures if name in table.index]]

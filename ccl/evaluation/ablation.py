@@ -5,26 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from ccl.evaluation.contrasts import Setting
-from ccl.figures.look import marks
-from ccl.generator.quality.summary import ALL, overview
-from ccl.strategies import STRATEGIES, bank_of
+from ccl.generator.quality.summary import ALL
 
 UNPAIRED = "standard"  # pairs of two views of the real image, which is left alone
-
-
-def generator_of(strategy: str) -> str | None:
-    """Which generator makes the images of other scanners that a strategy pairs an image with.
-
-    Args:
-        strategy: one of `ccl.strategies.STRATEGIES`.
-
-    Returns:
-        One of `ccl.strategies.GENERATORS`; None where there is none, the true counterfactuals are
-        taken, or pairs are not made across scanners.
-    """
-    source = bank_of(strategy)
-    across = STRATEGIES[strategy].pairs == "counterfactual"
-    return source.variant if across and source and source.variable == "scanner" else None
 
 
 def errors(qualities: Mapping[str, pd.DataFrame]) -> dict[str, float]:
@@ -39,19 +22,6 @@ def errors(qualities: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     found = {name: _pooled(quality, "counterfactual") for name, quality in qualities.items()}
     untouched = _pooled(next(iter(qualities.values())), "untouched")
     return {UNPAIRED: untouched, **found, "oracle": 0.0}
-
-
-def judged(qualities: Mapping[str, pd.DataFrame], measures: Sequence[str]) -> pd.DataFrame:
-    """Some measures of the counterfactuals of every strategy, to be read: means over directions.
-
-    Args:
-        qualities: as in `errors`; a column each, in this order.
-        measures: names in `quality.csv`, a row each; those that were not measured are left out.
-    """
-    labels = marks("simclr")
-    columns = {labels[k].label: overview(each)["counterfactual"] for k, each in qualities.items()}
-    table = pd.DataFrame(columns)
-    return table.loc[[name for name in measures if name in table.index]]
 
 
 def bought(
