@@ -43,6 +43,16 @@ def follow(root: Path, name: str) -> Run:
     return Run(folder, json.loads((folder / RECORD).read_text()))
 
 
+def finished(root: Path) -> dict[str, Run]:
+    """The runs that all pointers name, by the pointers' names, in their order.
+
+    Raises:
+        FileNotFoundError: the folder of one is gone.
+    """
+    names = sorted(path.stem for path in (root / "steps").glob("*.json"))
+    return {name: follow(root, name) for name in names}
+
+
 def publish(source: Path, target: Path) -> Path:
     """Copies a finished file to its fixed name."""
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,10 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from ccl.evaluation import claims, evidence, ledger
+from ccl.evaluation import claims, ledger
 from ccl.evaluation.claims import Finding
 from ccl.evaluation.contrasts import Setting, checked_results
 from ccl.evaluation.evidence import Evidence
+from ccl.evaluation.results import read_table
 from ccl.strategies import BASE, STRATEGIES, generator_of
 
 FOLDER = Path(__file__).parent.parent / "study"
@@ -51,7 +52,7 @@ class Record:
     def table(self, name: str) -> pd.DataFrame | None:
         """A table by its name, such as 'results'; None where the experiment has none."""
         file = self.folder / f"{name}.csv"
-        return evidence.read_table(file) if file.is_file() else None
+        return read_table(file) if file.is_file() else None
 
     @cached_property
     def results(self) -> pd.DataFrame:
@@ -60,7 +61,7 @@ class Record:
         Raises:
             FileNotFoundError: it is missing.
         """
-        return evidence.read_table(self.folder / "results.csv")
+        return read_table(self.folder / "results.csv")
 
     @property
     def evidence(self) -> Evidence:
@@ -115,7 +116,7 @@ def simulated(name: str, folder: Path = FOLDER) -> pd.DataFrame:
     Raises:
         FileNotFoundError: it was not kept.
     """
-    table = evidence.read_table(folder / f"{name}.csv")
+    table = read_table(folder / f"{name}.csv")
     table = table.astype({column: str for column in table.select_dtypes("integer")})  # counts
     return table.set_index([column for column in ("interval", "truth") if column in table])
 

@@ -13,12 +13,12 @@ import pandas as pd
 from ccl import cohorts, pointers, record, steps
 from ccl.cohorts import Cohort
 from ccl.config import Experiment
-from ccl.evaluation import claims, evidence, simulations
+from ccl.evaluation import claims, simulations
 from ccl.evaluation.contrasts import Setting
 from ccl.evaluation.projections import project
+from ccl.evaluation.results import read_table
 from ccl.files import write_atomically
 from ccl.record import Record
-from ccl.runs import Run
 from ccl.strategies import BASE, GENERATORS, generator_of
 
 CLAIMS = "claims.csv"
@@ -78,14 +78,8 @@ def _info(experiment: Experiment, images: Cohort) -> dict[str, Any]:
         "caveats": images.info.get("caveats", []),
         "citation": images.info.get("citation", ""),
         "checksum": images.checksum,
-        "steps": [_step(run.record) for run in _finished(experiment)],
+        "steps": [_step(run.record) for run in pointers.finished(experiment.root).values()],
     }
-
-
-def _finished(experiment: Experiment) -> list[Run]:
-    """The steps behind the results, notebooks left out, in the order of their names."""
-    names = sorted(path.stem for path in (experiment.root / "steps").glob("*.json"))
-    return [pointers.follow(experiment.root, name) for name in names]
 
 
 def _step(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,9 +94,9 @@ def _tables(experiment: Experiment, images: Cohort) -> dict[str, pd.DataFrame]:
     trained = [name for name, used in experiment.pretraining.strategies.items() if used]
     histories = [steps.pretraining_history(experiment, name) for name in trained]
     found = {
-        "results": evidence.read_table(folder / steps.RESULTS_FILE),
-        "separability": evidence.read_table(folder / steps.SEPARABILITY_FILE),
-        "confusion": evidence.read_table(folder / steps.CONFUSION_FILE),
+        "results": read_table(folder / steps.RESULTS_FILE),
+        "separability": read_table(folder / steps.SEPARABILITY_FILE),
+        "confusion": read_table(folder / steps.CONFUSION_FILE),
         "quality": _quality(experiment),
         "costs": steps.costs(experiment),
         "history": pd.concat(
@@ -124,9 +118,7 @@ def _quality(experiment: Experiment) -> pd.DataFrame:
         for variant in GENERATORS
         if variant in used
     }
-    return pd.concat(
-        [evidence.read_table(file).assign(generator=name) for name, file in files.items()]
-    )
+    return pd.concat([read_table(file).assign(generator=name) for name, file in files.items()])
 
 
 def _map(experiment: Experiment, images: Cohort) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from ccl.devices import fastest_device
 from ccl.evaluation import features as saved_features
 from ccl.evaluation.cost import cost_table
 from ccl.evaluation.pair_similarity import pair_similarity
+from ccl.evaluation.results import read_table
 from ccl.evaluation.scores import Scores
 from ccl.generator import bank as banks
 from ccl.generator import generator as generators
@@ -236,10 +237,7 @@ def qualities(experiment: Experiment, objective: ObjectiveName) -> dict[str, pd.
     for strategy in experiment.pretraining.strategies[objective]:
         variant = generator_of(strategy)
         if variant is not None:
-            folder = quality(experiment, variant).folder
-            found[strategy] = pd.read_csv(
-                folder / "quality.csv", keep_default_na=False, na_values=[""]
-            )
+            found[strategy] = read_table(quality(experiment, variant).folder / "quality.csv")
     return found
 
 
@@ -454,10 +452,7 @@ def results(experiment: Experiment) -> Run:
 
     def compute(folder: Path) -> None:
         for file in (SEPARABILITY_FILE, CONFUSION_FILE, RESULTS_FILE):
-            tables = [
-                pd.read_csv(run.folder / file, keep_default_na=False, na_values=[""])
-                for run in inputs.values()
-            ]
+            tables = [read_table(run.folder / file) for run in inputs.values()]
             _joined(tables).to_csv(folder / file, index=False)
 
     return step.run(compute)

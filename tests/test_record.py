@@ -14,6 +14,7 @@ from ccl import cohorts, pointers, record, recording, report, steps
 from ccl.config import Experiment
 from ccl.evaluation import claims, ledger, simulations
 from ccl.evaluation.claims import judge
+from ccl.evaluation.results import read_table
 from ccl.record import Record
 from ccl.runs import Run
 from tests import pages
@@ -25,7 +26,7 @@ stored = pytest.mark.parametrize("file", STORED, ids=lambda file: file.parent.na
 
 @stored
 def test_the_stored_verdicts_are_those_of_today_s_ledger(file: Path) -> None:
-    kept = pd.read_csv(file.parent / recording.CLAIMS, keep_default_na=False, na_values=[""])
+    kept = read_table(file.parent / recording.CLAIMS)
     now = claims.table(record.load(file.parent).findings)
     texts = now.select_dtypes(exclude="number").columns
     now[texts] = now[texts].astype(object).replace("", np.nan)

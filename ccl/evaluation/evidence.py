@@ -29,6 +29,7 @@ from ccl.evaluation.ledger import (
     SeparabilityTest,
     Test,
 )
+from ccl.evaluation.results import read_table
 from ccl.evaluation.seeds import Estimate, mean_over_seeds
 from ccl.strategies import STRATEGIES
 
@@ -68,8 +69,7 @@ def gather(root: Path) -> Evidence:
     file = root / "results.csv"
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing: run `make results` first")
-    steps = sorted(path.stem for path in (root / "steps").glob("*.json"))
-    runs = {name: pointers.follow(root, name) for name in steps}
+    runs = pointers.finished(root)
     setting = Setting.of(cohorts.load(pointers.follow(root, "cohort").folder))
     return Evidence(
         setting,
@@ -78,11 +78,6 @@ def gather(root: Path) -> Evidence:
         _optional(root / "separability.csv"),
         [run.record for run in runs.values()],
     )
-
-
-def read_table(file: Path) -> pd.DataFrame:
-    """A CSV in which only an empty field is missing: a scanner may be called NA."""
-    return pd.read_csv(file, keep_default_na=False, na_values=[""])
 
 
 def _optional(file: Path | None) -> pd.DataFrame | None:

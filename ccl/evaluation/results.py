@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ RESULT_COLUMNS = (
     *("value", "ci_low", "ci_high", "n"),
 )
 POOLED = "pooled"
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """A CSV in which only an empty field is missing: a scanner may be called NA."""
+    return pd.read_csv(file, keep_default_na=False, na_values=[""])
+
 
 # Cohort rows (n,) -> scores as `roc_auc` takes them.
 ScoreFunction = Callable[[np.ndarray], np.ndarray]
