@@ -10,7 +10,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from ccl import config, steps, strategies, training
+from ccl import config, runs, steps, strategies, training
 from ccl.config import EncoderName, Experiment, VariantOptions, experiment
 from ccl.generator import fitting
 from ccl.generator.classifier import ClassifierOptions
@@ -59,6 +59,11 @@ def test_variants_of_the_generator_are_runs_of_their_own(
     assert len({record["digest"] for record in banks}) == 3
     with pytest.raises(ValueError, match="no generator 'late'"):
         steps.generator(mine, "late")
+
+
+def test_steps_start_without_what_only_pages_need() -> None:
+    """Loading the figures would cost every step seconds."""
+    assert not [name for name in runs._reached("ccl.steps") if name.startswith("ccl.figures")]
 
 
 def _small(folder: Path) -> Experiment:
