@@ -250,7 +250,7 @@ def keep_record(
 
         recording.keep_simulations()
         main = _experiment(profile, cohort, data_root)
-        for experiment in (main, *(_experiment(profile, name, None) for name in main.beside)):
+        for experiment in (main, *_beside(main)):
             typer.echo(str(recording.keep(experiment).folder))
 
 
@@ -265,7 +265,7 @@ def book(
         from ccl import book as pages
 
         main = _experiment(profile, cohort, data_root)
-        pages.collect(main, [_experiment(profile, name, None) for name in main.beside])
+        pages.collect(main, _beside(main))
         pages.build(main.beside)
         missing = pages.missing(main.beside)
     if missing:
@@ -299,3 +299,8 @@ def _experiment(profile: str, cohort: str, data_root: str | None) -> "Experiment
     from ccl import config
 
     return config.experiment(profile, cohort, data_root)
+
+
+def _beside(main: "Experiment") -> list["Experiment"]:
+    """The experiments that stand in the same book."""
+    return [_experiment(main.profile_name, name, None) for name in main.beside]

@@ -194,6 +194,7 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
         raise ValueError(_explained(f"{profile}.yaml", cohort, error)) from error
     try:
         _require_fit(source, sections)
+        _require_other_judges(sections)
     except ValueError as error:
         raise ValueError(f"{profile}.yaml, cohort '{cohort}': {error}") from error
     pretraining = _possible(sections.pretraining, source)
@@ -212,7 +213,6 @@ def _require_fit(source: SourceOptions, sections: Sections) -> None:
     """Refuses models that cannot take the cohort's frame before anything is computed."""
     frame = source.shape if isinstance(source, ImportOptions) else source.frame
     hvae.require_fit(sections.generator.hvae, frame)
-    _require_other_judges(sections)
     if sections.pretraining.strategies.get("dino"):
         dino_options.require_fit(sections.pretraining.dino, frame)
 
