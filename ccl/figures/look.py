@@ -39,6 +39,11 @@ class Mark:
     marker: str
     width: float = 2.0
 
+    @property
+    def title(self) -> str:
+        """Its name above a panel, where a long one takes two lines."""
+        return self.label.replace(", ", ",\n")
+
 
 OBJECTIVES = {"simclr": "SimCLR", "dino": "DINO"}
 BASELINES = ("random", "supervised")  # strategies without contrastive pretraining

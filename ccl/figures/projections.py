@@ -49,7 +49,7 @@ def projection(
             for value in sorted(colours, key=lambda value: -counts[value]):  # the rare on top
                 x, y = xy[known == value].T
                 axes.scatter(x, y, s=5, color=colours[value], linewidth=0, alpha=0.8)
-            axes.set_title(marks(objective)[strategy].label.replace(", ", ",\n"))
+            axes.set_title(marks(objective)[strategy].title)
             axes.set(xticks=[], yticks=[])
             axes.set_aspect("equal", "datalim")
         for value, colour in colours.items():  # in the order given
@@ -95,7 +95,7 @@ def scanner_confusion(table: pd.DataFrame, scanners: Sequence[str], objective: s
                 cbar=False,
                 ax=axes,
             )
-            axes.set_title(marks(objective)[strategy].label)
+            axes.set_title(marks(objective)[strategy].title)
             axes.set_xlabel("taken for" if i + 2 >= len(strategies) else "")
             axes.set_ylabel("scanner" if i % 2 == 0 else "")
             axes.tick_params(axis="x", labelrotation=45, labelsize=8.5)
