@@ -13,11 +13,11 @@ that it does not follow the number of images.
 import sys
 import tempfile
 from pathlib import Path
-from threading import Event, Thread
 
 import numpy as np
 import psutil
 import torch
+from peaks import watched
 from PIL import Image
 from timing import in_turns
 
@@ -73,19 +73,13 @@ def difference(cohort: Cohort, plain: Path, made: Path) -> float:
 
 def growth(cohort: Cohort, generator: Generator, folder: Path) -> float:
     """Peak growth of the private memory, MiB, while a bank is made."""
-    process, done, peak = psutil.Process(), Event(), [0]
+    process = psutil.Process()
     before = process.memory_full_info().uss
-
-    def watch() -> None:
-        while not done.wait(0.05):
-            peak[0] = max(peak[0], process.memory_full_info().uss - before)
-
-    watcher = Thread(target=watch)
-    watcher.start()
-    bank.make(cohort, generator, QUICK.bank, folder)
-    done.set()
-    watcher.join()
-    return peak[0] / 2**20
+    _, (peak,) = watched(
+        lambda: (process.memory_full_info().uss,),
+        lambda: bank.make(cohort, generator, QUICK.bank, folder),
+    )
+    return (peak - before) / 2**20
 
 
 def main(images: int) -> None:

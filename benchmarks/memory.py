@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
 
 import numpy as np
 import pandas as pd
+from peaks import watched
 
 from ccl import cohorts
 from ccl.cohorts import writer
@@ -94,19 +94,9 @@ def measured(
     part: Callable[[Path, int, int], int], folder: Path, images: int, size: int, queue: object
 ) -> None:
     """Runs a part; sends images/s and both peaks."""
-    peaks, done = [0, 0], Event()
-
-    def watch() -> None:
-        while not done.wait(0.02):
-            peaks[:] = map(max, peaks, resident())
-
-    watcher = Thread(target=watch)
-    watcher.start()
     start = time.perf_counter()
-    count = part(folder, images, size)
+    count, peaks = watched(resident, lambda: part(folder, images, size))
     rate = count / (time.perf_counter() - start)
-    done.set()
-    watcher.join()
     queue.put((rate, *peaks))  # type: ignore[attr-defined]
 
 
