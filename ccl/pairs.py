@@ -4,6 +4,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from ccl.mapped import read
+
 Strategy = Literal["standard", "plus", "counterfactual"]
 STRATEGIES: tuple[Strategy, ...] = ("standard", "plus", "counterfactual")
 
@@ -79,12 +81,12 @@ class Pairs:
             LookupError: a row has no entry in the bank.
         """
         if self.strategy == "standard":
-            real = self.images[rows]
+            real = read(self.images, rows)
             return real, real
         drawn = self._uniform_domain(rows, rng)
         if self.strategy == "plus":
             return drawn, drawn
-        return self.images[rows], drawn
+        return read(self.images, rows), drawn
 
     def _uniform_domain(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Each row's image under a domain drawn uniformly over all, its own included."""
@@ -96,4 +98,4 @@ class Pairs:
                 "bank; make the bank for all rows that are paired"
             )
         domain = rng.integers(self.bank.images.shape[1], size=len(rows))
-        return self.bank.images[entry, domain]
+        return read(self.bank.images, (entry, domain))

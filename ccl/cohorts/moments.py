@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ccl.cohorts.cohort import Cohort
+from ccl.mapped import read
 
 CHUNK = 256  # images in memory at once
 
@@ -24,7 +25,7 @@ def pixel_moments(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.
     total = np.zeros(images.shape[1:], dtype=np.int64)
     squares = np.zeros_like(total)
     for start in range(0, len(rows), CHUNK):
-        some = images[rows[start : start + CHUNK]].astype(np.uint16)
+        some = read(images, rows[start : start + CHUNK]).astype(np.uint16)
         total += some.sum(0, dtype=np.int64)
         squares += (some * some).sum(0, dtype=np.int64)  # 255^2 fits 16 bits
     return total / len(rows), squares / len(rows)

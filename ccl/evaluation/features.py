@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ccl.mapped import read
 from ccl.objectives.batches import as_image
 from ccl.objectives.encoder import Encoder
 
@@ -35,7 +36,7 @@ def extract_features(
     try:
         for start in range(0, len(rows), batch_size):
             part = slice(start, start + batch_size)
-            pixels = torch.from_numpy(np.ascontiguousarray(images[rows[part]])).to(device)
+            pixels = torch.from_numpy(read(images, rows[part])).to(device)
             features[part] = encoder(as_image(pixels)).float().cpu().numpy()
     finally:
         encoder.train(was_training)

@@ -17,6 +17,7 @@ from ccl.evaluation.finetuning_options import FinetuningOptions
 from ccl.evaluation.labels import labels_of
 from ccl.evaluation.results import ScoreFunction, evaluate, validation_auc
 from ccl.evaluation.scores import Scores
+from ccl.mapped import read
 from ccl.objectives.augment import augment
 from ccl.objectives.batches import as_image
 from ccl.objectives.encoder import Encoder
@@ -243,4 +244,4 @@ def class_scores(
 
 
 def _pixels(images: np.ndarray, rows: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(images[rows])).to(device)
+    return torch.from_numpy(read(images, rows)).to(device)

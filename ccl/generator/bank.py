@@ -19,6 +19,7 @@ from ccl.cohorts import Cohort
 from ccl.devices import mixed_precision
 from ccl.files import write_atomically
 from ccl.generator.generator import Generator, to_images, to_model
+from ccl.mapped import read
 from ccl.options import Options
 
 COUNTERFACTUALS = "counterfactuals.npy"
@@ -117,7 +118,7 @@ def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
             for value in values
         ]
         made = np.stack(truths, axis=1)
-        made[np.arange(len(rows)), cohort.codes(options.variable, rows)] = cohort.images[rows]
+        made[np.arange(len(rows)), cohort.codes(options.variable, rows)] = read(cohort.images, rows)
         return made
 
     _fill(cohort, folder, options.variable, values, targets, 256, "truth")
@@ -140,7 +141,7 @@ def every_target(
     """
     values = generator.parents.values[options.variable]
     device = next(generator.hvae.parameters()).device
-    real = cohort.images[rows]
+    real = read(cohort.images, rows)
     parents = {k: v.to(device) for k, v in generator.parents.codes(cohort, rows).items()}
     foreign = parents[options.variable][:, None] != torch.arange(len(values), device=device)
     image, target = foreign.nonzero(as_tuple=True)  # one entry per prediction

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ccl.cohorts import Cohort
 from ccl.generator.generator import to_model
+from ccl.mapped import read
 from ccl.seeding import epoch_rng
 
 
@@ -51,7 +52,8 @@ class WeightedBatches:
         rng = epoch_rng(self.seed, epoch, "generator batches")
         drawn = self._draw(rng)
         for rows in np.array_split(drawn, len(self)):
-            yield to_model(self.cohort.images[rows]), self.parents.codes(self.cohort, rows)
+            images = read(self.cohort.images, rows)
+            yield to_model(images), self.parents.codes(self.cohort, rows)
 
     def _draw(self, rng: np.random.Generator) -> np.ndarray:
         codes = self.cohort.codes("scanner", self.rows)

@@ -108,9 +108,12 @@ class QualityOptions(Options):
         sample: test images, evenly taken, for what takes many passes or is a control: cycles,
             minimality, likelihood, do(sex), the untrained generator.
         probe_images: training images of each scanner, at most, for the probes of the latents.
+        calibration_images: training images, at most, that the noise of each scanner is measured on
+            where other ways of abduction are compared.
     """
 
     classifier: ClassifierOptions = ClassifierOptions()
     cycles: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 10), min_length=1)
     sample: int = Field(default=192, ge=2)
     probe_images: int = Field(default=200, ge=2)
+    calibration_images: int = Field(default=256, ge=2)

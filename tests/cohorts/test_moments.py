@@ -35,15 +35,16 @@ def test_white_images_do_not_overflow() -> None:
     assert grey_spread(white, np.arange(300)) == (255.0, 0.0)
 
 
-def test_few_images_are_in_memory_at_once(images: np.ndarray) -> None:
-    class Counting:
-        shape = images.shape
-        most = 0
+def test_few_images_are_in_memory_at_once(
+    images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = []
 
-        def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-            self.most = max(self.most, len(rows))
-            return images[rows % len(images)]
+    def counted(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        at_once.append(len(rows))
+        return array[rows % len(array)]
 
-    counting = Counting()
-    pixel_spread(counting, np.arange(1000))  # type: ignore[arg-type]
-    assert counting.most == moments.CHUNK
+    monkeypatch.setattr(moments, "read", counted)
+    pixel_spread(images, np.arange(1000))
+    assert max(at_once) == moments.CHUNK
+    assert sum(at_once) == 1000

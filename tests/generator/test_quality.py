@@ -22,7 +22,7 @@ from ccl.generator.classifier import (
 from ccl.generator.generator import to_images, to_model
 from ccl.generator.hvae import ImageNoise
 from ccl.generator.quality import attribute_targets, untrained
-from ccl.generator.quality.abduction import VARIANTS, abduction, variant
+from ccl.generator.quality.abduction import VARIANTS, abduction, scanner_noise, variant
 from ccl.generator.quality.baselines import PixelRegression, histogram_matched
 from ccl.generator.quality.cycles import composition, reversibility
 from ccl.generator.quality.distances import log_spectrum, ssim
@@ -360,11 +360,15 @@ def test_copies_of_training_images_are_found(phantom, rows):
     assert pooled(table, "real") > 2
 
 
-def test_nearest_distance_is_that_of_plain_loops():
+@pytest.mark.parametrize("chunk", [2, 512])
+def test_nearest_distance_is_that_of_plain_loops(chunk):
     rng = np.random.default_rng(0)
-    a, b = (rng.integers(0, 255, (n, 4, 5), dtype=np.uint8) for n in (3, 7))
-    plain = [min(np.sqrt(np.mean((x - y.astype(float)) ** 2)) for y in b) for x in a.astype(float)]
-    assert nearest_distance(a, b) == pytest.approx(plain, rel=1e-4)
+    a, b = (rng.integers(0, 255, (n, 4, 5), dtype=np.uint8) for n in (3, 9))
+    rows = np.array([0, 1, 2, 4, 5, 7, 8])  # of rows 3 and 6, the nearest of all, none is asked
+    b[3], b[6] = a[0], a[1]
+    near, asked = b[rows].astype(float), a.astype(float)
+    plain = [min(np.sqrt(np.mean((x - y) ** 2)) for y in near) for x in asked]
+    assert nearest_distance(a, b, rows, chunk=chunk) == pytest.approx(plain, rel=1e-4)
 
 
 def test_likelihood_adds_up_and_prefers_the_images_it_fits(phantom, generator, rows):
@@ -407,7 +411,8 @@ def test_variants_of_abduction_share_weights_and_differ_in_their_counterfactuals
     phantom, generator, classifier
 ):
     few = phantom.rows("val", "pretraining")[:8]
-    variants = {name: variant(phantom, generator, it) for name, it in VARIANTS.items()}
+    noise = scanner_noise(phantom, generator, 256)
+    variants = {name: variant(generator, it, noise) for name, it in VARIANTS.items()}
     weights = generator.hvae.state_dict()
     for changed in variants.values():
         own_weights = changed.hvae.state_dict()
@@ -428,7 +433,7 @@ def test_variants_of_abduction_share_weights_and_differ_in_their_counterfactuals
             assert (off > 2).mean() < 2 / 65, name
         else:
             assert off.max() <= 1, name
-    table = abduction(phantom, generator, classifier, few)
+    table = abduction(phantom, generator, classifier, few, noise)
     assert set(table["images"]) == set(VARIANTS)
     expected = {"effectiveness", "reversibility_l1", "gold_error", "gold_spectrum"}
     assert expected <= set(table["measure"])

@@ -74,3 +74,18 @@ def test_the_classifiers_options_reach_both_judges(phantom, tmp_path, monkeypatc
     )
     quality.train_judges(phantom, QualityOptions(classifier=QUICK), tmp_path)
     assert given == [QUICK, QUICK.model_copy(update={"seed": QUICK.seed + 1})]
+
+
+@pytest.mark.parametrize(("sample", "calibration_images"), [(3, 5), (4, 7)])
+def test_how_much_is_asked_reaches_the_comparison_of_abductions(
+    phantom, generator, monkeypatch, sample, calibration_images
+):
+    seen = []
+    monkeypatch.setattr(quality, "abduction", lambda *arguments: seen.append(arguments))
+    monkeypatch.setattr(quality, "scanner_noise", lambda _cohort, _generator, most: most)
+    options = QualityOptions(sample=sample, calibration_images=calibration_images)
+    judges = Judges(None, None, scanner_target(phantom))
+    quality.compare_abduction(phantom, generator, judges, options)
+    *_, rows, noise = seen[0]
+    assert (len(rows), noise) == (sample, calibration_images)
+    assert set(phantom.table["split"].iloc[rows]) == {"val"}

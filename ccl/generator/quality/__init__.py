@@ -18,7 +18,7 @@ from ccl.generator.classifier import (
 from ccl.generator.generator import Generator
 from ccl.generator.hvae import HVAE
 from ccl.generator.options import QualityOptions
-from ccl.generator.quality.abduction import abduction
+from ccl.generator.quality.abduction import abduction, scanner_noise
 from ccl.generator.quality.cycles import composition, reversibility
 from ccl.generator.quality.effectiveness import effectiveness
 from ccl.generator.quality.gold_error import gold_error
@@ -125,7 +125,8 @@ def compare_abduction(
 ) -> pd.DataFrame:
     """Measures of other ways of abduction, on validation images; see `quality.abduction`."""
     rows = evenly(cohort.rows("val", "pretraining"), options.sample)
-    return abduction(cohort, generator, judges.scanner, rows)
+    noise = scanner_noise(cohort, generator, options.calibration_images)
+    return abduction(cohort, generator, judges.scanner, rows, noise)
 
 
 def _of_sex(

@@ -22,7 +22,6 @@ from ccl.generator.quality.effectiveness import effectiveness
 from ccl.generator.quality.gold_error import gold_error
 from ccl.generator.quality.summary import ALL
 
-CALIBRATION = 256  # training images that the noise is measured on
 PAPER = {"abduct": "latent", "pixel_noise": "fixed", "posterior_share": 1.0, "guidance": 1.0}
 VARIANTS: Mapping[str, Mapping[str, object]] = {
     "the paper's": {},
@@ -35,7 +34,11 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
 
 
 def abduction(
-    cohort: Cohort, generator: Generator, judge: ImageClassifier, rows: np.ndarray
+    cohort: Cohort,
+    generator: Generator,
+    judge: ImageClassifier,
+    rows: np.ndarray,
+    noise: PixelNoise,
 ) -> pd.DataFrame:
     """Measures of every variant, averaged over all directions.
 
@@ -44,6 +47,7 @@ def abduction(
         generator: trained.
         judge: tells the scanner.
         rows: (n,) validation rows of pretraining scanners.
+        noise: of each scanner, see `scanner_noise`.
 
     Returns:
         Rows as of `quality.csv` ('all' to 'all'), the variant in `images`: `effectiveness`,
@@ -51,7 +55,7 @@ def abduction(
     """
     tables = []
     for name, changes in VARIANTS.items():
-        changed = variant(cohort, generator, changes)
+        changed = variant(generator, changes, noise)
         noisy = every_target(cohort, changed, rows, BankOptions())
         found = [
             effectiveness(cohort, rows, judge, {name: noisy}),
@@ -66,18 +70,29 @@ def abduction(
     return measured[kept].reset_index(drop=True)
 
 
-def variant(cohort: Cohort, generator: Generator, changes: Mapping[str, object]) -> Generator:
-    """The same weights with the paper's way of abduction, but for some changes to it."""
+def scanner_noise(cohort: Cohort, generator: Generator, most: int) -> PixelNoise:
+    """The pixel noise of each scanner, measured on at most so many training images."""
+    hvae = deepcopy(generator.hvae)
+    hvae.pixel_noise = PixelNoise("scanner", hvae.options.pixel_scale, len(cohort.scanners))
+    training = cohort.rows("train", "pretraining")[:most]
+    batches = WeightedBatches(cohort, generator.parents, training, 64, 1.0, seed=0)
+    hvae.calibrate_noise(batches.epoch(0))
+    return hvae.pixel_noise
+
+
+def variant(generator: Generator, changes: Mapping[str, object], noise: PixelNoise) -> Generator:
+    """The same weights with the paper's way of abduction, but for some changes to it.
+
+    Args:
+        generator: trained.
+        changes: one of `VARIANTS`.
+        noise: where it is to follow the scanner.
+    """
     hvae = deepcopy(generator.hvae)
     options = {**hvae.options.model_dump(), **PAPER, **changes}
     hvae.options = HVAEOptions.model_validate(options)
-    hvae.pixel_noise = PixelNoise(
-        hvae.options.pixel_noise, hvae.options.pixel_scale, len(cohort.scanners)
-    )
-    if hvae.options.pixel_noise == "scanner":
-        training = cohort.rows("train", "pretraining")[:CALIBRATION]
-        batches = WeightedBatches(cohort, generator.parents, training, 64, 1.0, seed=0)
-        hvae.calibrate_noise(batches.epoch(0))
+    fixed = PixelNoise("fixed", hvae.options.pixel_scale, 1)
+    hvae.pixel_noise = noise if hvae.options.pixel_noise == "scanner" else fixed
     return Generator(generator.parents, hvae)
 
 

@@ -15,6 +15,7 @@ from ccl.cohorts import Cohort
 from ccl.generator.classifier import ImageClassifier
 from ccl.generator.quality.halves import against_real
 from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
+from ccl.mapped import read
 
 COMPONENTS = 16  # principal components of the real features: covariances of few images need few
 FEWEST = 2 * COMPONENTS  # images of a half, for a covariance
@@ -92,7 +93,7 @@ def nearest_training_image(
     patients = patient_names(cohort, rows)
     found = []
     for k, target in enumerate(cohort.scanners):
-        training = cohort.images[cohort.rows("train", [target])]
+        training = cohort.rows("train", [target])
         if len(training) == 0:
             continue
         mine, foreign = np.flatnonzero(own == k), np.flatnonzero(own != k)
@@ -100,17 +101,34 @@ def nearest_training_image(
         candidates |= {kind: (foreign, x[foreign, k]) for kind, x in counterfactuals.items()}
         for kind, (which, images) in candidates.items():
             if len(which):
-                distance = nearest_distance(images, training)
+                distance = nearest_distance(images, cohort.images, training)
                 found.append(values(kind, home[which], target, patients[which], distance))
     return summarise("nearest_training", found)
 
 
-def nearest_distance(images: np.ndarray, training: np.ndarray) -> np.ndarray:
-    """Distance (n,) of images uint8 (n, H, W) to the nearest of (m, H, W).
+def nearest_distance(
+    images: np.ndarray, stored: np.ndarray, rows: np.ndarray, *, chunk: int = 512
+) -> np.ndarray:
+    """Distance of images to the nearest of others, of which few at a time are in memory.
 
-    Root mean square over the pixels, in grey levels of 255.
+    Args:
+        images: uint8 (n, H, W).
+        stored: uint8 (N, H, W), perhaps memory-mapped.
+        rows: (m,) rows of those to compare with, m > 0.
+        chunk: images compared at once.
+
+    Returns:
+        float32 (n,), root mean square over the pixels, in grey levels of 255.
     """
-    a, b = (torch.from_numpy(x.reshape(len(x), -1).astype(np.float32)) for x in (images, training))
-    pixels = a.shape[1]
-    nearest = [torch.cdist(part, b).min(dim=1).values for part in a.split(256)]
-    return (torch.cat(nearest) / pixels**0.5).numpy()
+    nearest = np.full(len(images), np.inf, dtype=np.float32)
+    for start in range(0, len(rows), chunk):
+        others = _flat(read(stored, rows[start : start + chunk]))
+        for first in range(0, len(images), chunk):
+            part = slice(first, first + chunk)
+            distance = torch.cdist(_flat(images[part]), others).min(dim=1).values
+            nearest[part] = np.minimum(nearest[part], distance.numpy())
+    return nearest / np.float32(images[0].size ** 0.5)
+
+
+def _flat(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(images.reshape(len(images), -1).astype(np.float32))
