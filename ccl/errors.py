@@ -3,3 +3,11 @@
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message names the remedy."""
+
+
+class DiskFullError(OSError):
+    """There is no room for what is to be written; the message names the folder."""
+
+
+class DamagedFileError(ValueError):
+    """A stored file is not what was written; the message names it and the remedy."""

@@ -1,11 +1,109 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and disks that are full."""
 
+import errno
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from ccl.errors import DiskFullError
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file so that it is never seen half-written."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or the user's share of it
+
+
+def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
+    """Writes a file so that it is never seen half-written; one that was there stays until then.
+
+    Raises:
+        DiskFullError: there is no room; nothing is left behind.
+    """
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    try:
+        with full_disk_named(path.parent), partial.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())  # else the name could reach the disk before the content
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def full_disk_named(folder: Path) -> Iterator[None]:
+    """Says what a user can do where something within it finds the disk of a folder full.
+
+    Raises:
+        DiskFullError: the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DiskFullError(
+            f"the disk of {folder} is full ({_size(_free(folder))} free). {_REMEDY}"
+        ) from error
+
+
+def require_room(folder: Path, needed: int) -> None:
+    """Refuses to start what could not be finished.
+
+    Args:
+        folder: is there, and will receive the files.
+        needed: bytes.
+
+    Raises:
+        DiskFullError: there is less room.
+    """
+    free = _free(folder)
+    if free < needed:
+        raise DiskFullError(
+            f"the disk of {folder} is too full: {_size(needed)} are needed, {_size(free)} are "
+            f"free. {_REMEDY}"
+        )
+
+
+def allocate(path: Path, header: bytes, size: int) -> None:
+    """Makes a file of a header and zeros that occupies its whole size at once.
+
+    A memory map of a file with holes ends the process when the disk is full as one is filled.
+
+    Args:
+        path: replaced if it is there.
+        header: its first bytes.
+        size: of the file, bytes.
+
+    Raises:
+        DiskFullError: there is no room; an empty file is left.
+    """
+    with path.open("wb") as file:
+        require_room(path.parent, size)
+        with full_disk_named(path.parent):
+            file.write(header)
+            file.flush()
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                _write_zeros(file.fileno(), size - len(header))
+
+
+_ZEROS = bytes(2**20)
+
+
+def _write_zeros(file: int, count: int) -> None:
+    while count > 0:
+        count -= os.write(file, _ZEROS[: min(count, len(_ZEROS))])
+
+
+_REMEDY = "Make room there and give the same command again: it goes on from what is finished"
+
+
+def _free(folder: Path) -> int:
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ccl import profiles
+from ccl.errors import DamagedFileError
 from ccl.files import write_atomically
 from ccl.runs import PACKAGE, code_digest
+from ccl.stored import described
 from ccl.strategies import GENERATORS, STRATEGIES
 
 ROOT = Path(__file__).parent.parent
@@ -152,7 +154,7 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     }
     images = data_root or written.root_of(cohort)
     file = folder(profile, cohort) / "plan.json"
-    known: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    known = _known(file)
     unchanged = known.get("asked") == asked
     if not unchanged or known["tables"] != _stamps(images, known["plan"]["tables"]):
         plan = _ask(profile, cohort, data_root)
@@ -160,6 +162,14 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, json.dumps(known, indent=1))
     return dict(known["plan"])
+
+
+def _known(file: Path) -> dict[str, Any]:
+    """What was planned before; nothing if that is absent or damaged, as it is made in seconds."""
+    try:
+        return described(file) if file.is_file() else {}
+    except DamagedFileError:
+        return {}
 
 
 def _digest(file: Path) -> str:

@@ -6,11 +6,11 @@ or not at all. They are what the workflow sees of a step.
 """
 
 import json
-import os
 from pathlib import Path
 
 from ccl.files import write_atomically
-from ccl.runs import RECORD, Run
+from ccl.runs import Run
+from ccl.stored import RECORD, described
 
 
 def point(root: Path, name: str, run: Run) -> Path:
@@ -37,10 +37,10 @@ def follow(root: Path, name: str) -> Run:
     pointer = root / "steps" / f"{name}.json"
     if not pointer.is_file():
         raise FileNotFoundError(f"{pointer} is missing: run the step {name} first (`make book`)")
-    folder = root / json.loads(pointer.read_text())["folder"]
+    folder = root / described(pointer)["folder"]
     if not (folder / RECORD).is_file():
         raise FileNotFoundError(f"{folder / RECORD} is missing: run the step {name} again")
-    return Run(folder, json.loads((folder / RECORD).read_text()))
+    return Run.load(folder)
 
 
 def finished(root: Path) -> dict[str, Run]:
@@ -56,7 +56,5 @@ def finished(root: Path) -> dict[str, Run]:
 def publish(source: Path, target: Path) -> Path:
     """Copies a finished file to its fixed name."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    partial.write_bytes(source.read_bytes())
-    os.replace(partial, target)
+    write_atomically(target, source.read_bytes())
     return target

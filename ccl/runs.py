@@ -22,18 +22,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
 from ccl import processes
 from ccl.energy import EnergyMeter
-from ccl.files import write_atomically
+from ccl.files import full_disk_named, write_atomically
+from ccl.stored import RECORD, described
 
 logger = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parent
-RECORD = "run.json"
 HISTORY_FILE = "history.csv"  # metrics of a training, one row per epoch
 REPORTED_PACKAGES = ("torch", "torchvision", "lightning", "timm", "numpy", "scikit-learn", "pandas")
 
@@ -54,6 +54,15 @@ class Run:
     def digest(self) -> str:
         """Digest of everything that the results depend on."""
         return str(self.record["digest"])
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The finished run in a folder.
+
+        Raises:
+            DamagedFileError: its record is not what was written.
+        """
+        return cls(folder, described(folder / RECORD))
 
 
 @dataclass(frozen=True)
@@ -105,8 +114,17 @@ class Step:
             compute: fills the folder that it is given, which may hold its own unfinished work;
                 returns what is worth recording beside the results. Where the step is shared, it
                 writes results in the first process only.
+
+        Raises:
+            DiskFullError: there is no room for the results; what is done stays.
+            DamagedFileError: the record of the finished run is not what was written.
         """
         folder = self.folder
+        with full_disk_named(self.root):
+            self._ensure(folder, compute)
+        return Run.load(folder)
+
+    def _ensure(self, folder: Path, compute: Callable[[Path], Mapping[str, Any] | None]) -> None:
         if not processes.told((folder / RECORD).exists()):
             partial = folder.with_name(folder.name + ".partial")
             lock = folder.with_name(f".{folder.name}.lock")
@@ -116,7 +134,6 @@ class Step:
                 if not processes.told((folder / RECORD).exists()):
                     self._compute(compute, partial)
             processes.wait()
-        return Run(folder, json.loads((folder / RECORD).read_text()))
 
     def _compute(self, compute: Callable[[Path], Mapping[str, Any] | None], partial: Path) -> None:
         if not processes.is_first():

@@ -11,9 +11,8 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
 
-from ccl import cohorts, config, processes
+from ccl import cohorts, config, processes, stored
 from ccl.cohorts import Cohort
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.writer import OnBadImage
@@ -303,8 +302,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
         )
         history = fit(trained, batches, epochs=options.epochs, folder=folder, seed=name.seed)
         if processes.is_first():
-            weights = trained.pretrained.cpu().state_dict()
-            save_file({k: w.contiguous() for k, w in weights.items()}, folder / ENCODER_FILE)
+            stored.save_tensors(folder / ENCODER_FILE, trained.pretrained.cpu().state_dict())
             _finish_training(folder, history)
 
     return step.run(compute)
@@ -333,7 +331,7 @@ def encoder_of(experiment: Experiment, images: Cohort, name: EncoderName) -> Enc
     """A pretrained encoder, or the untrained one of a control."""
     encoder = initial_encoder(experiment, images, name)
     if name not in experiment.pretraining.controls:
-        encoder.load_state_dict(load_file(pretrain(experiment, name).folder / ENCODER_FILE))
+        encoder.load_state_dict(stored.tensors(pretrain(experiment, name).folder / ENCODER_FILE))
     return encoder
 
 
@@ -349,7 +347,7 @@ def _initial_weights(options: EncoderOptions) -> dict[str, str]:
 def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
     """The metrics of an objective's pretraining per epoch, with `strategy` and `seed`."""
     tables = [
-        pd.read_csv(pretrain(experiment, name).folder / HISTORY_FILE).assign(
+        read_table(pretrain(experiment, name).folder / HISTORY_FILE).assign(
             strategy=name.strategy, seed=name.seed
         )
         for name in experiment.pretraining.encoders

@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressB
 
 from ccl import processes
 from ccl.batch_norm import SharedBatchNorms
+from ccl.checkpoints import LAST, TwoCheckpoints, newest_whole
 from ccl.collectives import averaged
 from ccl.errors import TrainingError
 from ccl.runs import HISTORY_FILE
@@ -58,8 +59,8 @@ def fit(
         module: logs its metrics with `self.log(..., on_epoch=True)`.
         batches: the training batches of each epoch.
         epochs: number of epochs.
-        folder: receives `checkpoints/last.ckpt`, and `history.csv` if training cannot go on.
-            `forget_checkpoints` deletes the former, once the results are saved.
+        folder: receives `checkpoints/` (`ccl.checkpoints`), and `history.csv` if training cannot
+            go on. `forget_checkpoints` deletes the former, once the results are saved.
         seed: seeds what the module draws from the global generators, per epoch.
         on_epoch_end: extra metrics, called with the epoch after it was trained.
 
@@ -70,10 +71,11 @@ def fit(
         TrainingError: the loss is not finite, or the module says that it cannot go on; names the
             file with the history so far.
         ValueError: a batch cannot be shared evenly among the processes.
+        DiskFullError: there is no room for a checkpoint.
     """
     checkpoints = ModelCheckpoint(
         folder / CHECKPOINTS,
-        filename="last",
+        filename=Path(LAST).stem,
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
@@ -92,14 +94,14 @@ def fit(
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
     )
-    last = folder / CHECKPOINTS / "last.ckpt"
-    if last.exists():
-        logger.info("continuing from %s", last)
+    start = processes.told(newest_whole(folder / CHECKPOINTS) if processes.is_first() else None)
+    if start is not None:
+        logger.info("continuing from %s", start)
     try:
         trainer.fit(
             module,
             datamodule=_EpochData(batches),
-            ckpt_path=last if last.exists() else None,
+            ckpt_path=start,
             weights_only=True,
         )
     except TrainingError as error:
@@ -113,7 +115,7 @@ def fit(
 
 def _plugins() -> list[Any]:
     shared = [SharedBatchNorms()] if processes.count() > 1 else []
-    return [processes.environment(), *shared]
+    return [processes.environment(), TwoCheckpoints(), *shared]
 
 
 class _EpochData(lightning.LightningDataModule):

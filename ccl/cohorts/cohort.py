@@ -1,6 +1,5 @@
 """A cohort on disk: images, their table and their description (format in `load`)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from ccl import stored
 
 COLUMNS = (
     "image_id",
@@ -193,6 +194,7 @@ def load(folder: str | Path) -> Cohort:
 
     Raises:
         FileNotFoundError: a file of the three is missing.
+        DamagedFileError: one is not what was written.
         ValueError: the files do not fit each other or have another format.
     """
     folder = Path(folder)
@@ -201,13 +203,13 @@ def load(folder: str | Path) -> Cohort:
             raise FileNotFoundError(
                 f"{folder / name} is missing: '{folder}' is not a finished cohort; import it again"
             )
-    info = json.loads((folder / "cohort.json").read_text())
+    info = stored.described(folder / "cohort.json")
     if info.get("format") != FORMAT:
         raise ValueError(
             f"{folder / 'cohort.json'}: format {info.get('format')!r} is not {FORMAT}; import again"
         )
-    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-    table = pd.read_parquet(folder / "table.parquet")
+    images = stored.array(folder / "images.npy")
+    table = stored.table(folder / "table.parquet")
     if tuple(table.columns) not in (COLUMNS, (*COLUMNS, ATTRIBUTE)):
         raise ValueError(
             f"{folder / 'table.parquet'}: columns {list(table.columns)}, expected {list(COLUMNS)}"

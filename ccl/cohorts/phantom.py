@@ -20,11 +20,13 @@ import pandas as pd
 from pydantic import Field
 from tqdm import tqdm
 
+from ccl import stored
 from ccl.cohorts.checksum import checksum
 from ccl.cohorts.cohort import ATTRIBUTE, COLUMNS, FORMAT, SPLITS
 from ccl.cohorts.draws import Exogenous
 from ccl.cohorts.scanner_shares import ScannerShares
 from ccl.cohorts.scanners import render
+from ccl.files import write_atomically
 
 _CHUNK_PIXELS = 2**18  # pixels made at once by one thread: fits the cache, memory stays flat
 
@@ -101,7 +103,7 @@ def build(phantom: Phantom[AnyOptions], options: AnyOptions, folder: Path) -> No
         images = _write_images(phantom, options, table, partial / "images.npy")
         table.to_parquet(partial / "table.parquet", index=False)
         info = _info(phantom, options, table, checksum(images, table))
-        (partial / "cohort.json").write_text(json.dumps(info, indent=1) + "\n")
+        write_atomically(partial / "cohort.json", json.dumps(info, indent=1) + "\n")
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -240,7 +242,7 @@ def _write_images(
     phantom: Phantom[AnyOptions], options: AnyOptions, table: pd.DataFrame, path: Path
 ) -> np.ndarray:
     shape = (len(table), *options.frame)
-    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    images = stored.create_array(path, shape)
     _fill(images, phantom, options, table, noise=True)
     images.flush()
     return images

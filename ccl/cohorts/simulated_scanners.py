@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ccl import stored
 from ccl.cohorts.cohort import SPLITS
 from ccl.cohorts.draws import generator
 from ccl.cohorts.phantom import check_do
@@ -59,9 +60,8 @@ def assign(rows: pd.DataFrame, options: SimulatedScanners) -> pd.Series:
 
 def put_over(folder: "Path", table: pd.DataFrame, options: SimulatedScanners) -> None:
     """Makes `images.npy` of a cohort folder from its `frames.npy`; made anew if it is there."""
-    frames = np.load(folder / FRAMES, mmap_mode="r", allow_pickle=False)
-    path = folder / "images.npy"
-    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=frames.shape)
+    frames = stored.array(folder / FRAMES)
+    images = stored.create_array(folder / "images.npy", frames.shape)
     for start in range(0, len(table), _BATCH):
         rows = slice(start, start + _BATCH)
         images[rows] = _rendered(frames[rows], table.iloc[rows], options, noise=True)
@@ -96,7 +96,7 @@ def truth(
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: no true counterfactual; import again")
     check_do(do, {"scanner": options.every_scanner})
-    frames = np.load(path, mmap_mode="r", allow_pickle=False)[rows]
+    frames = stored.array(path)[rows]
     return _rendered(frames, cohort.table.iloc[rows].assign(**do), options, noise=noise)
 
 

@@ -20,7 +20,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -28,6 +27,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from ccl import stored
 from ccl.cohorts import plan as plans
 from ccl.cohorts import published_counts, simulated_scanners
 from ccl.cohorts.checksum import checksum
@@ -37,6 +37,8 @@ from ccl.cohorts.image_files import FrameOptions, read_frame
 from ccl.cohorts.manifest import LINE
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.simulated_scanners import FRAMES
+from ccl.files import full_disk_named, require_room, write_atomically
+from ccl.stored import array_header
 
 OnBadImage = Literal["error", "skip"]
 
@@ -77,13 +79,14 @@ def write(
 
     Raises:
         CohortError: the rows make no cohort, an image is bad, or the folder is in use.
+        DiskFullError: there is no room for the images; what is done stays.
     """
     plans.check(plan, plan.rows)
     if folder.is_dir() and any(folder.iterdir()):
         raise CohortError(f"{folder} already exists and is not empty; remove it to import again")
     partial = folder.with_name(f".{folder.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
-    with _locked(partial / _PROGRESS) as record:
+    with full_disk_named(folder.parent), _locked(partial / _PROGRESS) as record:
         try:
             skipped = _stream(plan, partial, record, on_bad_image, workers or _cores())
             _describe(plan, partial, skipped)
@@ -119,14 +122,22 @@ def _stream(
     path, shape = partial / (FRAMES if plan.simulated else "images.npy"), plan.options.shape
     path.touch()
     progress = _resume(record, _digest(plan, on_bad_image), path, shape)
+    require_room(partial, _missing(plan, partial, path))
     with path.open("r+b") as images:
-        images.write(_header(len(plan.rows), shape))
+        images.write(array_header((len(plan.rows), *shape)))
         images.truncate(_end(progress.written, shape))
         images.seek(0, os.SEEK_END)
         _append(plan, images, record, progress, on_bad_image, workers)
         images.seek(0)
-        images.write(_header(progress.written, shape))
+        images.write(array_header((progress.written, *shape)))
     return progress.skipped
+
+
+def _missing(plan: Plan, partial: Path, frames: Path) -> int:
+    """Bytes of images that are not on disk yet."""
+    files = {frames, partial / "images.npy"}
+    there = sum(file.stat().st_size for file in files if file.exists())
+    return max(0, len(files) * _end(len(plan.rows), plan.options.shape) - there)
 
 
 def _append(
@@ -260,17 +271,9 @@ def _entry(line: bytes) -> dict[str, Any]:
         return {}
 
 
-def _header(images: int, shape: tuple[int, int]) -> bytes:
-    """Header of the frames' file; NumPy pads it so that its length is the same for any count."""
-    file = BytesIO()
-    described = {"descr": "|u1", "fortran_order": False, "shape": (images, *shape)}
-    np.lib.format.write_array_header_1_0(file, described)
-    return file.getvalue()
-
-
 def _end(images: int, shape: tuple[int, int]) -> int:
     """Length in bytes of the file with so many frames."""
-    return len(_header(images, shape)) + images * shape[0] * shape[1]
+    return len(array_header((images, *shape))) + images * shape[0] * shape[1]
 
 
 def _describe(plan: Plan, partial: Path, skipped: list[Skipped]) -> None:
@@ -282,9 +285,9 @@ def _describe(plan: Plan, partial: Path, skipped: list[Skipped]) -> None:
     table.to_parquet(partial / "table.parquet", index=False)
     if plan.simulated:
         simulated_scanners.put_over(partial, table, plan.simulated)
-    images = np.load(partial / "images.npy", mmap_mode="r", allow_pickle=False)
+    images = stored.array(partial / "images.npy")
     info = _info(plan, rows, skipped) | {"checksum": checksum(images, table)}
-    (partial / "cohort.json").write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8")
+    write_atomically(partial / "cohort.json", json.dumps(info, indent=2) + "\n")
 
 
 def _info(plan: Plan, rows: pd.DataFrame, skipped: list[Skipped]) -> dict[str, Any]:

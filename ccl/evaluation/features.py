@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ccl import stored
 from ccl.mapped import read
 from ccl.objectives.batches import as_image
 from ccl.objectives.encoder import Encoder
@@ -60,9 +61,9 @@ def save(features: np.ndarray, path: Path) -> None:
     """
     largest = float(np.finfo(np.float16).max)
     fits = not features.size or float(np.abs(features).max()) < largest
-    np.save(path, features.astype(np.float16 if fits else np.float32), allow_pickle=False)
+    stored.save_array(path, features.astype(np.float16 if fits else np.float32))
 
 
 def load(path: Path) -> np.ndarray:
     """Reads features as float32 (n, D)."""
-    return np.load(path, allow_pickle=False).astype(np.float32)
+    return stored.array(path).astype(np.float32)

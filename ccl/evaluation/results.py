@@ -14,6 +14,7 @@ from ccl.evaluation.labels import LabelOptions, count_per_class, labelled_subset
 from ccl.evaluation.scores import Scores
 from ccl.evaluation.statistics import auc_replicates, percentiles, roc_auc
 from ccl.evaluation.subgroups import ALL, GAPS, gap_name, groups_of_domain, large_enough
+from ccl.stored import damaged
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +27,17 @@ POOLED = "pooled"
 
 
 def read_table(file: Path) -> pd.DataFrame:
-    """A CSV in which only an empty field is missing: a scanner may be called NA."""
-    return pd.read_csv(file, keep_default_na=False, na_values=[""])
+    """A CSV in which only an empty field is missing: a scanner may be called NA.
+
+    Raises:
+        DamagedFileError: it is not a whole table.
+    """
+    if file.read_bytes()[-1:] != b"\n":
+        raise damaged(file, "its last line is cut off")
+    try:
+        return pd.read_csv(file, keep_default_na=False, na_values=[""])
+    except ValueError as error:
+        raise damaged(file, f"it is not a table: {error}") from error
 
 
 # Cohort rows (n,) -> scores as `roc_auc` takes them.

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ccl import stored
 from ccl.cohorts import Cohort
 from ccl.evaluation.statistics import bootstrap_difference
 
@@ -67,7 +68,7 @@ def load(path: Path) -> pd.DataFrame:
     Raises:
         ValueError: a column is missing.
     """
-    table = pd.read_parquet(path)
+    table = stored.table(path)
     if missing := [name for name in (*KEYS, "rows", "scores") if name not in table.columns]:
         raise ValueError(f"{path}: columns {missing} are missing; it has {list(table.columns)}")
     return table

@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from tqdm import tqdm
 
-from ccl import processes
+from ccl import processes, stored
 from ccl.cohorts import Cohort
 from ccl.devices import mixed_precision
 from ccl.files import write_atomically
@@ -66,14 +66,15 @@ def load(folder: Path, cohort: Cohort) -> Bank:
     Raises:
         FileNotFoundError: the folder holds no bank.
         ValueError: the bank was made from another cohort.
+        DamagedFileError: a file is not what was written.
     """
     if not (folder / "bank.json").is_file():
         raise FileNotFoundError(f"{folder / 'bank.json'} is missing: make the bank first")
-    info = json.loads((folder / "bank.json").read_text())
+    info = stored.described(folder / "bank.json")
     if info["cohort"] != cohort.checksum:
         raise ValueError(f"{folder}: made from another cohort than {cohort.folder}; make it again")
-    images = np.load(folder / COUNTERFACTUALS, mmap_mode="r", allow_pickle=False)
-    rows = np.load(folder / "rows.npy", allow_pickle=False)
+    images = stored.array(folder / COUNTERFACTUALS)
+    rows = np.array(stored.array(folder / "rows.npy"))
     position = np.full(len(cohort), -1, dtype=np.int64)
     position[rows] = np.arange(len(rows))
     return Bank(images, rows, position, info["variable"], tuple(info["values"]))
@@ -89,6 +90,7 @@ def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Pat
 
     Raises:
         ValueError: the generator does not know the variable.
+        DiskFullError: there is no room for the bank; nothing was computed yet.
     """
     if options.variable not in generator.parents.values:
         raise ValueError(
@@ -168,16 +170,16 @@ def _fill(
     shape = (len(rows), len(values), *cohort.images.shape[1:])
     path, progress = folder / COUNTERFACTUALS, _Progress(folder)
     if processes.is_first() and not progress.files:
-        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        stored.create_array(path, shape)
         progress.own.touch()
     missing = processes.told(sorted(set(range(0, len(rows), batch_size)) - progress.done()))
-    first_entry = np.load(path, mmap_mode="r", allow_pickle=False).offset
+    first_entry = len(stored.array_header(shape))
     entry = int(np.prod(shape[1:]))  # bytes
 
-    with path.open("r+b") as stored, ThreadPoolExecutor(max_workers=1) as writer:
+    with path.open("r+b") as made, ThreadPoolExecutor(max_workers=1) as writer:
 
         def write(start: int, batch: np.ndarray) -> None:
-            _write(stored, first_entry + start * entry, batch)
+            _write(made, first_entry + start * entry, batch)
             progress.note(start)
 
         pending = None
@@ -199,7 +201,7 @@ def _fill(
 def _finish(
     cohort: Cohort, folder: Path, variable: str, values: tuple[str, ...], source: str
 ) -> None:
-    np.save(folder / "rows.npy", cohort.rows(scanners="pretraining"))
+    stored.save_array(folder / "rows.npy", cohort.rows(scanners="pretraining"))
     info = {
         "variable": variable,
         "values": list(values),
@@ -209,12 +211,12 @@ def _finish(
     write_atomically(folder / "bank.json", json.dumps(info, indent=1))
 
 
-def _write(stored: BinaryIO, at: int, batch: np.ndarray) -> None:
+def _write(made: BinaryIO, at: int, batch: np.ndarray) -> None:
     # Not through a memory map, which writes whole pages: another machine's entry may share one.
-    stored.seek(at)
-    stored.write(batch.tobytes())
-    stored.flush()
-    os.fsync(stored.fileno())
+    made.seek(at)
+    made.write(batch.tobytes())
+    made.flush()
+    os.fsync(made.fileno())
 
 
 class _Progress:

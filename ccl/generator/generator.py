@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ccl import stored
+from ccl.files import write_atomically
 from ccl.generator.graph import IMAGE, ImageParents
 from ccl.generator.hvae import HVAE, HVAEOptions
 from ccl.generator.scm import StructuralCausalModel
@@ -116,8 +117,7 @@ class Generator:
 
 def save(generator: Generator, folder: Path) -> None:
     """Writes `weights.safetensors` and `generator.json`."""
-    weights = {name: w.contiguous() for name, w in generator.hvae.state_dict().items()}
-    save_file(weights, folder / "weights.safetensors")
+    stored.save_tensors(folder / "weights.safetensors", generator.hvae.state_dict())
     height, width = generator.hvae.frame
     description = {
         "parents": {name: list(values) for name, values in generator.parents.values.items()},
@@ -127,7 +127,7 @@ def save(generator: Generator, folder: Path) -> None:
         "height": height,
         "width": width,
     }
-    (folder / "generator.json").write_text(json.dumps(description, indent=1))
+    write_atomically(folder / "generator.json", json.dumps(description, indent=1))
 
 
 def _described(table: Table) -> dict[str, Any]:
@@ -150,11 +150,12 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
 
     Raises:
         FileNotFoundError: the folder holds no generator.
+        DamagedFileError: a file is not what was written.
     """
     path = folder / "generator.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: '{folder}' holds no trained generator")
-    description = json.loads(path.read_text())
+    description = stored.described(path)
     parents = ImageParents(
         {name: tuple(values) for name, values in description["parents"].items()},
         {name: _table(table) for name, table in description["tables"].items()},
@@ -162,5 +163,5 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
     )
     options = HVAEOptions.model_validate(description["hvae"])
     hvae = HVAE(options, parents.sizes, description["height"], description["width"])
-    hvae.load_state_dict(load_file(folder / "weights.safetensors"))
+    hvae.load_state_dict(stored.tensors(folder / "weights.safetensors"))
     return Generator(parents, hvae.to(device).eval().requires_grad_(False))
