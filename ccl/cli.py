@@ -222,6 +222,24 @@ def fake(
 
 
 @app.command()
+def verify(profile: Profile = "quick", cohort: CohortName = "phantom-chest") -> None:
+    """Compares every file of the finished steps with the checksum it was written with."""
+    with tidy_errors():
+        from ccl import plan, verification
+
+        folders = verification.finished(plan.folder(profile, cohort))
+        found = {folder: list(verification.faults(folder)) for folder in folders}
+    damaged = {folder: faults for folder, faults in found.items() if faults}
+    for folder, faults in damaged.items():
+        for fault in faults:
+            typer.echo(f"Error: {fault}", err=True)
+        typer.echo(f"Delete {folder}; the command that made it makes it anew.", err=True)
+    if damaged:
+        raise typer.Exit(1)
+    typer.echo(f"All files of {len(folders)} finished steps are what was written.")
+
+
+@app.command()
 def claims(
     names: Annotated[list[str] | None, typer.Argument(help="Ids such as C2; all if none.")] = None,
     profile: Profile = "quick",

@@ -13,6 +13,7 @@ import nbformat
 import papermill
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from ccl import plan, pointers
@@ -100,7 +101,7 @@ def execute(
         folder: working directory of the kernel.
 
     Raises:
-        NotebookError: a parameter is unknown or of another type, or a cell failed.
+        NotebookError: a parameter is unknown or of another type, a cell failed, or the kernel died.
     """
     check_parameters(notebook, parameters)
     unfinished = output.with_name(f".{output.stem}.unfinished.ipynb")
@@ -115,6 +116,8 @@ def execute(
             progress_bar=False,
             kernel_manager_class=ThisInterpreter,
         )
+    except DeadKernelError as error:
+        raise NotebookError(_dead(notebook, unfinished)) from error
     except PapermillExecutionError as error:
         raise NotebookError(
             f"{_describe(notebook, error)}; the notebook as far as it came is {unfinished}"
@@ -174,8 +177,26 @@ def _typed(line: ast.stmt, notebook: Path) -> tuple[str, type[Parameter]]:
 def _describe(notebook: Path, error: PapermillExecutionError) -> str:
     """The notebook, the cell and the error, without the pages of traceback."""
     place = f"cell {error.cell_index + 1}" if error.cell_index is not None else "a cell"
-    first = next(iter(error.source.strip().splitlines()), "")
-    return f"{notebook}: {place} (`{first}`) failed with {error.ename}: {error.evalue}"
+    return (
+        f"{notebook}: {place} (`{_first_line(error.source)}`) failed with {error.ename}: "
+        f"{error.evalue}"
+    )
+
+
+def _dead(notebook: Path, unfinished: Path) -> str:
+    """The notebook, the cell that it had come to, and what most likely ended its kernel."""
+    cells = nbformat.read(unfinished, as_version=4).cells
+    at = max(n for n, cell in enumerate(cells) if cell.metadata.papermill.get("start_time"))
+    return (
+        f"{notebook}: its kernel died in cell {at + 1} (`{_first_line(cells[at].source)}`), most "
+        "likely ended by the system for lack of memory. "
+        "Take a smaller profile or batch size, or let fewer jobs run at once (`--cores 1` of "
+        "Snakemake), and give the same command again"
+    )
+
+
+def _first_line(source: str) -> str:
+    return next(iter(source.strip().splitlines()), "")
 
 
 def _tidy(executed: Path, notebook: Path, parameters: Mapping[str, Parameter]) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests import small_disk
 from tests.pair import Pair
+from tests.small_disk import SmallDisk
 
 # Small tensors gain nothing from threads, and threads that wait for a busy core cost minutes.
 torch.set_num_threads(1)
@@ -39,3 +41,13 @@ def pair() -> Iterator[Pair]:
     started = Pair()
     yield started
     started.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk that can be filled; skips where none can be mounted."""
+    folder = tmp_path / "disk"
+    if hindered := small_disk.mount(folder):
+        pytest.skip(f"no small disk can be mounted: {hindered}")
+    yield SmallDisk(folder)
+    small_disk.unmount(folder)

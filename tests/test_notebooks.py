@@ -160,6 +160,17 @@ def test_refuses_two_parameter_cells(tmp_path: Path) -> None:
         notebooks.typed_parameters(path)
 
 
+def test_a_kernel_that_dies_is_named_and_mended(tmp_path: Path) -> None:
+    die = "import os\nos.kill(os.getpid(), 9)"
+    source = write(tmp_path / "a.ipynb", "x = 1", die, "y = 1")
+    with pytest.raises(NotebookError, match=r"a\.ipynb: its kernel died in cell 3 \(`import os`\)"):
+        notebooks.execute(source, tmp_path / "done.ipynb", {}, tmp_path)
+    assert not (tmp_path / "done.ipynb").exists()
+    write(source, "x = 1", "y = 1")
+    notebooks.execute(source, tmp_path / "done.ipynb", {}, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ipynb", "done.ipynb"]
+
+
 def test_a_failing_cell_is_named_and_nothing_is_left_as_done(tmp_path: Path) -> None:
     source = write(tmp_path / "a.ipynb", "x = 1", "raise ValueError('too few images')")
     with pytest.raises(NotebookError, match=r"raise ValueError.*ValueError: too few images"):

@@ -175,7 +175,7 @@ def test_a_kill_before_the_weights_are_saved_loses_no_training(
         pretraining=base.pretraining.model_copy(update={"simclr": once}),
     )
     more = [EncoderName("simclr", "standard", 0)] if step == "pretrain" else []
-    saved_by = (steps.generators, "save") if step == "generator" else (steps, "save_file")
+    saved_by = (steps.generators, "save") if step == "generator" else (steps.stored, "save_tensors")
     with monkeypatch.context() as patch:
         patch.setattr(*saved_by, _killed)
         with pytest.raises(Killed):

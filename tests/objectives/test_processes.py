@@ -231,7 +231,8 @@ def test_another_number_of_processes_goes_on_with_a_killed_training(
     expected, _ = go_on(tmp_path / "whole")
     start = simclr().state_dict()
     pair(stop_before_the_last, tmp_path / "by two")
-    assert [file.name for file in (tmp_path / "by two/checkpoints").iterdir()] == ["last.ckpt"]
+    kept = sorted(file.name for file in (tmp_path / "by two/checkpoints").iterdir())
+    assert kept == ["last.ckpt", "previous.ckpt"]
     stop_before_the_last(tmp_path / "by one")
     continued = [go_on(tmp_path / "by two"), *pair(go_on, tmp_path / "by one")]
     for found, history in continued:
@@ -260,3 +261,14 @@ def share_unevenly(folder: Path) -> None:
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(pair: Pair, tmp_path: Path) -> None:
     pair(share_unevenly, tmp_path)
+
+
+def test_all_processes_leave_a_damaged_checkpoint_alone(pair: Pair, tmp_path: Path) -> None:
+    expected, history = pair(go_on, tmp_path / "whole")[0]
+    pair(stop_before_the_last, tmp_path / "torn")
+    last = tmp_path / "torn/checkpoints/last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    for found, again in pair(go_on, tmp_path / "torn"):
+        assert again["loss"].tolist() == history["loss"].tolist()
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert last.with_name("damaged.ckpt").exists()

@@ -1,0 +1,198 @@
+"""A full disk ends a run with what is to be done, and the same command goes on from there."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ccl import notebooks
+from ccl.cohorts import Cohort, CohortError, FolderOptions, build, folder, writer
+from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.errors import DiskFullError
+from ccl.files import write_atomically
+from ccl.generator import bank as banks
+from ccl.generator.bank import BankOptions
+from ccl.runs import Step
+from ccl.training import fit
+from tests.cohorts.conftest import files_of
+from tests.cohorts.test_writer import many
+from tests.small_disk import SmallDisk
+from tests.test_notebooks import write
+from tests.test_training import Batches, Line
+
+PHANTOM = PhantomChestOptions(size=32, n_train=300, n_val=30, n_test_per_scanner=20)
+FULL = (
+    r"the disk of {}\S* is full \(0\.0 MiB free\)\. Make room there and give the same command again"
+)
+TOO_FULL = r"the disk of {} is too full: [\d.]+ MiB are needed, 0\.\d MiB are free"
+
+
+def full(folder: Path, message: str = FULL) -> str:
+    """Pattern of what is said of a folder."""
+    return message.format(re.escape(str(folder)))
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    return build(PHANTOM, None, tmp_path_factory.mktemp("phantom") / "cohort")
+
+
+def test_a_file_stays_as_it_was_and_nothing_half_written_beside_it(disk: SmallDisk) -> None:
+    file = disk.folder / "plan.json"
+    write_atomically(file, "old")
+    disk.fill()
+    with pytest.raises(DiskFullError, match=full(disk.folder)):
+        write_atomically(file, "new" * 10_000)
+    assert sorted(path.name for path in disk.folder.iterdir()) == ["filler", "plan.json"]
+    assert file.read_text() == "old"
+    disk.make_room()
+    write_atomically(file, "new")
+    assert file.read_text() == "new"
+
+
+def test_an_import_that_has_no_room_does_not_begin(
+    disk: SmallDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = many(tmp_path / "data", 160)
+    disk.fill(leave=120 * 1024)  # a frame has 1 KiB
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "read_frame", lambda *_: pytest.fail("an image was read"))
+        with pytest.raises(DiskFullError, match=full(disk.folder / ".cohort.partial", TOO_FULL)):
+            source.build(disk.folder / "cohort", size=32)
+    disk.make_room()
+    source.build(disk.folder / "cohort", size=32)
+    source.build(tmp_path / "whole", size=32)
+    assert files_of(disk.folder / "cohort") == files_of(tmp_path / "whole")
+
+
+def test_an_import_goes_on_once_there_is_room(
+    disk: SmallDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = many(tmp_path / "data", 160)
+    real, read = writer.read_frame, list[Path]()
+
+    def meddling(path: Path, options: FolderOptions) -> np.ndarray:
+        read.append(path)
+        if len(read) == 80:
+            disk.fill()  # someone else does
+        return real(path, options)
+
+    monkeypatch.setattr(writer, "read_frame", meddling)
+    monkeypatch.setattr(writer, "BATCH", 4)
+    plan = folder.plan(FolderOptions(size=32), source.root)
+    with pytest.raises(DiskFullError, match=full(disk.folder)):
+        writer.write(plan, disk.folder / "cohort", workers=1)
+    disk.make_room()
+    writer.write(plan, disk.folder / "cohort", workers=1)
+    assert len(read) < 2 * 160 - 40  # not from the start
+    writer.write(plan, tmp_path / "whole", workers=1)
+    assert files_of(disk.folder / "cohort") == files_of(tmp_path / "whole")
+
+
+def test_a_simulated_cohort_that_has_no_room_ends_no_process(
+    disk: SmallDisk, phantom: Cohort
+) -> None:
+    """Its images are written through a memory map."""
+    disk.fill(leave=200 * 1024)
+    with pytest.raises(DiskFullError, match=full(disk.folder / ".cohort.partial", TOO_FULL)):
+        build(PHANTOM, None, disk.folder / "cohort")
+    disk.make_room()
+    made = build(PHANTOM, None, disk.folder / "cohort")
+    assert files_of(made.folder) == files_of(phantom.folder)
+
+
+def test_a_bank_takes_its_room_before_anything_is_computed(
+    disk: SmallDisk, tmp_path: Path, phantom: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk.fill(leave=200 * 1024)
+    with monkeypatch.context() as patch:
+        patch.setattr(Cohort, "truth", lambda *_, **__: pytest.fail("computed in vain"))
+        with pytest.raises(DiskFullError, match=full(disk.folder, TOO_FULL)):
+            banks.make_from_truth(phantom, BankOptions(), disk.folder)
+    disk.make_room()
+    real = Cohort.truth
+
+    def meddling(*arguments: object, **options: object) -> np.ndarray:
+        if not (disk.folder / "filler").exists():
+            disk.fill(leave=16 * 1024)  # for the record of what is done
+        return real(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Cohort, "truth", meddling)
+    banks.make_from_truth(phantom, BankOptions(), disk.folder)
+    (tmp_path / "whole").mkdir()
+    banks.make_from_truth(phantom, BankOptions(), tmp_path / "whole")
+    disk.make_room()
+    assert files_of(disk.folder) == files_of(tmp_path / "whole")
+
+
+def test_a_training_goes_on_from_the_last_checkpoint_that_had_room(
+    disk: SmallDisk, tmp_path: Path
+) -> None:
+    whole = Line()
+    history = fit(whole, Batches(), epochs=5, folder=tmp_path, seed=1)
+    trained: list[int] = []
+
+    def meddling(epoch: int) -> dict[str, float]:
+        trained.append(epoch)
+        if epoch == 1 and trained.count(1) == 1:  # later ones take the room of the last but one
+            disk.fill()
+        return {}
+
+    def train() -> tuple[Line, list[float]]:
+        line = Line()
+        rows = fit(line, Batches(), epochs=5, folder=disk.folder, seed=1, on_epoch_end=meddling)
+        return line, rows["loss"].tolist()
+
+    with pytest.raises(DiskFullError, match=full(disk.folder / "checkpoints")):
+        train()
+    assert [path.name for path in (disk.folder / "checkpoints").iterdir()] == ["previous.ckpt"]
+    disk.make_room()
+    line, losses = train()
+    assert trained == [0, 1, 1, 2, 3, 4]
+    assert torch.equal(line.layer.weight, whole.layer.weight)
+    assert losses == history["loss"].tolist()
+
+
+def in_step(disk: SmallDisk, compute: Callable[[Path], None]) -> Path:
+    """Does a step on a disk that is full in its course, and again with room."""
+    step = Step(disk.folder, "probe", {}, {}, "ccl.pairs")
+    with pytest.raises(DiskFullError, match=full(disk.folder)):
+        step.run(compute)
+    assert not step.folder.exists()
+    disk.make_room()
+    made = step.run(compute).folder
+    assert not list(disk.folder.rglob("*.partial"))
+    return made
+
+
+def test_the_record_of_a_step(disk: SmallDisk) -> None:
+    times: list[int] = []
+
+    def compute(folder: Path) -> None:
+        (folder / "result.txt").write_text("whole")
+        times.append(1)
+        if len(times) == 1:
+            disk.fill()
+
+    assert (in_step(disk, compute) / "result.txt").read_text() == "whole"
+
+
+def test_a_notebook(disk: SmallDisk, tmp_path: Path) -> None:
+    source = write(tmp_path / "a.ipynb", "print('long ' * 100_000)")
+    disk.fill(leave=64 * 1024)
+    made = in_step(disk, lambda folder: notebooks.execute(source, folder / "a.ipynb", {}, tmp_path))
+    assert "long long" in (made / "a.ipynb").read_text()
+
+
+def test_a_table(disk: SmallDisk, phantom: Cohort) -> None:
+    disk.fill(leave=4096)
+    made = in_step(disk, lambda folder: phantom.table.to_parquet(folder / "table.parquet"))
+    assert (made / "table.parquet").is_file()
+
+
+def test_a_full_disk_is_no_fault_of_the_images() -> None:
+    """An import gives up what it has when an image is bad, and must not for want of room."""
+    assert not issubclass(DiskFullError, CohortError)
