@@ -1,0 +1,215 @@
+"""Stored files that were damaged are named with what to do, and none can run code."""
+
+import json
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from ccl import cohorts, stored
+from ccl.cli import app
+from ccl.cohorts import Cohort
+from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.errors import DamagedFileError
+from ccl.evaluation.results import read_table
+from ccl.generator import bank as banks
+from ccl.generator.bank import BankOptions
+from ccl.generator.batches import WeightedBatches
+from ccl.generator.classifier import scanner_target
+from ccl.objectives.batches import PairBatches
+from ccl.pairs import Pairs
+from ccl.runs import Run, Step
+from tests.test_checkpoints import Payload
+
+Kind = tuple[str, Callable[[Path], Any], Callable[[Path], Any]]
+TABLE = pd.DataFrame({"scanner": ["NA", "B"], "value": [0.5, 0.25]})
+KINDS: list[Kind] = [
+    ("a.npy", lambda p: stored.save_array(p, np.arange(9000)), stored.array),
+    ("a.safetensors", lambda p: stored.save_tensors(p, {"w": torch.arange(900)}), stored.tensors),
+    ("a.parquet", lambda p: TABLE.to_parquet(p, index=False), stored.table),
+    ("a.csv", lambda p: TABLE.to_csv(p, index=False), read_table),
+    ("a.json", lambda p: p.write_text(json.dumps({"a": 1})), stored.described),
+]
+kinds = pytest.mark.parametrize("kind", KINDS, ids=[name for name, _, _ in KINDS])
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size - 5)
+
+
+def empty(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+def replace_by_payload(file: Path) -> None:
+    file.write_bytes(pickle.dumps(Payload(file.with_name("ran"))))
+
+
+def says(file: Path, doomed: str) -> str:
+    """Pattern of what is said of a damaged file."""
+    return rf"^{re.escape(str(file))} is damaged \(.*\)\. Delete {re.escape(doomed)} and give"
+
+
+@kinds
+def test_what_is_whole_is_read(kind: Kind, tmp_path: Path) -> None:
+    name, write, read = kind
+    write(tmp_path / name)
+    found = read(tmp_path / name)
+    expected = {"npy": 9000, "safetensors": 1, "json": 1}.get(name.split(".")[1], 2)
+    assert len(found) == expected
+    if expected == 2:
+        pd.testing.assert_frame_equal(found, TABLE)
+
+
+@kinds
+@pytest.mark.parametrize("damage", [cut, empty, replace_by_payload])
+@pytest.mark.parametrize("finished", [True, False])
+def test_what_is_damaged_is_named(
+    kind: Kind, damage: Callable[[Path], None], finished: bool, tmp_path: Path
+) -> None:
+    name, write, read = kind
+    file = tmp_path / name
+    if finished:
+        (tmp_path / "run.json").touch()
+    write(file)
+    damage(file)
+    doomed = f"the folder {tmp_path}" if finished else "it"
+    with pytest.raises(DamagedFileError, match=says(file, doomed)):
+        read(file)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.npy"
+    np.save(file, np.array([Payload(tmp_path / "ran")], dtype=object), allow_pickle=True)
+    with pytest.raises(DamagedFileError, match=says(file, "it")):
+        stored.array(file)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_archive_or_a_longer_file_is_no_array(tmp_path: Path) -> None:
+    file = tmp_path / "a.npy"
+    stored.save_array(file, np.arange(9))
+    with file.open("ab") as longer:
+        longer.write(b"more")
+    with pytest.raises(DamagedFileError, match="longer than its"):
+        stored.array(file)
+    with file.open("wb") as archive:
+        np.savez(archive, a=np.arange(3))
+    with pytest.raises(DamagedFileError, match="an archive, not an array"):
+        stored.array(file)
+
+
+@pytest.fixture
+def phantom(tmp_path: Path) -> Cohort:
+    options = PhantomChestOptions(size=32, n_train=60, n_val=12, n_test_per_scanner=12)
+    return cohorts.build(options, None, tmp_path / "cohort")
+
+
+@pytest.mark.parametrize("name", ["images.npy", "table.parquet", "cohort.json"])
+def test_a_damaged_cohort_is_named(phantom: Cohort, name: str) -> None:
+    cut(phantom.folder / name)
+    with pytest.raises(DamagedFileError, match=says(phantom.folder / name, "it")):
+        cohorts.load(phantom.folder)
+
+
+@pytest.mark.parametrize("name", ["counterfactuals.npy", "rows.npy", "bank.json"])
+def test_a_damaged_bank_is_named(phantom: Cohort, name: str, tmp_path: Path) -> None:
+    banks.make_from_truth(phantom, BankOptions(), tmp_path)
+    cut(tmp_path / name)
+    with pytest.raises(DamagedFileError, match=says(tmp_path / name, "it")):
+        banks.load(tmp_path, phantom)
+
+
+def test_a_file_that_shrinks_in_mid_epoch_is_named(phantom: Cohort, tmp_path: Path) -> None:
+    banks.make_from_truth(phantom, BankOptions(), tmp_path)
+    bank, rows = banks.load(tmp_path, phantom), phantom.rows("train")
+    pairs = PairBatches(
+        Pairs("counterfactual", phantom.images, bank), rows, batch_size=8, seed=0
+    ).epoch(0)
+    weighted = WeightedBatches(phantom, scanner_target(phantom), rows, 8, 1.0, 0).epoch(0)
+    next(pairs), next(weighted)
+    cut(tmp_path / "counterfactuals.npy")
+    with pytest.raises(DamagedFileError, match=says(tmp_path / "counterfactuals.npy", "it")):
+        next(pairs)
+    cut(phantom.folder / "images.npy")
+    with pytest.raises(DamagedFileError, match=says(phantom.folder / "images.npy", "it")):
+        next(weighted)
+
+
+def test_a_deleted_file_is_kept_by_its_map(phantom: Cohort) -> None:
+    (phantom.folder / "images.npy").unlink()
+    stored.require_whole(phantom.images)
+    assert phantom.images.any()
+
+
+def test_reading_on_would_end_the_process(tmp_path: Path) -> None:
+    """The negative control: why sizes are looked at."""
+    stored.save_array(tmp_path / "a.npy", np.arange(9000))
+    code = "import os, sys, numpy as np; a = np.load(sys.argv[1], mmap_mode='r')"
+    code += "; os.truncate(sys.argv[1], 128); a.sum()"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.npy")])
+    assert done.returncode == -signal.SIGBUS
+
+
+def finished_step(root: Path) -> Run:
+    def compute(folder: Path) -> None:
+        for name, write, _ in KINDS:
+            write(folder / name)
+
+    return Step(root, "probe", {}, {}, "ccl.pairs").run(compute)
+
+
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    made = finished_step(tmp_path)
+    cut(made.folder / "run.json")
+    with pytest.raises(
+        DamagedFileError, match=says(made.folder / "run.json", f"the folder {made.folder}")
+    ):
+        finished_step(tmp_path)
+
+
+def verify(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    monkeypatch.setattr("ccl.plan.folder", lambda profile, cohort: root)
+    answer = CliRunner().invoke(app, ["verify", "--profile", "tiny"])
+    return answer.exit_code, answer.output
+
+
+def test_verification_names_every_file_that_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert verify(tmp_path, monkeypatch) == (
+        1,
+        f"Error: {tmp_path} holds no finished step: there is nothing to verify\n",
+    )
+    folder = finished_step(tmp_path).folder
+    (tmp_path / "probe" / "unfinished.partial").mkdir()
+    (tmp_path / "probe" / "unfinished.partial" / "run.json").touch()
+    assert verify(tmp_path, monkeypatch) == (
+        0,
+        "All files of 1 finished steps are what was written.\n",
+    )
+    content = bytearray((folder / "a.npy").read_bytes())
+    content[-1] ^= 1  # which no reader notices
+    (folder / "a.npy").write_bytes(content)
+    (folder / "a.csv").unlink()
+    code, said = verify(tmp_path, monkeypatch)
+    assert code == 1
+    assert said.splitlines() == [
+        f"Error: {folder / 'a.csv'} is missing",
+        f"Error: {folder / 'a.npy'} is not what was written: its checksum differs",
+        f"Delete {folder}; the command that made it makes it anew.",
+    ]
+    cut(folder / "run.json")
+    assert f"{folder / 'run.json'} is damaged" in verify(tmp_path, monkeypatch)[1]
