@@ -14,6 +14,7 @@ import logging
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,7 @@ from ccl.stored import RECORD, described
 logger = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parent
+CHECKPOINTS = "checkpoints"  # folder of what a killed training goes on from
 HISTORY_FILE = "history.csv"  # metrics of a training, one row per epoch
 REPORTED_PACKAGES = ("torch", "torchvision", "lightning", "timm", "numpy", "scikit-learn", "pandas")
 
@@ -162,6 +164,7 @@ class Step:
         }
         write_atomically(partial / RECORD, json.dumps(record, indent=1))
         partial.rename(self.folder)
+        forget_checkpoints(self.folder)  # not before, or a full disk here would cost the training
 
 
 @cache
@@ -199,8 +202,13 @@ def _checksums(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): file_digest(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.parent != folder / CHECKPOINTS
     }
+
+
+def forget_checkpoints(folder: Path) -> None:
+    """Deletes what a killed training would have gone on from."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 def file_digest(path: Path) -> str:

@@ -162,7 +162,7 @@ def _finish_generator(
 ) -> dict[str, Any]:
     if processes.is_first():
         generators.save(trained, folder)
-        _finish_training(folder, history)
+        history.to_csv(folder / HISTORY_FILE, index=False)
     return {"parameters": sum(p.numel() for p in trained.hvae.parameters())}
 
 
@@ -303,7 +303,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
         history = fit(trained, batches, epochs=options.epochs, folder=folder, seed=name.seed)
         if processes.is_first():
             stored.save_tensors(folder / ENCODER_FILE, trained.pretrained.cpu().state_dict())
-            _finish_training(folder, history)
+            history.to_csv(folder / HISTORY_FILE, index=False)
 
     return step.run(compute)
 
@@ -476,11 +476,3 @@ def embeddings(experiment: Experiment, objective: str, seed: int) -> dict[str, n
         for name in (*options.encoders, *options.controls)
         if name.objective == objective and name.seed == seed
     }
-
-
-def _finish_training(folder: Path, history: pd.DataFrame) -> None:
-    """Keeps the metrics; then, all results being saved, leaves no checkpoint behind."""
-    from ccl.training import forget_checkpoints
-
-    history.to_csv(folder / HISTORY_FILE, index=False)
-    forget_checkpoints(folder)

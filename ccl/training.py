@@ -5,7 +5,6 @@ batch, gradients are averaged, and statistics of batch normalisation are those o
 """
 
 import logging
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,11 +21,9 @@ from ccl.batch_norm import SharedBatchNorms
 from ccl.checkpoints import LAST, TwoCheckpoints, newest_whole
 from ccl.collectives import averaged
 from ccl.errors import TrainingError
-from ccl.runs import HISTORY_FILE
+from ccl.runs import CHECKPOINTS, HISTORY_FILE
 
 logger = logging.getLogger(__name__)
-
-CHECKPOINTS = "checkpoints"
 
 
 class EpochBatches(Protocol):
@@ -60,7 +57,7 @@ def fit(
         batches: the training batches of each epoch.
         epochs: number of epochs.
         folder: receives `checkpoints/` (`ccl.checkpoints`), and `history.csv` if training cannot
-            go on. `forget_checkpoints` deletes the former, once the results are saved.
+            go on. `ccl.runs.forget_checkpoints` deletes the former, once the results are whole.
         seed: seeds what the module draws from the global generators, per epoch.
         on_epoch_end: extra metrics, called with the epoch after it was trained.
 
@@ -203,8 +200,3 @@ class _Guard(Callback):
                 f"{trainer.global_step}; the last good checkpoint is kept in "
                 f"{self.folder / CHECKPOINTS}. Lower the learning rate or the gradient clip."
             )
-
-
-def forget_checkpoints(folder: Path) -> None:
-    """Deletes what a killed training would have gone on from."""
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

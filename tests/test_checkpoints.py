@@ -10,7 +10,8 @@ import torch
 
 from ccl import checkpoints
 from ccl.checkpoints import DAMAGED, LAST, PREVIOUS, TwoCheckpoints, newest_whole
-from ccl.training import CHECKPOINTS, fit, forget_checkpoints
+from ccl.runs import CHECKPOINTS, forget_checkpoints
+from ccl.training import fit
 from tests.test_training import Batches, Line
 
 

@@ -40,6 +40,25 @@ def test_a_killed_step_leaves_no_result_and_goes_on(tmp_path):
     assert (step(tmp_path).run(resumed).folder / "run.json").is_file()
 
 
+def test_a_training_is_not_lost_before_its_record_is_whole(tmp_path, monkeypatch):
+    """Its checkpoints stay until then, and are no results."""
+
+    def trained(folder):
+        write(folder)
+        (folder / "checkpoints").mkdir(exist_ok=True)
+        (folder / "checkpoints" / "last.ckpt").touch()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "write_atomically", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            step(tmp_path).run(trained)
+    partial = step(tmp_path).folder.with_suffix(".partial")
+    assert (partial / "checkpoints" / "last.ckpt").exists()
+    done = step(tmp_path).run(trained)
+    assert set(done.record["checksums"]) == {"result.txt"}
+    assert sorted(path.name for path in done.folder.iterdir()) == ["result.txt", "run.json"]
+
+
 def test_the_digest_depends_on_options_inputs_and_code(tmp_path):
     base = step(tmp_path)
     made = base.run(write)

@@ -3,8 +3,9 @@ import pytest
 import torch
 from lightning import LightningModule
 
+from ccl.runs import forget_checkpoints
 from ccl.seeding import epoch_rng, step_generator
-from ccl.training import fit, forget_checkpoints
+from ccl.training import fit
 
 
 class Line(LightningModule):

@@ -166,9 +166,27 @@ def _fill(
     batch_size: int,
     source: str,
 ) -> None:
-    rows = cohort.rows(scanners="pretraining")
-    shape = (len(rows), len(values), *cohort.images.shape[1:])
-    path, progress = folder / COUNTERFACTUALS, _Progress(folder)
+    progress = _Progress(folder)
+    if not processes.told((folder / "bank.json").is_file()):  # else a kill came after the bank
+        rows = cohort.rows(scanners="pretraining")
+        shape = (len(rows), len(values), *cohort.images.shape[1:])
+        _write_missing(folder / COUNTERFACTUALS, progress, rows, shape, targets, batch_size, source)
+        if processes.is_first():
+            _finish(cohort, folder, variable, values, source)
+    if processes.is_first():
+        for file in progress.files:
+            file.unlink()
+
+
+def _write_missing(
+    path: Path,
+    progress: "_Progress",
+    rows: np.ndarray,
+    shape: tuple[int, ...],
+    targets: Callable[[np.ndarray], np.ndarray],
+    batch_size: int,
+    source: str,
+) -> None:
     if processes.is_first() and not progress.files:
         stored.create_array(path, shape)
         progress.own.touch()
@@ -192,10 +210,6 @@ def _fill(
         if pending is not None:
             pending.result()
     processes.wait()
-    if processes.is_first():
-        _finish(cohort, folder, variable, values, source)
-        for file in progress.files:
-            file.unlink()
 
 
 def _finish(

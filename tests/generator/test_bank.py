@@ -52,6 +52,16 @@ def test_a_killed_bank_goes_on_where_it_was(phantom, generator, tmp_path, monkey
     ).read_bytes()
 
 
+def test_a_whole_bank_is_not_made_again(phantom, generator, folder, monkeypatch):
+    """Its record may be missing, when a kill came while checksums were computed."""
+    banks.make(phantom, generator, OPTIONS, folder)
+    (folder / "progress-0.txt").touch()
+    monkeypatch.setattr(banks, "every_target", lambda *_, **__: pytest.fail("computed again"))
+    banks.make(phantom, generator, OPTIONS, folder)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["bank.json", "counterfactuals.npy", "rows.npy"]
+
+
 def test_the_oracle_bank_is_the_truth(phantom, folder):
     banks.make_from_truth(phantom, OPTIONS, folder)
     bank = banks.load(folder, phantom)
