@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ccl import report
+from ccl.stored import described
 
 if TYPE_CHECKING:
     from ccl.config import Experiment
@@ -50,7 +51,7 @@ def collect(main: "Experiment", beside: Sequence["Experiment"] = (), root: Path 
 
 def _moved(path: Path, cohort: str) -> str:
     """A notebook for a folder one level down: links lead up once more, figures' names differ."""
-    notebook = json.loads(path.read_text())
+    notebook = described(path)
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":

@@ -16,6 +16,7 @@ import typer
 
 from ccl import processes
 from ccl.errors import TrainingError
+from ccl.files import full_disk_named
 
 if TYPE_CHECKING:
     from ccl.config import Experiment
@@ -61,7 +62,8 @@ DataRoot = Annotated[
 def tidy_errors() -> Iterator[None]:
     """Turns what a user can mend into one message and exit code 1; a defect keeps its traceback."""
     try:
-        yield
+        with full_disk_named(Path.cwd()):
+            yield
     except (ValueError, OSError, LookupError, FloatingPointError, TrainingError) as error:
         typer.echo(f"Error: {error}", err=True)
         logging.getLogger("ccl").debug("traceback", exc_info=error)

@@ -5,7 +5,6 @@ came from: versions, device, and of every step its options, digest and cost. No 
 `ccl.recording` fills it; `make study` computes and keeps everything anew.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from ccl.evaluation.claims import Finding
 from ccl.evaluation.contrasts import Setting, checked_results
 from ccl.evaluation.evidence import Evidence
 from ccl.evaluation.results import read_table
+from ccl.stored import described
 from ccl.strategies import BASE, STRATEGIES, generator_of
 
 FOLDER = Path(__file__).parent.parent / "study"
@@ -99,7 +99,7 @@ def load(folder: Path) -> Record:
     file = folder / INFO
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing: `make study` makes the record")
-    return Record(folder, json.loads(file.read_text()))
+    return Record(folder, described(file))
 
 
 def load_all(folder: Path = FOLDER) -> dict[str, Record]:

@@ -1,6 +1,5 @@
 """Pages of the book that are made from what was computed: verdicts on claims, and the status."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from ccl.evaluation import ledger
 from ccl.evaluation.claims import Finding, Outcome, Verdict, judge
 from ccl.evaluation.evidence import gather
 from ccl.markdown import escape, table
+from ccl.stored import described
 
 if TYPE_CHECKING:
     from ccl.config import Experiment
@@ -227,5 +227,5 @@ def executed_notebooks(experiment: "Experiment") -> list[Path]:
 
 def _papermill(notebook: Path) -> dict[str, Any]:
     """What papermill noted of an execution."""
-    noted: dict[str, Any] = json.loads(notebook.read_text())["metadata"].get("papermill", {})
+    noted: dict[str, Any] = described(notebook)["metadata"].get("papermill", {})
     return noted

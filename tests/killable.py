@@ -1,0 +1,111 @@
+"""Small steps that stop for ever at a delicate point, for a parent to kill them there."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+
+from ccl import stored
+from ccl.runs import Run, Step
+
+REACHED = "reached"  # file beside the runs that says so; holds the process to end after the parent
+
+
+def stop(root: Path) -> NoReturn:
+    """Says that the point is reached, and waits to be killed."""
+    (root / REACHED).write_text(str(os.getpid()))
+    while True:
+        time.sleep(60)
+
+
+def bank(root: Path) -> Run:
+    """A bank of true counterfactuals in three batches."""
+    from ccl.cohorts import build, load
+    from ccl.cohorts.phantom_chest import PhantomChestOptions
+    from ccl.generator import bank as banks
+
+    images = root / "images"
+    if not images.exists():
+        options = PhantomChestOptions(size=32, n_train=600, n_val=30, n_test_per_scanner=20)
+        build(options, None, images)
+
+    def compute(folder: Path) -> None:
+        banks.make_from_truth(load(images), banks.BankOptions(), folder)
+
+    return Step(root, "bank", {}, {}, "ccl.pairs").run(compute)
+
+
+def stop_bank(root: Path) -> None:
+    """In the middle of writing the second batch."""
+    from ccl.generator import bank as banks
+
+    write, done = banks._write, list[int]()
+
+    def half(made: BinaryIO, at: int, batch: np.ndarray) -> None:
+        if done:
+            write(made, at, batch[: len(batch) // 2])
+            stop(root)
+        done.append(at)
+        write(made, at, batch)
+
+    banks._write = half
+    bank(root)
+
+
+def training(root: Path) -> Run:
+    """Five epochs."""
+    from ccl.training import fit
+    from tests.test_training import Batches, Line
+
+    def compute(folder: Path) -> None:
+        line = Line()
+        history = fit(line, Batches(), epochs=5, folder=folder, seed=1)
+        stored.save_tensors(folder / "line.safetensors", line.state_dict())
+        history.drop(columns="seconds").to_csv(folder / "history.csv", index=False)
+
+    return Step(root, "training", {}, {}, "ccl.pairs").run(compute)
+
+
+def stop_training(root: Path) -> None:
+    """In the middle of writing the checkpoint of the third epoch."""
+    synchronise, done = os.fsync, list[int]()
+
+    def never(file: int) -> None:
+        done.append(file)
+        if len(done) == 3:
+            stop(root)
+        synchronise(file)
+
+    os.fsync = never
+    training(root)
+
+
+def notebook(root: Path, cell: str = "print(6 * 7)") -> Run:
+    """A notebook of one cell."""
+    from ccl import notebooks
+    from tests.test_notebooks import write
+
+    source = write(root / "a.ipynb", cell)
+
+    def compute(folder: Path) -> None:
+        notebooks.execute(source, folder / "a.ipynb", {}, root)
+
+    return Step(root, "notebook", {}, {}, "ccl.pairs").run(compute)
+
+
+def stop_notebook(root: Path) -> None:
+    """Within the cell."""
+    notebook(root, f"from tests import killable\nkillable.stop(killable.Path({str(root)!r}))")
+
+
+STEPS: dict[str, Callable[[Path], Any]] = {
+    each.__name__: each
+    for each in (bank, training, notebook, stop_bank, stop_training, stop_notebook)
+}
+
+if __name__ == "__main__":
+    STEPS[sys.argv[1]](Path(sys.argv[2]))
