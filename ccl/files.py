@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ccl.errors import DiskFullError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or the user's share of it
+_FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "has no more room for you, by its quota"}
 
 
 def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
@@ -43,7 +43,7 @@ def full_disk_named(folder: Path) -> Iterator[None]:
         if error.errno not in _FULL:
             raise
         raise DiskFullError(
-            f"the disk of {folder} is full ({_size(_free(folder))} free). {_REMEDY}"
+            f"the disk of {folder} {_FULL[error.errno]} ({_size(_free(folder))} free). {_REMEDY}"
         ) from error
 
 

@@ -1,5 +1,6 @@
 """A full disk ends a run with what is to be done, and the same command goes on from there."""
 
+import errno
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import typer
 
 from ccl import notebooks
+from ccl.cli import tidy_errors
 from ccl.cohorts import Cohort, CohortError, FolderOptions, build, folder, writer
 from ccl.cohorts.phantom_chest import PhantomChestOptions
 from ccl.errors import DiskFullError
-from ccl.files import write_atomically
+from ccl.files import full_disk_named, write_atomically
 from ccl.generator import bank as banks
 from ccl.generator.bank import BankOptions
 from ccl.runs import Step
+from ccl.stored import create_array
 from ccl.training import fit
 from tests.cohorts.conftest import files_of
 from tests.cohorts.test_writer import many
@@ -191,6 +195,31 @@ def test_a_table(disk: SmallDisk, phantom: Cohort) -> None:
     disk.fill(leave=4096)
     made = in_step(disk, lambda folder: phantom.table.to_parquet(folder / "table.parquet"))
     assert (made / "table.parquet").is_file()
+
+
+def test_it_is_one_message(disk: SmallDisk, capsys: pytest.CaptureFixture[str]) -> None:
+    disk.fill()
+    with pytest.raises(typer.Exit), tidy_errors():
+        (disk.folder / "table.csv").write_text("long" * 10_000)
+    assert re.match(r"Error: the disk of \S+ is full \(.*\)\. Make room", capsys.readouterr().err)
+
+
+def test_a_quota_is_named(tmp_path: Path) -> None:
+    said = "no more room for you, by its quota"
+    with pytest.raises(DiskFullError, match=said), full_disk_named(tmp_path):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+    with pytest.raises(PermissionError), full_disk_named(tmp_path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_room_is_taken_where_the_system_has_no_call_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_array(tmp_path / "a.npy", (1100, 1000))
+    monkeypatch.delattr("os.posix_fallocate", raising=False)
+    create_array(tmp_path / "b.npy", (1100, 1000))
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+    assert (tmp_path / "b.npy").stat().st_blocks * 512 >= 1_100_000
 
 
 def test_a_full_disk_is_no_fault_of_the_images() -> None:

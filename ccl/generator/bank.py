@@ -174,8 +174,7 @@ def _fill(
         if processes.is_first():
             _finish(cohort, folder, variable, values, source)
     if processes.is_first():
-        for file in progress.files:
-            file.unlink()
+        progress.forget()
 
 
 def _write_missing(
@@ -187,12 +186,15 @@ def _write_missing(
     batch_size: int,
     source: str,
 ) -> None:
-    if processes.is_first() and not progress.files:
-        stored.create_array(path, shape)
-        progress.own.touch()
-    missing = processes.told(sorted(set(range(0, len(rows), batch_size)) - progress.done()))
     first_entry = len(stored.array_header(shape))
     entry = int(np.prod(shape[1:]))  # bytes
+    if processes.is_first():
+        if not path.is_file() or path.stat().st_size != first_entry + len(rows) * entry:
+            progress.forget()  # what it speaks of is not there
+        if not progress.files:
+            stored.create_array(path, shape)
+            progress.own.touch()
+    missing = processes.told(sorted(set(range(0, len(rows), batch_size)) - progress.done()))
 
     with path.open("r+b") as made, ThreadPoolExecutor(max_workers=1) as writer:
 
@@ -247,6 +249,10 @@ class _Progress:
     @property
     def files(self) -> list[Path]:
         return list(self.folder.glob("progress-*.txt"))
+
+    def forget(self) -> None:
+        for file in self.files:
+            file.unlink()
 
     def done(self) -> set[int]:
         whole = re.compile(r"^(\d+) written$", re.MULTILINE)

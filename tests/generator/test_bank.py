@@ -52,6 +52,18 @@ def test_a_killed_bank_goes_on_where_it_was(phantom, generator, tmp_path, monkey
     ).read_bytes()
 
 
+def test_progress_ahead_of_the_bank_is_not_believed(phantom, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    banks.make_from_truth(phantom, OPTIONS, whole)
+    content = (whole / "counterfactuals.npy").read_bytes()
+    (broken / "counterfactuals.npy").write_bytes(content[:-5000])
+    (broken / "progress-0.txt").write_text("\n0 written\n")
+    banks.make_from_truth(phantom, OPTIONS, broken)
+    assert (broken / "counterfactuals.npy").read_bytes() == content
+
+
 def test_a_whole_bank_is_not_made_again(phantom, generator, folder, monkeypatch):
     """Its record may be missing, when a kill came while checksums were computed."""
     banks.make(phantom, generator, OPTIONS, folder)
