@@ -1,16 +1,20 @@
 """Small steps that stop for ever at a delicate point, for a parent to kill them there."""
 
 import os
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 
-from ccl import stored
+from ccl import notebooks, stored
+from ccl.cohorts import build, load
+from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.generator import bank as banks
 from ccl.runs import Run, Step
+from ccl.training import fit
+from tests.test_notebooks import write as write_notebook
+from tests.test_training import Batches, Line
 
 REACHED = "reached"  # file beside the runs that says so; holds the process to end after the parent
 
@@ -24,10 +28,6 @@ def stop(root: Path) -> NoReturn:
 
 def bank(root: Path) -> Run:
     """A bank of true counterfactuals in three batches."""
-    from ccl.cohorts import build, load
-    from ccl.cohorts.phantom_chest import PhantomChestOptions
-    from ccl.generator import bank as banks
-
     images = root / "images"
     if not images.exists():
         options = PhantomChestOptions(size=32, n_train=600, n_val=30, n_test_per_scanner=20)
@@ -41,8 +41,6 @@ def bank(root: Path) -> Run:
 
 def stop_bank(root: Path) -> None:
     """In the middle of writing the second batch."""
-    from ccl.generator import bank as banks
-
     write, done = banks._write, list[int]()
 
     def half(made: BinaryIO, at: int, batch: np.ndarray) -> None:
@@ -58,8 +56,6 @@ def stop_bank(root: Path) -> None:
 
 def training(root: Path) -> Run:
     """Five epochs."""
-    from ccl.training import fit
-    from tests.test_training import Batches, Line
 
     def compute(folder: Path) -> None:
         line = Line()
@@ -86,10 +82,7 @@ def stop_training(root: Path) -> None:
 
 def notebook(root: Path, cell: str = "print(6 * 7)") -> Run:
     """A notebook of one cell."""
-    from ccl import notebooks
-    from tests.test_notebooks import write
-
-    source = write(root / "a.ipynb", cell)
+    source = write_notebook(root / "a.ipynb", cell)
 
     def compute(folder: Path) -> None:
         notebooks.execute(source, folder / "a.ipynb", {}, root)
@@ -99,13 +92,5 @@ def notebook(root: Path, cell: str = "print(6 * 7)") -> Run:
 
 def stop_notebook(root: Path) -> None:
     """Within the cell."""
-    notebook(root, f"from tests import killable\nkillable.stop(killable.Path({str(root)!r}))")
-
-
-STEPS: dict[str, Callable[[Path], Any]] = {
-    each.__name__: each
-    for each in (bank, training, notebook, stop_bank, stop_training, stop_notebook)
-}
-
-if __name__ == "__main__":
-    STEPS[sys.argv[1]](Path(sys.argv[2]))
+    said = f"pathlib.Path({str(root / REACHED)!r}).write_text(str(os.getpid()))"
+    notebook(root, f"import os, pathlib, time\n{said}\ntime.sleep(600)")
