@@ -39,7 +39,10 @@ def follow(root: Path, name: str) -> Run:
         raise FileNotFoundError(f"{pointer} is missing: run the step {name} first (`make book`)")
     folder = root / described(pointer)["folder"]
     if not (folder / RECORD).is_file():
-        raise FileNotFoundError(f"{folder / RECORD} is missing: run the step {name} again")
+        raise FileNotFoundError(
+            f"{folder / RECORD} is missing: run the step {name} again, or delete {pointer} and let "
+            "`make book` do it"
+        )
     return Run.load(folder)
 
 
