@@ -6,12 +6,18 @@ file and not to the process, and the system takes them back when it needs them. 
 count as the process's memory, which schedulers limit: a pass over a large cohort would be ended for
 memory that it does not need. So they are let go of; whoever reads on gets them from the system's
 cache.
+
+Reading past the end of a file that became shorter would end the process without a word, so its size
+is looked at before.
 """
 
 import mmap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ccl.stored import damaged
 
 
 def read(array: np.ndarray, index: Any) -> np.ndarray:
@@ -20,7 +26,11 @@ def read(array: np.ndarray, index: Any) -> np.ndarray:
     Args:
         array: of any shape and type; need not be a memory map.
         index: as NumPy takes it: row numbers, a slice, a tuple of such.
+
+    Raises:
+        DamagedFileError: the file became shorter since it was opened.
     """
+    _require_whole(array)
     file = _file_of(array)
     if file is not None:
         _ask_for(file, array, index if isinstance(index, tuple) else (index,))
@@ -29,6 +39,15 @@ def read(array: np.ndarray, index: Any) -> np.ndarray:
     if file is not None:
         file.madvise(mmap.MADV_DONTNEED)
     return part
+
+
+def _require_whole(array: np.ndarray) -> None:
+    if not isinstance(array, np.memmap) or array.filename is None:
+        return
+    file = Path(array.filename)
+    # A deleted file is kept by its map.
+    if file.exists() and file.stat().st_size < array.offset + array.nbytes:
+        raise damaged(file, "it became shorter while it was read")
 
 
 def _file_of(array: np.ndarray) -> mmap.mmap | None:

@@ -67,11 +67,6 @@ class Pairs:
         self.images = images
         self.bank = bank
 
-    @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """What pairs are drawn from: the cohort's images and, where there is one, the bank's."""
-        return (self.images,) if self.bank is None else (self.images, self.bank.images)
-
     def sources(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The images that the first and the second view of each pair are cut from.
 

@@ -40,10 +40,16 @@ def follow(root: Path, name: str) -> Run:
     folder = root / described(pointer)["folder"]
     if not (folder / RECORD).is_file():
         raise FileNotFoundError(
-            f"{folder / RECORD} is missing: run the step {name} again, or delete {pointer} and let "
-            "`make book` do it"
+            f"{folder / RECORD} is missing: run the step {name} again (`make book`)"
         )
     return Run.load(folder)
+
+
+def forget_lost(root: Path) -> None:
+    """Deletes pointers to folders that somebody deleted, so that their steps are done again."""
+    for pointer in (root / "steps").glob("*.json"):
+        if not (root / described(pointer)["folder"] / RECORD).is_file():
+            pointer.unlink(missing_ok=True)
 
 
 def finished(root: Path) -> dict[str, Run]:

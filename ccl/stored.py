@@ -109,20 +109,3 @@ def array_header(shape: tuple[int, ...]) -> bytes:
     described = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, described)
     return file.getvalue()
-
-
-def require_whole(*arrays: np.ndarray) -> None:
-    """Looks whether the files of mapped arrays still hold them; costs next to nothing.
-
-    Reading past the end of a file that became shorter would end the process without a word.
-
-    Raises:
-        DamagedFileError: one became shorter since it was opened.
-    """
-    for mapped in arrays:
-        if not isinstance(mapped, np.memmap) or mapped.filename is None:
-            continue
-        file = Path(mapped.filename)
-        # A deleted file is kept by its map.
-        if file.exists() and file.stat().st_size < mapped.offset + mapped.nbytes:
-            raise damaged(file, "it became shorter while it was read")

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from ccl.pairs import Pairs
 from ccl.seeding import epoch_rng
-from ccl.stored import require_whole
 
 Batch = dict[str, Tensor]
 
@@ -62,7 +61,6 @@ class PairBatches:
         rng = epoch_rng(self.seed, epoch, "pairs")
         order = rng.permutation(self.rows)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            require_whole(*self.pairs.arrays)
             a, b = self.pairs.sources(order[start : start + self.batch_size], rng)
             yield {"a": torch.from_numpy(a), "b": torch.from_numpy(b)}
 
