@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ccl import profiles
+from ccl import profiles, sources
 from ccl.files import write_atomically
+from ccl.pointers import follow
 from ccl.runs import PACKAGE, code_digest
 from ccl.strategies import GENERATORS, STRATEGIES
 
@@ -154,12 +155,36 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     file = folder(profile, cohort) / "plan.json"
     known: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     unchanged = known.get("asked") == asked
-    if not unchanged or known["tables"] != _stamps(images, known["plan"]["tables"]):
+    # Of a disk that is not mounted, nothing is known to have changed.
+    away = images is not None and sources.gone(Path(images).expanduser())
+    if not unchanged or not (away or known["tables"] == _stamps(images, known["plan"]["tables"])):
         plan = _ask(profile, cohort, data_root)
         known = {"asked": asked, "tables": _stamps(images, plan["tables"]), "plan": plan}
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, json.dumps(known, indent=1))
     return dict(known["plan"])
+
+
+def look_at_sources(profile: str, cohort: str, data_root: str | None) -> None:
+    """Has the steps called again where a finished cohort's files are not as they were imported.
+
+    Sizes and dates are compared; the step, once called, compares what the files hold.
+
+    Args:
+        profile, cohort, data_root: as of `refresh`, which made the plan.
+    """
+    root = folder(profile, cohort)
+    images = data_root or profiles.read(ROOT / "configs", profile, cohort).root_of(cohort)
+    if images is None or not (root / "steps" / "cohort.json").is_file():
+        return
+    try:
+        imported, there = follow(root, "cohort").folder, Path(images).expanduser()
+    except FileNotFoundError:  # whoever needs the folder makes it again
+        return
+    if sources.gone(there):
+        sources.warn_of_absence(imported, there)
+    elif sources.differing(imported, there):
+        (root / "plan.json").touch()
 
 
 def _digest(file: Path) -> str:

@@ -20,11 +20,13 @@ class Written:
         entry: the cohort's own: options of its source, `data_root`, `beside`, `external`.
         sections: what its experiments do.
         cohorts: the entries of all cohorts.
+        runs: folder of the profile's runs, relative to the repository.
     """
 
     entry: Mapping[str, Any]
     sections: Mapping[str, Any]
     cohorts: Mapping[str, Any]
+    runs: Path
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -37,9 +39,13 @@ class Written:
         return tuple(self.entry.get("external", ()))
 
     def there(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Of some cohorts those that are simulated or whose folder is there."""
-        roots = {name: self.root_of(name) for name in names}
-        return tuple(name for name, root in roots.items() if root is None or Path(root).is_dir())
+        """Of some cohorts those that are simulated, imported, or whose folder is there."""
+        return tuple(name for name in names if self._is_there(name))
+
+    def _is_there(self, cohort: str) -> bool:
+        root = self.root_of(cohort)
+        imported = self.runs / cohort / "steps" / "cohort.json"
+        return root is None or Path(root).is_dir() or imported.is_file()
 
     def root_of(self, cohort: str) -> str | None:
         """Folder of a cohort's images as the profile names it, if it does."""
@@ -76,7 +82,7 @@ def read(folder: Path, profile: str, cohort: str) -> Written:
         raise ValueError(
             f"{profile}.yaml: cohort '{cohort}' is not in it; it has {sorted(cohorts)}"
         )
-    found = Written(entry, sections, cohorts)
+    found = Written(entry, sections, cohorts, Path("runs") / profile)
     for key, names in (("beside", found.beside), ("external", found.external)):
         if unknown := set(names) - set(cohorts):
             raise ValueError(

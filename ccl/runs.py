@@ -28,7 +28,7 @@ import psutil
 
 from ccl import processes
 from ccl.energy import EnergyMeter
-from ccl.files import write_atomically
+from ccl.files import file_digest, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -184,12 +184,6 @@ def _checksums(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ The same functions serve the notebooks, the command line and the workflow. What 
 is imported where it does so: notebooks and small steps, which load what is finished, start sooner.
 """
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from ccl import cohorts, config, processes
+from ccl import cohorts, config, processes, reimports, sources
 from ccl.cohorts import Cohort
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.writer import OnBadImage
@@ -24,6 +25,7 @@ from ccl.evaluation.cost import cost_table
 from ccl.evaluation.pair_similarity import pair_similarity
 from ccl.evaluation.results import read_table
 from ccl.evaluation.scores import Scores
+from ccl.files import file_digest
 from ccl.generator import bank as banks
 from ccl.generator import generator as generators
 from ccl.objectives.batches import PairBatches
@@ -31,7 +33,7 @@ from ccl.objectives.encoder import Encoder, build_encoder
 from ccl.objectives.encoder_options import IMAGENET, EncoderOptions, weights_file
 from ccl.options import Options
 from ccl.pairs import Pairs
-from ccl.runs import HISTORY_FILE, Run, Step, file_digest
+from ccl.runs import HISTORY_FILE, RECORD, Run, Step
 from ccl.strategies import BANKS, BASE, GENERATORS, RANDOM, STRATEGIES, generator_of
 
 ENCODER_FILE = "encoder.safetensors"
@@ -46,26 +48,48 @@ def _options(**sections: Options) -> dict[str, Any]:
     return {name: section.model_dump(mode="json") for name, section in sections.items()}
 
 
-def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
-    """Imports or simulates the images.
+def cohort(
+    experiment: Experiment, on_bad_image: str = "error", on_changed_data: str = "error"
+) -> Run:
+    """Imports or simulates the images; looks whether a finished import's files are as they were.
 
     Args:
         experiment: names the source.
         on_bad_image: 'error', or 'skip' to import the rest. Not part of the digest: later steps go
             on with the cohort that there is, and `cohort.json` records what was skipped.
+        on_changed_data: what to do where files of the data root are not those that a finished
+            cohort was imported from: 'error', or 'reimport' as another run.
+
+    Raises:
+        ChangedSourcesError: such files; names them.
     """
+    bad = cast(OnBadImage, on_bad_image)
+    if experiment.data_root is None:
+        return _imported(experiment, bad, 0)
+    root = str(Path(experiment.data_root).resolve())
+    reimported = reimports.count(experiment.root, root)
+    run = _imported(experiment, bad, reimported)
+    if processes.told(processes.is_first() and _is_to_reimport(run, Path(root), on_changed_data)):
+        run = _imported(experiment, bad, reimported + 1)
+        if processes.is_first():
+            reimports.keep(experiment.root, root, reimported + 1)
+        processes.wait()
+    return run
+
+
+def _imported(experiment: Experiment, on_bad_image: OnBadImage, reimported: int) -> Run:
+    """The finished import after so many others of the same data root."""
     source = experiment.source
-    options = _options(source=source) | {
-        "data_root": str(Path(experiment.data_root).resolve()) if experiment.data_root else "",
-        "tables": _table_digests(experiment),
-    }
+    options = _options(source=source) | ({"reimported": reimported} if reimported else {})
+    options["data_root"] = str(Path(experiment.data_root).resolve()) if experiment.data_root else ""
+    options["tables"] = _table_digests(experiment, options)
     step = Step(experiment.root, "cohort", options, {}, f"ccl.cohorts.{_module(source)}")
 
     def compute(folder: Path) -> dict[str, Any]:
         # The importer renames its own unfinished work: it goes on from there after a kill.
         made = folder / "made"
         if not made.exists():
-            cohorts.build(source, experiment.data_root, made, cast(OnBadImage, on_bad_image))
+            cohorts.build(source, experiment.data_root, made, on_bad_image)
         for file in made.iterdir():
             file.rename(folder / file.name)
         made.rmdir()
@@ -74,21 +98,50 @@ def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
     return step.run(compute)
 
 
+def _is_to_reimport(run: Run, root: Path, on_changed_data: str) -> bool:
+    """Whether files that a finished cohort was imported from changed, where that is accepted."""
+    if sources.gone(root):
+        sources.warn_of_absence(run.folder, root)
+        return False
+    if on_changed_data == "error":
+        sources.require_unchanged(run.folder, root, run.record["finished"])
+        return False
+    return bool(sources.changes(run.folder, root))
+
+
 def tables(experiment: Experiment) -> tuple[str, ...]:
     """Files in the data root, relative to it, that say which images there are."""
     source = experiment.source
     return source.tables if isinstance(source, ImportOptions) else ()
 
 
-def _table_digests(experiment: Experiment) -> dict[str, str]:
-    """Digests of the source's tables, so that an edited one is imported anew."""
+def _table_digests(experiment: Experiment, options: dict[str, Any]) -> dict[str, str]:
+    """Digests of the source's tables, so that an edited one is imported anew.
+
+    Args:
+        experiment: names the source.
+        options: all others of the import. Where the data root is gone, its tables are taken for
+            those of the last import with the same.
+    """
     if experiment.data_root is None:
         return {}
+    if sources.gone(Path(experiment.data_root)):
+        return _last_tables(experiment, options)
     found = {name: Path(experiment.data_root) / name for name in tables(experiment)}
     # A missing table is named by the importer, which knows what it is for.
     return {
         name: file_digest(table) if table.is_file() else "missing" for name, table in found.items()
     }
+
+
+def _last_tables(experiment: Experiment, options: dict[str, Any]) -> dict[str, str]:
+    files = (experiment.root / "cohort").glob(f"*/{RECORD}")
+    last: dict[str, Any] = {"finished": "", "options": {"tables": {}}}
+    for record in (json.loads(file.read_text()) for file in files):
+        others = {name: value for name, value in record["options"].items() if name != "tables"}
+        if others == options and record["finished"] > last["finished"]:
+            last = record
+    return dict(last["options"]["tables"])
 
 
 def _module(source: Options) -> str:
