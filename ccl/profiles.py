@@ -4,12 +4,17 @@ Knows nothing of what the options mean (`ccl.config` does), so that the workflow
 profile without importing the models.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+# Both are names of folders below runs/, and the workflow knows a cohort by such a name.
+_PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_COHORT = re.compile(r"[a-z0-9-]+")
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,12 @@ def read(folder: Path, profile: str, cohort: str) -> Written:
         changes = _mapping(own.pop("with", {}), f"{place}: with")
         sections = merged(merged(sections, content), changes)
         entry, cohorts = merged(entry, own), merged(cohorts, own_cohorts)
+    for name in cohorts:
+        if not isinstance(name, str) or not _COHORT.fullmatch(name):
+            raise ValueError(
+                f"{profile}.yaml: cohorts: {name!r} cannot be the name of a cohort, which is also "
+                "that of a folder; use small letters, digits and '-'"
+            )
     if cohort not in cohorts:
         raise ValueError(
             f"{profile}.yaml: cohort '{cohort}' is not in it; it has {sorted(cohorts)}"
@@ -100,6 +111,11 @@ def files(folder: Path, profile: str) -> list[Path]:
     found: list[Path] = []
     name: str | None = profile
     while name is not None:
+        if not isinstance(name, str) or not _PROFILE.fullmatch(name):
+            raise ValueError(
+                f"{name!r} cannot be the name of a profile, which is also that of a folder; give "
+                f"that of a file in {folder.name}/, without '.yaml'"
+            )
         path = folder / f"{name}.yaml"
         if not path.is_file():
             names = sorted(file.stem for file in folder.glob("*.yaml"))

@@ -23,7 +23,7 @@ from ccl.devices import fastest_device
 from ccl.evaluation import features as saved_features
 from ccl.evaluation.cost import cost_table
 from ccl.evaluation.pair_similarity import pair_similarity
-from ccl.evaluation.results import read_table
+from ccl.evaluation.results import read_table, write_table
 from ccl.evaluation.scores import Scores
 from ccl.files import file_digest
 from ccl.generator import bank as banks
@@ -276,9 +276,9 @@ def quality(experiment: Experiment, variant: str = BASE) -> Run:
         trained = generators.load(inputs["generator"].folder)
         made = banks.load(inputs["bank"].folder, images)
         compared = compare_abduction(images, trained, judges, experiment.quality)
-        compared.to_csv(folder / "abduction.csv", index=False)
+        write_table(compared, folder / "abduction.csv")
         measured = measure(images, trained, made, judges, experiment.quality)
-        measured.to_csv(folder / "quality.csv", index=False)
+        write_table(measured, folder / "quality.csv")
         shutil.rmtree(folder / "judges")  # checkpoints of the classifiers
 
     return step.run(compute)
@@ -487,9 +487,9 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
             tables.append(judge_external(images, unseen, other, *how))
         scores.save(folder / SCORES_FILE)
         saved_features.save(judged.features[images.rows("test")], folder / FEATURES_FILE)
-        judged.separability.to_csv(folder / SEPARABILITY_FILE, index=False)
-        judged.confusion.to_csv(folder / CONFUSION_FILE, index=False)
-        _joined(tables).to_csv(folder / RESULTS_FILE, index=False)
+        write_table(judged.separability, folder / SEPARABILITY_FILE)
+        write_table(judged.confusion, folder / CONFUSION_FILE)
+        write_table(_joined(tables), folder / RESULTS_FILE)
 
     return step.run(compute)
 
@@ -506,7 +506,7 @@ def results(experiment: Experiment) -> Run:
     def compute(folder: Path) -> None:
         for file in (SEPARABILITY_FILE, CONFUSION_FILE, RESULTS_FILE):
             tables = [read_table(run.folder / file) for run in inputs.values()]
-            _joined(tables).to_csv(folder / file, index=False)
+            write_table(_joined(tables), folder / file)
 
     return step.run(compute)
 
