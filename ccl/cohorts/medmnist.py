@@ -159,13 +159,11 @@ class NpzArchive:
                         yield error
 
     def _require_small(self, array: str) -> None:
-        """Refuses an array that would not fit memory, by the size that the archive states of it.
-
-        Nothing more than that is unpacked, should it be a lie.
-        """
+        """Refuses an array that would not fit memory, packed or as its header claims it."""
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                size = archive.getinfo(f"{array}.npy").file_size
+            with zipfile.ZipFile(self.path) as archive, archive.open(f"{array}.npy") as file:
+                shape, _, dtype = _read_header(file)
+                size = max(archive.getinfo(file.name).file_size, prod(shape) * dtype.itemsize)
         except _BROKEN as error:
             raise CohortError(f"{self.path}, {array}: cannot be read ({error})") from error
         if size > _MOST_LABELS:
@@ -184,11 +182,7 @@ class NpzArchive:
             raise CohortError(f"{self.path}, {array}: cannot be read ({error})") from error
 
     def _header(self, array: str, file: IO[bytes]) -> tuple[int, ...]:
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[np.lib.format.read_magic(file)]
-        shape, in_columns, dtype = read(file)
+        shape, in_columns, dtype = _read_header(file)
         if dtype != np.uint8 or len(shape) != 3 or in_columns:
             order = " in Fortran's order" if in_columns else ""
             raise CohortError(
@@ -201,6 +195,15 @@ class NpzArchive:
                 "pixels, more than is read"
             )
         return shape
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether in Fortran's order, and type of the array that an npy file claims to hold."""
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[np.lib.format.read_magic(file)]
+    return read(file)
 
 
 def _split(archive: NpzArchive, split: str, options: MedMnistOptions) -> pd.DataFrame:
