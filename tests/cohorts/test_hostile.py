@@ -229,6 +229,7 @@ def png_claiming(width: int, height: int) -> bytes:
     )
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [9_000, 12_000, 60_000])
 def test_a_png_that_claims_more_pixels_than_memory(tmp_path: Path, side: int) -> None:
     (tmp_path / "bomb.png").write_bytes(png_claiming(side, side))
