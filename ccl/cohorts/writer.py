@@ -170,9 +170,7 @@ def _append(
         named, f"Importing {plan.options.name}", len(plan.rows), initial=progress.read, unit="image"
     )
     if plan.archive and progress.read == 0:
-        files.listed.write(
-            take(plan.root, plan.archive.path.relative_to(plan.root).as_posix()).line()
-        )
+        files.listed.write(take(plan.root, os.path.relpath(plan.archive.path, plan.root)).line())
     for file, line, image in bar:
         if image.source:
             files.listed.write(image.source.line())
