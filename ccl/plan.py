@@ -10,6 +10,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,9 @@ def look_at_sources(profile: str, cohort: str, data_root: str | None) -> None:
     if sources.gone(there):
         sources.warn_of_absence(imported, there)
     elif sources.differing(imported, there):
-        (root / "plan.json").touch()
+        # Snakemake takes a small file with a new date and the old content for unchanged.
+        noticed = json.loads((root / "plan.json").read_text()) | {"noticed": time.time_ns()}
+        write_atomically(root / "plan.json", json.dumps(noticed, indent=1))
 
 
 def _digest(file: Path) -> str:
