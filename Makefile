@@ -4,6 +4,7 @@ DRY_RUN ?=
 COHORT ?= $(if $(DRY_RUN),padchest,phantom-chest)
 DATA_ROOT ?=
 ON_BAD_IMAGE ?= error
+ON_CHANGED_DATA ?= error
 PORT ?= 8000
 
 SHELL := /bin/bash
@@ -25,7 +26,7 @@ MADE_UP_PATIENTS := 48
 PROFILE_RUN = $(PROFILE)$(if $(DRY_RUN),-dry-run)
 
 # Every word of DATA_ROOT is handed on quoted, so that it may hold spaces.
-CONFIG = profile=$(PROFILE_RUN) cohort=$(COHORT) on_bad_image=$(ON_BAD_IMAGE) $(if $(DATA_ROOT),'data_root=$(DATA_ROOT)')
+CONFIG = profile=$(PROFILE_RUN) cohort=$(COHORT) on_bad_image=$(ON_BAD_IMAGE) on_changed_data=$(ON_CHANGED_DATA) $(if $(DATA_ROOT),'data_root=$(DATA_ROOT)')
 
 # One build at a time. The system drops the lock when its last process ends, also a killed one,
 # so Snakemake's own lock, which a killed run leaves behind, is not needed.
@@ -35,7 +36,7 @@ SNAKEMAKE = $(PY) workflow/alone.py runs/.lock $(PY) -m snakemake --snakefile wo
 
 .PHONY: help
 help: ## list every target
-	@echo 'make TARGET [PROFILE=$(PROFILE)] [COHORT=$(COHORT)] [DATA_ROOT=folder] [ON_BAD_IMAGE=skip] [DRY_RUN=1]'
+	@echo 'make TARGET [PROFILE=$(PROFILE)] [COHORT=$(COHORT)] [DATA_ROOT=folder] [ON_BAD_IMAGE=skip] [ON_CHANGED_DATA=reimport] [DRY_RUN=1]'
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; \
 		do printf '%-16s %s\n' "$$name" "$$text"; done
 

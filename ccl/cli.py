@@ -51,6 +51,13 @@ class OnBadImage(StrEnum):
     skip = "skip"
 
 
+class OnChangedData(StrEnum):
+    """What is done where files of the data root changed under a finished cohort."""
+
+    error = "error"
+    reimport = "reimport"
+
+
 Profile = Annotated[str, typer.Option(help="Name of a file in configs/.")]
 CohortName = Annotated[str, typer.Option("--cohort", help="Name of a cohort in the profile.")]
 DataRoot = Annotated[
@@ -101,6 +108,13 @@ def run(
         typer.Option(help="Of generator and quality: which, of `ccl.strategies.GENERATORS`."),
     ] = "base",
     on_bad_image: Annotated[OnBadImage, typer.Option(help="Of cohort.")] = OnBadImage.error,
+    on_changed_data: Annotated[
+        OnChangedData,
+        typer.Option(
+            help="Of cohort: where files of the data root changed since they were imported, stop "
+            "with an error, or import them anew as another run."
+        ),
+    ] = OnChangedData.error,
 ) -> None:
     """Does one step unless it is done, and leaves a pointer to its folder in runs/.
 
@@ -133,7 +147,7 @@ def run(
             name = f"{name}-{variant}"
             done = getattr(steps, step.value)(experiment, variant)
         elif step is Step.cohort:
-            done = steps.cohort(experiment, on_bad_image=on_bad_image.value)
+            done = steps.cohort(experiment, on_bad_image.value, on_changed_data.value)
         else:
             done = getattr(steps, step.value)(experiment)
         if processes.is_first():

@@ -1,6 +1,7 @@
-"""Files that are either whole or absent, and disks that are full."""
+"""Files that are either whole or absent, what they hold, and disks that are full."""
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -107,3 +108,9 @@ def _free(folder: Path) -> int:
 
 def _size(count: int) -> str:
     return f"{count / 2**20:,.1f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits; memory does not grow with the file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

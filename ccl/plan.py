@@ -10,13 +10,15 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ccl import profiles
+from ccl import profiles, sources
 from ccl.errors import DamagedFileError
 from ccl.files import write_atomically
+from ccl.pointers import follow
 from ccl.runs import PACKAGE, code_digest
 from ccl.stored import described
 from ccl.strategies import GENERATORS, STRATEGIES
@@ -156,7 +158,9 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     file = folder(profile, cohort) / "plan.json"
     known = _known(file)
     unchanged = known.get("asked") == asked
-    if not unchanged or known["tables"] != _stamps(images, known["plan"]["tables"]):
+    # Of a disk that is not mounted, nothing is known to have changed.
+    away = images is not None and sources.gone(Path(images).expanduser())
+    if not unchanged or not (away or known["tables"] == _stamps(images, known["plan"]["tables"])):
         plan = _ask(profile, cohort, data_root)
         known = {"asked": asked, "tables": _stamps(images, plan["tables"]), "plan": plan}
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -170,6 +174,30 @@ def _known(file: Path) -> dict[str, Any]:
         return described(file) if file.is_file() else {}
     except DamagedFileError:
         return {}
+
+
+def look_at_sources(profile: str, cohort: str, data_root: str | None) -> None:
+    """Has the steps called again where a finished cohort's files are not as they were imported.
+
+    Sizes and dates are compared; the step, once called, compares what the files hold.
+
+    Args:
+        profile, cohort, data_root: as of `refresh`, which made the plan.
+    """
+    root = folder(profile, cohort)
+    images = data_root or profiles.read(ROOT / "configs", profile, cohort).root_of(cohort)
+    if images is None or not (root / "steps" / "cohort.json").is_file():
+        return
+    try:
+        imported, there = follow(root, "cohort").folder, Path(images).expanduser()
+    except FileNotFoundError:  # whoever needs the folder makes it again
+        return
+    if sources.gone(there):
+        sources.warn_of_absence(imported, there)
+    elif sources.differing(imported, there):
+        # Snakemake takes a small file with a new date and the old content for unchanged.
+        noticed = described(root / "plan.json") | {"noticed": time.time_ns()}
+        write_atomically(root / "plan.json", json.dumps(noticed, indent=1))
 
 
 def _digest(file: Path) -> str:

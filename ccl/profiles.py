@@ -4,12 +4,17 @@ Knows nothing of what the options mean (`ccl.config` does), so that the workflow
 profile without importing the models.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+# Both are names of folders below runs/, and the workflow knows a cohort by such a name.
+_PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_COHORT = re.compile(r"[a-z0-9-]+")
 
 
 @dataclass(frozen=True)
@@ -20,11 +25,13 @@ class Written:
         entry: the cohort's own: options of its source, `data_root`, `beside`, `external`.
         sections: what its experiments do.
         cohorts: the entries of all cohorts.
+        runs: folder of the profile's runs, relative to the repository.
     """
 
     entry: Mapping[str, Any]
     sections: Mapping[str, Any]
     cohorts: Mapping[str, Any]
+    runs: Path
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -37,9 +44,13 @@ class Written:
         return tuple(self.entry.get("external", ()))
 
     def there(self, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Of some cohorts those that are simulated or whose folder is there."""
-        roots = {name: self.root_of(name) for name in names}
-        return tuple(name for name, root in roots.items() if root is None or Path(root).is_dir())
+        """Of some cohorts those that are simulated, imported, or whose folder is there."""
+        return tuple(name for name in names if self._is_there(name))
+
+    def _is_there(self, cohort: str) -> bool:
+        root = self.root_of(cohort)
+        imported = self.runs / cohort / "steps" / "cohort.json"
+        return root is None or Path(root).is_dir() or imported.is_file()
 
     def root_of(self, cohort: str) -> str | None:
         """Folder of a cohort's images as the profile names it, if it does."""
@@ -72,11 +83,17 @@ def read(folder: Path, profile: str, cohort: str) -> Written:
         changes = _mapping(own.pop("with", {}), f"{place}: with")
         sections = merged(merged(sections, content), changes)
         entry, cohorts = merged(entry, own), merged(cohorts, own_cohorts)
+    for name in cohorts:
+        if not isinstance(name, str) or not _COHORT.fullmatch(name):
+            raise ValueError(
+                f"{profile}.yaml: cohorts: {name!r} cannot be the name of a cohort, which is also "
+                "that of a folder; use small letters, digits and '-'"
+            )
     if cohort not in cohorts:
         raise ValueError(
             f"{profile}.yaml: cohort '{cohort}' is not in it; it has {sorted(cohorts)}"
         )
-    found = Written(entry, sections, cohorts)
+    found = Written(entry, sections, cohorts, Path("runs") / profile)
     for key, names in (("beside", found.beside), ("external", found.external)):
         if unknown := set(names) - set(cohorts):
             raise ValueError(
@@ -94,6 +111,11 @@ def files(folder: Path, profile: str) -> list[Path]:
     found: list[Path] = []
     name: str | None = profile
     while name is not None:
+        if not isinstance(name, str) or not _PROFILE.fullmatch(name):
+            raise ValueError(
+                f"{name!r} cannot be the name of a profile, which is also that of a folder; give "
+                f"that of a file in {folder.name}/, without '.yaml'"
+            )
         path = folder / f"{name}.yaml"
         if not path.is_file():
             names = sorted(file.stem for file in folder.glob("*.yaml"))

@@ -16,7 +16,7 @@ from ccl.config import Experiment
 from ccl.evaluation import claims, simulations
 from ccl.evaluation.contrasts import Setting
 from ccl.evaluation.projections import project
-from ccl.evaluation.results import read_table
+from ccl.evaluation.results import read_table, write_table
 from ccl.files import write_atomically
 from ccl.record import Record
 from ccl.strategies import BASE, GENERATORS, generator_of
@@ -48,11 +48,11 @@ def keep(experiment: Experiment, folder: Path = record.FOLDER) -> Record:
     unfinished.mkdir(parents=True)
     for name, table in _tables(experiment, images).items():
         # Six digits are what two machines of one kind agree on.
-        table.to_csv(unfinished / f"{name}.csv", index=False, float_format="%.6g")
+        write_table(table, unfinished / f"{name}.csv", float_format="%.6g")
     info = _info(experiment, images)
     write_atomically(unfinished / record.INFO, json.dumps(info, indent=1) + "\n")
     made = claims.table(record.load(unfinished).findings)
-    made.to_csv(unfinished / CLAIMS, index=False, float_format="%.6g")
+    write_table(made, unfinished / CLAIMS, float_format="%.6g")
     final = folder / experiment.cohort_name
     shutil.rmtree(final, ignore_errors=True)
     unfinished.rename(final)
@@ -64,7 +64,7 @@ def keep_simulations(folder: Path = record.FOLDER) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tables = {"coverage": simulations.coverage(), "verdicts": simulations.verdicts()}
     for name, table in tables.items():
-        write_atomically(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g"))
+        write_table(table, folder / f"{name}.csv", float_format="%.6g")
 
 
 def _info(experiment: Experiment, images: Cohort) -> dict[str, Any]:

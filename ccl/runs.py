@@ -29,7 +29,7 @@ import psutil
 
 from ccl import processes
 from ccl.energy import EnergyMeter
-from ccl.files import full_disk_named, write_atomically
+from ccl.files import file_digest, full_disk_named, write_atomically
 from ccl.stored import RECORD, described
 
 logger = logging.getLogger(__name__)
@@ -209,12 +209,6 @@ def _checksums(folder: Path) -> dict[str, str]:
 def forget_checkpoints(folder: Path) -> None:
     """Deletes what a killed training would have gone on from."""
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ccl import cohorts, config, processes, stored
+from ccl import cohorts, config, processes, reimports, sources, stored
 from ccl.cohorts import Cohort
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.writer import OnBadImage
@@ -21,8 +21,9 @@ from ccl.devices import fastest_device
 from ccl.evaluation import features as saved_features
 from ccl.evaluation.cost import cost_table
 from ccl.evaluation.pair_similarity import pair_similarity
-from ccl.evaluation.results import read_table
+from ccl.evaluation.results import read_table, write_table
 from ccl.evaluation.scores import Scores
+from ccl.files import file_digest
 from ccl.generator import bank as banks
 from ccl.generator import generator as generators
 from ccl.objectives.batches import PairBatches
@@ -30,7 +31,8 @@ from ccl.objectives.encoder import Encoder, build_encoder
 from ccl.objectives.encoder_options import IMAGENET, EncoderOptions, weights_file
 from ccl.options import Options
 from ccl.pairs import Pairs
-from ccl.runs import HISTORY_FILE, Run, Step, file_digest
+from ccl.runs import HISTORY_FILE, Run, Step
+from ccl.stored import RECORD
 from ccl.strategies import BANKS, BASE, GENERATORS, RANDOM, STRATEGIES, generator_of
 
 ENCODER_FILE = "encoder.safetensors"
@@ -45,26 +47,48 @@ def _options(**sections: Options) -> dict[str, Any]:
     return {name: section.model_dump(mode="json") for name, section in sections.items()}
 
 
-def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
-    """Imports or simulates the images.
+def cohort(
+    experiment: Experiment, on_bad_image: str = "error", on_changed_data: str = "error"
+) -> Run:
+    """Imports or simulates the images; looks whether a finished import's files are as they were.
 
     Args:
         experiment: names the source.
         on_bad_image: 'error', or 'skip' to import the rest. Not part of the digest: later steps go
             on with the cohort that there is, and `cohort.json` records what was skipped.
+        on_changed_data: what to do where files of the data root are not those that a finished
+            cohort was imported from: 'error', or 'reimport' as another run.
+
+    Raises:
+        ChangedSourcesError: such files; names them.
     """
+    bad = cast(OnBadImage, on_bad_image)
+    if experiment.data_root is None:
+        return _imported(experiment, bad, 0)
+    root = str(Path(experiment.data_root).resolve())
+    reimported = reimports.count(experiment.root, root)
+    run = _imported(experiment, bad, reimported)
+    if processes.told(processes.is_first() and _is_to_reimport(run, Path(root), on_changed_data)):
+        run = _imported(experiment, bad, reimported + 1)
+        if processes.is_first():
+            reimports.keep(experiment.root, root, reimported + 1)
+        processes.wait()
+    return run
+
+
+def _imported(experiment: Experiment, on_bad_image: OnBadImage, reimported: int) -> Run:
+    """The finished import after so many others of the same data root."""
     source = experiment.source
-    options = _options(source=source) | {
-        "data_root": str(Path(experiment.data_root).resolve()) if experiment.data_root else "",
-        "tables": _table_digests(experiment),
-    }
+    options = _options(source=source) | ({"reimported": reimported} if reimported else {})
+    options["data_root"] = str(Path(experiment.data_root).resolve()) if experiment.data_root else ""
+    options["tables"] = _table_digests(experiment, options)
     step = Step(experiment.root, "cohort", options, {}, f"ccl.cohorts.{_module(source)}")
 
     def compute(folder: Path) -> dict[str, Any]:
         # The importer renames its own unfinished work: it goes on from there after a kill.
         made = folder / "made"
         if not made.exists():
-            cohorts.build(source, experiment.data_root, made, cast(OnBadImage, on_bad_image))
+            cohorts.build(source, experiment.data_root, made, on_bad_image)
         for file in made.iterdir():
             file.rename(folder / file.name)
         made.rmdir()
@@ -73,21 +97,50 @@ def cohort(experiment: Experiment, on_bad_image: str = "error") -> Run:
     return step.run(compute)
 
 
+def _is_to_reimport(run: Run, root: Path, on_changed_data: str) -> bool:
+    """Whether files that a finished cohort was imported from changed, where that is accepted."""
+    if sources.gone(root):
+        sources.warn_of_absence(run.folder, root)
+        return False
+    if on_changed_data == "error":
+        sources.require_unchanged(run.folder, root, run.record["finished"])
+        return False
+    return bool(sources.changes(run.folder, root))
+
+
 def tables(experiment: Experiment) -> tuple[str, ...]:
     """Files in the data root, relative to it, that say which images there are."""
     source = experiment.source
     return source.tables if isinstance(source, ImportOptions) else ()
 
 
-def _table_digests(experiment: Experiment) -> dict[str, str]:
-    """Digests of the source's tables, so that an edited one is imported anew."""
+def _table_digests(experiment: Experiment, options: dict[str, Any]) -> dict[str, str]:
+    """Digests of the source's tables, so that an edited one is imported anew.
+
+    Args:
+        experiment: names the source.
+        options: all others of the import. Where the data root is gone, its tables are taken for
+            those of the last import with the same.
+    """
     if experiment.data_root is None:
         return {}
+    if sources.gone(Path(experiment.data_root)):
+        return _last_tables(experiment, options)
     found = {name: Path(experiment.data_root) / name for name in tables(experiment)}
     # A missing table is named by the importer, which knows what it is for.
     return {
         name: file_digest(table) if table.is_file() else "missing" for name, table in found.items()
     }
+
+
+def _last_tables(experiment: Experiment, options: dict[str, Any]) -> dict[str, str]:
+    files = (experiment.root / "cohort").glob(f"*/{RECORD}")
+    last: dict[str, Any] = {"finished": "", "options": {"tables": {}}}
+    for record in map(stored.described, files):
+        others = {name: value for name, value in record["options"].items() if name != "tables"}
+        if others == options and record["finished"] > last["finished"]:
+            last = record
+    return dict(last["options"]["tables"])
 
 
 def _module(source: Options) -> str:
@@ -222,9 +275,9 @@ def quality(experiment: Experiment, variant: str = BASE) -> Run:
         trained = generators.load(inputs["generator"].folder)
         made = banks.load(inputs["bank"].folder, images)
         compared = compare_abduction(images, trained, judges, experiment.quality)
-        compared.to_csv(folder / "abduction.csv", index=False)
+        write_table(compared, folder / "abduction.csv")
         measured = measure(images, trained, made, judges, experiment.quality)
-        measured.to_csv(folder / "quality.csv", index=False)
+        write_table(measured, folder / "quality.csv")
         shutil.rmtree(folder / "judges")  # checkpoints of the classifiers
 
     return step.run(compute)
@@ -432,9 +485,9 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
             tables.append(judge_external(images, unseen, other, *how))
         scores.save(folder / SCORES_FILE)
         saved_features.save(judged.features[images.rows("test")], folder / FEATURES_FILE)
-        judged.separability.to_csv(folder / SEPARABILITY_FILE, index=False)
-        judged.confusion.to_csv(folder / CONFUSION_FILE, index=False)
-        _joined(tables).to_csv(folder / RESULTS_FILE, index=False)
+        write_table(judged.separability, folder / SEPARABILITY_FILE)
+        write_table(judged.confusion, folder / CONFUSION_FILE)
+        write_table(_joined(tables), folder / RESULTS_FILE)
 
     return step.run(compute)
 
@@ -451,7 +504,7 @@ def results(experiment: Experiment) -> Run:
     def compute(folder: Path) -> None:
         for file in (SEPARABILITY_FILE, CONFUSION_FILE, RESULTS_FILE):
             tables = [read_table(run.folder / file) for run in inputs.values()]
-            _joined(tables).to_csv(folder / file, index=False)
+            write_table(_joined(tables), folder / file)
 
     return step.run(compute)
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ccl.errors import DamagedFileError
-from ccl.runs import RECORD, Run, file_digest
+from ccl.files import file_digest
+from ccl.runs import Run
+from ccl.stored import RECORD
 
 
 def finished(root: Path) -> list[Path]:

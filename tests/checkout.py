@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -18,12 +19,14 @@ def copy(folder: Path) -> Path:
     return folder
 
 
-def snakemake(checkout: Path, *arguments: str, profile: str = "tiny") -> subprocess.Popen[str]:
+def snakemake(
+    checkout: Path, *arguments: str, profile: str = "tiny", config: Sequence[str] = ()
+) -> subprocess.Popen[str]:
     """Starts the workflow as `make` does, in a process group of its own."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", "workflow/Snakefile"]
     options = ["--cores", "2", "--nolock", "--rerun-incomplete", "--rerun-triggers"]
     options += ["mtime", "input", "--show-failed-logs", *arguments]
-    options += ["--config", f"profile={profile}"]
+    options += ["--config", f"profile={profile}", *config]
     return subprocess.Popen(
         [*command, *options],
         cwd=checkout,

@@ -67,7 +67,8 @@ def test_sets_up_once(target: str, tmp_path: Path) -> None:
 
 def test_variables_reach_the_workflow() -> None:
     command = make("--dry-run", "book", "PROFILE=tiny", "COHORT=nih", "DATA_ROOT=my data")
-    assert "profile=tiny cohort=nih on_bad_image=error 'data_root=my data'" in command
+    data = "on_bad_image=error on_changed_data=error 'data_root=my data'"
+    assert f"profile=tiny cohort=nih {data}" in command
     assert "data_root" not in make("--dry-run", "book", "DATA_ROOT=")
 
 

@@ -107,3 +107,17 @@ def test_the_profile_for_slurm_gives_rules_gpus_and_those_start_as_many_processe
     assert commands
     for line in commands:
         assert ("--nproc-per-node 4 -m ccl" in line) == ("--variant" not in line)
+
+
+def test_what_to_do_about_bad_data_reaches_the_import(folder: Path) -> None:
+    chosen = ["on_bad_image=skip", "on_changed_data=reimport"]
+    asked = ["--dry-run", "--printshellcmds", "--until", "cohort"]
+    said = checkout.finish(checkout.snakemake(folder, *asked, config=chosen))
+    commands = [line for line in said.splitlines() if "-m ccl run cohort" in line]
+    assert commands
+    for line in commands:
+        assert "--on-bad-image skip --on-changed-data reimport" in line
+    makefile = (checkout.ROOT / "Makefile").read_text()
+    for word in chosen:
+        name = word.partition("=")[0]
+        assert f"{name}=$({name.upper()})" in makefile

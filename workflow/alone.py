@@ -13,8 +13,11 @@ from pathlib import Path
 
 def main(lock: Path, command: list[str]) -> None:
     """Waits for the lock, then becomes the command, which inherits the lock."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        sys.exit(f"Error: the folder {lock.parent} cannot be written to ({error.strerror})")
     os.set_inheritable(descriptor, True)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

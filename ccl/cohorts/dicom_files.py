@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+from pydicom.filereader import read_file_meta_info
 from pydicom.pixels import (
     apply_color_lut,
     apply_modality_lut,
@@ -34,8 +35,9 @@ def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> np.nd
 
     Raises:
         ImageError: no pixels, several frames, more pixels than `max_pixels`, or a compression
-            whose decoder is not installed.
+            whose decoder is not installed or whose size nothing bounds.
     """
+    _require_not_deflated(path)
     dataset = pydicom.dcmread(path)
     _require_one_frame(dataset, max_pixels)
     _require_decoder(dataset)
@@ -60,6 +62,18 @@ def percentile_window(values: np.ndarray, percentiles: tuple[float, float]) -> n
     if low == high:  # a few bright pixels on an even ground: the percentiles miss them
         low, high = float(values.min()), float(values.max())
     return ((values - low) / ((high - low) or 1)).clip(0, 1).astype(np.float32)
+
+
+def _require_not_deflated(path: Path) -> None:
+    """Refuses a file that is compressed as a whole, which pydicom unpacks before anything is known.
+
+    A few megabytes can hold gigabytes so; other compressions are of pixels, whose number is stated.
+    """
+    syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+    if syntax is not None and syntax.is_transfer_syntax and syntax.is_deflated:
+        raise ImageError(
+            f"is compressed as '{syntax.name}', of any size unpacked; save it as other"
+        )
 
 
 def _require_one_frame(dataset: pydicom.Dataset, max_pixels: int) -> None:

@@ -25,7 +25,7 @@ from pydantic import Field
 from ccl.cohorts import simulated_scanners
 from ccl.cohorts.cohort import SPLITS
 from ccl.cohorts.errors import CohortError, ImageError
-from ccl.cohorts.image_files import FrameOptions, to_frame
+from ccl.cohorts.image_files import MAX_PIXELS, FrameOptions, to_frame
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.manifest import LINE
 from ccl.cohorts.paths import inside
@@ -54,7 +54,10 @@ CAVEATS = (
     "The publisher made the images small before they are resized here: detail is lost.",
 )
 
-_BROKEN = (zipfile.BadZipFile, ZlibError, OSError, EOFError, ValueError, KeyError)
+# RuntimeError: encrypted, or compressed in a way that Python does not know.
+_BROKEN = (zipfile.BadZipFile, ZlibError, OSError, EOFError, ValueError, KeyError, RuntimeError)
+_MOST_IMAGES = 1_000_000  # of a split; a small archive can claim far more than memory holds
+_MOST_LABELS = 100 * _MOST_IMAGES  # bytes
 
 
 class MedMnistOptions(ImportOptions, SimulatedScanners):
@@ -125,8 +128,9 @@ class NpzArchive:
         """An array of labels.
 
         Raises:
-            CohortError: it is missing, unreadable or made of Python objects.
+            CohortError: it is missing, unreadable, too large or made of Python objects.
         """
+        self._require_small(array)
         try:
             with np.load(self.path, allow_pickle=False) as arrays:
                 return np.asarray(arrays[array])
@@ -154,6 +158,17 @@ class NpzArchive:
                     except ImageError as error:
                         yield error
 
+    def _require_small(self, array: str) -> None:
+        """Refuses an array that would not fit memory, packed or as its header claims it."""
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(f"{array}.npy") as file:
+                shape, _, dtype = _read_header(file)
+                size = max(archive.getinfo(file.name).file_size, prod(shape) * dtype.itemsize)
+        except _BROKEN as error:
+            raise CohortError(f"{self.path}, {array}: cannot be read ({error})") from error
+        if size > _MOST_LABELS:
+            raise CohortError(f"{self.path}, {array}: {size} bytes, more than is read of labels")
+
     @contextmanager
     def _opened(self, array: str) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
         """The file behind an array of images, after its header, and the array's shape."""
@@ -167,18 +182,28 @@ class NpzArchive:
             raise CohortError(f"{self.path}, {array}: cannot be read ({error})") from error
 
     def _header(self, array: str, file: IO[bytes]) -> tuple[int, ...]:
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[np.lib.format.read_magic(file)]
-        shape, in_columns, dtype = read(file)
+        shape, in_columns, dtype = _read_header(file)
         if dtype != np.uint8 or len(shape) != 3 or in_columns:
             order = " in Fortran's order" if in_columns else ""
             raise CohortError(
                 f"{self.path}, {array}: {dtype} {shape}{order}, expected grey images, uint8 "
                 "(n, height, width)"
             )
+        if shape[0] > _MOST_IMAGES or shape[1] * shape[2] > MAX_PIXELS:
+            raise CohortError(
+                f"{self.path}, {array}: claims {shape[0]} images of {shape[2]} x {shape[1]} "
+                "pixels, more than is read"
+            )
         return shape
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether in Fortran's order, and type of the array that an npy file claims to hold."""
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[np.lib.format.read_magic(file)]
+    return read(file)
 
 
 def _split(archive: NpzArchive, split: str, options: MedMnistOptions) -> pd.DataFrame:

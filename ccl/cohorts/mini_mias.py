@@ -20,6 +20,7 @@ from ccl.cohorts import simulated_scanners
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.manifest import LINE
+from ccl.cohorts.paths import require_inside
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.release import Release
 from ccl.cohorts.scanner_shares import SimulatedScanners
@@ -86,6 +87,7 @@ def plan(options: MiniMiasOptions, data_root: Path) -> Plan:
     rows = _films(path).assign(sex="F", age=float("nan"), view="MLO", scanner="")
     rows["split"] = split_by_patient(rows, (), options.splits)
     rows["scanner"] = simulated_scanners.assign(rows, options)
+    require_inside(path, rows, data_root)
     return Plan(
         options=options,
         root=data_root,

@@ -23,7 +23,7 @@ from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
 from ccl.cohorts.manifest import LINE, number, read_manifest, years
-from ccl.cohorts.paths import inside
+from ccl.cohorts.paths import require_inside
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.release import Release
 from ccl.cohorts.splits import SplitOptions, split_by_patient
@@ -159,6 +159,7 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
     rows["age"] = _age(path, rows)
     rows["sex"] = rows["sex"].where(rows["sex"].isin(["F", "M"]), "")
     rows["source_path"] = _source_paths(path, rows, data_root)
+    require_inside(path, rows, data_root)
     return Plan(
         options=options,
         root=data_root,
@@ -214,7 +215,7 @@ def _source_paths(path: Path, rows: pd.DataFrame, data_root: Path) -> list[str]:
     found = []
     for line, name in zip(rows[LINE], rows["image_id"], strict=True):
         folder = where.get(name, folders[0])
-        if Path(name).name != name or not inside(folder / name, folder):
+        if Path(name).name != name:
             raise CohortError(
                 f"{path}, row {line}: image '{name}' leaves {folder}; expected a plain file name"
             )

@@ -1,6 +1,7 @@
 """What a source hands to the importer: every row of the cohort before any image is read."""
 
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,11 @@ from ccl.cohorts.published_counts import PublishedCounts
 from ccl.cohorts.scanner_shares import SimulatedScanners
 
 UNLABELLED = "unlabelled"
+# Characters that no name needs: control, line and paragraph ends, and those that turn the direction
+# of writing, so that a name shows as another.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_LONGEST = {"image_id": 1000, "source_path": 1000, "patient_id": 200, "scanner": 100, "view": 100}
+_LONGEST_CLASS = 100
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +83,34 @@ def check(plan: Plan, rows: pd.DataFrame) -> None:
     """Checks the rows that a cohort is made of.
 
     Raises:
-        CohortError: no rows, a duplicate image, a patient in two splits, one class or one scanner
-            only, a scanner or class without training images, a held-out scanner outside test.
+        CohortError: no rows, a name that cannot be shown, a duplicate image, a patient in two
+            splits, one class or one scanner only, a scanner or class without training images, a
+            held-out scanner outside test.
     """
     if rows.empty:
         raise CohortError(f"{plan.manifest}: no image is left to import")
+    _check_names(plan, rows)
     _check_unique(plan, rows)
     _check_patients(plan, rows)
     _check_classes(plan, rows)
     _check_scanners(plan, rows)
+
+
+def _check_names(plan: Plan, rows: pd.DataFrame) -> None:
+    for column, longest in _LONGEST.items():
+        for text, line in zip(rows[column].astype(str), rows[LINE], strict=True):
+            if fault := _fault(text, longest):
+                raise CohortError(f"{plan.manifest}, row {line}: {column} {fault}")
+    for name in (*plan.classes, *plan.scanners, *plan.held_out_scanners):
+        if fault := _fault(name, _LONGEST_CLASS):
+            raise CohortError(f"{plan.manifest}: class or scanner {fault}")
+
+
+def _fault(name: str, longest: int) -> str:
+    """What makes a name one that cannot be shown; '' if nothing does."""
+    if len(name) > longest:
+        return f"{name[:40]!r}... is longer than {longest} characters"
+    return f"{name!r} holds a control character" if _CONTROL.search(name) else ""
 
 
 def _check_unique(plan: Plan, rows: pd.DataFrame) -> None:
@@ -98,6 +123,25 @@ def _check_unique(plan: Plan, rows: pd.DataFrame) -> None:
                 f"{plan.manifest}, row {line}: {column} '{value}' is a duplicate of row {first}; "
                 "list each image once"
             )
+    if not plan.leaks and plan.archive is None:
+        _check_spelling(plan, rows)
+
+
+def _check_spelling(plan: Plan, rows: pd.DataFrame) -> None:
+    """Names that differ in upper and lower case only are other images, if they are other files."""
+    folded = rows["source_path"].str.casefold()
+    for _, alike in rows[folded.duplicated(keep=False)].groupby(folded):
+        seen: dict[tuple[int, int], str] = {}
+        for name, line in zip(alike["source_path"], alike[LINE], strict=True):
+            file = plan.root / name
+            if file.is_file():
+                status = file.stat()
+                first = seen.setdefault((status.st_dev, status.st_ino), name)
+                if first != name:
+                    raise CohortError(
+                        f"{plan.manifest}, row {line}: source_path '{name}' is the same file as "
+                        f"'{first}'; list each image once"
+                    )
 
 
 def _check_patients(plan: Plan, rows: pd.DataFrame) -> None:

@@ -133,7 +133,7 @@ def _mapping(path: Path) -> pd.DataFrame:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CohortError(f"{path} is missing: expected RSNA's list of images") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # lists in lists in lists
         raise CohortError(f"{path} is no JSON: {error}") from error
     if not isinstance(entries, list):
         raise CohortError(f"{path}: expected a list of images")

@@ -4,6 +4,7 @@ The folder appears whole or not at all. Until then its content lies beside it in
 `.<name>.partial`, where `images.npy` grows frame by frame and `progress.jsonl` says how far; an
 interrupted import goes on there and ends with the same bytes as an undisturbed one. Pixels in
 memory are those of the few images being read, however many there are; only the table is held.
+`sources.jsonl` grows with the frames: what each file was when it was read (`ccl.sources`).
 Where scanners are simulated, what grows is `frames.npy`, and `images.npy` is made from it.
 
 Images are read by threads: Pillow and NumPy release the interpreter lock, and threads neither
@@ -38,6 +39,7 @@ from ccl.cohorts.manifest import LINE
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.simulated_scanners import FRAMES
 from ccl.files import full_disk_named, require_room, write_atomically
+from ccl.sources import SOURCES, Source, stamp, take
 from ccl.stored import array_header
 
 OnBadImage = Literal["error", "skip"]
@@ -56,12 +58,37 @@ class Skipped:
     reason: str
 
 
+@dataclass(frozen=True)
+class Read:
+    """What became of one image; its file, unless it stands in an archive."""
+
+    frame: np.ndarray | ImageError
+    source: Source | None = None
+
+
+@dataclass(frozen=True)
+class Growing:
+    """The open files of an unfinished import: frames, the list of sources, how far it is."""
+
+    images: IO[bytes]
+    listed: IO[bytes]
+    record: IO[bytes]
+
+
 @dataclass
 class Progress:
-    """How many planned rows are done, how many of them are frames in `images.npy`."""
+    """How many planned rows are done, how many of them are frames, and the list of their files.
+
+    Attributes:
+        read: planned rows.
+        written: frames.
+        listed: bytes of the list.
+        skipped: rows without a frame.
+    """
 
     read: int = 0
     written: int = 0
+    listed: int = 0
     skipped: list[Skipped] = field(default_factory=list)
 
 
@@ -120,14 +147,18 @@ def _stream(
 ) -> list[Skipped]:
     """Appends the frame of every row that the record does not hold yet to their file."""
     path, shape = partial / (FRAMES if plan.simulated else "images.npy"), plan.options.shape
-    path.touch()
-    progress = _resume(record, _digest(plan, on_bad_image), path, shape)
+    listing = partial / SOURCES
+    for file in (path, listing):
+        file.touch()
+    progress = _resume(record, _digest(plan, on_bad_image), path, listing, shape)
     require_room(partial, _missing(plan, partial, path))
-    with path.open("r+b") as images:
+    with path.open("r+b") as images, listing.open("r+b") as listed:
         images.write(array_header((len(plan.rows), *shape)))
         images.truncate(_end(progress.written, shape))
-        images.seek(0, os.SEEK_END)
-        _append(plan, images, record, progress, on_bad_image, workers)
+        listed.truncate(progress.listed)
+        for open_file in (images, listed):
+            open_file.seek(0, os.SEEK_END)
+        _append(plan, Growing(images, listed, record), progress, on_bad_image, workers)
         images.seek(0)
         images.write(array_header((progress.written, *shape)))
     return progress.skipped
@@ -141,54 +172,61 @@ def _missing(plan: Plan, partial: Path, frames: Path) -> int:
 
 
 def _append(
-    plan: Plan,
-    images: IO[bytes],
-    record: IO[bytes],
-    progress: Progress,
-    on_bad_image: OnBadImage,
-    workers: int,
+    plan: Plan, files: Growing, progress: Progress, on_bad_image: OnBadImage, workers: int
 ) -> None:
     todo = plan.rows.iloc[progress.read :]
-    if plan.archive:
-        frames = plan.archive.frames(todo["source_path"], plan.options)
-    else:
-        paths = (plan.root / path for path in todo["source_path"])
-        frames = _read_in_order(paths, plan.options, workers)
     saved = len(progress.skipped)
-    named = zip(todo["source_path"], todo[LINE], frames, strict=True)
+    named = zip(todo["source_path"], todo[LINE], _images(plan, todo, workers), strict=True)
     bar = tqdm(
         named, f"Importing {plan.options.name}", len(plan.rows), initial=progress.read, unit="image"
     )
-    for file, line, frame in bar:
-        if isinstance(frame, ImageError):
+    if plan.archive and progress.read == 0:
+        files.listed.write(take(plan.root, os.path.relpath(plan.archive.path, plan.root)).line())
+    for file, line, image in bar:
+        if image.source:
+            files.listed.write(image.source.line())
+        if isinstance(image.frame, ImageError):
             if on_bad_image == "error":
-                raise _bad_image(plan, file, line, frame) from frame
-            progress.skipped.append(Skipped(progress.read, file, int(line), str(frame)))
+                raise _bad_image(plan, file, line, image.frame) from image.frame
+            progress.skipped.append(Skipped(progress.read, file, int(line), str(image.frame)))
         else:
-            images.write(frame.tobytes())
+            files.images.write(image.frame.tobytes())
             progress.written += 1
         progress.read += 1
         if progress.read % BATCH == 0 or progress.read == len(plan.rows):
-            _save(images, record, progress, progress.skipped[saved:])
+            _save(files, progress, progress.skipped[saved:])
             saved = len(progress.skipped)
 
 
+def _images(plan: Plan, rows: pd.DataFrame, workers: int) -> Iterator[Read]:
+    """The images of some rows, in their order."""
+    if plan.archive:
+        frames = plan.archive.frames(rows["source_path"], plan.options)
+        return (Read(frame) for frame in frames)
+    return _read_in_order(plan.root, rows["source_path"], plan.options, workers)
+
+
+def _read(root: Path, path: str, options: FrameOptions) -> Read:
+    """Reads a file twice, the second time from the system's cache: for its bytes, and as image."""
+    source = take(root, path)
+    try:
+        frame: np.ndarray | ImageError = read_frame(root / path, options)
+    except ImageError as error:
+        frame = error
+    if stamp(root / path) != source.stamp:
+        frame = ImageError("was changed while it was read")
+    return Read(frame, source)
+
+
 def _read_in_order(
-    paths: Iterable[Path], options: FrameOptions, workers: int
-) -> Iterator[np.ndarray | ImageError]:
-    """Frames in the order of their paths, a bounded number of them at once."""
-
-    def read(path: Path) -> np.ndarray | ImageError:
-        try:
-            return read_frame(path, options)
-        except ImageError as error:
-            return error
-
+    root: Path, paths: Iterable[str], options: FrameOptions, workers: int
+) -> Iterator[Read]:
+    """Images in the order of their paths, a bounded number of them at once."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="import")
-    ahead: deque[Future[np.ndarray | ImageError]] = deque()
+    ahead: deque[Future[Read]] = deque()
     try:
         for path in paths:
-            ahead.append(pool.submit(read, path))
+            ahead.append(pool.submit(_read, root, path, options))
             if len(ahead) >= 4 * workers:
                 yield ahead.popleft().result()
         while ahead:
@@ -224,11 +262,13 @@ def _digest(plan: Plan, on_bad_image: OnBadImage) -> str:
     return digest.hexdigest()
 
 
-def _save(images: IO[bytes], record: IO[bytes], progress: Progress, skipped: list[Skipped]) -> None:
-    """Records the progress, once the frames it speaks of are on disk."""
-    _to_disk(images)
-    entry = {"read": progress.read, "written": progress.written}
-    _add(record, entry | {"skipped": [asdict(image) for image in skipped]})
+def _save(files: Growing, progress: Progress, skipped: list[Skipped]) -> None:
+    """Records the progress, once the frames and sources that it speaks of are on disk."""
+    progress.listed = files.listed.tell()
+    _to_disk(files.images)
+    _to_disk(files.listed)
+    entry = {"read": progress.read, "written": progress.written, "listed": progress.listed}
+    _add(files.record, entry | {"skipped": [asdict(image) for image in skipped]})
 
 
 def _add(record: IO[bytes], entry: dict[str, Any]) -> None:
@@ -241,7 +281,9 @@ def _to_disk(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def _resume(record: IO[bytes], digest: str, images: Path, shape: tuple[int, int]) -> Progress:
+def _resume(
+    record: IO[bytes], digest: str, images: Path, listing: Path, shape: tuple[int, int]
+) -> Progress:
     """Reads how far an interrupted import came; removes what the record holds beyond that."""
     progress, end = Progress(), 0
     record.seek(0)
@@ -250,12 +292,17 @@ def _resume(record: IO[bytes], digest: str, images: Path, shape: tuple[int, int]
         if number == 0:
             known = entry.get("import") == digest
         else:
-            known = "read" in entry and _end(entry["written"], shape) <= images.stat().st_size
-        if not known:  # another import, a torn line, or frames that never reached the disk
+            known = (
+                "read" in entry
+                and _end(entry["written"], shape) <= images.stat().st_size
+                and entry["listed"] <= listing.stat().st_size
+            )
+        if not known:  # another import, a torn line, or what never reached the disk
             break
         end += len(line)
         if number > 0:
             progress.read, progress.written = entry["read"], entry["written"]
+            progress.listed = entry["listed"]
             progress.skipped += [Skipped(**image) for image in entry["skipped"]]
     record.truncate(end)
     if end == 0:

@@ -89,6 +89,7 @@ def style() -> Iterator[None]:
                 "xtick.color": INK,
                 "ytick.color": INK,
                 "grid.color": "#e4e7eb",
+                "text.parse_math": False,  # names out of data may hold dollars
                 "lines.linewidth": 2,
                 "lines.markersize": 6,
             }

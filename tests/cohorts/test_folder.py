@@ -226,10 +226,12 @@ def test_row_of_another_length(source: Source, tmp_path: Path) -> None:
 
 
 def test_row_is_the_line_an_editor_shows(source: Source, tmp_path: Path) -> None:
+    for row in source.rows:
+        row["note"] = "none"
     source.write_manifest()
     path = source.root / "manifest.csv"
     lines = path.read_text().splitlines()
-    lines[2] = lines[2].replace("p1", '"p\n1"')  # a value over two lines, then an empty line
+    lines[2] = lines[2].replace("none", '"no\nne"')  # a value over two lines, then an empty line
     path.write_text("\n".join([*lines[:4], "", *lines[4:]]), encoding="utf-8-sig")
     (source.root / "img/005.png").unlink()
     with pytest.raises(CohortError, match=r"row 9: image 'img/005\.png'"):

@@ -14,7 +14,7 @@ from tests.cohorts.conftest import picture
 SIZES = {"train": 40, "val": 12, "test": 30}
 
 
-def _arrays(side: int = 12) -> dict[str, np.ndarray]:
+def made_up(side: int = 12) -> dict[str, np.ndarray]:
     """Distinct images in the publisher's layout, two classes."""
     arrays: dict[str, np.ndarray] = {}
     for split, n in SIZES.items():
@@ -39,7 +39,7 @@ def _imported(
 
 
 def test_the_arrays_become_the_cohort(tmp_path: Path) -> None:
-    arrays = _arrays()
+    arrays = made_up()
     cohort = _imported(tmp_path, arrays)
     assert cohort.classes == ("normal", "pneumonia")
     assert cohort.table["patient_id"].is_unique
@@ -55,7 +55,7 @@ def test_the_arrays_become_the_cohort(tmp_path: Path) -> None:
 
 
 def test_every_scanner_is_tested_and_held_out_ones_in_test_only(tmp_path: Path) -> None:
-    cohort = _imported(tmp_path, _arrays())
+    cohort = _imported(tmp_path, made_up())
     assert set(cohort.table["scanner"][cohort.rows("train")]) == set(cohort.scanners)
     assert set(cohort.table["scanner"][cohort.rows("val")]) == set(cohort.scanners)
     tested = cohort.table["scanner"][cohort.rows("test")].value_counts()
@@ -63,7 +63,7 @@ def test_every_scanner_is_tested_and_held_out_ones_in_test_only(tmp_path: Path) 
 
 
 def test_truth_is_known(tmp_path: Path) -> None:
-    cohort = _imported(tmp_path, _arrays())
+    cohort = _imported(tmp_path, made_up())
     every = np.arange(len(cohort))
     assert cohort.has_truth
     np.testing.assert_array_equal(cohort.truth(every, {}), cohort.images)
@@ -78,13 +78,13 @@ def test_truth_is_known(tmp_path: Path) -> None:
     ids=lambda change: next(iter(change)),
 )
 def test_options_reach_the_cohort(tmp_path: Path, change: dict[str, Any]) -> None:
-    arrays = _arrays()
+    arrays = made_up()
     first = _imported(tmp_path, arrays)
     assert first.checksum != _imported(tmp_path, arrays, "other", **change).checksum
 
 
 def test_classes_and_archive_are_options(tmp_path: Path) -> None:
-    arrays = _arrays()
+    arrays = made_up()
     for split, n in SIZES.items():
         arrays[f"{split}_labels"] = np.arange(n) % 3
     (tmp_path / "data").mkdir()
@@ -96,13 +96,13 @@ def test_classes_and_archive_are_options(tmp_path: Path) -> None:
 
 
 def test_labels_without_a_second_axis_are_read_too(tmp_path: Path) -> None:
-    arrays = _arrays()
+    arrays = made_up()
     flat = arrays | {f"{split}_labels": arrays[f"{split}_labels"][:, 0] for split in SIZES}
     assert _imported(tmp_path, flat).checksum == _imported(tmp_path, arrays, "other").checksum
 
 
 def test_blank_image_is_named_or_skipped(tmp_path: Path) -> None:
-    arrays = _arrays()
+    arrays = made_up()
     arrays["val_images"][5] = 77
     with pytest.raises(CohortError, match=r"row 5: image 'val_images/5' is blank"):
         _imported(tmp_path, arrays)
@@ -112,7 +112,7 @@ def test_blank_image_is_named_or_skipped(tmp_path: Path) -> None:
 
 
 def _spoiled(how: str) -> dict[str, Any]:
-    arrays: dict[str, Any] = _arrays()
+    arrays: dict[str, Any] = made_up()
     images, labels = arrays["val_images"], arrays["val_labels"]
     match how:
         case "missing":
@@ -172,7 +172,7 @@ def test_missing_and_broken_archive(tmp_path: Path) -> None:
 
 
 def test_an_archive_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
-    arrays = _arrays(64)
+    arrays = made_up(64)
     _imported(tmp_path, arrays, "whole")
     path = tmp_path / "data" / "pneumoniamnist.npz"
     content = bytearray(path.read_bytes())
@@ -210,7 +210,7 @@ def test_the_real_pneumoniamnist(shared_data: Path, tmp_path: Path) -> None:
 
 
 def test_an_array_that_ends_early_is_named_with_the_row(tmp_path: Path) -> None:
-    _imported(tmp_path, _arrays(), "whole")
+    _imported(tmp_path, made_up(), "whole")
     whole = tmp_path / "data" / "pneumoniamnist.npz"
     with zipfile.ZipFile(whole) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}

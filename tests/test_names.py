@@ -1,0 +1,195 @@
+"""Names out of data are shown as they are and run nowhere: in book, figures, tables, folders."""
+
+import os
+import pickle
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from docutils.core import publish_doctree
+from myst_parser.docutils_ import Parser
+from typer.testing import CliRunner
+
+from ccl import cli, config, profiles
+from ccl.cohorts import Cohort
+from ccl.evaluation.results import read_table, write_table
+from ccl.figures.look import new_figure, style
+from ccl.heading import heading
+from ccl.markdown import escape, table
+from ccl.objectives.encoder import EncoderOptions, build_encoder
+
+MARKDOWN = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[click](javascript:alert(1))",
+    "![seen](https://example.org/pixel.png)",
+    "{{ 7 * 7 }}",
+    "{% raw %}",
+    "```{include} /etc/passwd",
+    ":::{raw} html",
+    "{eval-rst}`x` {ref}`y` {download}`/etc/passwd`",
+    "$\\input{/etc/passwd}$",
+    "% all that follows is a comment",
+    "+++",
+    "(a-target)=",
+    "a | b",
+    "two\nlines\n\n# heading",
+    "<https://example.org> https://example.org me@example.org",
+    "&lt;b&gt; &#60;b&#62;",
+    "^[foot] [^note] ~~gone~~ **bold** _it_",
+]
+
+
+def as_read(markdown: str) -> str:
+    """What a reader of the book sees of some Markdown, which has to be text and nothing else."""
+    extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]  # as in _config.yml
+    settings = {"myst_enable_extensions": extensions, "report_level": 2, "halt_level": 2}
+    tree = publish_doctree(markdown, parser=Parser(), settings_overrides=settings)
+    kinds = {type(node).__name__ for node in tree.findall()}
+    assert kinds <= {"document", "bullet_list", "list_item", "paragraph", "Text", "strong"}, kinds
+    return tree.astext()
+
+
+def test_the_extensions_are_those_of_the_book() -> None:
+    text = (Path(__file__).parents[1] / "_config.yml").read_text()
+    assert "myst_enable_extensions: [amsmath, colon_fence, deflist, dollarmath]" in text
+
+
+@pytest.mark.parametrize("name", MARKDOWN)
+def test_the_book_shows_names_as_they_are(name: str) -> None:
+    assert as_read(f"- {escape(name)}") == name
+    assert as_read(escape(name)) == name
+
+
+@pytest.mark.parametrize("name", MARKDOWN)
+def test_headings_show_cohort_caveats_and_citation_as_they_are(name: str) -> None:
+    info = {"name": name, "caveats": [name, "Few images."], "citation": name}
+    cohort = Cohort(Path(), info, np.zeros((1, 8, 8), np.uint8), pd.DataFrame({"split": ["train"]}))
+    base = config.experiment("tiny", "phantom-chest")
+    read = as_read(heading(replace(base, profile_name=name), cohort))
+    assert read.count(name) == 4
+
+
+def test_tables_in_pages_show_names_as_they_are() -> None:
+    made = table(("name",), [(name,) for name in MARKDOWN])
+    assert made.count("\n") == 2 + len(MARKDOWN)
+    assert not re.search(r"[<`{}$]", made)
+
+
+def test_dollars_in_a_figure_are_dollars() -> None:
+    with style():
+        figure = new_figure(2.0)
+        axes = figure.subplots()
+        axes.plot([0, 1], label="$\\frac{$")
+        axes.set_title("scanner $\\notacommand$")
+        axes.set_xticks([0, 1], ["$\\a$", "$b$"])
+        axes.legend()
+    assert figure._repr_png_()
+
+
+FORMULAS = ["=cmd|' /C calc'!A0", "+1+cmd", "-2+3+cmd", "@SUM(A1)", "\t=1+1", "'=1", "''@x"]
+
+
+def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path) -> None:
+    plain = ["A", "it's", "'quoted'", "DR-0.143", "NA"]
+    names = [*FORMULAS, *plain]
+    numbers = np.linspace(-1, 1, len(names))
+    frame = pd.DataFrame(
+        {"domain": names, "value": numbers, "=evil": names, "n": range(len(names))}
+    )
+    frame["scanner"] = pd.Categorical(names)
+    file = tmp_path / "results.csv"
+    write_table(frame, file)
+    raw = pd.read_csv(file, dtype=str, keep_default_na=False)
+    for column in ("domain", "'=evil", "scanner"):
+        assert not raw[column].str.match(r"[=+\-@\t\r]").any()
+        assert set(plain) <= set(raw[column])
+    assert raw["value"].astype(float).tolist() == pytest.approx(numbers.tolist())
+    assert raw["value"][0] == "-1.0"
+    read = read_table(file)
+    pd.testing.assert_frame_equal(read, frame.astype({"scanner": read["scanner"].dtype}))
+
+
+def test_a_table_without_such_names_has_the_bytes_that_it_had(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"domain": ["A", None, "-0.5"], "value": [0.1, np.nan, -1e-9]})
+    write_table(frame, tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text() == frame.to_csv(index=False)
+
+
+def test_every_table_of_results_is_written_so() -> None:
+    """Whatever else writes CSV holds no names out of data."""
+    package = Path(config.__file__).parent
+    found = {
+        str(file.relative_to(package)): number
+        for file in package.rglob("*.py")
+        if (number := file.read_text().count(".to_csv("))
+    }
+    checksums = {"cohorts/checksum.py": 1, "cohorts/writer.py": 1}
+    histories = {"training.py": 1, "steps.py": 1}
+    assert found == checksums | histories | {"evaluation/results.py": 1}
+
+
+@pytest.mark.parametrize(
+    ("profile", "cohort"),
+    [
+        ("../configs/tiny", "phantom-chest"),
+        ("/etc/passwd", "phantom-chest"),
+        (".tiny", "phantom-chest"),
+        ("", "phantom-chest"),
+        ("tiny", "../../elsewhere"),
+        ("tiny", "/elsewhere"),
+    ],
+)
+def test_names_do_not_lead_out_of_the_runs(
+    profile: str, cohort: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--profile", profile, "--cohort", cohort]
+    answer = CliRunner().invoke(cli.app, ["run", "cohort", *options])
+    assert answer.exit_code == 1
+    assert answer.stderr.startswith("Error: ")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "..", "Upper", "with space", "new\nline", "1.5"])
+def test_a_profile_cannot_name_a_cohort_so(name: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(f"cohorts: {{{name!r}: {{source: folder}}}}")
+    with pytest.raises(ValueError, match="cannot be the name of a cohort"):
+        profiles.read(tmp_path, "mine", name)
+
+
+def test_a_base_cannot_lead_out_of_the_profiles(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("base: ../mine")
+    with pytest.raises(ValueError, match=r"'\.\./mine' cannot be the name of a profile"):
+        profiles.read(tmp_path, "mine", "a")
+
+
+class Payload:
+    """Opened as a pickle, it makes a folder."""
+
+    def __init__(self, proof: Path) -> None:
+        self.proof = proof
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.proof),)
+
+
+def test_objects_in_a_profile_are_not_made(tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    text = f"cohorts: !!python/object/apply:os.mkdir ['{proof}']"
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"mine\.yaml, line 1: this is no YAML"):
+        profiles.read(tmp_path, "mine", "a")
+    assert not proof.exists()
+
+
+@pytest.mark.parametrize("suffix", ["pt", "pth", "safetensors", "npy", "npz"])
+def test_a_pickle_is_not_run_as_initial_weights(tmp_path: Path, suffix: str) -> None:
+    weights = tmp_path / f"weights.{suffix}"
+    weights.write_bytes(pickle.dumps(Payload(tmp_path / "proof")))
+    with pytest.raises(ValueError, match="other formats may run code when opened"):
+        build_encoder(EncoderOptions(pretrained=str(weights)), (32, 32))
+    assert not (tmp_path / "proof").exists()

@@ -1,0 +1,373 @@
+"""A data root that changes under a finished cohort is noticed by what its files hold."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from ccl import cli, cohorts, config, plan, pointers, profiles, reimports, runs, sources, steps
+from ccl.cohorts import FolderOptions, MedMnistOptions, fakes
+from ccl.config import Experiment, SourceOptions
+from ccl.runs import Run
+from ccl.sources import SOURCES, ChangedSourcesError
+from tests import checkout
+from tests.cohorts.conftest import Source, picture
+from tests.cohorts.conftest import source as source  # a fixture
+
+
+@pytest.fixture(autouse=True)
+def _looked_at_anew() -> Iterator[None]:
+    """Each test begins, and asks again, as another process would."""
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    sources.changes.cache_clear()
+    sources.warn_of_absence.cache_clear()
+
+
+def of(root: Path, options: SourceOptions | None = None) -> Experiment:
+    """An experiment on a data root; its runs lie beside that."""
+    base = config.experiment("tiny", "phantom-chest")
+    options = options or FolderOptions(size=8)
+    return replace(base, data_root=str(root), root=root.parent / "runs", source=options)
+
+
+def asked_again(experiment: Experiment, on_changed_data: str = "error") -> Run:
+    forget()
+    return steps.cohort(experiment, on_changed_data=on_changed_data)
+
+
+def listed(folder: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (folder / SOURCES).read_text().splitlines()]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+@pytest.fixture
+def experiment(source: Source) -> Experiment:
+    source.write_manifest()
+    return of(source.root)
+
+
+def test_every_file_is_listed_with_the_checksum_of_its_bytes(experiment: Experiment) -> None:
+    root = Path(str(experiment.data_root))
+    (root / "img/003.png").write_bytes(b"no image")
+    run = steps.cohort(experiment, on_bad_image="skip")
+    found = listed(run.folder)
+    assert [each["path"] for each in found] == [f"img/{i:03d}.png" for i in range(24)]
+    for each in found:
+        file = root / str(each["path"])
+        assert each["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+        assert (each["size"], each["modified"]) == (file.stat().st_size, file.stat().st_mtime_ns)
+    assert SOURCES in run.record["checksums"]
+
+
+def test_the_same_bytes_are_silent_and_not_read_twice(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = Path(str(experiment.data_root))
+    run = steps.cohort(experiment)
+    before = content(run.folder)
+    copied = root.with_name("copied")
+    shutil.copytree(root, copied, copy_function=shutil.copy)
+    shutil.rmtree(root)
+    copied.rename(root)
+    read: list[Path] = []
+    monkeypatch.setattr(sources, "file_digest", lambda p: (read.append(p), runs.file_digest(p))[1])
+    caplog.clear()
+    assert asked_again(experiment).digest == run.digest
+    assert len(read) == 24
+    assert asked_again(experiment).digest == run.digest
+    assert len(read) == 24  # the new dates were kept
+    assert content(run.folder) == before
+    assert not caplog.records
+
+
+def changed(root: Path, how: str) -> Path:
+    file = root / "img/005.png"
+    status = file.stat()
+    if how == "replaced":
+        Image.fromarray(picture(77)).save(file)
+    elif how == "edited, as long as before":
+        file.write_bytes(file.read_bytes()[::-1])
+    elif how == "removed":
+        file.unlink()
+    elif how == "folder":
+        file.unlink()
+        file.mkdir()
+    if how.startswith("edited"):
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("replaced", "other bytes, dated 20"),
+        ("edited, as long as before", "other bytes, dated 20"),
+        ("removed", "missing"),
+        ("folder", "missing"),
+    ],
+)
+def test_other_bytes_are_an_error_and_putting_them_back_mends_it(
+    experiment: Experiment, tmp_path: Path, how: str, said: str
+) -> None:
+    run = steps.cohort(experiment)
+    root = Path(str(experiment.data_root))
+    kept = shutil.copytree(root, tmp_path / "kept")
+    changed(root, how)
+    message = rf"1 of 24 files .*{run.record['finished'][:10]}.*'img/005\.png' \({said}.*reimport"
+    for _ in range(2):
+        with pytest.raises(ChangedSourcesError, match=message.replace("+", r"\+")):
+            asked_again(experiment)
+    shutil.rmtree(root)
+    shutil.copytree(kept, root)
+    assert asked_again(experiment).digest == run.digest
+
+
+def test_a_message_names_the_first_of_many(experiment: Experiment) -> None:
+    steps.cohort(experiment)
+    for file in Path(str(experiment.data_root), "img").iterdir():
+        file.unlink()
+    with pytest.raises(ChangedSourcesError, match=r"24 of 24 .*000\.png.*004\.png.* and 19 more"):
+        asked_again(experiment)
+
+
+def test_a_skipped_file_that_is_mended_or_comes_is_a_change(experiment: Experiment) -> None:
+    root = Path(str(experiment.data_root))
+    mended = [root / "img/003.png", root / "img/004.png"]
+    mended[0].write_bytes(b"no image")
+    mended[1].unlink()
+    steps.cohort(experiment, on_bad_image="skip")
+    assert asked_again(experiment)
+    for i, file in enumerate(mended):
+        Image.fromarray(picture(50 + i)).save(file)
+    said = r"2 of 24 .*003\.png' \(other bytes.*004\.png' \(was missing, is there now"
+    with pytest.raises(ChangedSourcesError, match=said):
+        asked_again(experiment)
+
+
+def test_accepted_changes_are_another_run_and_the_first_stays(experiment: Experiment) -> None:
+    first = steps.cohort(experiment)
+    before = content(first.folder)
+    assert asked_again(experiment, "reimport").digest == first.digest  # nothing to accept
+    changed(Path(str(experiment.data_root)), "replaced")
+    second = asked_again(experiment, "reimport")
+    assert second.digest != first.digest
+    images = [cohorts.load(run.folder).images for run in (first, second)]
+    assert np.flatnonzero((images[0] != images[1]).any(axis=(1, 2))).tolist() == [5]
+    assert content(first.folder) == before
+    assert asked_again(experiment).digest == second.digest
+    changed(Path(str(experiment.data_root)), "edited, as long as before")
+    with pytest.raises(ChangedSourcesError):
+        asked_again(experiment)
+
+
+def test_a_change_is_not_accepted_before_its_import_is_whole(experiment: Experiment) -> None:
+    root = Path(str(experiment.data_root))
+    first = steps.cohort(experiment)
+    kept = (root / "img/005.png").read_bytes()
+    (root / "img/005.png").write_bytes(kept[:-30])
+    with pytest.raises(ValueError, match=r"row 7: image 'img/005\.png' cannot be read"):
+        asked_again(experiment, "reimport")
+    assert reimports.count(experiment.root, str(root)) == 0
+    (root / "img/005.png").write_bytes(kept)
+    assert asked_again(experiment).digest == first.digest
+
+
+@pytest.mark.parametrize("how", ["gone", "empty"])
+def test_without_the_data_root_finished_results_are_used_with_a_warning(
+    experiment: Experiment, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = steps.cohort(experiment)
+    root = Path(str(experiment.data_root))
+    away = root.rename(root.with_name("away"))
+    if how == "empty":
+        root.mkdir()
+    for _ in range(2):
+        assert steps.cohort(experiment).digest == run.digest
+    (said,) = [each.getMessage() for each in caplog.records if each.name == sources.__name__]
+    assert f"{root} is not there: its files could not be compared" in said
+    if how == "empty":
+        root.rmdir()
+    away.rename(root)
+    assert asked_again(experiment).digest == run.digest
+
+
+def test_without_the_data_root_nothing_is_imported(experiment: Experiment) -> None:
+    steps.cohort(experiment)
+    shutil.rmtree(str(experiment.data_root))
+    with pytest.raises(cohorts.CohortError, match="is no folder"):
+        steps.cohort(replace(experiment, source=FolderOptions(size=9)))
+
+
+def test_a_file_that_changes_while_it_is_read_is_no_image(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = cohorts.writer.read_frame
+
+    def meddling(path: Path, options: FolderOptions) -> np.ndarray:
+        if path.name == "005.png":
+            os.utime(path, (1, 1))
+        return read(path, options)
+
+    monkeypatch.setattr(cohorts.writer, "read_frame", meddling)
+    with pytest.raises(cohorts.CohortError, match=r"row 7: .* was changed while it was read"):
+        steps.cohort(experiment)
+
+
+def test_an_edited_archive_is_imported_anew(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    arrays = {}
+    for split, n in {"train": 40, "val": 12, "test": 30}.items():
+        arrays[f"{split}_images"] = np.stack([picture(n + i) for i in range(n)])
+        arrays[f"{split}_labels"] = np.arange(n) % 2
+    archive = root / "pneumoniamnist.npz"
+    np.savez(archive, **arrays)
+    mine = of(root, MedMnistOptions(size=12))
+    run = steps.cohort(mine)
+    (only,) = listed(run.folder)
+    assert only["sha256"] == runs.file_digest(archive)
+    os.utime(archive, (1, 1))
+    assert asked_again(mine).digest == run.digest
+    arrays["val_images"][0] = picture(999)
+    np.savez(archive, **arrays)
+    assert asked_again(mine).digest != run.digest
+
+
+def test_a_release_that_is_made_up_again_is_the_same(tmp_path: Path) -> None:
+    runs_of = set()
+    for _ in range(2):
+        fakes.make("padchest", tmp_path / "data", 48)
+        options = cohorts.PadChestOptions(size=8)
+        runs_of.add(asked_again(of(tmp_path / "data", options)).digest)
+        shutil.rmtree(tmp_path / "data")
+    assert len(runs_of) == 1
+
+
+def test_a_simulated_cohort_has_no_files_to_compare(tmp_path: Path) -> None:
+    base = config.experiment("tiny", "phantom-chest")
+    few = base.source.model_copy(update={"n_train": 70, "n_val": 6, "n_test_per_scanner": 4})
+    mine = replace(base, root=tmp_path / "runs", source=few, data_root=str(tmp_path / "none"))
+    assert not (steps.cohort(mine).folder / SOURCES).exists()
+    assert asked_again(mine)
+
+
+def test_the_option_of_the_command_line_reaches_the_step(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source.write_manifest()
+    for i, row in enumerate(source.rows):  # of a frame that profile tiny can take
+        Image.fromarray(picture(i, 32)).save(source.root / row["path"])
+    command = ["run", "cohort", "--profile", "tiny", "--cohort", "folder"]
+    command += ["--data-root", str(source.root)]
+    done = [CliRunner().invoke(cli.app, command)]
+    assert done[0].exit_code == 0, done[0].stderr
+    changed(source.root, "replaced")
+    for more in ([], ["--on-changed-data", "reimport"], []):
+        forget()
+        done.append(CliRunner().invoke(cli.app, [*command, *more]))
+    assert [each.exit_code for each in done] == [0, 1, 0, 0]
+    assert done[1].stderr.startswith("Error: data root")
+    assert done[2].stdout == done[3].stdout != done[0].stdout
+    assert pointers.follow(Path("runs/tiny/folder"), "cohort").record["options"]["reimported"] == 1
+
+
+def test_the_workflow_looks_again_where_files_changed(
+    source: Source,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source.write_manifest()
+    root = plan.folder("tiny", "folder")
+    mine = replace(of(source.root), root=root)
+    stamp = root / "plan.json"
+
+    def looked_again() -> bool:
+        before = stamp.read_text()
+        plan.look_at_sources("tiny", "folder", str(source.root))
+        return stamp.read_text() != before
+
+    root.mkdir(parents=True)
+    stamp.write_text("{}")
+    assert not looked_again()  # nothing is imported yet
+    pointers.point(root, "cohort", steps.cohort(mine))
+    assert not looked_again()
+    os.utime(source.root / "img/005.png", (1, 1))
+    assert looked_again()
+    asked_again(mine)  # finds the same bytes
+    assert not looked_again()
+    changed(source.root, "replaced")
+    assert looked_again()
+    assert looked_again()
+    source.root.rename(tmp_path / "away")
+    assert not looked_again()
+    assert "is not there" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_build_stops_at_changed_data_and_goes_on_when_told(
+    source: Source, tmp_path: Path
+) -> None:
+    source.write_manifest()
+    for i, row in enumerate(source.rows):
+        Image.fromarray(picture(i, 32)).save(source.root / row["path"])
+    (tmp_path / "checkout").mkdir()
+    folder = checkout.copy(tmp_path / "checkout")
+
+    def build(*more: str) -> tuple[int, str, str]:
+        """Exit code, what was said, and the folder of the cohort."""
+        asked = ["cohort=folder", f"data_root={source.root}", *more]
+        process = checkout.snakemake(folder, "--until", "cohort", config=asked)
+        said, _ = process.communicate(timeout=300)
+        # Snakemake takes the pointer away before it calls a step; one that fails makes none.
+        there = process.returncode == 0
+        return process.returncode, said, pointers.follow(root, "cohort").digest if there else ""
+
+    root = folder / "runs/tiny/folder"
+    first = build()
+    assert first[0] == 0, first[1]
+    assert "rule cohort" not in build()[1]
+    changed(source.root, "replaced")
+    for _ in range(2):
+        code, said, _ = build()
+        assert code == 1
+        assert "1 of 24 files are not those that were imported" in said
+    code, said, digest = build("on_changed_data=reimport")
+    assert code == 0, said
+    assert digest != first[2]
+    assert (root / "cohort" / first[2] / "run.json").is_file()
+    assert "rule cohort" not in build()[1]
+    source.root.rename(tmp_path / "away")
+    code, said, again = build()
+    assert (code, again) == (0, digest)
+    assert "is not there" in said
+    assert "rule cohort" not in said
+
+
+def test_external_cohorts_stay_when_their_folder_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert profiles.read(config.ROOT / "configs", "paper", "padchest").there(("rsna",)) == ()
+    pointer = tmp_path / "runs/paper/rsna/steps/cohort.json"
+    pointer.parent.mkdir(parents=True)
+    pointer.touch()
+    assert profiles.read(config.ROOT / "configs", "paper", "padchest").there(("rsna",)) == ("rsna",)
