@@ -81,6 +81,7 @@ _DRAWS = (
     *("erase", "erase_area", "erase_ratio", "erase_x", "erase_y"),
 )
 Draws = dict[str, Tensor]
+_PIXELS_AT_ONCE = 2**20
 
 
 def augment(
@@ -108,7 +109,26 @@ def augment(
         raise ValueError(f"source must be uint8 (n, H, W), got {source.dtype} {source.shape}")
     n, height, width = source.shape
     drawn = torch.rand(len(_DRAWS), n, generator=generator)  # (draws, n)
-    draws = dict(zip(_DRAWS, drawn, strict=True))
+    parts = range(0, n, _at_once(source, size or (height, width)))
+    views = [
+        _views(source[part], dict(zip(_DRAWS, drawn[:, part], strict=True)), options, size)
+        for part in (slice(start, start + parts.step) for start in parts)
+    ]
+    return torch.cat(views) if len(views) != 1 else views[0]
+
+
+def _at_once(source: Tensor, size: tuple[int, int]) -> int:
+    """Images whose buffers a processor's cache can hold; a GPU takes all at once."""
+    if source.device.type != "cpu":
+        return max(1, len(source))
+    return max(1, _PIXELS_AT_ONCE // (size[0] * size[1]))
+
+
+def _views(
+    source: Tensor, draws: Draws, options: AugmentOptions, size: tuple[int, int] | None
+) -> Tensor:
+    """Views of images, each from its own draws alone."""
+    height, width = source.shape[1:]
     tall, wide = size or (height, width)
     stretch = (wide / tall) * (height / width)
     affine = view_to_source(draws, options, height / width, stretch).to(source.device)
@@ -211,10 +231,27 @@ def _sharpness(view: Tensor, draws: Draws, options: AugmentOptions) -> Tensor:
     factor = _between(draws["sharpness"][chosen], options.sharpness_factor)
     chosen = chosen.to(view.device)
     original = view[chosen]
-    box = functional.avg_pool2d(original, 3, stride=1, padding=1, count_include_pad=False)
-    smooth = (9 * box + 4 * original) / 13
+    smooth = (9 * _box_mean(original)).add_(original, alpha=4).div_(13)
     view[chosen] = torch.lerp(smooth, original, _per_image(factor, view)).clamp_(0, 1)
     return view
+
+
+def _box_mean(view: Tensor) -> Tensor:
+    """Mean of each pixel (n, 1, H, W) and those of its eight neighbours that there are.
+
+    Rows first and then columns: several times as fast on a processor as average pooling.
+    """
+    total, count = view, torch.ones_like(view[:1])
+    for axis in (2, 3):
+        total, count = (_with_neighbours(values, axis) for values in (total, count))
+    return total.div_(count)
+
+
+def _with_neighbours(values: Tensor, axis: int) -> Tensor:
+    total, pixels = values.clone(), values.shape[axis]
+    total.narrow(axis, 1, pixels - 1).add_(values.narrow(axis, 0, pixels - 1))
+    total.narrow(axis, 0, pixels - 1).add_(values.narrow(axis, 1, pixels - 1))
+    return total
 
 
 def _erase(view: Tensor, draws: Draws, options: AugmentOptions) -> Tensor:
