@@ -34,8 +34,8 @@ def read(array: np.ndarray, index: Any) -> np.ndarray:
     file = _file_of(array)
     if file is not None:
         _ask_for(file, array, index if isinstance(index, tuple) else (index,))
-    part = np.asarray(array)[index]
-    part = part if part.flags.owndata else part.copy()
+    part = array[index]
+    part = part.copy() if np.may_share_memory(part, array) else part
     if file is not None:
         file.madvise(mmap.MADV_DONTNEED)
     return part

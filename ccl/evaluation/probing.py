@@ -35,16 +35,16 @@ class LinearProbe:
     Attributes:
         pipeline: scaler and logistic regression.
         c: the chosen inverse penalty strength.
-        validation_auc: what it was chosen by.
     """
 
     pipeline: Pipeline
     c: float
-    validation_auc: float
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Scores (n,) of class 1, or class probabilities (n, K) of K > 2 classes."""
-        return _scores(self.pipeline, features)
+        if len(self.pipeline.classes_) == 2:
+            return self.pipeline.decision_function(features)
+        return self.pipeline.predict_proba(features)
 
 
 def probe(
@@ -103,7 +103,7 @@ def fit_probe(
     """Class-weighted logistic regression on some rows, its penalty chosen by validation AUC.
 
     The scaler is fitted on the labelled rows alone. Of equally good penalties the strongest is
-    taken.
+    taken; where only one is given, the validation split is not asked.
 
     Args:
         cohort: gives the labels and the validation split.
@@ -114,20 +114,16 @@ def fit_probe(
     Raises:
         ValueError: the validation split lacks a class.
     """
-    fitted = (_fitted(cohort, features, rows, c) for c in sorted(c_grid))
-    return max(fitted, key=lambda probe: probe.validation_auc)  # the first of equals
+    fitted = [_fitted(cohort, features, rows, c) for c in sorted(c_grid)]
+    if len(fitted) == 1:
+        return fitted[0]
+    return max(  # the first of equals
+        fitted, key=lambda it: validation_auc(cohort, lambda asked: it.scores(features[asked]))
+    )
 
 
 def _fitted(cohort: Cohort, features: np.ndarray, rows: np.ndarray, c: float) -> LinearProbe:
     pipeline = make_pipeline(
         StandardScaler(), LogisticRegression(C=c, class_weight="balanced", max_iter=2000)
     )
-    pipeline.fit(features[rows], labels_of(cohort, rows))
-    auc = validation_auc(cohort, lambda validation: _scores(pipeline, features[validation]))
-    return LinearProbe(pipeline, c, auc)
-
-
-def _scores(pipeline: Pipeline, features: np.ndarray) -> np.ndarray:
-    if len(pipeline.classes_) == 2:
-        return pipeline.decision_function(features)
-    return pipeline.predict_proba(features)
+    return LinearProbe(pipeline.fit(features[rows], labels_of(cohort, rows)), c)
