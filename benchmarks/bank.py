@@ -1,17 +1,19 @@
 """The counterfactual bank: its time, its memory, and how the published code would make it.
 
-    python benchmarks/bank.py [images]
+    python benchmarks/bank.py [images] [quick|paper] [scanners]
 
-Ours: `ccl.generator.bank.make` with generator and options of profile `quick`, untrained, which
-costs the same. Plainly: the same weights in float32, one target at a time with an abduction each,
-and one PNG file per image. Both leave counterfactuals of every image under every scanner on disk,
-and how far they differ is said as well; ours keeps the real image under its own scanner. Memory is
-the growth of the resident set while the bank of a quarter, then of all images is made: flat means
-that it does not follow the number of images.
+Ours: `ccl.generator.bank.make` with generator and options of a profile (`paper` is meant for a
+GPU), untrained, which costs the same, on chest phantoms of three to five scanners. Plainly: the
+same weights in float32, one target at a time with an abduction each, and one PNG file per image.
+Both leave counterfactuals of every image under every scanner on disk, and how far they differ is
+said as well; ours keeps the real image under its own scanner. Memory is the growth of the resident
+set while the bank of a quarter, then of all images is made: flat means that it does not follow the
+number of images.
 """
 
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,27 +26,33 @@ from timing import in_turns
 from ccl import cohorts, config
 from ccl.cohorts import Cohort
 from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.cohorts.scanners import SCANNERS
+from ccl.devices import fastest_device
 from ccl.generator import bank
 from ccl.generator.generator import Generator, to_images, to_model
 from ccl.generator.graph import image_parents
-from ccl.generator.hvae import HVAE
+from ccl.generator.hvae import HVAE, HVAEOptions
 
-QUICK = config.experiment("quick", "phantom-chest")
+EXPERIMENTS = {"quick": ("quick", "phantom-chest"), "paper": ("paper", "padchest", ".")}
 PLAIN = 256  # images made plainly; the time per image does not depend on their number
 
 
-def simulated(folder: Path, images: int) -> Cohort:
+def simulated(folder: Path, images: int, size: int, scanners: int) -> Cohort:
     """A chest phantom of some training images and hardly any others."""
-    options = PhantomChestOptions(n_train=images, n_val=3, n_test_per_scanner=1)
+    names = list(SCANNERS["strong"])[:scanners]
+    shares = dict.fromkeys(names, 1 / len(names))
+    options = PhantomChestOptions(
+        size=size, shares=shares, n_train=images, n_val=len(names), n_test_per_scanner=1
+    )
     return cohorts.build(options, None, folder)
 
 
-def untrained(cohort: Cohort) -> Generator:
-    """The generator of profile `quick` before its training."""
+def untrained(cohort: Cohort, options: HVAEOptions) -> Generator:
+    """The generator before its training, where it is fastest."""
     parents = image_parents(cohort)
     torch.manual_seed(0)
-    hvae = HVAE(QUICK.generator.hvae, parents.sizes, *cohort.images.shape[1:])
-    return Generator(parents, hvae.eval().requires_grad_(False))
+    hvae = HVAE(options, parents.sizes, *cohort.images.shape[1:])
+    return Generator(parents, hvae.to(fastest_device()).eval().requires_grad_(False))
 
 
 def plainly(cohort: Cohort, generator: Generator, folder: Path) -> None:
@@ -52,7 +60,9 @@ def plainly(cohort: Cohort, generator: Generator, folder: Path) -> None:
     rows = cohort.rows(scanners="pretraining")[:PLAIN]
     for start in range(0, len(rows), 32):
         part = rows[start : start + 32]
-        x, parents = to_model(cohort.images[part]), generator.parents.codes(cohort, part)
+        x = to_model(cohort.images[part]).to(fastest_device())
+        parents = generator.parents.codes(cohort, part)
+        parents = {name: codes.to(fastest_device()) for name, codes in parents.items()}
         for scanner in cohort.scanners:
             made = to_images(generator.counterfactual(x, parents, do={"scanner": scanner}))
             for row, image in zip(part, made, strict=True):
@@ -71,45 +81,55 @@ def difference(cohort: Cohort, plain: Path, made: Path) -> float:
     return float(np.mean(found))
 
 
-def growth(cohort: Cohort, generator: Generator, folder: Path) -> float:
+def growth(cohort: Cohort, make: Callable[[Cohort, Path], None], folder: Path) -> float:
     """Peak growth of the private memory, MiB, while a bank is made."""
     process = psutil.Process()
     before = process.memory_full_info().uss
     _, (peak,) = watched(
         lambda: (process.memory_full_info().uss,),
-        lambda: bank.make(cohort, generator, QUICK.bank, folder),
+        lambda: make(cohort, folder),
     )
     return (peak - before) / 2**20
 
 
-def main(images: int) -> None:
+def main(images: int, profile: str, scanners: int) -> None:
     """Prints seconds, ratio and memory."""
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        whole, quarter = (simulated(root / str(n), n) for n in (images, images // 4))
-        generator = untrained(whole)
+        experiment = config.experiment(*EXPERIMENTS[profile])
+        size = experiment.source.size
+        whole, quarter = (
+            simulated(root / str(n), n, size, scanners) for n in (images, images // 4)
+        )
+        generator = untrained(whole, experiment.generator.hvae)
         made = iter(range(10**6))
 
-        def ours() -> None:
-            folder = root / f"bank{next(made)}"
+        def make(cohort: Cohort, folder: Path) -> None:
             folder.mkdir()
-            bank.make(whole, generator, QUICK.bank, folder)
+            bank.make(cohort, generator, experiment.bank, folder)
+
+        def ours() -> None:
+            make(whole, root / f"bank{next(made)}")
 
         plain = root / "plain"
         plain.mkdir()
         seconds, plain_seconds = in_turns([ours, lambda: plainly(whole, generator, plain)], 2)
-        rate = np.array([images / seconds, PLAIN / plain_seconds]) * len(whole.scanners)
-        print(f"{images} images, {len(whole.scanners)} targets, {torch.get_num_threads()} threads:")
+        rate = np.array([images / seconds, min(PLAIN, images) / plain_seconds]) * scanners
+        place = f"{fastest_device().type}, {torch.get_num_threads()} threads"
+        print(f"{images} images of {size} pixels, {scanners} targets, {place}:")
         print(f"  bank     {rate[0]:7.0f} counterfactuals/s   {seconds:6.1f} s")
         print(f"  plainly  {rate[1]:7.0f} counterfactuals/s")
         print(f"  ratio    {rate[0] / rate[1]:7.2f}")
         apart = difference(whole, plain, root / "bank0")
         print(f"  they differ by {apart:.4f} grey levels of 255 on average")
         for cohort in (quarter, whole):
-            folder = root / f"memory{len(cohort)}"
-            folder.mkdir()
-            print(f"  memory for {len(cohort)} images: {growth(cohort, generator, folder):.0f} MiB")
+            grown = growth(cohort, make, root / f"memory{len(cohort)}")
+            print(f"  memory for {len(cohort)} images: {grown:.0f} MiB")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 4000)
+    main(
+        int(sys.argv[1]) if len(sys.argv) > 1 else 4000,
+        sys.argv[2] if len(sys.argv) > 2 else "quick",
+        int(sys.argv[3]) if len(sys.argv) > 3 else 3,
+    )
