@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -84,9 +85,13 @@ def latents(
 
 
 def _fitted(z: np.ndarray, codes: np.ndarray) -> Pipeline:
-    """A class-weighted logistic regression on standardised latents."""
+    """A class-weighted logistic regression on standardised latents.
+
+    Their principal axes, all of them, span the images: an L2 penalty lets no weight leave that span,
+    so the line is the same, found among as many numbers as there are images and not as latents.
+    """
     line = LogisticRegression(C=C, class_weight="balanced", max_iter=300)
-    return make_pipeline(StandardScaler(), line).fit(z, codes)
+    return make_pipeline(StandardScaler(), PCA(svd_solver="full"), line).fit(z, codes)
 
 
 def _evenly(cohort: Cohort, per_scanner: int) -> np.ndarray:
