@@ -87,8 +87,8 @@ def latents(
 def _fitted(z: np.ndarray, codes: np.ndarray) -> Pipeline:
     """A class-weighted logistic regression on standardised latents.
 
-    Their principal axes, all of them, span the images: an L2 penalty lets no weight leave that span,
-    so the line is the same, found among as many numbers as there are images and not as latents.
+    Their principal axes, all of them, span the images, and an L2 penalty lets no weight leave that
+    span: the line is the same, found among as many numbers as there are images and not as latents.
     """
     line = LogisticRegression(C=C, class_weight="balanced", max_iter=300)
     return make_pipeline(StandardScaler(), PCA(svd_solver="full"), line).fit(z, codes)
