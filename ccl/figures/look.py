@@ -68,6 +68,14 @@ def marks(objective: str) -> Mapping[str, Mark]:
 STRATEGIES = marks("simclr")
 
 
+def said(text: str) -> Figure:
+    """A sentence in place of what cannot be drawn."""
+    with style():
+        figure = new_figure(0.6)
+        figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """The book's look, for the figures made inside; global settings stay untouched."""

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ccl.figures.look import INK, Mark, add_legend, new_figure, new_panels, require, style
+from ccl.figures.look import INK, Mark, add_legend, new_figure, new_panels, require, said, style
 
 IMAGES: Mapping[str, Mark] = {
     "real": Mark("Real test images (ceiling)", "#6B7280", "o"),
@@ -79,18 +79,15 @@ def overall(
     Args:
         quality: rows of `quality.csv`; those of 'all' to 'all' are drawn.
         measures: `measure` to the label of its axis. Measures without rows are left out, as are
-            those of other cohorts.
+            those of other cohorts; where all are, the figure says so.
         chance: where to draw a line, if anywhere.
-
-    Raises:
-        ValueError: none of the measures has a row.
     """
     columns = ("measure", "images", "source", "target", "value", "ci_low", "ci_high")
     require(quality, columns, "quality")
     pooled = quality[(quality["source"] == "all") & (quality["target"] == "all")]
     drawn = [name for name in measures if name in set(pooled["measure"])]
     if not drawn:
-        raise ValueError(f"quality has no rows of any of {list(measures)}: nothing to draw")
+        return said("Not measured: there are too few test images.")
     kinds = [pooled[pooled["measure"] == name] for name in drawn]
     with style():
         figure = new_figure(sum(0.3 * len(mine) + 0.75 for mine in kinds))

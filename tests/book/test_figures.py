@@ -270,6 +270,13 @@ def test_separability_draws_every_seed_and_what_knowing_nothing_means() -> None:
         figures.separability(table.iloc[:0], 4)
 
 
+def test_overall_says_that_nothing_was_measured() -> None:
+    figure = figures.overall(quality(), {"beauty": "of counterfactuals"})
+    assert [text.get_text() for text in figure.texts] == [
+        "Not measured: there are too few test images."
+    ]
+
+
 def test_overall_draws_the_means_over_all_directions_and_names_cycles() -> None:
     table = quality()
     table.loc[table["images"] == "counterfactual", "images"] = "counterfactual, 10 cycles"
@@ -403,7 +410,6 @@ def test_the_ablation_has_a_point_per_seed_and_a_panel_per_place() -> None:
         (lambda: figures.gain(results(), protocol="finetuned"), "protocol finetuned"),
         (lambda: figures.subgroup_gap(results(), ("sex=F", "sex=M")), "sex=F minus sex=M"),
         (lambda: figures.effectiveness(quality().iloc[:0]), "no rows"),
-        (lambda: figures.overall(quality(), {"beauty": "of counterfactuals"}), "beauty"),
         (lambda: figures.gold_error(quality().query("measure == 'effectiveness'")), "nothing"),
         (lambda: figures.image_grid([[np.zeros((2, 2))]], columns=["a", "b"]), "2 cells"),
     ],
