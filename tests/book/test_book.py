@@ -43,6 +43,20 @@ def test_every_page_and_notebook_is_in_the_table_of_contents() -> None:
     assert {f"book/executed/{path.stem}" for path in notebooks} <= listed
 
 
+def test_cohorts_with_encoders_show_every_page_that_verdicts_point_to() -> None:
+    listed = set(pages(yaml.safe_load((ROOT / "_toc.yml").read_text())))
+    pointed_to = {"generator", "pretraining", "probing", "projections", "subgroups"}
+    claims = yaml.safe_load((ROOT / "book/claims.yml").read_text())["claims"]
+    # The ablation is of the main cohort only.
+    assert {claim["notebook"] for claim in claims if "notebook" in claim} <= pointed_to | {
+        "ablation"
+    }
+    for page in listed:
+        folder, _, name = page.rpartition("/")
+        if name == "pretraining":
+            assert {f"{folder}/{other}" for other in pointed_to} <= listed, folder
+
+
 @prose
 def test_what_a_page_includes_exists(path: Path) -> None:
     text = path.read_text()
