@@ -45,8 +45,11 @@ def _require_whole(array: np.ndarray) -> None:
     if not isinstance(array, np.memmap) or array.filename is None:
         return
     file = Path(array.filename)
-    # A deleted file is kept by its map.
-    if file.exists() and file.stat().st_size < array.offset + array.nbytes:
+    try:
+        size = file.stat().st_size
+    except FileNotFoundError:  # a deleted file is kept by its map
+        return
+    if size < array.offset + array.nbytes:
         raise damaged(file, "it became shorter while it was read")
 
 

@@ -106,6 +106,6 @@ def create_array(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, Any]":
 def array_header(shape: tuple[int, ...]) -> bytes:
     """First bytes of a file of a uint8 array; NumPy pads them to one length for any count."""
     file = BytesIO()
-    described = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, described)
+    fields = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, fields)
     return file.getvalue()

@@ -12,21 +12,12 @@ from ccl import checkpoints
 from ccl.checkpoints import DAMAGED, LAST, PREVIOUS, TwoCheckpoints, newest_whole
 from ccl.runs import CHECKPOINTS, forget_checkpoints
 from ccl.training import fit
+from tests.payload import Payload
 from tests.test_training import Batches, Line
 
 
 class Stopped(RuntimeError):
     """Stands for whatever ends a training."""
-
-
-class Payload:
-    """Runs code where it is unpickled."""
-
-    def __init__(self, witness: Path) -> None:
-        self.witness = witness
-
-    def __reduce__(self) -> tuple[object, tuple[str, int]]:
-        return os.mkdir, (str(self.witness), 0o700)
 
 
 def train(folder: Path, stop_in: int | None = None) -> tuple[list[int], Line, pd.DataFrame]:

@@ -1,6 +1,5 @@
 """Names out of data are shown as they are and run nowhere: in book, figures, tables, folders."""
 
-import os
 import pickle
 import re
 from dataclasses import replace
@@ -20,6 +19,7 @@ from ccl.figures.look import new_figure, style
 from ccl.heading import heading
 from ccl.markdown import escape, table
 from ccl.objectives.encoder import EncoderOptions, build_encoder
+from tests.payload import Payload
 
 MARKDOWN = [
     "<script>alert(1)</script>",
@@ -165,16 +165,6 @@ def test_a_base_cannot_lead_out_of_the_profiles(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("base: ../mine")
     with pytest.raises(ValueError, match=r"'\.\./mine' cannot be the name of a profile"):
         profiles.read(tmp_path, "mine", "a")
-
-
-class Payload:
-    """Opened as a pickle, it makes a folder."""
-
-    def __init__(self, proof: Path) -> None:
-        self.proof = proof
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.mkdir, (str(self.proof),)
 
 
 def test_objects_in_a_profile_are_not_made(tmp_path: Path) -> None:

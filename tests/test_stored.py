@@ -31,7 +31,7 @@ from ccl.mapped import read
 from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
 from ccl.runs import Run, Step
-from tests.test_checkpoints import Payload
+from tests.payload import Payload
 
 Kind = tuple[str, Callable[[Path], Any], Callable[[Path], Any]]
 TABLE = pd.DataFrame({"scanner": ["NA", "B"], "value": [0.5, 0.25]})

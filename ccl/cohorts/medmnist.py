@@ -130,12 +130,15 @@ class NpzArchive:
         Raises:
             CohortError: it is missing, unreadable, too large or made of Python objects.
         """
-        self._require_small(array)
-        try:
-            with np.load(self.path, allow_pickle=False) as arrays:
-                return np.asarray(arrays[array])
-        except _BROKEN as error:
-            raise CohortError(f"{self.path}, {array}: cannot be read ({error})") from error
+        with self._member(array) as (file, unpacked):
+            shape, _, dtype = _read_header(file)
+            size = max(unpacked, prod(shape) * dtype.itemsize)  # as it is, or as it claims to be
+            if size > _MOST_LABELS:
+                raise CohortError(
+                    f"{self.path}, {array}: {size} bytes, more than is read of labels"
+                )
+            file.seek(0)
+            return np.lib.format.read_array(file, allow_pickle=False)
 
     def frames(
         self, source_paths: Iterable[str], frame: FrameOptions
@@ -158,24 +161,19 @@ class NpzArchive:
                     except ImageError as error:
                         yield error
 
-    def _require_small(self, array: str) -> None:
-        """Refuses an array that would not fit memory, packed or as its header claims it."""
-        try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(f"{array}.npy") as file:
-                shape, _, dtype = _read_header(file)
-                size = max(archive.getinfo(file.name).file_size, prod(shape) * dtype.itemsize)
-        except _BROKEN as error:
-            raise CohortError(f"{self.path}, {array}: cannot be read ({error})") from error
-        if size > _MOST_LABELS:
-            raise CohortError(f"{self.path}, {array}: {size} bytes, more than is read of labels")
-
     @contextmanager
     def _opened(self, array: str) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
         """The file behind an array of images, after its header, and the array's shape."""
+        with self._member(array) as (file, _):
+            shape = self._header(array, file)
+            yield file, shape
+
+    @contextmanager
+    def _member(self, array: str) -> Iterator[tuple[IO[bytes], int]]:
+        """The file behind an array, and its bytes unpacked as the archive states them."""
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(f"{array}.npy") as file:
-                shape = self._header(array, file)
-                yield file, shape
+                yield file, archive.getinfo(f"{array}.npy").file_size
         except CohortError:
             raise
         except _BROKEN as error:

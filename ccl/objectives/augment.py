@@ -107,14 +107,13 @@ def augment(
     """
     if source.ndim != 3 or source.dtype != torch.uint8:
         raise ValueError(f"source must be uint8 (n, H, W), got {source.dtype} {source.shape}")
-    n, height, width = source.shape
-    drawn = torch.rand(len(_DRAWS), n, generator=generator)  # (draws, n)
-    parts = range(0, n, _at_once(source, size or (height, width)))
+    drawn = torch.rand(len(_DRAWS), len(source), generator=generator)  # (draws, n)
+    most = _at_once(source, size or (source.shape[1], source.shape[2]))
     views = [
-        _views(source[part], dict(zip(_DRAWS, drawn[:, part], strict=True)), options, size)
-        for part in (slice(start, start + parts.step) for start in parts)
+        _views(part, dict(zip(_DRAWS, numbers, strict=True)), options, size)
+        for part, numbers in zip(source.split(most), drawn.split(most, dim=1), strict=True)
     ]
-    return torch.cat(views) if len(views) != 1 else views[0]
+    return torch.cat(views) if len(views) > 1 else views[0]
 
 
 def _at_once(source: Tensor, size: tuple[int, int]) -> int:

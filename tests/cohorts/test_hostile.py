@@ -30,6 +30,7 @@ from ccl.cohorts.image_files import FrameOptions, read_frame
 from tests.cohorts import releases, test_medmnist, test_mini_mias, test_nih
 from tests.cohorts.conftest import Source, picture
 from tests.cohorts.test_image_files import write_dicom
+from tests.payload import Payload
 
 
 def assert_nothing_left(folder: Path) -> None:
@@ -325,16 +326,6 @@ def test_an_encrypted_archive_is_named(tmp_path: Path) -> None:
 
 
 # Code
-
-
-class Payload:
-    """Pickled, it makes a file when it is opened."""
-
-    def __init__(self, proof: Path) -> None:
-        self.proof = proof
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self.proof),)
 
 
 def test_the_payload_works(tmp_path: Path) -> None:
