@@ -13,11 +13,11 @@ from typing import Any
 
 import pandas as pd
 
+from ccl.csv_files import read_table
 from ccl.evaluation import claims, ledger
 from ccl.evaluation.claims import Finding
 from ccl.evaluation.contrasts import Setting, checked_results
 from ccl.evaluation.evidence import Evidence
-from ccl.evaluation.results import read_table
 from ccl.stored import described
 from ccl.strategies import BASE, STRATEGIES, generator_of
 

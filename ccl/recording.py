@@ -13,10 +13,10 @@ import pandas as pd
 from ccl import cohorts, pointers, record, steps
 from ccl.cohorts import Cohort
 from ccl.config import Experiment
+from ccl.csv_files import read_table, write_table
 from ccl.evaluation import claims, simulations
 from ccl.evaluation.contrasts import Setting
 from ccl.evaluation.projections import project
-from ccl.evaluation.results import read_table, write_table
 from ccl.files import write_atomically
 from ccl.record import Record
 from ccl.strategies import BASE, GENERATORS, generator_of

@@ -17,11 +17,11 @@ from ccl.cohorts import Cohort
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
+from ccl.csv_files import read_table, write_table
 from ccl.devices import fastest_device
 from ccl.evaluation import features as saved_features
 from ccl.evaluation.cost import cost_table
 from ccl.evaluation.pair_similarity import pair_similarity
-from ccl.evaluation.results import read_table, write_table
 from ccl.evaluation.scores import Scores
 from ccl.files import file_digest
 from ccl.generator import bank as banks

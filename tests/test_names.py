@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from ccl import cli, config, profiles
 from ccl.cohorts import Cohort
-from ccl.evaluation.results import read_table, write_table
+from ccl.csv_files import read_table, write_table
 from ccl.figures.look import new_figure, style
 from ccl.heading import heading
 from ccl.markdown import escape, table
@@ -129,7 +129,7 @@ def test_every_table_of_results_is_written_so() -> None:
     }
     checksums = {"cohorts/checksum.py": 1, "cohorts/writer.py": 1}
     histories = {"training.py": 1, "steps.py": 2}
-    assert found == checksums | histories | {"evaluation/results.py": 1}
+    assert found == checksums | histories | {"csv_files.py": 1}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The stored notebooks, and the wrapper that executes them."""
 
+import ast
 import itertools
 import json
 import re
@@ -42,6 +43,17 @@ def test_is_stored_without_outputs(path: Path) -> None:
             assert not cell.outputs
             assert cell.execution_count is None
     assert "papermill" not in content.metadata
+
+
+@stored
+def test_imports_what_there_is(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    code = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
+    imported = [node for node in ast.walk(code) if isinstance(node, ast.ImportFrom)]
+    assert imported
+    for node in imported:
+        for alias in node.names:
+            exec(f"from {node.module} import {alias.name}", {})
 
 
 @stored

@@ -12,9 +12,9 @@ from pandas.testing import assert_frame_equal
 
 from ccl import cohorts, pointers, record, recording, report, steps
 from ccl.config import Experiment
+from ccl.csv_files import read_table
 from ccl.evaluation import claims, ledger, simulations
 from ccl.evaluation.claims import judge
-from ccl.evaluation.results import read_table
 from ccl.record import Record
 from ccl.runs import Run
 from tests import pages

@@ -21,8 +21,8 @@ from ccl import cohorts, stored
 from ccl.cli import app
 from ccl.cohorts import Cohort
 from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.csv_files import read_table
 from ccl.errors import DamagedFileError
-from ccl.evaluation.results import read_table
 from ccl.generator import bank as banks
 from ccl.generator.bank import BankOptions
 from ccl.generator.batches import WeightedBatches

@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from ccl import cohorts, pointers
+from ccl.csv_files import read_table
 from ccl.evaluation.contrasts import (
     Effect,
     NotTestedError,
@@ -29,7 +30,6 @@ from ccl.evaluation.ledger import (
     SeparabilityTest,
     Test,
 )
-from ccl.evaluation.results import read_table
 from ccl.evaluation.seeds import Estimate, mean_over_seeds
 from ccl.strategies import STRATEGIES
 

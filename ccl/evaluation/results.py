@@ -1,9 +1,7 @@
 """Rows of `results.csv`: classifiers learn from few labels and are tested scanner by scanner."""
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +13,6 @@ from ccl.evaluation.labels import LabelOptions, count_per_class, labelled_subset
 from ccl.evaluation.scores import Scores
 from ccl.evaluation.statistics import auc_replicates, percentiles, roc_auc
 from ccl.evaluation.subgroups import ALL, GAPS, gap_name, groups_of_domain, large_enough
-from ccl.files import write_atomically
-from ccl.stored import damaged
 
 logger = logging.getLogger(__name__)
 
@@ -26,58 +22,6 @@ RESULT_COLUMNS = (
     *("value", "ci_low", "ci_high", "n"),
 )
 POOLED = "pooled"
-
-
-# What a spreadsheet runs where a cell begins so; quotes before it, so that all can be undone.
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
-
-
-def write_table(table: pd.DataFrame, file: Path, float_format: str | None = None) -> None:
-    """Writes a CSV that people may open in a spreadsheet: no name out of data is a formula there.
-
-    Texts that a spreadsheet would run, in cells or as names of columns, get a quote before them,
-    which spreadsheets take for "this is text" and `read_table` takes away again. Numbers stay.
-    """
-    as_text = table.rename(columns=_as_text)
-    for column in as_text.select_dtypes(exclude=["number", "bool"]):
-        as_text[column] = as_text[column].astype(object).map(_as_text, na_action="ignore")
-    write_atomically(file, as_text.to_csv(index=False, float_format=float_format))
-
-
-def read_table(file: Path) -> pd.DataFrame:
-    """A table of `write_table`, in which only an empty field is missing: a scanner may be NA.
-
-    Raises:
-        DamagedFileError: it is not a whole table.
-    """
-    if file.read_bytes()[-1:] != b"\n":
-        raise damaged(file, "its last line is cut off")
-    try:
-        table = pd.read_csv(file, keep_default_na=False, na_values=[""]).rename(columns=_as_it_was)
-    except ValueError as error:
-        raise damaged(file, f"it is not a table: {error}") from error
-    for column in table.select_dtypes(exclude=["number", "bool"]):
-        table[column] = table[column].map(_as_it_was, na_action="ignore")
-    return table
-
-
-def _as_text(value: object) -> object:
-    runs = isinstance(value, str) and _FORMULA.match(value) and not _is_number(value)
-    return f"'{value}" if runs else value
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _as_it_was(value: object) -> object:
-    escaped = isinstance(value, str) and value.startswith("'") and _FORMULA.match(value[1:])
-    return str(value)[1:] if escaped else value
-
 
 # Cohort rows (n,) -> scores as `roc_auc` takes them.
 ScoreFunction = Callable[[np.ndarray], np.ndarray]
