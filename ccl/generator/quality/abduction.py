@@ -75,7 +75,8 @@ def scanner_noise(cohort: Cohort, generator: Generator, most: int) -> PixelNoise
     hvae = deepcopy(generator.hvae)
     hvae.pixel_noise = PixelNoise("scanner", hvae.options.pixel_scale, len(cohort.scanners))
     training = cohort.rows("train", "pretraining")[:most]
-    batches = WeightedBatches(cohort, generator.parents, training, 64, 1.0, seed=0)
+    together = min(64, len(training))  # a batch is always full, by drawing images again
+    batches = WeightedBatches(cohort, generator.parents, training, together, 1.0, seed=0)
     hvae.calibrate_noise(batches.epoch(0))
     return hvae.pixel_noise
 
