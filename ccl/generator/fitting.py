@@ -12,12 +12,13 @@ from torch.optim.swa_utils import AveragedModel
 
 from ccl.cohorts import Cohort
 from ccl.cohorts.moments import scanner_spreads
+from ccl.compilation import compile_parts
 from ccl.devices import fastest_device, mixed_precision
 from ccl.errors import TrainingError
 from ccl.generator.batches import Codes, WeightedBatches
 from ccl.generator.generator import Generator
 from ccl.generator.graph import image_parents
-from ccl.generator.hvae import HVAE
+from ccl.generator.hvae import HVAE, Block
 from ccl.generator.options import GeneratorOptions
 from ccl.objectives.schedules import cosine
 from ccl.training import fit
@@ -34,6 +35,8 @@ class HVAETraining(lightning.LightningModule):
         self.hvae, self.options, self.total_steps = hvae, options, total_steps
         self.average = AveragedModel(hvae, multi_avg_fn=_ema(options.ema_decay))
         self.average.requires_grad_(False)  # no gradient of it is waited for
+        blocks = (part for part in hvae.modules() if isinstance(part, Block))
+        compile_parts(blocks, options.compile)
         self.skipped, self.steps = 0, 0
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:

@@ -37,6 +37,7 @@ class GeneratorOptions(Options):
             `HVAEOptions.guidance` (the paper: 0).
         rare_scanner_weight: 0 draws images as they come, 1 draws every scanner equally often.
         bfloat16: run the forward pass in mixed precision, on devices with instructions for it.
+        compile: train the blocks through torch.compile, on a GPU (`ccl.compilation`).
         seed: of the weights, the batches and the latents.
     """
 
@@ -59,6 +60,7 @@ class GeneratorOptions(Options):
     parents_dropped: float = Field(default=0.0, ge=0, lt=1)
     rare_scanner_weight: float = Field(default=1.0, ge=0, le=1)
     bfloat16: bool = False
+    compile: bool = False
     seed: int = 0
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ccl.collectives import gathered
+from ccl.compilation import compile_parts
 from ccl.devices import mixed_precision
 from ccl.losses import dino, ibot, koleo
 from ccl.objectives.batches import Batch
@@ -64,6 +65,8 @@ class Dino(lightning.LightningModule):
         self.student = DinoNetwork(encoder, options.head, separate_heads=separate)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()
         drop_blocks(self.student.backbone, options.drop_path)
+        for network in (self.student, self.teacher):
+            compile_parts(cast(Any, network.backbone.blocks), options.compile)
         self.class_targets, self.patch_targets = (
             Targets(options.centering, options.head.prototypes, options.centre_momentum)
             for _ in range(2)

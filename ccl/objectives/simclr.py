@@ -8,6 +8,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from ccl.collectives import gathered
+from ccl.compilation import compile_parts
 from ccl.devices import mixed_precision
 from ccl.losses import nt_xent
 from ccl.objectives.augment import augment
@@ -47,6 +48,7 @@ class SimCLR(lightning.LightningModule):
         self.steps_per_epoch = steps_per_epoch
         layout = torch.channels_last if options.channels_last else torch.contiguous_format
         self.encoder = encoder.to(memory_format=layout)
+        compile_parts([self.encoder.backbone], options.compile)
         self.projector = nn.Sequential(
             nn.Linear(encoder.width, options.projector_hidden),
             nn.ReLU(),
