@@ -119,8 +119,13 @@ class VariantOptions(Options):
 
 
 class Sections(Options):
-    """What every cohort of a profile shares, unless the cohort says otherwise."""
+    """What every cohort of a profile shares, unless the cohort says otherwise.
 
+    Attributes:
+        remark: what a reader of its results must know; stands on every page that shows some.
+    """
+
+    remark: str = ""
     generator: GeneratorOptions
     variants: VariantOptions = VariantOptions()
     bank: BankOptions = BankOptions()
@@ -148,6 +153,7 @@ class Experiment:
         source: where the cohort comes from.
         beside: names of further cohorts of the same profile that stand in the same book.
         external: names of further cohorts of the same profile that the encoders are tested on.
+        remark: what a reader of the results must know of the profile.
     """
 
     profile_name: str
@@ -164,6 +170,7 @@ class Experiment:
     finetuning: FinetuningOptions | None
     beside: tuple[str, ...] = ()
     external: tuple[str, ...] = ()
+    remark: str = ""
 
 
 class _Source(Options):

@@ -17,6 +17,7 @@ def heading(experiment: "Experiment", cohort: Cohort) -> str:
         f"**Shown on this page:** cohort {escape(cohort.name)} ({len(cohort)} images of "
         f"{height} × {width} pixels), profile {escape(experiment.profile_name)}, "
         f"pretraining seeds {seeds}.",
+        *(["", f"**{escape(experiment.remark)}**"] if experiment.remark else []),
         "",
         *(f"- {escape(caveat)}" for caveat in cohort.info.get("caveats", [])),
     ]

@@ -22,6 +22,7 @@ def claims_page(
     profile: str,
     figures: str = "",
     recorded: Sequence[Finding] = (),
+    remark: str = "",
 ) -> str:
     """The claim table as Markdown, to be included in the landing page.
 
@@ -31,11 +32,14 @@ def claims_page(
         profile: that they were made with.
         figures: what the names of this cohort's figures begin with.
         recorded: what the recorded study found on the same cohort, if it has that.
+        remark: what a reader must know of the profile.
     """
     known = {finding.claim.id: finding for finding in recorded}
     tested = [finding for finding in findings if finding.verdict != Verdict.untested]
     later = [finding for finding in findings if finding.verdict == Verdict.untested]
     text = f"Cohort {escape(cohort.name)}, profile {escape(profile)}.\n\n"
+    if remark:
+        text += f"```{{warning}}\n{escape(remark)}\n```\n\n"
     if tested:
         # Three columns, so that a phone can show them.
         rows = ["| The paper says | Effect here | Verdict |", "| --- | --- | --- |"]
@@ -209,7 +213,8 @@ def _claims_of(experiment: "Experiment", figures: str = "") -> str:
     findings = judge(ledger.load(), gather(root))
     known = record.load_all().get(experiment.cohort_name)
     recorded = known.findings if known is not None else ()
-    return claims_page(findings, cohort, experiment.profile_name, figures, recorded)
+    profile, remark = experiment.profile_name, experiment.remark
+    return claims_page(findings, cohort, profile, figures, recorded, remark)
 
 
 def _records(experiment: "Experiment") -> list[dict[str, Any]]:

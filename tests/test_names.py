@@ -69,8 +69,8 @@ def test_headings_show_cohort_caveats_and_citation_as_they_are(name: str) -> Non
     info = {"name": name, "caveats": [name, "Few images."], "citation": name}
     cohort = Cohort(Path(), info, np.zeros((1, 8, 8), np.uint8), pd.DataFrame({"split": ["train"]}))
     base = config.experiment("tiny", "phantom-chest")
-    read = as_read(heading(replace(base, profile_name=name), cohort))
-    assert read.count(name) == 4
+    read = as_read(heading(replace(base, profile_name=name, remark=name), cohort))
+    assert read.count(name) == 5
 
 
 def test_tables_in_pages_show_names_as_they_are() -> None:

@@ -54,6 +54,14 @@ def test_claims_stand_in_a_table_with_effect_verdict_and_figure() -> None:
     assert "97.0%" in row(page, "C1")
 
 
+def test_what_a_profile_is_too_small_for_stands_before_the_verdicts() -> None:
+    page = report.claims_page(findings(), cohort(), "tiny", remark=f"Means nothing. {HOSTILE}")
+    before, _, _ = page.partition("**C1**")
+    assert "```{warning}\nMeans nothing. " in before
+    assert "<script>" not in page
+    assert "{warning}" not in report.claims_page(findings(), cohort(), "quick")
+
+
 def test_a_part_that_was_not_tested_is_shown() -> None:
     says = row(report.claims_page(findings(), cohort(), "quick"), "C8")
     assert "**not supported**" in says
@@ -120,7 +128,9 @@ def test_pages_come_from_the_folders_of_an_experiment(tmp_path: Path, monkeypatc
     notebook = {"metadata": {"papermill": {"duration": 3.5, "end_time": "2026-01-01T00:00:05"}}}
     (tmp_path / "notebooks" / "probing.ipynb").write_text(json.dumps(notebook))
     monkeypatch.setattr("ccl.cohorts.load", lambda folder: cohort())
-    experiment = SimpleNamespace(root=tmp_path, profile_name="quick", cohort_name="phantom-chest")
+    experiment = SimpleNamespace(
+        root=tmp_path, profile_name="quick", cohort_name="phantom-chest", remark=""
+    )
     pages = report.pages(experiment)
     assert "**supported**" in row(pages["claims.md"], "C1")
     assert "**supported**" in row(pages["claims.md"], "C2")
