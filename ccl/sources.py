@@ -10,6 +10,7 @@ import logging
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -19,6 +20,7 @@ from ccl.files import file_digest
 
 SOURCES = "sources.jsonl"
 _SHOWN = 5  # changed files that a message names
+_READERS = 8  # files that are read at once: a shared file system answers several alike
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +121,7 @@ def changes(folder: Path, root: Path) -> tuple[str, ...]:
     """
     found: list[str] = []
     same: dict[str, Stamp] = {}
-    for known in differing(folder, root):
-        now = take(root, known.path)
+    for known, now in _taken(root, differing(folder, root)):
         if now.size == known.size and now.sha256 == known.sha256:
             same[known.path] = now.stamp
         else:
@@ -128,6 +129,17 @@ def changes(folder: Path, root: Path) -> tuple[str, ...]:
     if same:
         _remember(folder, same)
     return tuple(dict.fromkeys(found))
+
+
+def _taken(root: Path, listed: list[Source]) -> Iterator[tuple[Source, Source]]:
+    """Files as they were and as they are; a whole tree that was copied is read side by side."""
+    from tqdm import tqdm
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        now = readers.map(lambda known: take(root, known.path), listed)
+        # Said only where it takes long enough to wonder.
+        shown = tqdm(now, "comparing with what was imported", len(listed), unit="file", delay=3)
+        yield from zip(listed, shown, strict=True)
 
 
 def require_unchanged(folder: Path, root: Path, finished: str) -> None:
