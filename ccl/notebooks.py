@@ -20,6 +20,7 @@ from ccl import plan, pointers
 from ccl.runs import Run, Step, code_digest
 
 ROOT = Path(__file__).parent.parent
+STARTING = 600  # seconds that a kernel may take to start, on a busy node with a slow disk
 Parameter = str | int | float | bool
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,8 @@ def execute(
         folder: working directory of the kernel.
 
     Raises:
-        NotebookError: a parameter is unknown or of another type, a cell failed, or the kernel died.
+        NotebookError: a parameter is unknown or of another type, a cell failed, or the
+            kernel did not start or died.
     """
     check_parameters(notebook, parameters)
     unfinished = output.with_name(f".{output.stem}.unfinished.ipynb")
@@ -114,10 +116,17 @@ def execute(
             language="python",
             cwd=str(folder),
             progress_bar=False,
+            start_timeout=STARTING,
             kernel_manager_class=ThisInterpreter,
         )
     except DeadKernelError as error:
         raise NotebookError(_dead(notebook, unfinished)) from error
+    except RuntimeError as error:  # nbclient's, of a kernel that nothing was asked of yet
+        raise NotebookError(
+            f"{notebook}: its kernel did not start ({error}). If the machine is that busy, let "
+            "fewer jobs run at once; otherwise look whether "
+            f"`{sys.executable} -m ipykernel_launcher --version` runs, and if not, make .venv anew"
+        ) from error
     except PapermillExecutionError as error:
         raise NotebookError(
             f"{_describe(notebook, error)}; the notebook as far as it came is {unfinished}"

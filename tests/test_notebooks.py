@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from IPython.display import Markdown
+from jupyter_client.kernelspec import KernelSpec
 from matplotlib.figure import Figure
 
 from ccl import notebooks, plan
@@ -170,6 +171,18 @@ def test_refuses_two_parameter_cells(tmp_path: Path) -> None:
     nbformat.write(content, path)
     with pytest.raises(NotebookError, match="2 cells tagged 'parameters', expected one"):
         notebooks.typed_parameters(path)
+
+
+def test_a_kernel_that_does_not_start_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = [sys.executable, "-c", "raise SystemExit('no ipykernel')"]
+    broken = KernelSpec(argv=argv, display_name="Python 3", language="python")
+    monkeypatch.setattr(notebooks.ThisInterpreter, "kernel_spec", broken)
+    source, output = write(tmp_path / "a.ipynb", "x = 1"), tmp_path / "out.ipynb"
+    with pytest.raises(NotebookError, match=r"a\.ipynb: its kernel did not start \(Kernel died"):
+        notebooks.execute(source, output, {})
+    assert not output.exists()
 
 
 def test_a_kernel_that_dies_is_named_and_mended(tmp_path: Path) -> None:
