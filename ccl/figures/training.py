@@ -45,7 +45,8 @@ def _draw_history(
 ) -> None:
     if "strategy" not in history.columns:
         line = history[[x, column]].dropna().groupby(x, as_index=False).mean()
-        axes.plot(line[x], line[column], color=look["standard"].colour)
+        colour = look["standard"].colour
+        axes.plot(line[x], line[column], color=colour, marker=_seen_alone(line))
         return
     for strategy in present(history["strategy"]):
         mark = look[strategy]
@@ -59,6 +60,11 @@ def _draw_history(
             markevery=max(1, len(line) // 6),
             label=mark.label,
         )
+
+
+def _seen_alone(line: pd.DataFrame) -> str:
+    """The marker of a line: a single point would not be seen without one."""
+    return "o" if len(line) == 1 else ""
 
 
 def alignment_uniformity(history: pd.DataFrame, *, objective: str = "simclr") -> Figure:
@@ -97,7 +103,8 @@ def kl_per_resolution(history: pd.DataFrame) -> Figure:
         for resolution, colour in zip(resolutions, colours, strict=True):
             line = history[["epoch", f"kl_{resolution}"]].dropna()
             name = f"{resolution} x {resolution}"
-            axes.plot(line["epoch"], line[f"kl_{resolution}"], color=colour, label=name)
+            x, y = line["epoch"], line[f"kl_{resolution}"]
+            axes.plot(x, y, color=colour, marker=_seen_alone(line), label=name)
         axes.set(xlabel="epoch", ylabel="KL [bits per pixel]")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         add_legend(figure, axes, "latent resolution", columns=4)

@@ -223,6 +223,16 @@ def test_histories_have_units_and_skip_missing_values() -> None:
     assert not loss.legends
 
 
+def test_a_history_of_one_epoch_is_seen() -> None:
+    one = pd.DataFrame({"epoch": [0], "loss": [1.0], "kl_4": [2.0]})
+    for history, marker in ((one, "o"), (pd.concat([one, one.assign(epoch=1)]), "")):
+        for figure in (
+            figures.training_history(history, {"loss": "loss [nats]"}),
+            figures.kl_per_resolution(history),
+        ):
+            assert figure.axes[0].lines[0].get_marker() == marker
+
+
 def test_image_grid_tells_images_from_differences() -> None:
     image = np.zeros((8, 8), np.uint8)
     figure = figures.image_grid(
