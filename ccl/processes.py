@@ -68,7 +68,7 @@ def joined() -> Iterator[None]:
     """Joins the processes that were started together, each with its own GPU where there are any.
 
     Raises:
-        ValueError: a node has fewer GPUs than processes.
+        ValueError: a node has fewer GPUs than processes, or `srun` was not told how many it has.
     """
     if _started() == 1 or _JOINED.get() is not None:
         yield
@@ -155,10 +155,11 @@ def _started() -> int:
     """How many processes `torchrun` or `srun` started, without importing either's library."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["WORLD_SIZE"])
-    # As Lightning tells a shell within an allocation from a task that `srun` started.
-    if os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive"):
+    # `srun --pty bash` gives a shell, in which commands are started by hand.
+    if os.environ.get("SLURM_JOB_NAME") == "bash":
         return 1
-    return int(os.environ.get("SLURM_NTASKS", "1"))
+    # Only `srun` says this. SLURM_NTASKS is what a job may start, also in `sbatch` and `salloc`.
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
 
 
 def _join() -> _Processes:
@@ -167,6 +168,11 @@ def _join() -> _Processes:
     from torch import distributed
 
     by_torchrun = TorchElasticEnvironment.detect()
+    if not by_torchrun and "SLURM_NTASKS_PER_NODE" not in os.environ:
+        raise ValueError(
+            "srun was told how many processes there are, but not how many each node has, which has "
+            "to be the same for all: give `--nodes` and `--ntasks-per-node` instead of `--ntasks`"
+        )
     place = TorchElasticEnvironment() if by_torchrun else SLURMEnvironment(auto_requeue=False)
     count = place.world_size()
     here = int(os.environ["LOCAL_WORLD_SIZE"]) if by_torchrun else 0

@@ -17,7 +17,7 @@ class Pair:
 
     def __init__(self) -> None:
         spawn = multiprocessing.get_context("spawn")
-        port = _free_port()
+        port = free_port()
         self.members = []
         for rank in range(COUNT):
             here, there = spawn.Pipe()
@@ -73,7 +73,7 @@ def _work(connection: Connection, rank: int, port: int) -> None:
                 connection.send((None, traceback.format_exc()))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])

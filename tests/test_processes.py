@@ -11,7 +11,7 @@ import pytest
 
 from ccl import processes
 from ccl.runs import Step
-from tests.pair import Pair
+from tests.pair import Pair, free_port
 
 
 def run_step(root: Path, shared: bool) -> tuple[list[int], str, int]:
@@ -37,6 +37,73 @@ def test_a_shared_step_is_computed_by_all_and_others_by_the_first_alone(
     again = pair(run_step, tmp_path, True)
     assert [computed for computed, *_ in again] == [[], []]
     assert not list(tmp_path.rglob("*.partial"))
+
+
+# What SLURM 22.05 tells a script that `sbatch` runs in an allocation of two tasks ...
+ALLOCATED = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_JOB_NAME": "experiment.sh",
+    "SLURM_NNODES": "1",
+    "SLURM_NODELIST": "localhost",
+    "SLURM_NTASKS": "2",
+    "SLURM_NTASKS_PER_NODE": "2",
+    "SLURM_PROCID": "0",
+    "SLURM_NODEID": "0",
+    "SLURM_LOCALID": "0",
+}
+# ... and, besides, each of the tasks that `srun` starts there.
+TASK = ALLOCATED | {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        ALLOCATED,
+        ALLOCATED | {"SLURM_JOB_NAME": "interactive"},  # as `salloc` calls it
+        TASK | {"SLURM_JOB_NAME": "bash"},  # `srun --pty bash`
+        TASK | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_NTASKS": "1"},
+    ],
+)
+def test_within_an_allocation_only_what_srun_starts_is_several(
+    told: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    with processes.joined():
+        assert processes.count() == 1
+
+
+def test_srun_has_to_say_how_many_processes_a_node_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in TASK.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
+    with pytest.raises(ValueError, match="--ntasks-per-node"), processes.joined():
+        pass
+
+
+SAYING = """
+from ccl import processes
+
+with processes.joined():
+    print(processes.told(f"by {processes.rank()}"), processes.count(), processes.nodes())
+"""
+
+
+def test_what_srun_starts_works_as_one() -> None:
+    """As SLURM's variables say it, here without SLURM, of `srun` within `salloc`."""
+    told = os.environ | TASK | {"SLURM_JOB_NAME": "interactive", "MASTER_PORT": str(free_port())}
+    tasks = [
+        subprocess.Popen(
+            [sys.executable, "-c", SAYING],
+            env=told | {"CUDA_VISIBLE_DEVICES": "", "SLURM_PROCID": rank, "SLURM_LOCALID": rank},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    assert [task.communicate(timeout=120)[0].split() for task in tasks] == [
+        ["by", "0", "2", "1"]
+    ] * 2
 
 
 FAILING = """

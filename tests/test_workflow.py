@@ -101,12 +101,25 @@ def test_the_profile_for_slurm_gives_rules_gpus_and_those_start_as_many_processe
     named = yaml.safe_load((profile / "config.yaml").read_text())["set-resources"]
     assert set(named) <= set(rules_in((checkout.ROOT / "workflow/Snakefile").read_text()))
     here = ["--profile", str(profile), "--executor", "local", "--dry-run", "--printshellcmds"]
-    four = [*here, "--resources", "gpu=4", "--set-resources", "generator:gpu=4"]
-    said = checkout.finish(checkout.snakemake(folder, *four))
-    commands = [line for line in said.splitlines() if "-m ccl run generator" in line]
-    assert commands
-    for line in commands:
-        assert ("--nproc-per-node 4 -m ccl" in line) == ("--variant" not in line)
+    for gpus, launcher in ((4, "--nproc-per-node 4 "), (0, "")):
+        chosen = [*here, "--resources", "gpu=4", "--set-resources", f"generator:gpu={gpus}"]
+        said = checkout.finish(checkout.snakemake(folder, *chosen, "--until", "generator"))
+        commands = [line for line in said.splitlines() if "-m ccl run generator" in line]
+        assert commands
+        for line in commands:
+            assert f"{launcher}-m ccl" in line
+            assert ("torch.distributed.run" in line) == (gpus > 1)
+
+
+def test_a_job_on_a_cluster_uses_the_cores_that_its_rule_asks_for(folder: Path) -> None:
+    """And not those of its node, which is what Snakemake then says there is."""
+    within = ["--mode", "remote", "--cores", "64", "--dry-run", "--printshellcmds"]
+    said = checkout.finish(checkout.snakemake(folder, *within, "--until", "evaluate"))
+    commands = re.findall(r"OMP_NUM_THREADS=(\d+) .*-m ccl run (\w+)", said)
+    used = {step: cores for cores, step in commands}
+    rules = rules_in((checkout.ROOT / "workflow/Snakefile").read_text())
+    assert {"generator", "evaluate"} <= set(used)
+    assert used == {step: rules[step][0] for step in used}
 
 
 def test_what_to_do_about_bad_data_reaches_the_import(folder: Path) -> None:
