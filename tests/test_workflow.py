@@ -100,6 +100,8 @@ def test_the_profile_for_slurm_gives_rules_gpus_and_those_start_as_many_processe
     profile = checkout.ROOT / "workflow/profiles/slurm"
     named = yaml.safe_load((profile / "config.yaml").read_text())["set-resources"]
     assert set(named) <= set(rules_in((checkout.ROOT / "workflow/Snakefile").read_text()))
+    # Without, SLURM gathers the GPUs of a job from several nodes.
+    assert all(asked["nodes"] == 1 for asked in named.values())
     here = ["--profile", str(profile), "--executor", "local", "--dry-run", "--printshellcmds"]
     for gpus, launcher in ((4, "--nproc-per-node 4 "), (0, "")):
         chosen = [*here, "--resources", "gpu=4", "--set-resources", f"generator:gpu={gpus}"]
@@ -109,6 +111,16 @@ def test_the_profile_for_slurm_gives_rules_gpus_and_those_start_as_many_processe
         for line in commands:
             assert f"{launcher}-m ccl" in line
             assert ("torch.distributed.run" in line) == (gpus > 1)
+
+
+def test_the_plugin_for_slurm_is_the_same_in_page_and_profile() -> None:
+    files = ("book/scaling.md", "workflow/profiles/slurm/config.yaml")
+    named = [
+        re.findall(r"'snakemake-executor-plugin-slurm\S+'", (checkout.ROOT / file).read_text())
+        for file in files
+    ]
+    assert named[0]
+    assert named[0] == named[1]
 
 
 def test_a_job_on_a_cluster_uses_the_cores_that_its_rule_asks_for(folder: Path) -> None:
