@@ -1,11 +1,17 @@
 """Where models run, and in which precision."""
 
 import torch
+from torch import nn
 
 
 def fastest_device() -> torch.device:
     """The GPU where there is one, otherwise the CPU; Lightning chooses alike."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's parameters are, and what it is given has to be."""
+    return next(module.parameters()).device
 
 
 def mixed_precision(device_type: str, wanted: bool) -> torch.autocast:

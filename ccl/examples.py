@@ -9,7 +9,7 @@ import numpy as np
 
 from ccl.cohorts import Cohort, evenly
 from ccl.figures import marks, palette
-from ccl.generator.generator import Generator, to_images, to_model
+from ccl.generator.generator import Generator, to_images
 from ccl.pairs import Pairs
 from ccl.widgets import ExplorerItem, Target, explore
 from ccl.widgets_projection import projection_html
@@ -120,8 +120,7 @@ def _target(do: Mapping[str, str]) -> Target:
 
 
 def _abduct(cohort: Cohort, generator: Generator, rows: np.ndarray) -> dict[str, Any]:
-    x = to_model(cohort.images[rows])
-    return generator.abduct(x, generator.parents.codes(cohort, rows))
+    return generator.abduct(*generator.observed(cohort, rows))
 
 
 def _item(

@@ -1,5 +1,8 @@
 """Random numbers for one purpose at one moment, independent of everything else."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
@@ -21,3 +24,16 @@ def step_generator(
     key = [seed, step, *purpose.encode(), *processes.apart()]
     state = np.random.SeedSequence(key).generate_state(1, np.uint64)
     return torch.Generator(device=device).manual_seed(int(state[0] >> 1))
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Within it torch's global generators start from a seed; after it they go on as before.
+
+    Args:
+        seed: of the CPU's generator and of the device's.
+        device: that random numbers are drawn on.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield

@@ -272,7 +272,7 @@ def quality(experiment: Experiment, variant: str = BASE) -> Run:
 
         images = cohorts.load(inputs["cohort"].folder)
         judges = train_judges(images, experiment.quality, folder / "judges")
-        trained = generators.load(inputs["generator"].folder)
+        trained = generators.load(inputs["generator"].folder, fastest_device())
         made = banks.load(inputs["bank"].folder, images)
         compared = compare_abduction(images, trained, judges, experiment.quality)
         write_table(compared, folder / "abduction.csv")
@@ -426,7 +426,8 @@ def pair_similarities(experiment: Experiment, *, most: int = 240) -> pd.DataFram
     found = []
     for strategy, made in pairs(experiment, "simclr").items():
         for training, of in (("before", RANDOM), ("after", strategy)):
-            encoder = encoder_of(experiment, images, EncoderName("simclr", of, seed))
+            name = EncoderName("simclr", of, seed)
+            encoder = encoder_of(experiment, images, name).to(fastest_device())
             alike = pair_similarity(encoder, made, rows, patients, views)
             found.append({"strategy": strategy, "training": training, **alike})
     return pd.DataFrame(found)

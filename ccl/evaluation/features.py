@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ccl import stored
+from ccl.devices import device_of
 from ccl.mapped import read
 from ccl.objectives.batches import as_image
 from ccl.objectives.encoder import Encoder
@@ -30,7 +31,7 @@ def extract_features(
         FloatingPointError: a feature is not finite.
     """
     rows = np.arange(len(images)) if rows is None else rows
-    device = next(encoder.parameters()).device
+    device = device_of(encoder)
     features = np.empty((len(rows), encoder.width), dtype=np.float32)
     was_training = encoder.training
     encoder.eval()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ccl.cohorts import Cohort
-from ccl.devices import mixed_precision
+from ccl.devices import device_of, mixed_precision
 from ccl.errors import TrainingError
 from ccl.evaluation.finetuning_options import FinetuningOptions
 from ccl.evaluation.labels import labels_of
@@ -120,7 +120,7 @@ def fit_classifier(
         ValueError: the validation split lacks a class.
     """
     torch.manual_seed(int(epoch_rng(seed, 0, "finetuning").integers(2**63)))  # head, dropout
-    device = next(encoder.parameters()).device
+    device = device_of(encoder)
     classifier = Classifier(copy.deepcopy(encoder), len(cohort.classes)).to(device)
     classifier = classifier.to(memory_format=torch.channels_last)  # faster, nothing else
     optimizer = _optimizer(classifier, options)

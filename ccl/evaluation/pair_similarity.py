@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from ccl.devices import device_of
 from ccl.evaluation.statistics import bootstrap_mean_interval
 from ccl.objectives.augment import AugmentOptions, augment
 from ccl.objectives.encoder import Encoder
@@ -26,7 +27,7 @@ def pair_similarity(
     views of different images are then at 0 on average, the same view twice is at 1.
 
     Args:
-        encoder: as it is, in evaluation mode.
+        encoder: as it is, in evaluation mode, on the device it is on.
         pairs: where the views of a pair are cut from.
         rows: (n,) rows of images that the encoder was not trained on.
         patients: (n,) their patients, for the interval.
@@ -37,10 +38,10 @@ def pair_similarity(
         `value` with `ci_low` and `ci_high` (95 %, patient-level bootstrap), and `n`.
     """
     first, second = pairs.sources(rows, np.random.default_rng(seed))
-    pixels = torch.from_numpy(np.concatenate([first, second]))
+    pixels = torch.from_numpy(np.concatenate([first, second])).to(device_of(encoder))
     views = augment(pixels, augmentation, step_generator(seed, 0, "pair similarity"))
     features = encoder.eval()(views).float()
     a, b = torch.nn.functional.normalize(features - features.mean(dim=0), dim=1).chunk(2)
-    alike = (a * b).sum(dim=1).numpy().astype(np.float64)
+    alike = (a * b).sum(dim=1).cpu().numpy().astype(np.float64)
     value, low, high = bootstrap_mean_interval(alike, patients)
     return {"value": value, "ci_low": low, "ci_high": high, "n": len(rows)}

@@ -1,6 +1,7 @@
 """The counterfactual bank: every image under every value of one variable, made once, on disk."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable
@@ -18,11 +19,12 @@ from ccl import processes, stored
 from ccl.cohorts import Cohort
 from ccl.devices import mixed_precision
 from ccl.files import write_atomically
-from ccl.generator.generator import Generator, to_images, to_model
+from ccl.generator.generator import Generator, to_images
 from ccl.mapped import read
 from ccl.options import Options
 
 COUNTERFACTUALS = "counterfactuals.npy"
+_PIXELS_AT_ONCE = 2**24  # 4,096 images of 64 x 64
 
 
 class BankOptions(Options):
@@ -141,18 +143,35 @@ def every_target(
     Returns:
         uint8 (n, K, H, W); the slot of an image's own value holds the real image.
     """
+    frame, values = cohort.images.shape[1:], generator.parents.values[options.variable]
+    made = np.empty((len(rows), len(values), *frame), dtype=np.uint8)
+    most = _at_once(generator.device, frame, options)
+    for start in range(0, len(rows), most):
+        part = slice(start, start + most)
+        made[part] = _every_target_at_once(cohort, generator, rows[part], options)
+    return made
+
+
+def _at_once(device: torch.device, frame: tuple[int, ...], options: BankOptions) -> int:
+    """Images per pass: a GPU's memory holds few, a CPU's more of small ones."""
+    if device.type != "cpu":
+        return options.batch_size
+    return max(options.batch_size, _PIXELS_AT_ONCE // math.prod(frame))
+
+
+def _every_target_at_once(
+    cohort: Cohort, generator: Generator, rows: np.ndarray, options: BankOptions
+) -> np.ndarray:
     values = generator.parents.values[options.variable]
-    device = next(generator.hvae.parameters()).device
-    real = read(cohort.images, rows)
-    parents = {k: v.to(device) for k, v in generator.parents.codes(cohort, rows).items()}
-    foreign = parents[options.variable][:, None] != torch.arange(len(values), device=device)
+    x, parents = generator.observed(cohort, rows)
+    foreign = parents[options.variable][:, None] != torch.arange(len(values), device=x.device)
     image, target = foreign.nonzero(as_tuple=True)  # one entry per prediction
-    with mixed_precision(device.type, options.bfloat16):
-        abducted = generator.abduct(to_model(real).to(device), parents)
+    with mixed_precision(x.device.type, options.bfloat16):
+        abducted = generator.abduct(x, parents)
         exogenous = {variable: noise[image] for variable, noise in abducted.items()}
         do = {options.variable: target}
         predicted = generator.predict(exogenous, do=do, pixel_noise=options.pixel_noise)
-    made = np.repeat(real[:, None], len(values), axis=1)
+    made = np.repeat(to_images(x)[:, None], len(values), axis=1)
     made[image.cpu().numpy(), target.cpu().numpy()] = to_images(predicted)
     return made
 

@@ -1,6 +1,6 @@
 """Classifiers of real images: judges of counterfactuals, and the predictor of their finetuning."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ccl.cohorts import Cohort
-from ccl.devices import mixed_precision
+from ccl.devices import device_of, fastest_device, mixed_precision
 from ccl.generator.batches import WeightedBatches
 from ccl.generator.generator import to_model
 from ccl.generator.options import ClassifierOptions
@@ -110,19 +110,25 @@ class ImageClassifier(lightning.LightningModule):
     def seen(self, images: np.ndarray, batch_size: int = 256) -> dict[str, np.ndarray]:
         """Most probable class, int64 (n,), or age in years, (n,), of images uint8 (n, H, W)."""
         self.eval()
-        parts = [self(to_model(part)) for part in _chunks(images, batch_size)]
+        parts = [self(x) for x in self._chunks(images, batch_size)]
         joined = {name: torch.cat([part[name] for part in parts]) for name in self.heads}
-        return {
-            name: (y[:, 0] * _AGE_SPREAD + _AGE_MEAN if name == AGE else y.argmax(dim=1)).numpy()
+        answers = {
+            name: y[:, 0] * _AGE_SPREAD + _AGE_MEAN if name == AGE else y.argmax(dim=1)
             for name, y in joined.items()
         }
+        return {name: answer.cpu().numpy() for name, answer in answers.items()}
 
     @torch.inference_mode()
     def features(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
         """What the backbone makes of images uint8 (n, H, W): float32 (n, width)."""
         self.eval()
-        parts = [self.encoder((to_model(part) + 1) / 2) for part in _chunks(images, batch_size)]
-        return torch.cat(parts).numpy()
+        parts = [self.encoder((x + 1) / 2).cpu().numpy() for x in self._chunks(images, batch_size)]
+        return np.concatenate(parts)
+
+    def _chunks(self, images: np.ndarray, size: int) -> Iterator[Tensor]:
+        """At most so many images at a time, (size, 1, H, W), where the classifier is."""
+        for start in range(0, len(images), size):
+            yield to_model(images[start : start + size], device_of(self))
 
 
 def train_classifier(
@@ -135,6 +141,9 @@ def train_classifier(
         targets: what to tell.
         options: how.
         folder: for checkpoints; a killed training goes on from there.
+
+    Returns:
+        The classifier on the fastest device.
     """
     torch.manual_seed(options.seed)
     rows = cohort.rows("train", "pretraining")
@@ -143,7 +152,7 @@ def train_classifier(
     steps = len(batches) * options.epochs
     classifier = ImageClassifier(targets, (height, width), options, steps)
     fit(classifier, batches, epochs=options.epochs, folder=folder, seed=options.seed)
-    return classifier.cpu()
+    return classifier.to(fastest_device())
 
 
 def stated_loss(variable: str, predicted: Tensor, target: Tensor) -> Tensor:
@@ -162,7 +171,3 @@ def stated_loss(variable: str, predicted: Tensor, target: Tensor) -> Tensor:
         scaled = (target[known] - _AGE_MEAN) / _AGE_SPREAD
         summed = F.huber_loss(predicted[known, 0], scaled, reduction="sum")
     return summed / known.sum().clamp(min=1)
-
-
-def _chunks(images: np.ndarray, size: int) -> list[np.ndarray]:
-    return [images[start : start + size] for start in range(0, len(images), size)]

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ccl.cohorts import Cohort
 from ccl.collectives import averaged
-from ccl.devices import mixed_precision
+from ccl.devices import device_of, mixed_precision
 from ccl.generator.classifier import (
     AGE,
     ImageClassifier,
@@ -42,6 +42,7 @@ from ccl.generator.generator import Generator
 from ccl.generator.graph import ImageParents
 from ccl.generator.hvae import HVAE
 from ccl.generator.options import GeneratorOptions, TuningOptions
+from ccl.seeding import seeded
 from ccl.training import fit
 
 
@@ -177,9 +178,8 @@ def finetune(
 def free_energy(hvae: HVAE, batches: Any, options: GeneratorOptions) -> float:
     """Mean nll + beta KL of some batches, nats per pixel, with drawn latents as in training."""
     hvae.train()
-    values, device = [], next(hvae.parameters()).device
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
+    values, device = [], device_of(hvae)
+    with seeded(options.seed, device):
         for x, codes in batches:
             there = {name: code.to(device) for name, code in codes.items()}
             elbo = hvae.elbo(x.to(device), there, options.free_bits)

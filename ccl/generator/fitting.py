@@ -92,10 +92,10 @@ class HVAETraining(lightning.LightningModule):
 
     def averaged(self, batches: WeightedBatches) -> HVAE:
         """The trained HVAE with averaged weights, its noise measured on the first epoch."""
-        hvae = cast(HVAE, self.average.module).cpu().eval().requires_grad_(False)
+        hvae = cast(HVAE, self.average.module).eval().requires_grad_(False)
         if hvae.options.pixel_noise == "scanner":
-            hvae.calibrate_noise(batches.epoch(0))
-        return hvae
+            hvae.to(fastest_device()).calibrate_noise(batches.epoch(0))
+        return hvae.cpu()
 
     def on_train_batch_end(self, *_: Any) -> None:
         self.average.update_parameters(self.hvae)

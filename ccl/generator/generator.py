@@ -11,16 +11,20 @@ import torch
 from torch import Tensor
 
 from ccl import stored
+from ccl.cohorts import Cohort
+from ccl.devices import device_of
 from ccl.files import write_atomically
 from ccl.generator.graph import IMAGE, ImageParents
 from ccl.generator.hvae import HVAE, HVAEOptions
 from ccl.generator.scm import StructuralCausalModel
 from ccl.generator.tabular import COUPLINGS, Table
+from ccl.mapped import read
 
 
-def to_model(images: np.ndarray) -> Tensor:
-    """uint8 (N, H, W) -> float (N, 1, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1).float() / 127.5 - 1
+def to_model(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """uint8 (N, H, W) -> float (N, 1, H, W) in [-1, 1], on a device."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    return pixels.unsqueeze(1).float() / 127.5 - 1
 
 
 def to_images(x: Tensor) -> np.ndarray:
@@ -40,6 +44,18 @@ class Generator:
 
     parents: ImageParents
     hvae: HVAE
+
+    @property
+    def device(self) -> torch.device:
+        """Where the image mechanism is, and images and codes have to be."""
+        return device_of(self.hvae)
+
+    def observed(self, cohort: Cohort, rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
+        """Some images of a cohort, (n, 1, H, W), and the codes of their causes, on the device."""
+        codes = self.parents.codes(cohort, rows)
+        return to_model(read(cohort.images, rows), self.device), {
+            name: code.to(self.device) for name, code in codes.items()
+        }
 
     @property
     def scm(self) -> StructuralCausalModel:

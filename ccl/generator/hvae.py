@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from ccl.devices import device_of
 from ccl.generator.pixel_map import MapKind, PixelMap
 from ccl.generator.pixel_noise import NoiseKind, PixelNoise
 from ccl.options import Options
@@ -507,9 +508,14 @@ class HVAE(nn.Module):
         """Measures the pixel noise of real images, where it follows the scanner.
 
         Args:
-            batches: training images x (N, 1, H, W) in [-1, 1] with their parents.
+            batches: training images x (N, 1, H, W) in [-1, 1] with their parents, on any device.
         """
+        device = device_of(self)
+        there = (
+            (x.to(device), {name: codes.to(device) for name, codes in parents.items()})
+            for x, parents in batches
+        )
         self.pixel_noise.calibrate(
             (x, self._inferred(x, parents, self.embedding(parents))[0], parents)
-            for x, parents in batches
+            for x, parents in there
         )

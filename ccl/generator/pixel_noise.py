@@ -92,11 +92,13 @@ class PixelNoise(nn.Module):
         if self.kind == "fixed":
             return
         bins = round(4 / _STEP) + 1
-        counts = torch.zeros((*self.quantiles.shape[:2], bins), dtype=torch.float64)
+        shape, device = (*self.quantiles.shape[:2], bins), self.quantiles.device
+        counts = torch.zeros(shape, dtype=torch.float64, device=device)
         for x, mu, parents in images:
             place = ((x - mu + 2) / _STEP).round().long().clamp(0, bins - 1)
             cell = (_cell(mu, parents) * bins + place).flatten()
             counts.view(-1).index_add_(0, cell, torch.ones_like(cell, dtype=torch.float64))
+        counts = counts.cpu()  # few numbers; the rest is the same on every device
         # Where a scanner has few pixels of a grey level, its noise over all levels stands in.
         overall = counts.sum(1, keepdim=True)
         counts += BORROWED * overall / overall.sum(2, keepdim=True).clamp(min=1)

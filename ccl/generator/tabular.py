@@ -45,9 +45,9 @@ class Table(ABC):
         codes = tuple(parents[name].cpu() for name in self.parents)
         return self.probabilities[codes]
 
-    def _home(self, codes: Tensor, parents: Values) -> Tensor:
-        """Codes on the parents' device: tables are looked up on the CPU."""
-        return codes.to(parents[self.parents[0]].device)
+    def _home(self, found: Tensor, parents: Values) -> Tensor:
+        """Codes or noise on the parents' device: tables are looked up on the CPU."""
+        return found.to(parents[self.parents[0]].device)
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed)
@@ -71,11 +71,11 @@ class GumbelMax(Table):
         highest = gumbel((len(log_p), 1), self._generator())  # (N, 1)
         free = log_p + gumbel(log_p.shape, self._generator().manual_seed(self.seed + 1))
         below = -torch.logaddexp(-highest, -free)  # (N, K), Gumbels truncated at the maximum
-        return below.scatter(1, value.cpu()[:, None], highest) - log_p
+        return self._home(below.scatter(1, value.cpu()[:, None], highest) - log_p, parents)
 
     def predict(self, noise: Tensor, parents: Values) -> Tensor:
         """The value of the highest perturbed log-probability."""
-        return self._home((self.given(parents).log() + noise).argmax(dim=1), parents)
+        return self._home((self.given(parents).log() + noise.cpu()).argmax(dim=1), parents)
 
 
 class Monotone(Table):
@@ -88,11 +88,11 @@ class Monotone(Table):
         top = p.cumsum(dim=1).gather(1, own)[:, 0]
         share = torch.rand(len(p), generator=self._generator(), dtype=p.dtype)
         inner = 1e-6 + (1 - 2e-6) * share  # off the ends, where rounding might decide
-        return top - p.gather(1, own)[:, 0] * inner
+        return self._home(top - p.gather(1, own)[:, 0] * inner, parents)
 
     def predict(self, noise: Tensor, parents: Values) -> Tensor:
         """The smallest value whose F reaches the noise."""
-        below = self.given(parents).cumsum(dim=1)[:, :-1] < noise[:, None]
+        below = self.given(parents).cumsum(dim=1)[:, :-1] < noise.cpu()[:, None]
         return self._home(below.sum(dim=1), parents)
 
 

@@ -27,8 +27,12 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (N, 8, 8), np.uint8)
 class Pixels(torch.nn.Module):
     """Features are the pixels, plus a large constant that all images share."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.constant = torch.nn.Parameter(torch.tensor(100.0))
+
     def forward(self, views: torch.Tensor) -> torch.Tensor:
-        return views.flatten(1) + 100
+        return views.flatten(1) + self.constant
 
 
 def similarity(strategy, bank_images: np.ndarray | None = None, views=UNCHANGED) -> dict:

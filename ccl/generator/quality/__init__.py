@@ -154,4 +154,4 @@ def _control(table: pd.DataFrame) -> pd.DataFrame:
 def untrained(generator: Generator) -> Generator:
     """A generator of the same architecture with freshly drawn weights."""
     hvae = HVAE(generator.hvae.options, generator.parents.sizes, *generator.hvae.frame)
-    return Generator(generator.parents, hvae.eval().requires_grad_(False))
+    return Generator(generator.parents, hvae.to(generator.device).eval().requires_grad_(False))

@@ -73,7 +73,8 @@ def abduction(
 def scanner_noise(cohort: Cohort, generator: Generator, most: int) -> PixelNoise:
     """The pixel noise of each scanner, measured on at most so many training images."""
     hvae = deepcopy(generator.hvae)
-    hvae.pixel_noise = PixelNoise("scanner", hvae.options.pixel_scale, len(cohort.scanners))
+    noise = PixelNoise("scanner", hvae.options.pixel_scale, len(cohort.scanners))
+    hvae.pixel_noise = noise.to(generator.device)
     training = cohort.rows("train", "pretraining")[:most]
     together = min(64, len(training))  # a batch is always full, by drawing images again
     batches = WeightedBatches(cohort, generator.parents, training, together, 1.0, seed=0)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ccl.cohorts import Cohort
-from ccl.generator.generator import Generator, to_images, to_model
+from ccl.generator.generator import Generator, to_images
 from ccl.generator.quality.distances import mean_absolute_error, ssim
 from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
 
@@ -45,12 +45,12 @@ def composition(
     patients = patient_names(cohort, rows)
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in DISTANCES}
     for images, generator in generators.items():
-        parents = generator.parents.codes(cohort, rows)
-        walk = _walk(generator, to_model(real), [parents] * (max(cycles) + 1), pixel_noise=False)
-        for cycle, x in enumerate(walk, start=1):
+        x, parents = generator.observed(cohort, rows)
+        walk = _walk(generator, x, [parents] * (max(cycles) + 1), pixel_noise=False)
+        for cycle, moved in enumerate(walk, start=1):
             if cycle in cycles:
                 for name, distance in DISTANCES.items():
-                    values_ = distance(to_images(x), real)
+                    values_ = distance(to_images(moved), real)
                     found[name].append(values(_after(images, cycle), own, own, patients, values_))
     return _summaries("composition", found)
 
@@ -76,18 +76,18 @@ def reversibility(
                 continue
             real, own = cohort.images[foreign], scanner_names(cohort, foreign)
             patients = patient_names(cohort, foreign)
-            home = generator.parents.codes(cohort, foreign)
+            x, home = generator.observed(cohort, foreign)
             away = {**home, "scanner": torch.full_like(home["scanner"], k)}
             visited = [home, *[away, home] * max(cycles)]
-            walk = _walk(generator, to_model(real), visited, pixel_noise=True)
-            for step, x in enumerate(walk, start=1):
+            walk = _walk(generator, x, visited, pixel_noise=True)
+            for step, moved in enumerate(walk, start=1):
                 back, halfway = divmod(step, 2)
                 if step > 1 and (halfway or back not in cycles):
                     continue
                 kind = _after(images, back) if back else f"{images}, one way"
                 for name, distance in DISTANCES.items():
-                    moved = distance(to_images(x), real)
-                    found[name].append(values(kind, own, target, patients, moved))
+                    off = distance(to_images(moved), real)
+                    found[name].append(values(kind, own, target, patients, off))
     return _summaries("reversibility", found)
 
 

@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ccl.cohorts import Cohort
-from ccl.generator.generator import Generator, to_model
+from ccl.generator.generator import Generator
 from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
 
 C = 1e-2  # inverse strength of the L2 penalty: there are more latents than images
@@ -73,14 +73,12 @@ def latents(
     parts: dict[int, list[np.ndarray]] = {}
     for start in range(0, len(rows), batch_size):
         some = rows[start : start + batch_size]
-        noise = generator.hvae.abduct(
-            to_model(cohort.images[some]), generator.parents.codes(cohort, some)
-        )
+        noise = generator.hvae.abduct(*generator.observed(cohort, some))
         joined: dict[int, list[torch.Tensor]] = {}
         for z in noise.latents:
             joined.setdefault(z.shape[-2], []).append(z.flatten(start_dim=1))
         for resolution, blocks in joined.items():
-            parts.setdefault(resolution, []).append(torch.cat(blocks, dim=1).numpy())
+            parts.setdefault(resolution, []).append(torch.cat(blocks, dim=1).cpu().numpy())
     return {resolution: np.concatenate(z) for resolution, z in parts.items()}
 
 

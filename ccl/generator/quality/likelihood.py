@@ -15,8 +15,9 @@ import pandas as pd
 import torch
 
 from ccl.cohorts import Cohort
-from ccl.generator.generator import Generator, to_model
+from ccl.generator.generator import Generator
 from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
+from ccl.seeding import seeded
 
 
 @torch.inference_mode()
@@ -49,11 +50,10 @@ def likelihood(
 def _bits(generator: Generator, cohort: Cohort, row: int) -> dict[str, float]:
     """Parts of one image's code length, in bits per pixel."""
     twice, hvae = np.array([row, row]), generator.hvae
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(row))
+    with seeded(int(row), generator.device):
         hvae.train()  # draws from the posterior; the HVAE has no layers that differ otherwise
         try:
-            elbo = hvae.elbo(to_model(cohort.images[twice]), generator.parents.codes(cohort, twice))
+            elbo = hvae.elbo(*generator.observed(cohort, twice))
         finally:
             hvae.eval()
     bits = 1 / math.log(2)

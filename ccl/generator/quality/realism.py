@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from ccl.cohorts import Cohort
+from ccl.devices import fastest_device
 from ccl.generator.classifier import ImageClassifier
 from ccl.generator.quality.halves import against_real
 from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
@@ -120,15 +121,16 @@ def nearest_distance(
     Returns:
         float32 (n,), root mean square over the pixels, in grey levels of 255.
     """
+    device = fastest_device()
     nearest = np.full(len(images), np.inf, dtype=np.float32)
     for start in range(0, len(rows), chunk):
-        others = _flat(read(stored, rows[start : start + chunk]))
+        others = _flat(read(stored, rows[start : start + chunk]), device)
         for first in range(0, len(images), chunk):
             part = slice(first, first + chunk)
-            distance = torch.cdist(_flat(images[part]), others).min(dim=1).values
-            nearest[part] = np.minimum(nearest[part], distance.numpy())
+            distance = torch.cdist(_flat(images[part], device), others).min(dim=1).values
+            nearest[part] = np.minimum(nearest[part], distance.cpu().numpy())
     return nearest / np.float32(images[0].size ** 0.5)
 
 
-def _flat(images: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(images.reshape(len(images), -1).astype(np.float32))
+def _flat(images: np.ndarray, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(images.reshape(len(images), -1)).to(device).float()

@@ -1,0 +1,269 @@
+"""Generator, bank, judges and finetuning on another device than the CPU: the same results."""
+
+from copy import deepcopy
+from dataclasses import replace
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ccl import examples
+from ccl.cohorts.moments import scanner_spreads
+from ccl.devices import device_of
+from ccl.generator import bank as banks
+from ccl.generator import classifier as classifiers
+from ccl.generator import fitting
+from ccl.generator import generator as generators
+from ccl.generator.bank import BankOptions, every_target
+from ccl.generator.classifier import (
+    ClassifierOptions,
+    ImageClassifier,
+    attribute_targets,
+    scanner_target,
+)
+from ccl.generator.finetuning import (
+    CounterfactualFinetuning,
+    ParentsAndStated,
+    TuningOptions,
+    free_energy,
+)
+from ccl.generator.fitting import GeneratorOptions, HVAETraining, training_batches
+from ccl.generator.generator import Generator
+from ccl.generator.graph import image_parents
+from ccl.generator.hvae import HVAE
+from ccl.generator.options import QualityOptions
+from ccl.generator.pixel_noise import PixelNoise
+from ccl.generator.quality import Judges, compare_abduction, measure
+from tests.generator.conftest import SMALL
+from tests.pretend_device import pretend_device
+
+WITH_TABLES = {
+    "scanner": (),
+    "age": (),
+    "label": ("age",),
+    "image": ("scanner", "label"),
+}
+FEW = QualityOptions(cycles=(1,), sample=3, probe_images=4, calibration_images=20)
+
+
+@pytest.fixture
+def device():
+    with pretend_device() as device:
+        yield device
+
+
+def on(device, generator: Generator) -> Generator:
+    return Generator(generator.parents, deepcopy(generator.hvae).to(device))
+
+
+def moved(phantom, graph=None, **options) -> Generator:
+    """A generator with weights away from their start, of a graph and options."""
+    torch.manual_seed(0)
+    parents = image_parents(phantom, graph)
+    hvae = HVAE(SMALL.model_copy(update=options), parents.sizes, 32, 32)
+    for parameter in hvae.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    hvae.pixel_map.calibrate(scanner_spreads(phantom))
+    return Generator(parents, hvae.eval().requires_grad_(False))
+
+
+def nearly_equal(here: np.ndarray, there: np.ndarray) -> None:
+    np.testing.assert_allclose(here.astype(int), there.astype(int), atol=1)
+
+
+@pytest.mark.parametrize("variable", ["scanner", "label", "age"])
+@pytest.mark.parametrize("coupling", ["gumbel-max", "monotone"])
+def test_counterfactuals_with_causes_of_causes(phantom, device, variable, coupling):
+    here = moved(phantom, WITH_TABLES)
+    parents = image_parents(phantom, WITH_TABLES, coupling)
+    here = replace(here, parents=parents)
+    rows = phantom.rows("test", "pretraining")[:6]
+    options = BankOptions(variable=variable)
+    there = on(device, here)
+    assert there.device == device
+    nearly_equal(*(every_target(phantom, g, rows, options) for g in (here, there)))
+
+
+def test_a_bank(phantom, generator, device, tmp_path):
+    made = []
+    for name, of in (("here", generator), ("there", on(device, generator))):
+        (tmp_path / name).mkdir()
+        banks.make(phantom, of, BankOptions(batch_size=64, bfloat16=True), tmp_path / name)
+        made.append(banks.load(tmp_path / name, phantom).images)
+    nearly_equal(*made)
+
+
+@pytest.fixture(scope="module")
+def judges(phantom):
+    """Untrained, so that their answers hang on every digit."""
+    torch.manual_seed(0)
+    of_scanner, of_rest = scanner_target(phantom), attribute_targets(phantom)
+    one, other = (
+        ImageClassifier(targets, (32, 32), ClassifierOptions(), 1)
+        for targets in (of_scanner, of_rest)
+    )
+    return Judges(one, other, of_rest)
+
+
+@pytest.fixture
+def realistic(monkeypatch, device):
+    """Few images are enough for every measure, and distances are taken on the device."""
+    module = import_module("ccl.generator.quality.realism")  # a function of the same name hides it
+    monkeypatch.setattr(module, "FEWEST", 5)
+    monkeypatch.setattr(module, "COMPONENTS", 4)
+    return lambda there: monkeypatch.setattr(module, "fastest_device", lambda: torch.device(there))
+
+
+def measured(phantom, generator, judges, bank) -> pd.DataFrame:
+    torch.manual_seed(0)  # of the weights of the untrained generator
+    return measure(phantom, generator, bank, judges, FEW)
+
+
+def test_every_measure(phantom, judges, device, realistic, tmp_path):
+    here = moved(phantom, WITH_TABLES | {"sex": (), "image": ("scanner", "sex", "label")})
+    banks.make(phantom, here, BankOptions(), tmp_path)
+    bank = banks.load(tmp_path, phantom)
+    tables = []
+    for place in ("cpu", device):
+        realistic(place)
+        those = Judges(
+            *(deepcopy(j).to(place) for j in (judges.scanner, judges.attributes)), judges.targets
+        )
+        tables.append(measured(phantom, on(place, here), those, bank))
+    pd.testing.assert_frame_equal(*tables, rtol=1e-3, atol=1e-3)
+    found = set(tables[0]["measure"])
+    assert {"effectiveness", "minimality", "frechet", "nearest_training", "spectrum"} <= found
+    assert {"bits_per_pixel", "composition_l1", "reversibility_l1", "gold_error"} <= found
+    assert {"scanner_in_latents_8", "off_target_age", "effectiveness_sex"} <= found
+
+
+def test_the_comparison_of_abductions(phantom, generator, judges, device, monkeypatch):
+    module = import_module("ccl.generator.quality.abduction")
+    few = {name: module.VARIANTS[name] for name in ("the paper's", "both", "alpha .5")}
+    monkeypatch.setattr(module, "VARIANTS", few)
+    tables = []
+    for place in ("cpu", device):
+        scanner = deepcopy(judges.scanner).to(place)
+        those = Judges(scanner, None, judges.targets)
+        tables.append(compare_abduction(phantom, on(place, generator), those, FEW))
+    pd.testing.assert_frame_equal(*tables, rtol=1e-3, atol=1e-3)
+    assert tables[0]["images"].nunique() == 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"pixel_map": "line", "pixel_noise": "scanner"},
+        {"pixel_map": "mean", "guidance": 1.5, "abduct": "noise"},
+    ],
+)
+def test_a_step_of_training(phantom, device, options, monkeypatch):
+    monkeypatch.setattr(HVAETraining, "_beta", lambda self: 1.0)
+    monkeypatch.setattr(HVAETraining, "log", lambda *_, **__: None)
+    monkeypatch.setattr(HVAETraining, "log_dict", lambda *_, **__: None)
+    trained = []
+    for place in ("cpu", device):
+        monkeypatch.setattr(fitting, "fastest_device", lambda place=place: torch.device(place))
+        here = moved(phantom, **options)
+        changed = GeneratorOptions(
+            hvae=here.hvae.options,
+            epochs=1,
+            batch_size=20,
+            warmup_steps=1,
+            parents_dropped=0.2,
+            ema_decay=0.5,
+            gradient_skip=1e9,
+        )
+        batches = training_batches(phantom, here.parents, changed)
+        module = HVAETraining(here.hvae.train().requires_grad_(True), changed, 5).to(place)
+        optimizer = module.configure_optimizers()["optimizer"]
+        torch.manual_seed(0)
+        for x, codes in list(batches.epoch(0))[:2]:
+            there = {name: code.to(place) for name, code in codes.items()}
+            module.training_step((x.to(place), there), 0).backward()
+            module.configure_gradient_clipping(optimizer)
+            optimizer.step()
+            module.on_train_batch_end()
+        assert module.skipped == 0
+        trained.append(module.averaged(batches))
+    for one, other in zip(*(hvae.state_dict().values() for hvae in trained), strict=True):
+        assert one.device == other.device == torch.device("cpu")
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("soft", [True, False])
+def test_a_step_of_finetuning_and_its_baseline(phantom, generator, device, soft, monkeypatch):
+    monkeypatch.setattr(CounterfactualFinetuning, "log_dict", lambda *_, **__: None)
+    targets = attribute_targets(phantom)
+    targets = replace(targets, sizes={**scanner_target(phantom).sizes, **targets.sizes})
+    torch.manual_seed(0)
+    predictor = ImageClassifier(targets, (32, 32), ClassifierOptions(), 1).eval()
+    changed = GeneratorOptions(hvae=SMALL, epochs=1, batch_size=20)
+    batches = training_batches(phantom, ParentsAndStated(generator.parents, targets), changed)
+    found = []
+    for place in ("cpu", device):
+        hvae = on(place, generator).hvae
+        constraint = free_energy(hvae, list(batches.epoch(0))[:2], changed)
+        hvae.train().requires_grad_(True)
+        tuning = TuningOptions(soft_labels=soft)
+        module = CounterfactualFinetuning(
+            hvae, deepcopy(predictor), changed, tuning, constraint - 1, 5
+        ).to(place)
+        x, codes = next(iter(batches.epoch(1)))
+        there = {name: code.to(place) for name, code in codes.items()}
+        torch.manual_seed(0)
+        loss = module.training_step((x.to(place), there), 0)
+        loss.backward()
+        gradient = torch.cat([p.grad.flatten() for p in module.hvae.parameters()])
+        found.append(
+            (torch.tensor(constraint), loss.detach().cpu(), module.multiplier.cpu(), gradient.cpu())
+        )
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
+
+
+def test_a_judge_is_trained_and_kept_on_the_fastest_device(phantom, device, tmp_path, monkeypatch):
+    monkeypatch.setattr(classifiers, "fastest_device", lambda: device)
+    options = ClassifierOptions(epochs=1, batch_size=60)
+    judge = classifiers.train_classifier(phantom, scanner_target(phantom), options, tmp_path)
+    assert device_of(judge) == device
+    images = phantom.images[:5]
+    answers, features = judge.seen(images), judge.features(images)
+    np.testing.assert_allclose(features, judge.cpu().features(images), rtol=1e-4, atol=1e-5)
+    assert (answers["scanner"] == judge.seen(images)["scanner"]).all()
+
+
+def test_a_generator_is_stored_from_the_device_and_loaded_onto_it(
+    phantom, generator, device, tmp_path
+):
+    generators.save(on(device, generator), tmp_path)
+    loaded = generators.load(tmp_path, device)
+    assert loaded.device == device
+    for one, other in zip(generator.hvae.parameters(), loaded.hvae.parameters(), strict=True):
+        torch.testing.assert_close(one, other.cpu(), rtol=0, atol=0)
+
+
+def test_what_the_notebooks_show(phantom, generator, device):
+    rows = examples.pick(phantom, 1)
+    grids = [examples.scanner_grid(phantom, g, rows)[0] for g in (generator, on(device, generator))]
+    for one, other in zip(*grids, strict=True):
+        nearly_equal(np.stack(one), np.stack(other))
+    items = examples.explorer_items(phantom, on(device, generator), rows)
+    assert len(items) == len(rows)
+
+
+@pytest.mark.parametrize("kind", ["fixed", "scanner"])
+def test_pixel_noise(device, kind):
+    torch.manual_seed(0)
+    x = torch.randint(0, 256, (6, 1, 8, 8)) / 127.5 - 1
+    mu, parents = (x + 0.1 * torch.randn_like(x)).clamp(-1, 1), {"scanner": torch.arange(6) % 2}
+    found = []
+    for place in ("cpu", device):
+        noise = PixelNoise(kind, 0.1, 2).to(place)
+        given = x.to(place), mu.to(place), {"scanner": parents["scanner"].to(place)}
+        noise.calibrate([given, given])
+        u = noise.abduct(*given)
+        found.append((u.cpu(), noise.predict(u, *given[1:]).cpu()))
+    torch.testing.assert_close(*found, rtol=0, atol=0)

@@ -1,0 +1,111 @@
+"""Pretraining on another device than the CPU: the same losses and gradients."""
+
+import pytest
+import torch
+
+from ccl.objectives.augment import AugmentOptions
+from ccl.objectives.crops import CropOptions, GlobalCropOptions, LocalCropOptions
+from ccl.objectives.dino import Dino
+from ccl.objectives.dino_options import DinoOptions
+from ccl.objectives.encoder import EncoderOptions, build_encoder
+from ccl.objectives.simclr import SimCLR, SimCLROptions
+from tests.objectives.test_dino import SMALL
+from tests.pretend_device import pretend_device
+
+
+def always(kind, **given):
+    """Options of views to which everything happens."""
+    return kind(**{name: 1 for name in kind.model_fields if name.endswith("probability")} | given)
+
+
+CROPS = CropOptions(
+    global_crop=always(GlobalCropOptions),
+    local_crop=always(LocalCropOptions),
+    global_size=(24, 24),
+    local_size=(16, 16),
+    blur_probability=(1, 1, 1),
+    solarize_probability=(1, 1, 1),
+)
+
+
+@pytest.fixture
+def device():
+    with pretend_device() as device:
+        yield device
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(0)
+    a = torch.randint(0, 256, (8, 32, 32), dtype=torch.uint8, generator=generator)
+    return {"a": a, "b": a.flip(2)}
+
+
+@pytest.fixture
+def logged(monkeypatch):
+    """What modules log without a trainer."""
+    values = {}
+    for kind in (SimCLR, Dino):
+        monkeypatch.setattr(
+            kind, "log", lambda self, name, value, **_: values.update({name: value})
+        )
+        monkeypatch.setattr(kind, "log_dict", lambda self, given, **_: values.update(given))
+    return values
+
+
+def simclr(**changed):
+    options = SimCLROptions(
+        projector_hidden=16, projector_out=8, batch_size=8, epochs=2, precision="float32", **changed
+    )
+    encoder = build_encoder(EncoderOptions(), (32, 32))
+    return SimCLR(encoder, options, seed=0, steps_per_epoch=5)
+
+
+def dino(**changed):
+    options = DinoOptions.model_validate(SMALL | {"crops": CROPS.model_dump()} | changed)
+    return Dino(build_encoder(options.encoder, (32, 32)), options, seed=0, steps_per_epoch=5)
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (simclr, {"augment": always(AugmentOptions)}),
+        (simclr, {"optimizer": "adam", "channels_last": True}),
+        (dino, {"centering": "sinkhorn", "drop_path": 0.3}),
+        (dino, {"centering": "softmax", "ibot_head": "shared"}),
+        (dino, {"masks": {"probability": 0.0}}),
+    ],
+)
+def test_two_steps(batch, device, logged, make, options):
+    found = []
+    for place in ("cpu", device):
+        torch.manual_seed(0)
+        module = make(**options).to(place)
+        there = {name: images.to(place) for name, images in batch.items()}
+        for _ in range(2):
+            torch.manual_seed(1)  # of what drops out
+            loss = module.training_step(there, 0)
+            module.zero_grad()
+            loss.backward()
+            if isinstance(module, Dino):
+                module.on_before_optimizer_step(None)
+                module.update_teacher(0.5)
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        state = [x.float() for x in module.state_dict().values()]
+        numbers = [value.detach() for value in logged.values()]
+        found.append([x.cpu() for x in (loss.detach(), *numbers, *gradients, *state)])
+    assert len(found[0]) > 20
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("make", [simclr, dino])
+def test_a_step_of_the_optimiser(batch, device, logged, make):
+    module = make().to(device)
+    configured = module.configure_optimizers()
+    optimizer = configured["optimizer"] if isinstance(configured, dict) else configured
+    before = [p.detach().cpu().clone() for p in module.parameters() if p.requires_grad]
+    module.training_step({name: x.to(device) for name, x in batch.items()}, 0).backward()
+    optimizer.step()
+    after = [p.detach().cpu() for p in module.parameters() if p.requires_grad]
+    assert not all(torch.equal(one, other) for one, other in zip(before, after, strict=True))

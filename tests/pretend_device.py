@@ -1,0 +1,171 @@
+"""A device for machines without one: what mixes it with the CPU fails, all else computes.
+
+A GPU refuses what a CPU alone never notices: an operation on tensors of two devices, a tensor given
+to NumPy, random numbers from another device's generator. Tensors on this device compute on the CPU,
+keep account of where they are, and refuse the same. So their values can be compared with the CPU's;
+a GPU's speed, memory and half precision are not imitated.
+
+Within `pretend_device` it goes by the name "meta", torch's device of tensors without memory.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+DEVICE = torch.device("meta")
+_CPU = torch.device("cpu")
+_aten = torch.ops.aten
+_BETWEEN_DEVICES = {_aten._to_copy, _aten.to, _aten.copy_, _aten._foreach_copy_}
+_INDEXING = {_aten.index, _aten.index_put, _aten.index_put_, _aten._index_put_impl_}
+_WITHOUT_NUMBERS = {_aten.cat, _aten.stack}  # elsewhere a single number may be the CPU's
+
+
+class OnDevice(Tensor):
+    """A tensor on the device; `held` are its values."""
+
+    held: Tensor
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @staticmethod
+    def __new__(cls, held: Tensor) -> "OnDevice":
+        # Torch takes views of a tensor that is not for inference alone for the same.
+        with torch.inference_mode(False):
+            return torch.Tensor._make_wrapper_subclass(
+                cls,
+                held.size(),
+                strides=held.stride(),
+                storage_offset=held.storage_offset(),
+                dtype=held.dtype,
+                layout=held.layout,
+                device=DEVICE,
+            )
+
+    def __init__(self, held: Tensor) -> None:
+        self.held = held
+
+    def __repr__(self, **_: Any) -> str:
+        return f"OnDevice({self.held})"
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, func: Any, types: Any, args: tuple = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return _computed(func, args, kwargs or {})
+
+
+class _Mode(TorchDispatchMode):
+    """Sees also operations without a tensor of the device, such as those that make the first."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return _computed(func, args, kwargs or {})
+
+
+@contextmanager
+def pretend_device() -> Iterator[torch.device]:
+    """Within it there is the device."""
+    fused = "torch.optim.optimizer._get_fused_kernels_supported_devices"
+    with (
+        mock.patch("torch.autocast", _autocast(torch.autocast)),
+        mock.patch("torch.tensor", _tensor(torch.tensor)),
+        mock.patch(fused, return_value=["cpu", DEVICE.type]),  # as a GPU is
+        _Mode(),
+    ):
+        yield DEVICE
+
+
+def _autocast(of_torch: Callable[..., Any]) -> Callable[..., Any]:
+    """Half precision is not imitated."""
+
+    def autocast(device_type: str, *rest: Any, **named: Any) -> Any:
+        of_device = device_type == DEVICE.type
+        return nullcontext() if of_device else of_torch(device_type, *rest, **named)
+
+    return autocast
+
+
+def _tensor(of_torch: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Torch itself makes a tensor without values of any data for "meta"."""
+
+    def tensor(data: Any, *, device: Any = None, **named: Any) -> Tensor:
+        return of_torch(data, **named).to(device or _CPU)
+
+    return tensor
+
+
+def _computed(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
+    given = dict(zip(_arguments(func), args, strict=False)) | dict(kwargs)
+    tensors = [x for x in tree_leaves(given) if isinstance(x, Tensor)]
+    asked, here = given.get("device"), any(isinstance(x, OnDevice) for x in tensors)
+    on_device = here if asked is None else _is_here(asked)
+    if any(_is_here(x.device) and not isinstance(x, OnDevice) for x in tensors):
+        raise AssertionError(
+            f"{func}: a tensor on '{DEVICE}' was made by a way that is not watched"
+        )
+    if not (here or on_device):
+        return func(*args, **kwargs)
+    if here and func.overloadpacket not in _BETWEEN_DEVICES:
+        _require_one_device(func, given)
+    if on_device and any(isinstance(x, torch.Generator) for x in tree_leaves(given)):
+        raise RuntimeError(f"{func}: expected a generator of '{DEVICE}', found the CPU's")
+    made = func(*tree_map(_plain, args), **tree_map(_plain, dict(kwargs)))
+    given_as = {id(_plain(x)): x for x in tensors}
+
+    def placed(x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return x
+        given = given_as.get(id(x))
+        if given is not None:
+            if asked is None or isinstance(given, OnDevice) == on_device:
+                return given  # written to in place
+            x = x.clone()  # devices share no memory
+        return OnDevice(x) if on_device else x
+
+    return tree_map(placed, made)
+
+
+@cache
+def _arguments(func: Any) -> dict[str, bool]:
+    """Names of an operation's arguments, and whether it writes to them."""
+    return {
+        argument.name: argument.alias_info is not None and argument.alias_info.is_write
+        for argument in func._schema.arguments
+    }
+
+
+def _is_here(device: torch.device) -> bool:
+    return device.type == DEVICE.type
+
+
+def _plain(x: Any) -> Any:
+    """The same for an operation on the CPU."""
+    if isinstance(x, OnDevice):
+        return x.held
+    return _CPU if isinstance(x, torch.device) and _is_here(x) else x
+
+
+def _require_one_device(func: Any, given: Mapping[str, Any]) -> None:
+    """Raises what a GPU would where tensors of the CPU are among those of the device."""
+    for name, value in given.items():
+        for x in tree_leaves(value):
+            if not isinstance(x, Tensor) or isinstance(x, OnDevice):
+                continue
+            indexes = name == "indices" and func.overloadpacket in _INDEXING
+            number = x.ndim == 0 and func.overloadpacket not in _WITHOUT_NUMBERS
+            if _arguments(func)[name] or not ((indexes and _indexed_is_here(given)) or number):
+                raise RuntimeError(
+                    f"{func}: expected all tensors to be on the same device, but '{name}' is on "
+                    f"the CPU and others are on '{DEVICE}'"
+                )
+
+
+def _indexed_is_here(given: Mapping[str, Any]) -> bool:
+    return isinstance(given["self"], OnDevice)
