@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from ccl import config, runs, steps, strategies, training
 from ccl.config import EncoderName, Experiment, VariantOptions, experiment
-from ccl.generator import fitting
+from ccl.generator import fitting, quality
 from ccl.generator.classifier import ClassifierOptions
 from ccl.generator.finetuning import TuningOptions
 from ccl.objectives.encoder import EncoderOptions, build_encoder
@@ -131,6 +131,27 @@ def test_external_cohorts_have_images_of_the_same_size(
     mine = _profile(tmp_path, monkeypatch, "phantom-breast")
     with pytest.raises(ValueError, match=r"external cohort 'elsewhere' has images of \(32, 28\)"):
         steps.evaluate(mine, mine.pretraining.controls[0])
+
+
+def test_bank_and_quality_load_the_generator_onto_the_fastest_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, asked = _small(tmp_path), list[Any]()
+    load, device = steps.generators.load, torch.device("meta")
+
+    def watched(folder: Path, device: torch.device | str = "cpu") -> Any:
+        asked.append(device)
+        return load(folder)
+
+    monkeypatch.setattr(steps, "fastest_device", lambda: device)
+    monkeypatch.setattr(steps.generators, "load", watched)
+    steps.bank(mine)
+    assert asked == [device]
+    monkeypatch.setattr(quality, "train_judges", lambda *given: given[-1].mkdir())
+    for name in ("compare_abduction", "measure"):
+        monkeypatch.setattr(quality, name, lambda *_: pd.DataFrame({"measure": [""]}))
+    steps.quality(mine)
+    assert asked == [device, device]
 
 
 class Killed(RuntimeError):

@@ -41,7 +41,8 @@ def sinkhorn_knopp(
             samples, which need not be equally large.
 
     Returns:
-        float32 (float64 for float64 logits) (B, K); rows sum to 1, columns nearly to B / K.
+        float32 (float64 for float64 logits) (B, K), whatever autocast says; rows sum to 1, columns
+        nearly to B / K.
 
     Raises:
         ValueError: logits are not (B, K), temperature <= 0 or iterations < 1.
@@ -63,10 +64,11 @@ def sinkhorn_knopp(
     largest = scaled.amax(1, keepdim=True)  # (B, 1)
     q = torch.exp(scaled - largest)  # (B, K)
     of_sample = torch.exp(largest - greatest(_max(largest)))[:, 0]  # (B,)
-    for _ in range(iterations):
-        share = summed(of_sample @ q)  # (K,)
-        of_prototype = 1 / (prototypes * share).clamp(min=_TINY)  # (K,)
-        of_sample = 1 / (samples * (q @ of_prototype))  # (B,)
+    with torch.autocast(logits.device.type, enabled=False):  # rows would not sum to 1
+        for _ in range(iterations):
+            share = summed(of_sample @ q)  # (K,)
+            of_prototype = 1 / (prototypes * share).clamp(min=_TINY)  # (K,)
+            of_sample = 1 / (samples * (q @ of_prototype))  # (B,)
     return q * of_prototype * (samples * of_sample[:, None])
 
 

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from ccl import examples
+from ccl.cohorts import build
 from ccl.cohorts.moments import scanner_spreads
+from ccl.cohorts.phantom_breast import PhantomBreastOptions
 from ccl.devices import device_of
 from ccl.generator import bank as banks
 from ccl.generator import classifier as classifiers
@@ -36,6 +38,7 @@ from ccl.generator.hvae import HVAE
 from ccl.generator.options import QualityOptions
 from ccl.generator.pixel_noise import PixelNoise
 from ccl.generator.quality import Judges, compare_abduction, measure
+from ccl.generator.quality.under_age import GRAPH, under_age
 from tests.generator.conftest import SMALL
 from tests.pretend_device import pretend_device
 
@@ -90,9 +93,36 @@ def test_a_bank(phantom, generator, device, tmp_path):
     made = []
     for name, of in (("here", generator), ("there", on(device, generator))):
         (tmp_path / name).mkdir()
-        banks.make(phantom, of, BankOptions(batch_size=64, bfloat16=True), tmp_path / name)
+        banks.make(phantom, of, BankOptions(batch_size=64), tmp_path / name)
         made.append(banks.load(tmp_path / name, phantom).images)
     nearly_equal(*made)
+
+
+def test_a_gpu_gets_few_images_at_once_however_many_are_asked_for(
+    phantom, generator, device, monkeypatch
+):
+    handed = []
+    for name in ("abduct", "predict"):
+        method = getattr(HVAE, name)
+        monkeypatch.setattr(HVAE, name, watching(method, handed))
+    rows, options = phantom.rows(scanners="pretraining"), BankOptions(batch_size=16)
+    every_target(phantom, on(device, generator), rows, options)
+    assert max(handed) == 2 * 16  # two targets of every image
+    handed.clear()
+    every_target(phantom, generator, rows, options)
+    assert max(handed) == 2 * len(rows)
+    handed.clear()
+    monkeypatch.setattr(banks, "_PIXELS_AT_ONCE", 20 * 32**2)
+    every_target(phantom, generator, rows, options)
+    assert max(handed) == 2 * 20
+
+
+def watching(method, handed):
+    def watched(self, given, parents):
+        handed.append(len(parents["scanner"]))
+        return method(self, given, parents)
+
+    return watched
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +167,17 @@ def test_every_measure(phantom, judges, device, realistic, tmp_path):
     assert {"effectiveness", "minimality", "frechet", "nearest_training", "spectrum"} <= found
     assert {"bits_per_pixel", "composition_l1", "reversibility_l1", "gold_error"} <= found
     assert {"scanner_in_latents_8", "off_target_age", "effectiveness_sex"} <= found
+
+
+def test_causes_of_causes_are_measured(device, tmp_path):
+    options = PhantomBreastOptions(
+        height=32, width=32, n_train=30, n_val=6, n_test_per_scanner=6, age_effect=0.8
+    )
+    breast = build(options, None, tmp_path / "breast")
+    rows, here = breast.rows("test", "pretraining"), moved(breast, GRAPH)
+    tables = [under_age(breast, g, rows) for g in (here, on(device, here))]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-3)
+    assert set(tables[0]["measure"]) == {"label_under_age", "gold_error_age"}
 
 
 def test_the_comparison_of_abductions(phantom, generator, judges, device, monkeypatch):
@@ -192,6 +233,23 @@ def test_a_step_of_training(phantom, device, options, monkeypatch):
     for one, other in zip(*(hvae.state_dict().values() for hvae in trained), strict=True):
         assert one.device == other.device == torch.device("cpu")
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_the_layout_that_gpus_want_changes_nothing(phantom):
+    """Strides of channels-last images fit no `view` of another layout."""
+    here = moved(phantom, pixel_map="line", pixel_noise="scanner")
+    there = replace(here, hvae=deepcopy(here.hvae).to(memory_format=torch.channels_last))
+    found = []
+    for generator in (here, there):
+        x, codes = generator.observed(phantom, phantom.rows("train", "pretraining")[:9])
+        layout = torch.channels_last if generator is there else torch.contiguous_format
+        x = x.contiguous(memory_format=layout)
+        hvae = generator.hvae
+        hvae.calibrate_noise([(x, codes)])
+        made = hvae.predict(hvae.abduct(x, codes), {**codes, "scanner": codes["scanner"] * 0})
+        elbo = hvae.elbo(x, codes)
+        found.append((hvae.pixel_noise.quantiles, made, elbo.nll, elbo.kl_penalised))
+    torch.testing.assert_close(*found, rtol=1e-3, atol=2e-2)
 
 
 @pytest.mark.parametrize("soft", [True, False])

@@ -34,6 +34,14 @@ def test_sinkhorn_knopp_fulfils_its_constraints(samples, prototypes):
     np.testing.assert_allclose(targets.sum(0).numpy(), samples / prototypes, rtol=1e-6)
 
 
+def test_autocast_does_not_reach_sinkhorn_knopp():
+    given = logits(64, 512).float()
+    exact = sinkhorn_knopp(given, temperature=0.04)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = sinkhorn_knopp(given, temperature=0.04)
+    torch.testing.assert_close(found, exact, rtol=0, atol=0)
+
+
 def test_a_softmax_breaks_the_constraint_that_sinkhorn_knopp_fulfils():
     """The negative control of the test above."""
     softmax = centred_softmax(logits(), torch.zeros(7), temperature=0.5)
