@@ -122,10 +122,10 @@ def _computed(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
     def placed(x: Any) -> Any:
         if not isinstance(x, Tensor):
             return x
-        given = given_as.get(id(x))
-        if given is not None:
-            if asked is None or isinstance(given, OnDevice) == on_device:
-                return given  # written to in place
+        before = given_as.get(id(x))
+        if before is not None:
+            if asked is None or isinstance(before, OnDevice) == on_device:
+                return before  # written to in place
             x = x.clone()  # devices share no memory
         return OnDevice(x) if on_device else x
 
@@ -160,12 +160,8 @@ def _require_one_device(func: Any, given: Mapping[str, Any]) -> None:
                 continue
             indexes = name == "indices" and func.overloadpacket in _INDEXING
             number = x.ndim == 0 and func.overloadpacket not in _WITHOUT_NUMBERS
-            if _arguments(func)[name] or not ((indexes and _indexed_is_here(given)) or number):
+            if _arguments(func)[name] or not (indexes or number):
                 raise RuntimeError(
                     f"{func}: expected all tensors to be on the same device, but '{name}' is on "
                     f"the CPU and others are on '{DEVICE}'"
                 )
-
-
-def _indexed_is_here(given: Mapping[str, Any]) -> bool:
-    return isinstance(given["self"], OnDevice)

@@ -30,7 +30,7 @@ def test_values_come_and_go(device):
     with torch.inference_mode():
         there, back = x.to(device), x.to(device).cpu()
         back += 1
-        there += 2
+        assert there.add_(2) is there
     assert (x[0, 0].item(), there[0, 0].item()) == (0, 2)
 
 

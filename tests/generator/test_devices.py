@@ -37,7 +37,7 @@ from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE
 from ccl.generator.options import QualityOptions
 from ccl.generator.pixel_noise import PixelNoise
-from ccl.generator.quality import Judges, compare_abduction, measure
+from ccl.generator.quality import Judges, compare_abduction, measure, untrained
 from ccl.generator.quality.under_age import GRAPH, under_age
 from tests.generator.conftest import SMALL
 from tests.pretend_device import pretend_device
@@ -87,6 +87,19 @@ def test_counterfactuals_with_causes_of_causes(phantom, device, variable, coupli
     there = on(device, here)
     assert there.device == device
     nearly_equal(*(every_target(phantom, g, rows, options) for g in (here, there)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pixel_map": "line", "pixel_noise": "scanner", "abduct": "noise"},
+        {"guidance": 1.5, "posterior_share": 0.5},
+    ],
+    ids=str,
+)
+def test_counterfactuals_of_other_mechanisms(phantom, device, options):
+    here, rows = moved(phantom, **options), phantom.rows("test", "pretraining")[:6]
+    nearly_equal(*(every_target(phantom, g, rows, BankOptions()) for g in (here, on(device, here))))
 
 
 def test_a_bank(phantom, generator, device, tmp_path):
@@ -140,8 +153,16 @@ def judges(phantom):
 @pytest.fixture
 def realistic(monkeypatch, device):
     """Few images are enough for every measure, and distances are taken on the device."""
-    module = import_module("ccl.generator.quality.realism")  # a function of the same name hides it
-    monkeypatch.setattr(module, "FEWEST", 5)
+    few = {
+        "latent_probe.SHUFFLES": 1,
+        "halves.HALVES": 2,
+        "realism.FEWEST": 5,
+    }
+    for name, number in few.items():
+        module, constant = name.split(".")
+        # By import: functions of the same names hide the modules.
+        monkeypatch.setattr(import_module(f"ccl.generator.quality.{module}"), constant, number)
+    module = import_module("ccl.generator.quality.realism")
     monkeypatch.setattr(module, "COMPONENTS", 4)
     return lambda there: monkeypatch.setattr(module, "fastest_device", lambda: torch.device(there))
 
@@ -180,9 +201,13 @@ def test_causes_of_causes_are_measured(device, tmp_path):
     assert set(tables[0]["measure"]) == {"label_under_age", "gold_error_age"}
 
 
+def test_the_negative_control_is_where_the_generator_is(generator, device):
+    assert untrained(on(device, generator)).device == device
+
+
 def test_the_comparison_of_abductions(phantom, generator, judges, device, monkeypatch):
     module = import_module("ccl.generator.quality.abduction")
-    few = {name: module.VARIANTS[name] for name in ("the paper's", "both", "alpha .5")}
+    few = {name: module.VARIANTS[name] for name in ("both", "alpha .5")}
     monkeypatch.setattr(module, "VARIANTS", few)
     tables = []
     for place in ("cpu", device):
@@ -190,7 +215,7 @@ def test_the_comparison_of_abductions(phantom, generator, judges, device, monkey
         those = Judges(scanner, None, judges.targets)
         tables.append(compare_abduction(phantom, on(place, generator), those, FEW))
     pd.testing.assert_frame_equal(*tables, rtol=1e-3, atol=1e-3)
-    assert tables[0]["images"].nunique() == 3
+    assert tables[0]["images"].nunique() == 2
 
 
 @pytest.mark.parametrize(
@@ -205,7 +230,13 @@ def test_a_step_of_training(phantom, device, options, monkeypatch):
     monkeypatch.setattr(HVAETraining, "_beta", lambda self: 1.0)
     monkeypatch.setattr(HVAETraining, "log", lambda *_, **__: None)
     monkeypatch.setattr(HVAETraining, "log_dict", lambda *_, **__: None)
-    trained = []
+    trained, calibrated, calibrate = [], [], HVAE.calibrate_noise
+
+    def watched(hvae, batches):
+        calibrated.append(device_of(hvae))
+        calibrate(hvae, batches)
+
+    monkeypatch.setattr(HVAE, "calibrate_noise", watched)
     for place in ("cpu", device):
         monkeypatch.setattr(fitting, "fastest_device", lambda place=place: torch.device(place))
         here = moved(phantom, **options)
@@ -229,7 +260,9 @@ def test_a_step_of_training(phantom, device, options, monkeypatch):
             optimizer.step()
             module.on_train_batch_end()
         assert module.skipped == 0
+        module.cpu()  # as Lightning does after training
         trained.append(module.averaged(batches))
+    assert calibrated == ([torch.device("cpu"), device] if "pixel_noise" in options else [])
     for one, other in zip(*(hvae.state_dict().values() for hvae in trained), strict=True):
         assert one.device == other.device == torch.device("cpu")
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)

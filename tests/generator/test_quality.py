@@ -398,6 +398,22 @@ def test_the_probe_finds_the_scanner_where_latents_carry_it(phantom, generator, 
     assert table["measure"].unique().tolist() == ["scanner_in_latents_4", "scanner_in_latents_2"]
 
 
+def test_the_probe_asks_few_images_at_once(phantom, generator, rows, monkeypatch):
+    module = import_module("ccl.generator.quality.latent_probe")
+    monkeypatch.setattr(module, "SHUFFLES", 1)
+    whole = latent_probe(phantom, {"g": generator}, rows, 10)
+    asked, all_at_once = [], module.latents
+
+    def watched(generator, cohort, some):
+        asked.append(len(some))
+        return all_at_once(generator, cohort, some)
+
+    monkeypatch.setattr(module, "latents", watched)
+    monkeypatch.setattr(module, "_NUMBERS_AT_ONCE", 25 * (2 * 64 + 4 * 16 + 4))
+    pd.testing.assert_frame_equal(latent_probe(phantom, {"g": generator}, rows, 10), whole)
+    assert asked == [30, 25, 25, 10]  # of training, then of the 60 images
+
+
 def test_latents_are_what_abduction_keeps(phantom, generator, rows):
     noise = generator.hvae.abduct(
         to_model(phantom.images[rows[:4]]), generator.parents.codes(phantom, rows[:4])

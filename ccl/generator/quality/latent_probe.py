@@ -8,7 +8,7 @@ Source: Alain and Bengio 2016, https://arxiv.org/abs/1610.01644; for latents tha
 Sousa Ribeiro et al. 2023, https://arxiv.org/abs/2306.15764, section 3.2.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from ccl.generator.generator import Generator
 from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
 
 C = 1e-2  # inverse strength of the L2 penalty: there are more latents than images
+_NUMBERS_AT_ONCE = 2**27  # of the latents of test images; at 224 pixels an image has 700,000
 SHUFFLED = "shuffled"
 SHUFFLES = 4  # of the negative control: where scanners lie apart, one by itself may hit by chance
 
@@ -45,24 +46,56 @@ def latent_probe(
         learned the scanners of other images.
     """
     training = _evenly(cohort, per_scanner)
-    learned, asked = cohort.codes("scanner", training), cohort.codes("scanner", rows)
+    learned, rng = cohort.codes("scanner", training), np.random.default_rng(0)
     scanner, patients = scanner_names(cohort, rows), patient_names(cohort, rows)
-    rng = np.random.default_rng(0)
-    taught = {name: [learned] for name in generators}
-    taught[SHUFFLED] = [rng.permutation(learned) for _ in range(SHUFFLES)]
+    taught = {name: {name: [learned]} for name in generators}
+    taught[next(iter(generators))][SHUFFLED] = [rng.permutation(learned) for _ in range(SHUFFLES)]
+    hits: dict[str, dict[int, np.ndarray]] = {}
+    for name, generator in generators.items():
+        hits |= _hits(cohort, generator, training, rows, taught[name])
     found: dict[int, list[pd.DataFrame]] = {}
-    kept = {
-        name: [latents(generator, cohort, some) for some in (training, rows)]
-        for name, generator in generators.items()
-    }
-    for name, codes in taught.items():
-        known, tested = kept[name if name in kept else next(iter(kept))]
-        for resolution, z in tested.items():
-            hits = [_fitted(known[resolution], each).predict(z) == asked for each in codes]
-            table = values(name, scanner, scanner, patients, np.mean(hits, axis=0))
+    for name in (*generators, SHUFFLED):
+        for resolution, x in hits[name].items():
+            table = values(name, scanner, scanner, patients, x)
             found.setdefault(resolution, []).append(table)
     parts = [summarise(f"scanner_in_latents_{r}", found[r]) for r in sorted(found, reverse=True)]
     return pd.concat(parts, ignore_index=True)
+
+
+def _hits(
+    cohort: Cohort,
+    generator: Generator,
+    training: np.ndarray,
+    rows: np.ndarray,
+    taught: Mapping[str, Sequence[np.ndarray]],
+) -> dict[str, dict[int, np.ndarray]]:
+    """Share of probes that tell each row's scanner, (n,), by what they were taught and resolution.
+
+    Args:
+        cohort, generator: give the latents.
+        training: rows that probes learn on.
+        rows: (n,) that they are asked of.
+        taught: name to the scanners' codes that each of its probes takes for the training rows'.
+    """
+    known = latents(generator, cohort, training)
+    probes = {
+        (name, resolution): [_fitted(z, each) for each in codes]
+        for name, codes in taught.items()
+        for resolution, z in known.items()
+    }
+    most = max(1, _NUMBERS_AT_ONCE // sum(z.shape[1] for z in known.values()))
+    found: dict[str, dict[int, list[np.ndarray]]] = {
+        name: {resolution: [] for resolution in known} for name in taught
+    }
+    for part in np.split(rows, range(most, len(rows), most)):
+        asked, z = cohort.codes("scanner", part), latents(generator, cohort, part)
+        for (name, resolution), each in probes.items():
+            seen = [probe.predict(z[resolution]) == asked for probe in each]
+            found[name][resolution].append(np.mean(seen, axis=0))
+    return {
+        name: {resolution: np.concatenate(x) for resolution, x in parts.items()}
+        for name, parts in found.items()
+    }
 
 
 @torch.inference_mode()
