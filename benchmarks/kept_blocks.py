@@ -20,7 +20,7 @@ from ccl import config
 from ccl.generator.hvae import HVAE
 from ccl.objectives.encoder import build_encoder
 
-ROUNDS, CALLS = 3, 3
+ROUNDS, CALLS = 3, 2
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 PARENTS = {"scanner": 3, "sex": 2}
 
@@ -44,7 +44,7 @@ def training(images: int) -> Callable[[], object]:
 
 WORK = {
     "full HVAE, 8 images of 224 pixels": lambda: abduction(8),
-    "full HVAE, 32 images of 224 pixels": lambda: abduction(32),
+    "full HVAE, 16 images of 224 pixels": lambda: abduction(16),
     "SimCLR's encoder of `quick`, 512 views": lambda: training(512),
 }
 
