@@ -68,6 +68,7 @@ def test_the_later_table_of_the_nih_will_do(release: Path) -> None:
     ("content", "message"),
     [
         ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
         ({"a": 1}, "expected a list of images"),
         ([{"img_id": "x.png"}], r"entry 0: expected texts \['subset_img_id', 'img_id'\]"),
         ([{"img_id": "x.png", "subset_img_id": 3}], "entry 0: expected texts"),
