@@ -97,6 +97,18 @@ def test_the_paper_s_cohorts(profile, cohort):
         assert made.generator.epochs == (1 if dry else 30 if mammograms else 130)
 
 
+def test_a_profile_whose_numbers_mean_nothing_says_so_also_through_others(tmp_path, monkeypatch):
+    shutil.copytree(config.ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "configs" / "above.yaml").write_text("base: tiny\n")
+    (tmp_path / "configs" / "mine.yaml").write_text("base: tiny\nremark: 'Mine.'\n")
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    for profile in ("tiny", "above", "paper-dry-run"):
+        assert "mean nothing" in experiment(profile, "phantom-chest").remark
+    assert experiment("mine", "phantom-chest").remark == "Mine."
+    for profile in ("quick", "study", "paper"):
+        assert experiment(profile, "phantom-chest").remark == ""
+
+
 def test_a_profile_on_top_of_another_says_only_what_it_changes(tmp_path, monkeypatch):
     below = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
     below["cohorts"]["nih"]["with"] = {"generator": {"epochs": 77, "beta": 7.0}}

@@ -31,7 +31,7 @@ SHOWN_IN = {
     "FolderOptions": "cohorts/test_folder.py",
     "FrameOptions": "cohorts/test_folder.py cohorts/test_image_files.py "
     "cohorts/test_breast_region.py",
-    "GeneratorOptions": "generator/test_fitting.py",
+    "GeneratorOptions": "generator/test_fitting.py test_compilation.py",
     "GlobalCropOptions": "objectives/test_augment.py",
     "HVAEOptions": "generator/test_hvae.py generator/test_fitting.py generator/test_pixel_map.py",
     "HeadOptions": "objectives/test_dino.py",
@@ -42,7 +42,7 @@ SHOWN_IN = {
     "MedMnistOptions": "cohorts/test_medmnist.py",
     "MiniMiasOptions": "cohorts/test_mini_mias.py",
     "NihOptions": "cohorts/test_nih.py",
-    "ObjectiveOptions": "objectives/test_dino.py test_steps.py",
+    "ObjectiveOptions": "objectives/test_dino.py test_steps.py test_compilation.py",
     "PadChestOptions": "cohorts/test_padchest.py cohorts/test_release.py",
     "PhantomBreastOptions": "cohorts/test_phantom_breast.py",
     "PhantomChestOptions": "cohorts/test_phantom_chest.py",
