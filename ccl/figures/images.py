@@ -48,7 +48,8 @@ def image_grid(
                 if i == 0:
                     axes[i, j].set_title(_wrapped(columns[j], cell_size), fontsize=9)
             if names:
-                axes[i, 0].set_ylabel(names[i], fontsize=10)
+                # Rows stand close: a name must not reach into the next one's.
+                axes[i, 0].set_ylabel(_wrapped(names[i], 0.8 * cell_size), fontsize=9)
         if signed and limit is not None:
             colours = ScalarMappable(Normalize(-limit, limit), "RdBu_r")
             bar = figure.colorbar(colours, ax=axes, orientation="horizontal", fraction=0.05)
@@ -57,7 +58,7 @@ def image_grid(
 
 
 def _wrapped(title: str, width: float) -> str:
-    """A title of size 9 broken into lines that fit a column of some inches."""
+    """A title of size 9 broken into lines of some inches."""
     letters = max(6, int(width * 72 / (9 * 0.6)))
     return "\n".join(textwrap.wrap(title, letters, break_long_words=False))
 

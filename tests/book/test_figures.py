@@ -1,5 +1,6 @@
 """Figures draw what the tables say, name their axes, and refuse what they cannot draw."""
 
+import io
 import itertools
 
 import numpy as np
@@ -243,6 +244,16 @@ def test_image_grid_tells_images_from_differences() -> None:
     assert shown[1].get_clim() == (-3, 3)
     assert "grey levels" in figure.axes[-1].get_xlabel()
     assert isinstance(figure, Figure)
+
+
+def test_names_of_rows_keep_to_their_rows() -> None:
+    names = [mark.label for mark in figures.marks("simclr").values()]
+    image = np.zeros((8, 8), np.uint8)
+    figure = figures.image_grid([[image] * 6] * len(names), columns=["a"] * 6, names=names)
+    figure.savefig(io.BytesIO())  # which lays it out
+    boxes = [axes.yaxis.label.get_window_extent() for axes in figure.axes[::6]]
+    assert all(below.y1 < above.y0 for above, below in itertools.pairwise(boxes))
+    assert all(box.y0 >= 0 and box.y1 <= figure.bbox.height for box in boxes)
 
 
 def test_figures_show_themselves_in_a_notebook() -> None:
