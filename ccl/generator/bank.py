@@ -24,7 +24,7 @@ from ccl.mapped import read
 from ccl.options import Options
 
 COUNTERFACTUALS = "counterfactuals.npy"
-_PIXELS_AT_ONCE = 2**24  # 4,096 images of 64 x 64
+_PIXELS_AT_ONCE = 2**19  # 128 images of 64 x 64; more at once are no faster
 
 
 class BankOptions(Options):
