@@ -20,7 +20,7 @@ def compile_parts(parts: Iterable[nn.Module], wanted: bool) -> None:
     Parts stay the modules that they are: names of weights, copies and checkpoints are the same as
     without. A part is compiled for each shape of its inputs, once for all parts that are alike, so
     parts that repeat, such as the blocks of a transformer, are better given one by one. On a CPU,
-    where compiling takes minutes and gains nothing (`benchmarks/faster.py`), nothing is compiled.
+    where compiling takes minutes and gains little or loses (`benchmarks/faster.py`), nothing is.
 
     Args:
         parts: changed in place.
