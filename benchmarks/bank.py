@@ -29,7 +29,7 @@ from ccl.cohorts.phantom_chest import PhantomChestOptions
 from ccl.cohorts.scanners import SCANNERS
 from ccl.devices import fastest_device
 from ccl.generator import bank
-from ccl.generator.generator import Generator, to_images, to_model
+from ccl.generator.generator import Generator, to_images
 from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE, HVAEOptions
 
@@ -60,9 +60,7 @@ def plainly(cohort: Cohort, generator: Generator, folder: Path) -> None:
     rows = cohort.rows(scanners="pretraining")[:PLAIN]
     for start in range(0, len(rows), 32):
         part = rows[start : start + 32]
-        x = to_model(cohort.images[part]).to(fastest_device())
-        parents = generator.parents.codes(cohort, part)
-        parents = {name: codes.to(fastest_device()) for name, codes in parents.items()}
+        x, parents = generator.observed(cohort, part)
         for scanner in cohort.scanners:
             made = to_images(generator.counterfactual(x, parents, do={"scanner": scanner}))
             for row, image in zip(part, made, strict=True):

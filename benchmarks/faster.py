@@ -18,6 +18,7 @@ from timing import in_turns
 from torch import Tensor, nn
 
 from ccl import config
+from ccl.compilation import SHAPES
 from ccl.config import Experiment
 from ccl.devices import fastest_device
 from ccl.generator.hvae import HVAE, Block
@@ -81,7 +82,7 @@ def main(profile: str) -> None:
     for name, build in networks.items():
         plain, compiled = build(), build()
         for part in compiled[1]:
-            part.compile(recompile_limit=256)
+            part.compile(recompile_limit=SHAPES)
         waited = []
         for half in (False, True):
             start = time.perf_counter()

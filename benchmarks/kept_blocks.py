@@ -50,7 +50,7 @@ WORK = {
 
 
 def measure(name: str) -> None:
-    """Prints seconds per call, and the process's peak memory in MiB."""
+    """Prints seconds per call, and the process's memory after them in MiB."""
     torch.set_num_threads(1)
     work = WORK[name]()
     work()

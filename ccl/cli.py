@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ccl import processes
-from ccl.errors import CompilerError, TrainingError
+from ccl.errors import TrainingError
 from ccl.files import full_disk_named
 
 if TYPE_CHECKING:
@@ -71,14 +71,7 @@ def tidy_errors() -> Iterator[None]:
     try:
         with full_disk_named(Path.cwd()):
             yield
-    except (
-        ValueError,
-        OSError,
-        LookupError,
-        FloatingPointError,
-        CompilerError,
-        TrainingError,
-    ) as error:
+    except (ValueError, OSError, LookupError, FloatingPointError, TrainingError) as error:
         typer.echo(f"Error: {error}", err=True)
         logging.getLogger("ccl").debug("traceback", exc_info=error)
         raise typer.Exit(1) from error

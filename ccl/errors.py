@@ -9,7 +9,7 @@ class DiskFullError(OSError):
     """There is no room for what is to be written; the message names the folder."""
 
 
-class CompilerError(RuntimeError):
+class CompilerError(TrainingError):
     """This machine cannot compile networks; the message names what is missing and the remedy."""
 
 

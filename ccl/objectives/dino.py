@@ -65,8 +65,8 @@ class Dino(lightning.LightningModule):
         self.student = DinoNetwork(encoder, options.head, separate_heads=separate)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False).eval()
         drop_blocks(self.student.backbone, options.drop_path)
-        for network in (self.student, self.teacher):
-            compile_parts(cast(Any, network.backbone.blocks), options.compile)
+        blocks: Any = (*self.student.backbone.blocks, *self.teacher.backbone.blocks)
+        compile_parts(blocks, options.compile)
         self.class_targets, self.patch_targets = (
             Targets(options.centering, options.head.prototypes, options.centre_momentum)
             for _ in range(2)

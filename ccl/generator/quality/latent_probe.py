@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ccl.cohorts import Cohort
@@ -78,20 +78,16 @@ def _hits(
         taught: name to the scanners' codes that each of its probes takes for the training rows'.
     """
     known = latents(generator, cohort, training)
-    probes = {
-        (name, resolution): [_fitted(z, each) for each in codes]
-        for name, codes in taught.items()
-        for resolution, z in known.items()
-    }
     most = max(1, _NUMBERS_AT_ONCE // sum(z.shape[1] for z in known.values()))
+    probes = {resolution: _Probes(z, taught) for resolution, z in known.items()}
     found: dict[str, dict[int, list[np.ndarray]]] = {
         name: {resolution: [] for resolution in known} for name in taught
     }
     for part in np.split(rows, range(most, len(rows), most)):
         asked, z = cohort.codes("scanner", part), latents(generator, cohort, part)
-        for (name, resolution), each in probes.items():
-            seen = [probe.predict(z[resolution]) == asked for probe in each]
-            found[name][resolution].append(np.mean(seen, axis=0))
+        for resolution, each in probes.items():
+            for name, seen in each.predict(z[resolution]).items():
+                found[name][resolution].append(np.mean([codes == asked for codes in seen], axis=0))
     return {
         name: {resolution: np.concatenate(x) for resolution, x in parts.items()}
         for name, parts in found.items()
@@ -115,14 +111,30 @@ def latents(
     return {resolution: np.concatenate(z) for resolution, z in parts.items()}
 
 
-def _fitted(z: np.ndarray, codes: np.ndarray) -> Pipeline:
-    """A class-weighted logistic regression on standardised latents.
+class _Probes:
+    """Class-weighted logistic regressions on the same standardised latents.
 
     Their principal axes, all of them, span the images, and an L2 penalty lets no weight leave that
     span: the line is the same, found among as many numbers as there are images and not as latents.
+
+    Args:
+        z: latents (n, D) that they learn on.
+        taught: name to the codes (n,) that each of its probes takes for the images'.
     """
-    line = LogisticRegression(C=C, class_weight="balanced", max_iter=300)
-    return make_pipeline(StandardScaler(), PCA(svd_solver="full"), line).fit(z, codes)
+
+    def __init__(self, z: np.ndarray, taught: Mapping[str, Sequence[np.ndarray]]) -> None:
+        self.axes = make_pipeline(StandardScaler(), PCA(svd_solver="full"))
+        seen = self.axes.fit_transform(z)
+        self.lines = {name: [_line().fit(seen, each) for each in c] for name, c in taught.items()}
+
+    def predict(self, z: np.ndarray) -> dict[str, list[np.ndarray]]:
+        """Per name what each of its probes tells of latents (m, D): codes (m,)."""
+        seen = self.axes.transform(z)
+        return {name: [line.predict(seen) for line in lines] for name, lines in self.lines.items()}
+
+
+def _line() -> LogisticRegression:
+    return LogisticRegression(C=C, class_weight="balanced", max_iter=300)
 
 
 def _evenly(cohort: Cohort, per_scanner: int) -> np.ndarray:
