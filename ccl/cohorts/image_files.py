@@ -1,25 +1,22 @@
 """One image file of any format becomes one grey frame of one size.
 
-Grey or colour in, one channel out. 8-bit values stay as they are; deeper ones are windowed between
-two percentiles, because 10- and 12-bit images in 16-bit files would come out black otherwise.
-DICOM brings its own window (`dicom_files`).
+Grey or colour in, one channel out: `raster_files` for PNG, JPEG, TIFF and PGM, `dicom_files` for
+DICOM, which brings its own window. `book/image_variants.csv` lists what is read and how.
 """
 
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from pydantic import Field, model_validator
 
-from ccl.cohorts import dicom_files
+from ccl.cohorts import dicom_files, raster_files
 from ccl.cohorts.breast_region import without_background
 from ccl.cohorts.errors import ImageError
 from ccl.options import Options
 
-FORMATS = ("PNG", "JPEG", "TIFF", "PPM")  # PPM is Pillow's name for the family that holds PGM
 MAX_PIXELS = 80_000_000  # more than any radiograph; a small file can claim far more than memory
-_TIFF_PHOTOMETRIC, _MIN_IS_WHITE = 262, 0
 
 
 class FrameOptions(Options):
@@ -95,7 +92,7 @@ def read_grey(path: Path, percentiles: tuple[float, float] = (0.5, 99.5)) -> np.
         if dicom_files.is_dicom(path):
             grey = dicom_files.read(path, percentiles, MAX_PIXELS)
         else:
-            grey = _read_raster(path, percentiles)
+            grey = raster_files.read(path, percentiles, MAX_PIXELS)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -113,25 +110,6 @@ def _require_content(path: Path) -> None:
         raise ImageError("is not a regular file")
     if path.stat().st_size == 0:
         raise ImageError("is empty (0 bytes)")
-
-
-def _read_raster(path: Path, percentiles: tuple[float, float]) -> np.ndarray:
-    """PNG, JPEG, TIFF or PGM as float32 (H, W) in [0, 255]."""
-    with Image.open(path, formats=FORMATS) as image:
-        pages = getattr(image, "n_frames", 1)
-        if pages != 1:
-            raise ImageError(f"holds {pages} pages, expected one")
-        if image.width * image.height > MAX_PIXELS:
-            raise ImageError(f"claims {image.width} x {image.height} pixels, more than is read")
-        deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
-        tags = getattr(image, "tag_v2", {})
-        white_is_low = deep and tags.get(_TIFF_PHOTOMETRIC) == _MIN_IS_WHITE
-        upright = ImageOps.exif_transpose(image)
-        if not deep:  # Pillow itself inverts 8-bit images whose lowest value is white
-            return np.asarray(upright.convert("L"), dtype=np.float32)
-        values = np.asarray(upright, dtype=np.float32)
-    shown = dicom_files.percentile_window(values, percentiles)
-    return 255 * (1 - shown if white_is_low else shown)
 
 
 def _fitted(grey: np.ndarray, fit: str, proportion: float) -> np.ndarray:

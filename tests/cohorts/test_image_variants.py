@@ -1,0 +1,162 @@
+"""The book's table of what is read agrees with the code, and every kind in it with the truth."""
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import tifffile
+from PIL import Image
+
+from ccl.cohorts.errors import ImageError
+from ccl.cohorts.image_files import FrameOptions, read_frame, read_grey
+from tests.cohorts.test_image_files import write_dicom
+from tests.cohorts.variants import table
+from tests.cohorts.variants.dicom import dicom_voi, lookup_table
+from tests.cohorts.variants.picture import PERCENTILES, X, unsigned
+from tests.cohorts.variants.tiff import tiff_colour
+
+
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")
+def test_the_table_in_the_book_is_what_the_code_does() -> None:
+    assert table.TABLE.read_text() == table.text(), f"outdated:{table.__doc__}"
+
+
+def test_no_variant_is_taken_for_a_right_one_by_a_wrong_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two grey levels off, turned, or of one channel alone: none of these passes."""
+    make, right = table.PNG["RGB, 8 bit"], read_grey
+    for wrong in (
+        lambda file, percentiles: right(file, percentiles) + 2,
+        lambda file, percentiles: right(file, percentiles)[::-1],
+        lambda file, percentiles: np.asarray(Image.open(file))[..., 0],
+    ):
+        monkeypatch.setattr(table, "read_grey", wrong)
+        with pytest.raises(ValueError, match="comes out wrong"):
+            table.outcome(make, tmp_path / "a.png", 1)
+
+
+@pytest.mark.parametrize("stated", [8, 10, 12, 16])
+def test_a_voi_lut_is_as_bright_as_its_entries_whatever_bits_it_states(
+    tmp_path: Path, stated: int
+) -> None:
+    made = dicom_voi(stated)(tmp_path / "a.dcm")
+    np.testing.assert_allclose(read_grey(tmp_path / "a.dcm"), made.own, atol=0.01)
+
+
+def test_a_voi_lut_that_states_its_bits_is_shown_over_all_of_them(tmp_path: Path) -> None:
+    """PS3.3 C.11.2.1.1: white is 2^n - 1, also where no entry reaches it."""
+    item = lookup_table(np.arange(256) * 12, first=0, bits=12)
+    path = write_dicom(tmp_path / "a.dcm", unsigned(8), VOILUTSequence=[item])
+    np.testing.assert_allclose(read_grey(path), unsigned(8) * 12.0 * 255 / 4095, atol=0.01)
+
+
+def test_dicom_of_8_bits_without_a_window_is_the_picture_itself(tmp_path: Path) -> None:
+    Image.fromarray(unsigned(8)).save(tmp_path / "a.png")
+    path = write_dicom(tmp_path / "a.dcm", unsigned(8))
+    np.testing.assert_array_equal(read_grey(path), unsigned(8))
+    small = FrameOptions(size=32)
+    np.testing.assert_array_equal(read_frame(path, small), read_frame(tmp_path / "a.png", small))
+
+
+def test_padding_is_no_breast(tmp_path: Path) -> None:
+    """White round a breast in MONOCHROME1, it would be the largest bright part."""
+    stored = np.where(X < 24, unsigned(12), 0)
+    path = write_dicom(
+        tmp_path / "a.dcm",
+        stored,
+        PhotometricInterpretation="MONOCHROME1",
+        PixelPaddingValue=0,
+        WindowCenter=1800,
+        WindowWidth=2400,
+    )
+    frame = read_frame(path, FrameOptions(size=48, width=64, background="remove"))
+    assert (frame[X >= 24] == 0).all()
+    assert frame[X < 24].mean() > 50
+
+
+def test_padding_beyond_the_stored_bits_is_found(tmp_path: Path) -> None:
+    stored = np.where(X < 24, unsigned(12).astype(np.int16) - 2048, -32768).astype(np.int16)
+    path = write_dicom(tmp_path / "a.dcm", stored, BitsStored=12, HighBit=11)
+    dataset = pydicom.dcmread(path)
+    dataset.add_new("PixelPaddingValue", "US", 32768)  # -32768, written as unsigned
+    dataset.save_as(path)
+    grey = read_grey(path, PERCENTILES)
+    low, high = np.percentile(stored[X < 24], PERCENTILES)
+    expected = np.where(X < 24, (255 * (stored - low) / (high - low)).clip(0, 255), 0)
+    np.testing.assert_allclose(grey, expected, atol=0.01)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("bits", [8, 16])
+def test_an_uncompressed_tiff_is_turned_and_not_sheared(
+    tmp_path: Path, orientation: int, bits: int
+) -> None:
+    stored = unsigned(bits)
+    said = [(274, "H", 1, orientation, True)]
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, stored, photometric="minisblack", metadata=None, extratags=said)
+    turned = {
+        1: stored,
+        2: stored[:, ::-1],
+        3: stored[::-1, ::-1],
+        4: stored[::-1],
+        5: stored.T,
+        6: np.rot90(stored, -1),
+        7: stored[::-1, ::-1].T,
+        8: np.rot90(stored),
+    }[orientation]
+    got, levels = read_grey(path, (0, 100)), turned.astype(float)
+    if bits == 16:
+        levels = 255 * (levels - levels.min()) / (levels.max() - levels.min())
+    np.testing.assert_allclose(got, levels, atol=0.01)
+
+
+def test_a_window_narrower_than_linear_allows_is_taken_exactly(tmp_path: Path) -> None:
+    """As of values rescaled to [0, 1]; PS3.3 C.11.2.1.2.1 asks for a width of at least 1."""
+    tags = {"RescaleSlope": 1 / 4095, "RescaleIntercept": 0, "WindowCenter": 0.5}
+    path = write_dicom(tmp_path / "a.dcm", unsigned(12), WindowWidth=0.8, **tags)
+    expected = 255 * ((unsigned(12) / 4095 - 0.5) / 0.8 + 0.5).clip(0, 1)
+    np.testing.assert_allclose(read_grey(path), expected, atol=0.05)
+
+
+# Damaged and hostile TIFFs that Pillow does not open
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": (16, 16)}, {"compression": "zlib"}])
+def test_a_truncated_tiff_of_16_bit_colour(tmp_path: Path, options: dict[str, object]) -> None:
+    path = tmp_path / "a.tif"
+    tiff_colour(16, **options)(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(ImageError, match="cannot be read"):
+        read_grey(path)
+
+
+def test_a_float_tiff_of_several_pages(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 8, 8)), photometric="minisblack")
+    with pytest.raises(ImageError, match="holds 3 pages"):
+        read_grey(tmp_path / "a.tif")
+
+
+def test_a_float_tiff_that_claims_more_pixels_than_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((8, 8)), photometric="minisblack", metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for side in ("ImageWidth", "ImageLength"):
+            file.pages.first.tags[side].overwrite(12_000)
+    with pytest.raises(ImageError, match="claims 12000 x 12000 pixels"):
+        read_grey(path)
+
+
+def test_a_compressed_tiff_that_unpacks_to_more_than_it_claims(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    big = np.zeros((1024, 64))
+    tifffile.imwrite(
+        path, big, photometric="minisblack", metadata=None, compression="zlib", rowsperstrip=1024
+    )
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for rows in ("ImageLength", "RowsPerStrip"):
+            file.pages.first.tags[rows].overwrite(8)
+    with pytest.raises(ImageError, match="unpacks to more pixels than it claims"):
+        read_grey(path)

@@ -1,0 +1,221 @@
+"""DICOM."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import ExplicitVRBigEndian, JPEGBaseline8Bit
+
+from tests.cohorts.test_image_files import write_dicom
+from tests.cohorts.variants.picture import (
+    PERCENTILES,
+    PICTURE,
+    Made,
+    Maker,
+    X,
+    Y,
+    channels,
+    inverted,
+    plain,
+    signed,
+    unsigned,
+)
+
+
+def dicom(values: np.ndarray, made: Made, **tags: Any) -> Maker:
+    def make(path: Path) -> Made:
+        write_dicom(path, values, **tags)
+        return made
+
+    return make
+
+
+def dicom_bits(bits: int, **tags: Any) -> Maker:
+    return dicom(unsigned(bits), plain(bits), BitsStored=bits, HighBit=bits - 1, **tags)
+
+
+def dicom_one_bit(path: Path) -> Made:
+    write_dicom(path, unsigned(1), BitsAllocated=1, BitsStored=1, HighBit=0)
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = np.packbits(unsigned(1).ravel(), bitorder="little").tobytes()
+    dataset.save_as(path)
+    return plain(1)
+
+
+def dicom_float(path: Path) -> Made:
+    write_dicom(path, unsigned(16))
+    dataset = pydicom.dcmread(path)
+    for key in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+        del dataset[key]
+    dataset.BitsAllocated, dataset.FloatPixelData = 32, PICTURE.astype("<f4").tobytes()
+    dataset.save_as(path)
+    return Made(PICTURE, 0, 1)
+
+
+def dicom_big_endian(path: Path) -> Made:
+    write_dicom(path, unsigned(16))
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = unsigned(16).byteswap().tobytes()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    pydicom.dcmwrite(path, dataset, little_endian=False, implicit_vr=False, force_encoding=True)
+    return plain(16)
+
+
+def dicom_planar(path: Path) -> Made:
+    colour, made = channels(8)
+    write_dicom(path, colour, PlanarConfiguration=1)
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = np.moveaxis(colour, -1, 0).tobytes()
+    dataset.save_as(path)
+    return made
+
+
+def dicom_ycbcr(path: Path) -> Made:
+    colour, made = channels(8)
+    ycbcr = np.asarray(Image.fromarray(colour).convert("YCbCr"))
+    write_dicom(path, ycbcr, PhotometricInterpretation="YBR_FULL")
+    return made
+
+
+def dicom_jpeg(path: Path) -> Made:
+    write_dicom(path, unsigned(8))
+    dataset, file = pydicom.dcmread(path), io.BytesIO()
+    Image.fromarray(unsigned(8)).save(file, "JPEG", quality=95)
+    dataset.PixelData = encapsulate([file.getvalue()])
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(path)
+    return plain(8)
+
+
+def dicom_palette(path: Path) -> Made:
+    """Entries of 8 bits that lie in 16 bits each."""
+    write_dicom(path, unsigned(8), PhotometricInterpretation="PALETTE COLOR")
+    dataset = pydicom.dcmread(path)
+    for name in ("Red", "Green", "Blue"):
+        dataset.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [256, 0, 8])
+        entries = np.arange(255, -1, -1, dtype="<u2").tobytes()
+        setattr(dataset, f"{name}PaletteColorLookupTableData", entries)
+    dataset.save_as(path)
+    return inverted(8)
+
+
+def dicom_window(function: str, **tags: Any) -> Maker:
+    """A window from a quarter to three quarters, as pydicom applies it."""
+    tags |= {"WindowCenter": 2048, "WindowWidth": 2048, "VOILUTFunction": function}
+
+    def make(path: Path) -> Made:
+        write_dicom(path, unsigned(12), BitsStored=12, HighBit=11, **tags)
+        values = pydicom.pixels.apply_windowing(unsigned(12), pydicom.dcmread(path))
+        own = 255 * values / 4095
+        if "MONOCHROME1" in tags.values():
+            own = 255 - own
+        return Made(unsigned(12), 0, 4095, own)
+
+    return make
+
+
+def lookup_table(entries: np.ndarray, first: int, bits: int) -> pydicom.Dataset:
+    item = pydicom.Dataset()
+    item.add_new("LUTDescriptor", "SS" if first < 0 else "US", [len(entries), first, bits])
+    item.add_new("LUTData", "US", [int(entry) for entry in entries])
+    return item
+
+
+def dicom_voi(bits: int, first: int = 0) -> Maker:
+    """A curve of 12 bits in a table that states `bits`; with `first` below 0, of signed values."""
+    curve = np.round(4095 * np.linspace(0, 1, 4096) ** 0.5).astype(np.uint16)
+    stored = unsigned(12) if first == 0 else (unsigned(12).astype(np.int16) + first)
+    own = 255.0 * curve[unsigned(12)] / 4095
+    return dicom(
+        stored.astype(np.int16 if first else np.uint16),
+        Made(stored, first, first + 4095, own),
+        BitsStored=12,
+        HighBit=11,
+        VOILUTSequence=[lookup_table(curve, first, bits)],
+    )
+
+
+def dicom_modality_table(path: Path) -> Made:
+    """Inverts 12 bits."""
+    item = lookup_table(np.arange(4095, -1, -1), 0, 12)
+    write_dicom(path, unsigned(12), BitsStored=12, HighBit=11, ModalityLUTSequence=[item])
+    return inverted(12)
+
+
+def dicom_padded(least: int, limit: int | None = None, **tags: Any) -> Maker:
+    """A margin of padding that is black and no part of the window."""
+
+    def make(path: Path) -> Made:
+        outside, values = X >= 40, unsigned(16) // 2
+        low, high = np.percentile(values[~outside], PERCENTILES)
+        levels = (255 * (values - low) / (high - low)).clip(0, 255)
+        padding = np.where(Y % 2, least, least if limit is None else limit)
+        if limit is not None:
+            tags["PixelPaddingRangeLimit"] = limit
+        if tags.get("PhotometricInterpretation") == "MONOCHROME1":
+            levels = 255 - levels
+        stored = np.where(outside, padding, values).astype(np.uint16)
+        write_dicom(path, stored, PixelPaddingValue=least, **tags)
+        return Made(stored, 0, 65535, np.where(outside, 0, levels), "padding black")
+
+    return make
+
+
+_RGB8 = channels(8)
+DICOM: dict[str, Maker] = {
+    "grey, 1 bit": dicom_one_bit,
+    "grey, 4 bit": dicom_bits(4),
+    "grey, 8 bit": dicom_bits(8),
+    "grey, 8 bit in 16": dicom(
+        unsigned(8).astype(np.uint16),
+        plain(8),
+        BitsStored=8,
+        HighBit=7,
+        RescaleSlope=1,
+        RescaleIntercept=0,
+    ),
+    "grey, 12 bit in 16": dicom_bits(12),
+    "grey, 16 bit": dicom_bits(16),
+    "grey, 32 bit": dicom_bits(32),
+    "signed, 8 bit": dicom(*signed(8)),
+    "signed, 16 bit": dicom(*signed(16)),
+    "float, 32 bit": dicom_float,
+    "big-endian, 16 bit": dicom_big_endian,
+    "white lowest, 8 bit": dicom(unsigned(8), inverted(8), PhotometricInterpretation="MONOCHROME1"),
+    "white lowest, 16 bit": dicom(
+        unsigned(16),
+        inverted(16),
+        PhotometricInterpretation="MONOCHROME1",
+        PresentationLUTShape="INVERSE",
+    ),
+    "RGB, 8 bit": dicom(*_RGB8),
+    "RGB, 12 bit in 16": dicom(*channels(12), BitsStored=12, HighBit=11),
+    "RGB, 8 bit, several planes": dicom_planar,
+    "palette": dicom_palette,
+    "YCbCr": dicom_ycbcr,
+    "Lab, HSV": dicom(*_RGB8, PhotometricInterpretation="HSV"),
+    "JPEG inside": dicom_jpeg,
+    "window, linear": dicom_window("LINEAR"),
+    "window, linear exact": dicom_window("LINEAR_EXACT"),
+    "window, sigmoid, white lowest": dicom_window(
+        "SIGMOID", PhotometricInterpretation="MONOCHROME1"
+    ),
+    "window of another function": dicom(
+        unsigned(12), plain(12), WindowCenter=9, WindowWidth=9, VOILUTFunction="CUBIC"
+    ),
+    "VOI LUT": dicom_voi(12),
+    "VOI LUT that misstates its bits": dicom_voi(16),
+    "VOI LUT of signed values": dicom_voi(12, first=-2048),
+    "modality LUT": dicom_modality_table,
+    "padding": dicom_padded(65535),
+    "padding, a range, white lowest": dicom_padded(
+        60000, 65000, PhotometricInterpretation="MONOCHROME1"
+    ),
+    "bits not the lowest": dicom(unsigned(12) << 4, plain(12), BitsStored=12, HighBit=15),
+    "several pages or frames": dicom(unsigned(8), plain(8), NumberOfFrames=2),
+}
