@@ -29,8 +29,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from ccl import stored
+from ccl.cohorts import identity, published_counts, simulated_scanners
 from ccl.cohorts import plan as plans
-from ccl.cohorts import published_counts, simulated_scanners
 from ccl.cohorts.checksum import checksum
 from ccl.cohorts.cohort import FORMAT
 from ccl.cohorts.errors import CohortError, ImageError
@@ -328,16 +328,20 @@ def _describe(plan: Plan, partial: Path, skipped: list[Skipped]) -> None:
     gone = [image.place for image in skipped]
     rows = plan.rows.reset_index(drop=True).drop(index=gone)
     plans.check(plan, rows)
+    frames = stored.array(partial / (FRAMES if plan.simulated else "images.npy"))
+    alike = identity.same_pictures(plan.manifest, frames, rows, plan.options.published)
     table = plans.table(rows)
     table.to_parquet(partial / "table.parquet", index=False)
     if plan.simulated:
         simulated_scanners.put_over(partial, table, plan.simulated)
     images = stored.array(partial / "images.npy")
-    info = _info(plan, rows, skipped) | {"checksum": checksum(images, table)}
+    info = _info(plan, rows, skipped, alike) | {"checksum": checksum(images, table)}
     write_atomically(partial / "cohort.json", json.dumps(info, indent=2) + "\n")
 
 
-def _info(plan: Plan, rows: pd.DataFrame, skipped: list[Skipped]) -> dict[str, Any]:
+def _info(
+    plan: Plan, rows: pd.DataFrame, skipped: list[Skipped], alike: list[str]
+) -> dict[str, Any]:
     compared: dict[str, Any] = {}
     if plan.published:
         kept = rows[rows["scanner"].isin(plan.scanners)]
@@ -357,7 +361,7 @@ def _info(plan: Plan, rows: pd.DataFrame, skipped: list[Skipped]) -> dict[str, A
         "counts": plans.counts(plan, rows),
         "left_out": dict(plan.left_out),
         "skipped": [{"file": i.file, "row": i.row, "reason": i.reason} for i in skipped],
-        "caveats": [*plan.caveats, *plans.thin_splits(plan, rows)],
+        "caveats": [*plan.caveats, *alike, *plans.thin_splits(plan, rows)],
         "citation": plan.citation,
         "evaluation_only": plan.options.evaluation_only,
         **compared,
