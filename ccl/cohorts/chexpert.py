@@ -1,7 +1,9 @@
 """CheXpert: 224,316 chest radiographs of 65,240 patients of Stanford, as published.
 
 Reads `train.csv` and the JPEGs in `train/` of `CheXpert-v1.0` or, smaller, `CheXpert-v1.0-small`;
-the paths in the table begin with either name. The data root is the folder that holds `train.csv`.
+the paths in the table begin with either name. The data root is the folder that holds `train.csv`;
+of the full release, which Stanford delivers in four archives, the folder in which their four
+folders lie side by side, `CheXpert-v1.0 batch 1 (validate & csv)` with the table among them.
 
 - Access: registration at https://stanfordaimi.azurewebsites.net/datasets/
   8cbd9ed4-2eb9-4565-affc-111cf4f7ebe2 (about 440 GB; the small release about 11 GB).
@@ -27,13 +29,17 @@ from ccl.cohorts.cohort import NOT_RECORDED
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
-from ccl.cohorts.manifest import LINE, number, read_manifest, require_known, years
-from ccl.cohorts.paths import require_inside
+from ccl.cohorts.manifest import LINE, SEXES, ages, named, number, read_manifest
+from ccl.cohorts.paths import first_there, require_inside
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.published_counts import PublishedCounts
 from ccl.cohorts.published_splits import three_way
 from ccl.cohorts.release import Release
 
+TABLES = ("train.csv", "CheXpert-v1.0 batch 1 (validate & csv)/train.csv")
+_PARTS = (
+    "*batch [0-9]*"  # the folders of the four archives; those that end in (train 1) hold images
+)
 FINDINGS = (
     "No Finding",
     "Enlarged Cardiomediastinum",
@@ -55,8 +61,8 @@ RELEASE = Release(
     access="https://stanfordaimi.azurewebsites.net, after registration",
     licence="Stanford University Dataset Research Use Agreement",
     needs={
-        "train.csv": "the table of the training images",
-        "train/patient*": "the images",
+        " or ".join(TABLES): "the table of the training images",
+        f"train/patient* or {_PARTS}/patient*": "the images",
     },
     published={"": PublishedCounts("CheXpert", 13_811, 2_449, 10_838)},
 )
@@ -78,13 +84,13 @@ class CheXpertOptions(ImportOptions):
     """Which radiographs of CheXpert make the cohort.
 
     Attributes:
-        csv: the publisher's table in the data root.
+        csv: the publisher's table in the data root; that in its archive's folder if it lies there.
         finding: the positive class, one of `FINDINGS`.
     """
 
     source: Literal["chexpert"] = "chexpert"
     name: str = "chexpert"
-    csv: str = "train.csv"
+    csv: str = TABLES[0]
     finding: str = "Pneumonia"
     fit: Literal["stretch", "pad", "crop"] = "crop"
 
@@ -96,8 +102,8 @@ class CheXpertOptions(ImportOptions):
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The publisher's table."""
-        return (self.csv,)
+        """The publisher's table, in either place if none is given."""
+        return TABLES if self.csv == TABLES[0] else (self.csv,)
 
     @property
     def evaluation_only(self) -> bool:
@@ -111,18 +117,19 @@ def plan(options: CheXpertOptions, data_root: Path) -> Plan:
     Raises:
         CohortError: the table is not as published; names file and row.
     """
-    path = data_root / options.csv
+    path = data_root / first_there(data_root, options.tables)
     columns = {"Path": "path", "Sex": "sex", "Age": "age", "AP/PA": "view"}
     rows = read_manifest(path, [*columns, options.finding]).rename(columns=columns)
     left_out: dict[str, int] = {}
-    rows = keep(rows, rows["view"] == "PA", "other view", left_out)
+    rows["view"] = rows["view"].str.upper()
+    rows = keep(path, rows, rows["view"] == "PA", "other view", left_out)
     rows["label"] = _label(path, rows, options.finding)
-    rows = keep(rows, rows["label"] != _UNCERTAIN, "label uncertain", left_out)
-    require_known(path, rows, "sex", "Sex", ("Female", "Male", "Unknown", ""))
-    rows["sex"] = rows["sex"].map({"Female": "F", "Male": "M"}).fillna("")
-    cells = zip(rows[LINE], rows["age"], strict=True)
-    rows["age"] = [years(path, line, "Age", text) for line, text in cells]
-    rows[["source_path", "patient_id"]] = _paths(path, rows)
+    rows = keep(path, rows, rows["label"] != _UNCERTAIN, "label uncertain", left_out)
+    rows["sex"] = named(path, rows, "sex", "Sex", SEXES)
+    caveats = list(CAVEATS)
+    rows["age"] = ages(path, rows, "Age", caveats)
+    rows[["image_id", "patient_id"]] = _paths(path, rows)
+    rows["source_path"] = _source_paths(data_root, rows["image_id"])
     rows["split"] = three_way(rows["patient_id"], test=0.40, val=0.15)
     require_inside(path, rows, data_root)
     return Plan(
@@ -132,8 +139,8 @@ def plan(options: CheXpertOptions, data_root: Path) -> Plan:
         scanners=(NOT_RECORDED,),
         held_out_scanners=(),
         classes=(f"No {options.finding}", options.finding),
-        rows=rows.assign(scanner=NOT_RECORDED, image_id=rows["source_path"]),
-        caveats=CAVEATS,
+        rows=rows.assign(scanner=NOT_RECORDED),
+        caveats=tuple(caveats),
         citation=CITATION,
         left_out=left_out,
         published=RELEASE.published[""],
@@ -154,7 +161,7 @@ def _label(path: Path, rows: pd.DataFrame, finding: str) -> list[int]:
 
 
 def _paths(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    """Each image's path under the data root, and its patient."""
+    """Each image's path in the release, 'train/patient00001/...', and its patient."""
     found = []
     for line, text in zip(rows[LINE], rows["path"], strict=True):
         match = _PATH.fullmatch(text)
@@ -164,4 +171,26 @@ def _paths(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
                 "'CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg'"
             )
         found.append((match.group(1), match.group(2)))
-    return pd.DataFrame(found, rows.index, ["source_path", "patient_id"])
+    return pd.DataFrame(found, rows.index, ["image_id", "patient_id"])
+
+
+def _source_paths(data_root: Path, images: pd.Series) -> list[str]:
+    """Each image's path under the data root, in `train/` or in the folder of one of the archives.
+
+    Raises:
+        CohortError: the root is the folder of one archive; the others lie beside it.
+    """
+    if (data_root / "train").is_dir():
+        return list(images)
+    parts = {
+        patient.name: part.name
+        for part in sorted(data_root.glob(_PARTS))
+        for patient in part.glob("patient*")
+    }
+    if not parts and next(data_root.resolve().parent.glob(f"{_PARTS}/patient*"), None):
+        raise CohortError(
+            f"{data_root} is one of the four archives of the release; give the folder that holds "
+            f"all four as data root, {data_root.resolve().parent}"
+        )
+    places = (image.split("/", 2) for image in images)
+    return [f"{parts.get(patient, train)}/{patient}/{file}" for train, patient, file in places]

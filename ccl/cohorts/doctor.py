@@ -119,9 +119,10 @@ def examine(root: Path, options: ImportOptions | None = None) -> Finding:
 def _unknown(root: Path) -> str:
     """What was looked for in a folder that is nothing known, and what may have been meant."""
     lines = [f"{root} is none of the known releases, and holds no manifest.csv."]
-    for child in [path for path in sorted(root.iterdir())[:_LOOKED_INTO] if path.is_dir()]:
-        if name := recognise(child):
-            lines.append(f"But {child} looks like {SOURCES[name].release.title}: give that.")
+    below = [path for path in sorted(root.iterdir())[:_LOOKED_INTO] if path.is_dir()]
+    for near in (*below, root.resolve().parent):
+        if name := recognise(near):
+            lines.append(f"But {near} looks like {SOURCES[name].release.title}: give that.")
     for name, source in SOURCES.items():
         needs = "; ".join(source.release.needs)
         lines.append(f"  {source.release.title} (source '{name}') has {needs}")

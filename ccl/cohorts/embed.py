@@ -32,9 +32,20 @@ import pandas as pd
 from pydantic import Field
 
 from ccl.cohorts.errors import CohortError
+from ccl.cohorts.identity import require_exact
 from ccl.cohorts.import_options import ImportOptions
-from ccl.cohorts.inclusion import keep
-from ccl.cohorts.manifest import LINE, number, read_manifest, require_filled, years
+from ccl.cohorts.inclusion import keep, require_some
+from ccl.cohorts.manifest import (
+    LINE,
+    SEXES,
+    ages,
+    fold,
+    folded,
+    number,
+    read_manifest,
+    require_filled,
+    whole,
+)
 from ccl.cohorts.paths import require_inside
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.published_counts import PublishedCounts
@@ -144,8 +155,12 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
     """
     path = data_root / IMAGES
     left_out: dict[str, int] = {}
-    rows = _joined(_images(path, left_out), _density(data_root / CLINICAL), left_out)
+    caveats = list(CAVEATS)
+    density = _density(data_root / CLINICAL, caveats)
+    rows = _joined(path, _images(path, left_out), density, left_out)
     own = rows["scanner"] == HELD_OUT
+    of_part = ~own if options.part == "pretraining" else own
+    require_some(path, rows[of_part], {**left_out, "scanner of the other part": (~of_part).sum()})
     if options.part == "pretraining":
         rows = _with_held_out(rows[~own], rows[own], options.validation_patients, left_out)
         scanners = SCANNERS
@@ -163,7 +178,7 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
         held_out_scanners=tuple({HELD_OUT} & present - set(scanners)),
         classes=DENSITIES,
         rows=rows,
-        caveats=(*CAVEATS, _LEAK) if leaks else CAVEATS,
+        caveats=(*caveats, _LEAK) if leaks else tuple(caveats),
         citation=CITATION,
         left_out=left_out,
         published=RELEASE.published[options.part],
@@ -176,16 +191,19 @@ def _images(path: Path, left_out: dict[str, int]) -> pd.DataFrame:
     rows = read_manifest(path, list(_IMAGE_COLUMNS)).rename(columns=_IMAGE_COLUMNS)
     for column, name in (("patient_id", "empi_anon"), ("path", "anon_dicom_path")):
         require_filled(path, rows, column, name)
+    require_exact(path, rows, "examination", "acc_anon")
     rows = _views(rows)
-    rows = keep(rows, ~rows["path"].duplicated(), "listed twice", left_out)
-    rows = keep(rows, rows["spot"] == "", "spot or magnification view", left_out)
-    rows = keep(rows, rows["view"].isin(["CC", "MLO"]), "other view", left_out)
-    rows = keep(rows, rows["sex"] == "F", "sex not F", left_out)
-    rows = keep(rows, rows["kind"] == "2D", "not 2D", left_out)
-    rows["scanner"] = rows["model"].map(MODELS)
-    rows = keep(rows, rows["scanner"].notna(), "other scanner", left_out)
-    rows["examination"] = _whole(rows["examination"])
-    rows["patient_id"] = _whole(rows["patient_id"])
+    rows = keep(path, rows, ~rows["path"].duplicated(), "listed twice", left_out)
+    rows = keep(path, rows, rows["spot"] == "", "spot or magnification view", left_out)
+    rows = keep(path, rows, rows["view"].isin(["CC", "MLO"]), "other view", left_out)
+    rows["sex"] = folded(rows["sex"]).map({fold(text): sex for text, sex in SEXES.items()})
+    rows = keep(path, rows, rows["sex"] == "F", "sex not F", left_out)
+    rows = keep(path, rows, folded(rows["kind"]) == fold("2D"), "not 2D", left_out)
+    models = {fold(model): scanner for model, scanner in MODELS.items()}
+    rows["scanner"] = folded(rows["model"]).map(models)
+    rows = keep(path, rows, rows["scanner"].notna(), "other scanner", left_out)
+    rows["examination"] = whole(rows["examination"])
+    rows["patient_id"] = whole(rows["patient_id"])
     rows["source_path"] = _source_paths(path, rows)
     rows["image_id"] = rows["source_path"].str.rpartition("/")[2].str.removesuffix(".dcm")
     return rows
@@ -196,8 +214,9 @@ def _views(rows: pd.DataFrame) -> pd.DataFrame:
 
     Exaggerated views (XCCL) are no CC views; where the position is missing, the description has it.
     """
+    rows["description"] = rows["description"].str.upper()
     exaggerated = rows["description"].isin(["RXCCL", "LXCCL"])
-    rows["view"] = rows["view"].mask(exaggerated, "XCCL")
+    rows["view"] = rows["view"].str.upper().mask(exaggerated, "XCCL")
     lacking = (rows["view"] == "") & (rows["description"] != "")
     mended = rows[lacking].copy()
     mended["view"] = [
@@ -206,33 +225,27 @@ def _views(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows[~lacking], mended], ignore_index=True)
 
 
-def _density(path: Path) -> pd.DataFrame:
+def _density(path: Path, caveats: list[str]) -> pd.DataFrame:
     """Density and age of each examination: the first finding with a density from 1 to 4."""
     rows = read_manifest(path, list(_CLINICAL_COLUMNS)).rename(columns=_CLINICAL_COLUMNS)
-    cells = zip(rows[LINE], rows["density"], rows["age"], strict=True)
-    read = [
-        (number(path, line, "tissueden", density), years(path, line, "age_at_study", age))
-        for line, density, age in cells
-    ]
-    columns = ["density", "age"]
-    rows[columns] = pd.DataFrame(read, rows.index, columns, dtype=float)
-    rows["examination"] = _whole(rows["examination"])
+    require_exact(path, rows, "examination", "acc_anon")
+    cells = zip(rows[LINE], rows["density"], strict=True)
+    rows["density"] = [number(path, line, "tissueden", text) for line, text in cells]
+    rows["age"] = ages(path, rows, "age_at_study", caveats)
+    rows["examination"] = whole(rows["examination"])
     rows = rows[rows["density"].isin([1, 2, 3, 4])].drop_duplicates("examination")
     rows["label"] = rows["density"].astype(int) - 1
     return rows[["examination", "label", "age"]]
 
 
-def _joined(images: pd.DataFrame, density: pd.DataFrame, left_out: dict[str, int]) -> pd.DataFrame:
+def _joined(
+    path: Path, images: pd.DataFrame, density: pd.DataFrame, left_out: dict[str, int]
+) -> pd.DataFrame:
     """The images whose examination has a density, in the order of the table of findings."""
     known = images["examination"].isin(density["examination"])
-    images = keep(images, known, "density not A to D", left_out)
+    images = keep(path, images, known, "density not A to D", left_out)
     rows = density.merge(images, on="examination")
-    return keep(rows, rows["age"].notna(), "no age", left_out)
-
-
-def _whole(numbers: pd.Series) -> pd.Series:
-    """Numbers that some tools write as '123.0', as '123'."""
-    return numbers.str.removesuffix(".0")
+    return keep(path, rows, rows["age"].notna(), "no age", left_out)
 
 
 def _source_paths(path: Path, rows: pd.DataFrame) -> list[str]:
@@ -258,7 +271,8 @@ def _with_held_out(
     rows = rows.assign(split=assigned(rows["patient_id"], drawn))
     seen = held_out["patient_id"].isin([*drawn["train"], *drawn["val"]])
     reason = f"{HELD_OUT}, of a patient in training or validation"
-    held_out = keep(held_out, ~seen, reason, left_out).assign(split="test")
+    left_out[reason] = int(seen.sum())
+    held_out = held_out[~seen].assign(split="test")
     return pd.concat([rows, held_out], ignore_index=True)
 
 

@@ -12,9 +12,10 @@ from pydantic import Field, model_validator
 
 from ccl.cohorts.cohort import SPLITS
 from ccl.cohorts.errors import CohortError
+from ccl.cohorts.identity import require_one_spelling
 from ccl.cohorts.import_options import ImportOptions
-from ccl.cohorts.manifest import LINE, number, read_manifest, require_filled, require_known
-from ccl.cohorts.paths import inside, require_inside
+from ccl.cohorts.manifest import LINE, SEXES, ages, fold, named, read_manifest, require_filled
+from ccl.cohorts.paths import inside, located, require_inside
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.release import Release
 from ccl.cohorts.splits import SplitOptions, split_by_patient
@@ -26,7 +27,6 @@ RELEASE = Release(
     licence="",
     needs={"manifest.csv": "one row per image: path, patient, scanner, label"},
 )
-_SEX = {"f": "F", "female": "F", "m": "M", "male": "M", "": "", "o": "", "u": "", "unknown": ""}
 
 
 class Columns(Options):
@@ -48,7 +48,8 @@ class FolderOptions(ImportOptions):
 
     Attributes:
         manifest: CSV file with a header, relative to the data root.
-        columns: names of its columns. The path is relative to the data root.
+        columns: names of its columns. The path is relative to the data root. Names of columns,
+            scanners, labels and splits are compared without regard to case and space.
         scanners: pretraining scanners; None: all in the manifest that are not held out. Listed,
             any other value is an error.
         held_out_scanners: scanners in the test split only.
@@ -75,7 +76,7 @@ class FolderOptions(ImportOptions):
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         for names in ((*(self.scanners or ()), *self.held_out_scanners), self.classes or ()):
-            if len(set(names)) < len(names):
+            if len({fold(name) for name in names}) < len(names):
                 raise ValueError(f"{names} names something twice")
         return self
 
@@ -83,6 +84,11 @@ class FolderOptions(ImportOptions):
     def tables(self) -> tuple[str, ...]:
         """The manifest."""
         return (self.manifest,)
+
+    @property
+    def published(self) -> bool:
+        """Your own list: what is wrong with it can be mended."""
+        return False
 
 
 def plan(options: FolderOptions, data_root: Path) -> Plan:
@@ -94,18 +100,20 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
     path = data_root / options.manifest
     if not inside(path, data_root):
         raise CohortError(f"manifest '{options.manifest}' lies outside the data root {data_root}")
-    rows = _named(path, options.columns)
-    scanners, classes = _scanners(rows, options), _classes(rows, options)
-    require_known(path, rows, "scanner", "scanner", (*scanners, *options.held_out_scanners))
-    require_known(
-        path, rows, "label", "label", (*classes, *([""] if options.keep_unlabelled else []))
-    )
-    rows["label"] = rows["label"].map({name: code for code, name in enumerate(classes)} | {"": -1})
+    rows = _cells(path, options.columns)
+    rows["source_path"] = [located(data_root, name) for name in rows["source_path"]]
+    rows["image_id"] = rows["image_id"] if options.columns.image_id else rows["source_path"]
+    scanners, classes = _scanners(path, rows, options), _classes(path, rows, options)
+    every = (*scanners, *options.held_out_scanners)
+    rows["scanner"] = named(path, rows, "scanner", "scanner", {name: name for name in every})
+    codes = {name: code for code, name in enumerate(classes)}
+    unknown = {"": -1} if options.keep_unlabelled else {}
+    rows["label"] = named(path, rows, "label", "label", codes | unknown)
     rows["split"] = _split(path, rows, options)
     use = (rows["label"] >= 0) | (rows["split"] == "train")
-    rows["sex"] = _sex(path, rows)
-    ages = zip(rows[LINE], rows["age"], strict=True)
-    rows["age"] = [number(path, line, "age", text.removesuffix("Y")) for line, text in ages]
+    rows["sex"] = named(path, rows, "sex", "sex", SEXES)
+    caveats = list(options.caveats)
+    rows["age"] = ages(path, rows, "age", caveats)
     require_inside(path, rows, data_root)
     return Plan(
         options=options,
@@ -115,13 +123,13 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
         held_out_scanners=options.held_out_scanners,
         classes=classes,
         rows=rows[use].copy(),
-        caveats=options.caveats,
+        caveats=tuple(caveats),
         citation=options.citation,
         left_out={"no label": int((~use).sum())},
     )
 
 
-def _named(path: Path, columns: Columns) -> pd.DataFrame:
+def _cells(path: Path, columns: Columns) -> pd.DataFrame:
     """The manifest with our names for its columns; absent ones are empty."""
     names = {ours: theirs for ours, theirs in columns.model_dump().items() if theirs}
     cells = read_manifest(path, list(dict.fromkeys(names.values())))
@@ -131,31 +139,29 @@ def _named(path: Path, columns: Columns) -> pd.DataFrame:
         if needed in rows:
             require_filled(path, rows, needed, names[needed])
     rows = rows.rename(columns={"path": "source_path"})
-    rows["image_id"] = rows["image_id"] if columns.image_id else rows["source_path"]
     for optional in ("sex", "age", "view"):
         if optional not in rows:
             rows[optional] = ""
     return rows
 
 
-def _scanners(rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
+def _scanners(path: Path, rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
     if options.scanners is not None:
         return options.scanners
-    return tuple(sorted(set(rows["scanner"]) - set(options.held_out_scanners)))
+    held_out = {fold(name) for name in options.held_out_scanners}
+    others = rows[~rows["scanner"].map(fold).isin(held_out)]
+    require_one_spelling(path, others, "scanner", "scanner", fold)
+    return tuple(sorted(set(others["scanner"])))
 
 
-def _classes(rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
-    return options.classes or tuple(sorted(set(rows["label"]) - {""}))
+def _classes(path: Path, rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
+    if options.classes is not None:
+        return options.classes
+    require_one_spelling(path, rows, "label", "label", fold)
+    return tuple(sorted(set(rows["label"]) - {""}))
 
 
 def _split(path: Path, rows: pd.DataFrame, options: FolderOptions) -> pd.Series:
     if options.columns.split is None:
         return split_by_patient(rows, options.held_out_scanners, options.splits)
-    require_known(path, rows, "split", "split", SPLITS)
-    return rows["split"]
-
-
-def _sex(path: Path, rows: pd.DataFrame) -> pd.Series:
-    lower = rows["sex"].str.lower()
-    require_known(path, rows.assign(sex=lower), "sex", "sex", tuple(_SEX))
-    return lower.map(_SEX)
+    return named(path, rows, "split", "split", {split: split for split in SPLITS})

@@ -20,6 +20,11 @@ class ImportOptions(FrameOptions):
         return ()
 
     @property
+    def published(self) -> bool:
+        """Whether a publisher made the list: what is wrong with it is said, not refused."""
+        return True
+
+    @property
     def evaluation_only(self) -> bool:
         """Whether the source can only test encoders: it names one scanner, or none."""
         return False

@@ -46,7 +46,9 @@ CAVEATS = (
     "A common central crop removes black margin; it cuts the widest films at the sides.",
 )
 
-_FILM = re.compile(r"mdb(\d+)\b")  # lines of the table begin so; all others are prose
+_FILM = re.compile(
+    r"mdb([0-9]+)\b", re.IGNORECASE
+)  # lines of the table begin so; all others are prose
 
 
 class MiniMiasOptions(ImportOptions, SimulatedScanners):
@@ -111,7 +113,7 @@ def _films(path: Path) -> pd.DataFrame:
         found = _FILM.match(text)
         if found is None:
             continue
-        name, label = found.group(), _label(path, line, text)
+        name, label = found.group().lower(), _label(path, line, text)
         woman = (int(found.group(1)) + 1) // 2  # films 1 and 2 are of one woman, 3 and 4, ...
         film = {"image_id": name, "patient_id": f"pair{woman:03d}", "label": label, LINE: line}
         first = films.setdefault(name, film | {"source_path": f"{name}.pgm"})
@@ -128,7 +130,7 @@ def _films(path: Path) -> pd.DataFrame:
 
 def _label(path: Path, line: int, text: str) -> int:
     cells = text.split()
-    tissue = cells[1] if len(cells) > 1 else ""
+    tissue = cells[1].upper() if len(cells) > 1 else ""
     if tissue not in TISSUES:
         raise CohortError(
             f"{path}, row {line}: unknown background tissue '{tissue}', expected one of "

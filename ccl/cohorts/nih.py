@@ -1,6 +1,7 @@
 """NIH ChestX-ray14: 112,120 frontal chest radiographs of 30,805 patients, as published.
 
-Reads `Data_Entry_2017_v2020.csv` and the images in `images/` or, as the full download unpacks,
+Reads `Data_Entry_2017_v2020.csv` or, where that is not there, its first release
+`Data_Entry_2017.csv`, and the images in `images/` or, as the full download unpacks,
 `images_001/images/` to `images_012/images/`. Labels were mined from radiology reports by the
 publisher; the scanner is not published and is inferred here from the detector's pixel spacing.
 
@@ -22,12 +23,23 @@ from pydantic import Field, model_validator
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
-from ccl.cohorts.manifest import LINE, number, read_manifest, years
-from ccl.cohorts.paths import require_inside
+from ccl.cohorts.manifest import (
+    LINE,
+    SEXES,
+    ages,
+    fold,
+    named,
+    number,
+    read_manifest,
+    whole,
+)
+from ccl.cohorts.paths import first_there, require_inside
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.release import Release
 from ccl.cohorts.splits import SplitOptions, split_by_patient
 
+TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")  # the later first: fewer faults
+SEX = "Patient Gender or Patient Sex"  # renamed by the publisher
 # The publisher's header leaves "OriginalImagePixelSpacing[x,y]" unquoted, so that its comma makes
 # two columns; the names below are the broken ones.
 _COLUMNS = {
@@ -35,7 +47,7 @@ _COLUMNS = {
     "Finding Labels": "findings",
     "Patient ID": "patient_id",
     "Patient Age": "age",
-    "Patient Gender": "sex",
+    SEX: "sex",
     "View Position": "view",
     "OriginalImagePixelSpacing[x": "spacing",
 }
@@ -69,7 +81,7 @@ RELEASE = Release(
     access="https://nihcc.app.box.com/v/ChestXray-NIHCC, free",
     licence="free to use with credit to the NIH Clinical Center",
     needs={
-        "Data_Entry_2017_v2020.csv": "the table of all images",
+        " or ".join(TABLES): "the table of all images",
         "images/*.png or images_*/images/*.png": "the images",
     },
 )
@@ -94,7 +106,7 @@ class NihOptions(ImportOptions):
     """Which radiographs of ChestX-ray14 make the cohort.
 
     Attributes:
-        csv: the publisher's table in the data root.
+        csv: the publisher's table in the data root; its first release if that alone is there.
         finding: the positive class, one of `FINDINGS`.
         negatives: 'no finding' takes images without any finding as negative and has images with
             other findings as unlabelled; 'others' takes every image without `finding`.
@@ -107,7 +119,7 @@ class NihOptions(ImportOptions):
 
     source: Literal["nih"] = "nih"
     name: str = "nih"
-    csv: str = "Data_Entry_2017_v2020.csv"
+    csv: str = TABLES[0]
     finding: str = "Effusion"
     negatives: Literal["no finding", "others"] = "no finding"
     view: Literal["PA", "AP"] | None = "PA"
@@ -134,8 +146,8 @@ class NihOptions(ImportOptions):
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The publisher's table."""
-        return (self.csv,)
+        """The publisher's table, under either name if none is given."""
+        return TABLES if self.csv == TABLES[0] else (self.csv,)
 
 
 def plan(options: NihOptions, data_root: Path) -> Plan:
@@ -144,20 +156,23 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
     Raises:
         CohortError: the table is not as published; names file and row.
     """
-    path = data_root / options.csv
+    path = data_root / first_there(data_root, options.tables)
     rows = read_manifest(path, list(_COLUMNS)).rename(columns=_COLUMNS)
     left_out: dict[str, int] = {}
     rows["scanner"] = _scanner(path, rows)
     kept = rows["scanner"].isin([*options.scanners, *options.held_out_scanners])
-    rows = keep(rows, kept, "other detector", left_out)
+    rows = keep(path, rows, kept, "other detector", left_out)
+    rows["view"] = rows["view"].str.upper()
     if options.view is not None:
-        rows = keep(rows, rows["view"] == options.view, "other view", left_out)
+        rows = keep(path, rows, rows["view"] == options.view, "other view", left_out)
+    rows["patient_id"] = whole(rows["patient_id"])
     rows["label"] = _label(path, rows, options)
     rows["split"] = split_by_patient(rows, options.held_out_scanners, options.splits)
     use = (rows["label"] >= 0) | (options.keep_unlabelled & (rows["split"] == "train"))
-    rows = keep(rows, use, "no label", left_out)
-    rows["age"] = _age(path, rows)
-    rows["sex"] = rows["sex"].where(rows["sex"].isin(["F", "M"]), "")
+    rows = keep(path, rows, use, "no label", left_out)
+    caveats = list(CAVEATS)
+    rows["age"] = ages(path, rows, "Patient Age", caveats)
+    rows["sex"] = named(path, rows, "sex", SEX, SEXES)
     rows["source_path"] = _source_paths(path, rows, data_root)
     require_inside(path, rows, data_root)
     return Plan(
@@ -168,7 +183,7 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
         held_out_scanners=options.held_out_scanners,
         classes=options.classes,
         rows=rows,
-        caveats=CAVEATS,
+        caveats=tuple(caveats),
         citation=CITATION,
         left_out=left_out,
     )
@@ -188,10 +203,11 @@ def _scanner(path: Path, rows: pd.DataFrame) -> list[str]:
 
 def _label(path: Path, rows: pd.DataFrame, options: NihOptions) -> list[int]:
     """1 = the finding, 0 = negative, -1 = neither."""
+    known = {fold(name): name for name in (*FINDINGS, NO_FINDING)}
     labels = []
     for line, text in zip(rows[LINE], rows["findings"], strict=True):
-        findings = set(text.split("|"))
-        unknown = findings - {*FINDINGS, NO_FINDING}
+        findings = {known.get(fold(part), part) for part in text.split("|")}
+        unknown = findings - {*known.values()}
         if unknown:
             raise CohortError(
                 f"{path}, row {line}: unknown finding {sorted(unknown)}; expected {NO_FINDING!r} "
@@ -200,12 +216,6 @@ def _label(path: Path, rows: pd.DataFrame, options: NihOptions) -> list[int]:
         negative = options.negatives == "others" or NO_FINDING in findings
         labels.append(1 if options.finding in findings else 0 if negative else -1)
     return labels
-
-
-def _age(path: Path, rows: pd.DataFrame) -> list[float]:
-    """Years; NaN where the table is wrong. The first release writes '058Y'."""
-    cells = zip(rows[LINE], rows["age"], strict=True)
-    return [years(path, line, "Patient Age", text) for line, text in cells]
 
 
 def _source_paths(path: Path, rows: pd.DataFrame, data_root: Path) -> list[str]:

@@ -22,7 +22,17 @@ import pandas as pd
 
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
-from ccl.cohorts.manifest import LINE, number, read_manifest, require_filled
+from ccl.cohorts.manifest import (
+    LINE,
+    SEXES,
+    believed,
+    fold,
+    folded,
+    read_manifest,
+    require_filled,
+    whole,
+    year,
+)
 from ccl.cohorts.paths import first_there, require_inside
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.published_counts import PublishedCounts
@@ -113,17 +123,19 @@ def plan(options: PadChestOptions, data_root: Path) -> Plan:
     path = data_root / options.csv
     rows = read_manifest(path, list(_COLUMNS)).rename(columns=_COLUMNS)
     left_out: dict[str, int] = {}
-    rows = _included(rows, left_out)
+    rows = _included(path, rows, left_out)
     for column, name in (("image_id", "ImageID"), ("patient_id", "PatientID")):
         require_filled(path, rows, column, name)
-    philips = rows["manufacturer"] == "PhilipsMedicalSystems"
+    rows["patient_id"] = whole(rows["patient_id"])
+    philips = folded(rows["manufacturer"]) == fold("PhilipsMedicalSystems")
     rows["scanner"] = philips.map({True: "Philips", False: "Imaging"})
-    rows["label"] = [int(options.finding in _findings(cell)) for cell in rows["findings"]]
-    rows["age"] = _age(path, rows)
+    rows["label"] = [int(fold(options.finding) in _findings(cell)) for cell in rows["findings"]]
+    caveats = list(CAVEATS)
+    rows["age"] = believed(path, rows, _ages(path, rows), caveats)
     rows["split"] = three_way(rows["patient_id"], test=0.20, val=0.10)
     rows["source_path"] = [
         first_there(data_root, _places(folder, name))
-        for folder, name in zip(rows["folder"], rows["image_id"], strict=True)
+        for folder, name in zip(whole(rows["folder"]), rows["image_id"], strict=True)
     ]
     require_inside(path, rows, data_root)
     return Plan(
@@ -134,33 +146,36 @@ def plan(options: PadChestOptions, data_root: Path) -> Plan:
         held_out_scanners=(),
         classes=(f"No {options.finding}", options.finding),
         rows=rows,
-        caveats=CAVEATS,
+        caveats=tuple(caveats),
         citation=CITATION,
         left_out=left_out,
         published=RELEASE.published[""],
     )
 
 
-def _included(rows: pd.DataFrame, left_out: dict[str, int]) -> pd.DataFrame:
-    rows = keep(rows, rows["view"] == "PA", "other view", left_out)
-    rows = keep(rows, rows["pediatric"] == "No", "child", left_out)
+def _included(path: Path, rows: pd.DataFrame, left_out: dict[str, int]) -> pd.DataFrame:
+    rows["view"] = rows["view"].str.upper()
+    rows = keep(path, rows, rows["view"] == "PA", "other view", left_out)
+    rows = keep(path, rows, folded(rows["pediatric"]) == "no", "child", left_out)
     for finding in REJECTED:
-        free = [finding not in _findings(cell) for cell in rows["findings"]]
-        rows = keep(rows, pd.Series(free, rows.index), f"labelled '{finding}'", left_out)
-    rows = keep(rows, rows["sex"].isin(["F", "M"]), "sex not F or M", left_out)
-    return keep(rows, ~rows["image_id"].isin(UNREADABLE), "known to be unreadable", left_out)
+        free = [fold(finding) not in _findings(cell) for cell in rows["findings"]]
+        rows = keep(path, rows, pd.Series(free, rows.index), f"labelled '{finding}'", left_out)
+    rows["sex"] = folded(rows["sex"]).map({fold(text): sex for text, sex in SEXES.items()})
+    rows = keep(path, rows, rows["sex"].isin(["F", "M"]), "sex not F or M", left_out)
+    readable = ~rows["image_id"].isin(UNREADABLE)
+    return keep(path, rows, readable, "known to be unreadable", left_out)
 
 
 def _findings(cell: str) -> set[str]:
-    """The labels in a cell such as "['pneumonia', 'pleural effusion']"."""
-    return {part.strip(" '\"") for part in cell.strip("[]").split(",")} - {""}
+    """The folded labels in a cell such as "['pneumonia', 'pleural effusion']"."""
+    return {fold(part.strip(" '\"")) for part in cell.strip("[]").split(",")} - {""}
 
 
-def _age(path: Path, rows: pd.DataFrame) -> list[float]:
+def _ages(path: Path, rows: pd.DataFrame) -> list[float]:
     """Years at the study, to the year; NaN where the year of birth is missing."""
     cells = zip(rows[LINE], rows["date"], rows["birth"], strict=True)
     return [
-        number(path, line, "StudyDate_DICOM", date[:4]) - number(path, line, "PatientBirth", birth)
+        year(path, line, "StudyDate_DICOM", date) - year(path, line, "PatientBirth", birth)
         for line, date, birth in cells
     ]
 

@@ -1,7 +1,8 @@
 """Paths that come from a table are not trusted to stay where they belong."""
 
+import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -38,4 +39,26 @@ def require_inside(table: Path, rows: pd.DataFrame, root: Path) -> None:
 
 def first_there(root: Path, places: Sequence[str]) -> str:
     """The first of some paths relative to a folder at which there is a file; else the first."""
-    return next((place for place in places if (root / place).is_file()), places[0])
+    return next((place for place in places if _there(root / place)), places[0])
+
+
+def located(root: Path, name: str) -> str:
+    """A path that people wrote, relative to the root as the disk spells it; else as it was written.
+
+    Understood are './', absolute paths into the root, the separators of Windows, and accents that
+    are one character in a table and two on the disk, or the other way round (macOS).
+    """
+    for base in (root.absolute(), root.resolve()):
+        if Path(name).is_relative_to(base):
+            name = Path(name).relative_to(base).as_posix()
+    written = [PurePosixPath(name).as_posix(), PurePosixPath(name.replace("\\", "/")).as_posix()]
+    composed = [unicodedata.normalize("NFC", path) for path in written]
+    decomposed = [unicodedata.normalize("NFD", path) for path in written]
+    return first_there(root, [*written, *composed, *decomposed])
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (ValueError, OSError):  # a NUL character, a name too long
+        return False

@@ -2,9 +2,10 @@
 
 import logging
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import numpy as np
@@ -12,8 +13,10 @@ import pandas as pd
 
 from ccl.cohorts.cohort import COLUMNS, SPLITS
 from ccl.cohorts.errors import CohortError, ImageError
+from ccl.cohorts.identity import person, require_exact, require_one_spelling
 from ccl.cohorts.image_files import FrameOptions
 from ccl.cohorts.import_options import ImportOptions
+from ccl.cohorts.inclusion import require_some
 from ccl.cohorts.manifest import LINE
 from ccl.cohorts.published_counts import PublishedCounts
 from ccl.cohorts.scanner_shares import SimulatedScanners
@@ -84,11 +87,10 @@ def check(plan: Plan, rows: pd.DataFrame) -> None:
 
     Raises:
         CohortError: no rows, a name that cannot be shown, a duplicate image, a patient in two
-            splits, one class or one scanner only, a scanner or class without training images, a
-            held-out scanner outside test.
+            splits or under two spellings, one class or one scanner only, a scanner or class
+            without training images, a held-out scanner outside test.
     """
-    if rows.empty:
-        raise CohortError(f"{plan.manifest}: no image is left to import")
+    require_some(plan.manifest, rows, plan.left_out)
     _check_names(plan, rows)
     _check_unique(plan, rows)
     _check_patients(plan, rows)
@@ -115,10 +117,11 @@ def _fault(name: str, longest: int) -> str:
 
 def _check_unique(plan: Plan, rows: pd.DataFrame) -> None:
     for column in ("image_id",) if plan.leaks else ("image_id", "source_path"):
-        again = rows[rows[column].duplicated()]
-        if not again.empty:
-            value, line = again[column].iloc[0], again[LINE].iloc[0]
-            first = rows.loc[rows[column] == value, LINE].iloc[0]
+        values = rows[column].map(_plain) if column == "source_path" else rows[column]
+        again = values.duplicated()
+        if again.any():
+            value, line = values[again].iloc[0], rows.loc[again, LINE].iloc[0]
+            first = rows.loc[values == value, LINE].iloc[0]
             raise CohortError(
                 f"{plan.manifest}, row {line}: {column} '{value}' is a duplicate of row {first}; "
                 "list each image once"
@@ -127,9 +130,14 @@ def _check_unique(plan: Plan, rows: pd.DataFrame) -> None:
         _check_spelling(plan, rows)
 
 
+def _plain(path: str) -> str:
+    """'a.png' for './a.png'."""
+    return PurePosixPath(path).as_posix()
+
+
 def _check_spelling(plan: Plan, rows: pd.DataFrame) -> None:
-    """Names that differ in upper and lower case only are other images, if they are other files."""
-    folded = rows["source_path"].str.casefold()
+    """Names that differ in case or in the form of accents are other images, if other files."""
+    folded = rows["source_path"].map(lambda name: unicodedata.normalize("NFC", name).casefold())
     for _, alike in rows[folded.duplicated(keep=False)].groupby(folded):
         seen: dict[tuple[int, int], str] = {}
         for name, line in zip(alike["source_path"], alike[LINE], strict=True):
@@ -154,6 +162,8 @@ def _check_patients(plan: Plan, rows: pd.DataFrame) -> None:
             f"{plan.manifest}, row {line}: patient '{patient}' is in split '{split}' and, in row "
             f"{first[LINE]}, in '{first['split']}'; keep each patient in one split"
         )
+    require_exact(plan.manifest, rows, "patient_id", "patient")
+    require_one_spelling(plan.manifest, rows, "patient_id", "patient", person)
 
 
 def _check_classes(plan: Plan, rows: pd.DataFrame) -> None:

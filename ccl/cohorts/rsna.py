@@ -2,8 +2,9 @@
 
 Reads `stage_2_train_labels.csv` and the DICOM files in `stage_2_train_images/` of the challenge,
 RSNA's list of which image is which of ChestX-ray14,
-`pneumonia-challenge-dataset-mappings_2018.json`, and the NIH's own table, `Data_Entry_2017.csv` or
-`Data_Entry_2017_v2020.csv`, for view, sex and age; all in the data root.
+`pneumonia-challenge-dataset-mappings_2018.json`, and the NIH's own table,
+`Data_Entry_2017_v2020.csv` or, where that is not there, its first release `Data_Entry_2017.csv`,
+for view, sex and age; all in the data root.
 
 - Access: https://www.kaggle.com/c/rsna-pneumonia-detection-challenge (about 4 GB); the list at
   https://www.rsna.org/artificial-intelligence/ai-image-challenge/
@@ -28,8 +29,10 @@ import pandas as pd
 from ccl.cohorts.cohort import NOT_RECORDED
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
-from ccl.cohorts.inclusion import keep
-from ccl.cohorts.manifest import LINE, read_manifest, require_known, years
+from ccl.cohorts.inclusion import keep, require_some
+from ccl.cohorts.manifest import LINE, SEXES, ages, named, read_manifest, whole
+from ccl.cohorts.nih import SEX
+from ccl.cohorts.nih import TABLES as NIH_TABLES
 from ccl.cohorts.paths import first_there, require_inside
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.published_counts import PublishedCounts
@@ -38,11 +41,10 @@ from ccl.cohorts.release import Release
 
 LABELS = "stage_2_train_labels.csv"
 MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
-NIH_TABLES = ("Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv")
 _NIH_COLUMNS = {
     "Image Index": "nih_image",
     "Patient Age": "age",
-    "Patient Gender": "sex",
+    SEX: "sex",
     "View Position": "view",
 }
 RELEASE = Release(
@@ -104,8 +106,11 @@ def plan(options: RsnaOptions, data_root: Path) -> Plan:
     path = data_root / LABELS
     nih = data_root / first_there(data_root, NIH_TABLES)
     left_out: dict[str, int] = {}
-    rows = _joined(_mapping(data_root / MAPPING), _nih(nih), _labels(path))
-    rows = keep(rows, rows["view"] == "PA", "other view", left_out)
+    caveats = list(CAVEATS)
+    rows = _joined(_mapping(data_root / MAPPING), _nih(nih, caveats), _labels(path))
+    require_some(path, rows, left_out)
+    rows["view"] = rows["view"].str.upper()
+    rows = keep(path, rows, rows["view"] == "PA", "other view", left_out)
     rows["nih_patient"] = rows["nih_image"].str.partition("_")[0]
     by_image = options.split_by == "image"
     rows["patient_id"] = rows["image_id"] if by_image else rows["nih_patient"]
@@ -120,7 +125,7 @@ def plan(options: RsnaOptions, data_root: Path) -> Plan:
         held_out_scanners=(),
         classes=("no opacity", "pneumonia"),
         rows=rows.assign(scanner=NOT_RECORDED),
-        caveats=(*CAVEATS, *_leak(rows)),
+        caveats=(*caveats, *_leak(rows)),
         citation=CITATION,
         left_out=left_out,
         published=RELEASE.published[""],
@@ -145,12 +150,11 @@ def _mapping(path: Path) -> pd.DataFrame:
     return pd.DataFrame(pairs, columns=["image_id", "nih_image"])
 
 
-def _nih(path: Path) -> pd.DataFrame:
+def _nih(path: Path, caveats: list[str]) -> pd.DataFrame:
     """View, sex and age of the NIH's images."""
     rows = read_manifest(path, list(_NIH_COLUMNS)).rename(columns=_NIH_COLUMNS)
-    require_known(path, rows, "sex", "Patient Gender", ("F", "M", ""))
-    cells = zip(rows[LINE], rows["age"], strict=True)
-    rows["age"] = [years(path, line, "Patient Age", text) for line, text in cells]
+    rows["sex"] = named(path, rows, "sex", SEX, SEXES)
+    rows["age"] = ages(path, rows, "Patient Age", caveats)
     return rows.drop(columns=LINE)
 
 
@@ -158,7 +162,9 @@ def _labels(path: Path) -> pd.DataFrame:
     """One row per image of the challenge: its table has one per opacity."""
     names = {"patientId": "image_id", "Target": "label"}
     rows = read_manifest(path, list(names)).rename(columns=names)
-    require_known(path, rows, "label", "Target", ("0", "1"))
+    rows["label"] = named(
+        path, rows.assign(label=whole(rows["label"])), "label", "Target", {"0": 0, "1": 1}
+    )
     first = rows.drop_duplicates("image_id").set_index("image_id")
     other = rows["label"] != rows["image_id"].map(first["label"])
     if other.any():
@@ -166,7 +172,7 @@ def _labels(path: Path) -> pd.DataFrame:
         raise CohortError(
             f"{path}, row {line}: Target of '{image}' is another than in row {first[LINE][image]}"
         )
-    return first.astype({"label": int}).reset_index()
+    return first.reset_index()
 
 
 def _joined(mapping: pd.DataFrame, nih: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:

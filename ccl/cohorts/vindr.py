@@ -23,7 +23,7 @@ from pydantic import Field
 
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
-from ccl.cohorts.manifest import LINE, read_manifest, require_filled, require_known, years
+from ccl.cohorts.manifest import LINE, ages, named, read_manifest, require_filled
 from ccl.cohorts.paths import require_inside
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.published_counts import PublishedCounts
@@ -100,7 +100,8 @@ def plan(options: VindrOptions, data_root: Path) -> Plan:
     """
     path = data_root / ANNOTATIONS
     rows = _annotations(path)
-    known = _metadata(data_root / METADATA)
+    caveats = list(CAVEATS)
+    known = _metadata(data_root / METADATA, caveats)
     rows = rows.merge(known, on="image_id", how="left", validate="one_to_one")
     lost = rows[rows["series"].isna()]
     if not lost.empty:
@@ -119,7 +120,7 @@ def plan(options: VindrOptions, data_root: Path) -> Plan:
         held_out_scanners=(),
         classes=DENSITIES,
         rows=rows.assign(sex="F"),
-        caveats=(*CAVEATS, *_leak(rows)),
+        caveats=(*caveats, *_leak(rows)),
         citation=CITATION,
         published=RELEASE.published[""],
     )
@@ -131,20 +132,19 @@ def _annotations(path: Path) -> pd.DataFrame:
     for column, name in (("study", "study_id"), ("image_id", "image_id")):
         require_filled(path, rows, column, name)
     names = {f"DENSITY {letter}": code for code, letter in enumerate(DENSITIES)}
-    require_known(path, rows, "density", "breast_density", tuple(names))
+    rows["view"] = rows["view"].str.upper()
+    rows["label"] = named(path, rows, "density", "breast_density", names)
     _require_once(path, rows)
-    return rows.assign(label=rows["density"].map(names))
+    return rows
 
 
-def _metadata(path: Path) -> pd.DataFrame:
+def _metadata(path: Path, caveats: list[str]) -> pd.DataFrame:
     """Series, scanner and age by image."""
     rows = read_manifest(path, list(_METADATA)).rename(columns=_METADATA)
     require_filled(path, rows, "series", "Series Instance UID")
-    require_known(path, rows, "model", "Manufacturer's Model Name", tuple(SCANNERS))
+    rows["scanner"] = named(path, rows, "model", "Manufacturer's Model Name", SCANNERS)
     _require_once(path, rows)
-    rows["scanner"] = rows["model"].map(SCANNERS)
-    cells = zip(rows[LINE], rows["age"], strict=True)
-    rows["age"] = [years(path, line, "Patient's Age", text) for line, text in cells]
+    rows["age"] = ages(path, rows, "Patient's Age", caveats)
     return rows[["image_id", "series", "scanner", "age"]]
 
 

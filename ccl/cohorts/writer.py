@@ -29,10 +29,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from ccl import stored
+from ccl.cohorts import identity, simulated_scanners
 from ccl.cohorts import plan as plans
-from ccl.cohorts import published_counts, simulated_scanners
 from ccl.cohorts.checksum import checksum
-from ccl.cohorts.cohort import FORMAT
+from ccl.cohorts.description import description, preprocessing
 from ccl.cohorts.errors import CohortError, ImageError
 from ccl.cohorts.image_files import FrameOptions, read_frame
 from ccl.cohorts.manifest import LINE
@@ -249,7 +249,7 @@ def _digest(plan: Plan, on_bad_image: OnBadImage) -> str:
         CohortError: an image is missing or empty and none may be skipped. Files are looked at
             before any is read, so that this is said at once and not after hours.
     """
-    said = [plan.options.model_dump(mode="json"), _preprocessing(plan.options), on_bad_image]
+    said = [plan.options.model_dump(mode="json"), preprocessing(plan.options), on_bad_image]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
     digest.update(plans.table(plan.rows).to_csv().encode())
     for file, line in zip(plan.rows["source_path"], plan.rows[LINE], strict=True):
@@ -328,42 +328,13 @@ def _describe(plan: Plan, partial: Path, skipped: list[Skipped]) -> None:
     gone = [image.place for image in skipped]
     rows = plan.rows.reset_index(drop=True).drop(index=gone)
     plans.check(plan, rows)
+    frames = stored.array(partial / (FRAMES if plan.simulated else "images.npy"))
+    alike = identity.same_pictures(plan.manifest, frames, rows, plan.options.published)
     table = plans.table(rows)
     table.to_parquet(partial / "table.parquet", index=False)
     if plan.simulated:
         simulated_scanners.put_over(partial, table, plan.simulated)
     images = stored.array(partial / "images.npy")
-    info = _info(plan, rows, skipped) | {"checksum": checksum(images, table)}
+    listed = [{"file": i.file, "row": i.row, "reason": i.reason} for i in skipped]
+    info = description(plan, rows, listed, alike) | {"checksum": checksum(images, table)}
     write_atomically(partial / "cohort.json", json.dumps(info, indent=2) + "\n")
-
-
-def _info(plan: Plan, rows: pd.DataFrame, skipped: list[Skipped]) -> dict[str, Any]:
-    compared: dict[str, Any] = {}
-    if plan.published:
-        kept = rows[rows["scanner"].isin(plan.scanners)]
-        compared = {"table_1": published_counts.beside(plan.published, kept)}
-    return {
-        "format": FORMAT,
-        "name": plan.options.name,
-        "source": plan.options.source,
-        "source_options": plan.options.model_dump(mode="json"),
-        "scanners": list(plan.scanners),
-        "held_out_scanners": list(plan.held_out_scanners),
-        "classes": list(plan.classes),
-        "positive_label": plan.classes[1],
-        "height": plan.options.shape[0],
-        "width": plan.options.shape[1],
-        "preprocessing": _preprocessing(plan.options),
-        "counts": plans.counts(plan, rows),
-        "left_out": dict(plan.left_out),
-        "skipped": [{"file": i.file, "row": i.row, "reason": i.reason} for i in skipped],
-        "caveats": [*plan.caveats, *plans.thin_splits(plan, rows)],
-        "citation": plan.citation,
-        "evaluation_only": plan.options.evaluation_only,
-        **compared,
-    }
-
-
-def _preprocessing(frame: FrameOptions) -> dict[str, Any]:
-    options = frame.model_dump(mode="json", include=set(FrameOptions.model_fields))
-    return options | {"resampling": "hamming, antialiased"}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ccl.cohorts import CheXpertOptions, CohortError, build, fakes, planned
+from ccl.cohorts import CheXpertOptions, CohortError, build, doctor, fakes, planned
 from ccl.cohorts.cohort import NOT_RECORDED
 from ccl.cohorts.fakes.chexpert import write_as
 from tests.cohorts.releases import cells, spoil
@@ -52,6 +52,38 @@ def test_both_releases_and_no_prefix_give_the_same_cohort(release: Path) -> None
         assert rows(other).equals(expected)
     spoil(release / "train.csv", 2, "Path", expected["source_path"].iloc[0])
     assert rows(release).equals(expected)
+
+
+def in_four_archives(release: Path) -> Path:
+    """The full release as Stanford delivers it: tables in one folder, patients in three others."""
+    whole = release.parent / "chexpertchestxrays-u20210408"
+    kinds = ("validate & csv", "train 1", "train 2", "train 3")
+    parts = [whole / f"CheXpert-v1.0 batch {i} ({kind})" for i, kind in enumerate(kinds, start=1)]
+    for part in parts:
+        part.mkdir(parents=True)
+    (release / "train.csv").rename(parts[0] / "train.csv")
+    for i, patient in enumerate(sorted((release / "train").iterdir())):
+        patient.rename(parts[1 + i % 3] / patient.name)
+    return whole
+
+
+def test_four_archives_are_one_release(release: Path) -> None:
+    expected = planned(CheXpertOptions(), release).rows
+    whole = in_four_archives(release)
+    rows = planned(CheXpertOptions(), whole).rows
+    own = [column for column in rows if column != "source_path"]
+    assert rows[own].equals(expected[own])
+    assert all((whole / path).is_file() for path in rows["source_path"])
+    assert doctor.examine(whole).healthy
+
+
+def test_one_of_four_archives_points_to_them_all(release: Path) -> None:
+    whole = in_four_archives(release)
+    first, second = sorted(whole.iterdir())[:2]
+    said = doctor.examine(first)
+    assert not said.healthy
+    assert f"give the folder that holds all four as data root, {whole}" in said.text
+    assert f"But {whole} looks like CheXpert: give that." in doctor.examine(second).text
 
 
 def test_uncertain_labels_are_of_the_finding(release: Path) -> None:

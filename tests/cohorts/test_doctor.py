@@ -61,7 +61,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     assert "images, the first is stage_2_train_images/" in finding.text
     (root / "Data_Entry_2017.csv").unlink()
     text = doctor.examine(root).text
-    assert "Missing: Data_Entry_2017.csv or Data_Entry_2017_v2020.csv" in text
+    assert "Missing: Data_Entry_2017_v2020.csv or Data_Entry_2017.csv" in text
     assert "It cannot be imported" in text
     assert "To get RSNA Pneumonia Detection Challenge: https://" in text
 

@@ -8,7 +8,7 @@ import pytest
 
 from ccl.cohorts import CohortError, EmbedOptions, build, fakes, planned
 from ccl.cohorts.embed import CLINICAL, HELD_OUT, IMAGES, MODELS
-from tests.cohorts.releases import cells, spoil
+from tests.cohorts.releases import cells, lines, save, spoil
 
 SMALL = EmbedOptions(size=24, width=20, validation_patients=6)
 ALONE = SMALL.model_copy(update={"part": "held-out"})
@@ -138,6 +138,33 @@ def test_the_published_leak_is_there_by_name_only(untouched: Path, tmp_path: Pat
     clean_cohort = build(ALONE, untouched, tmp_path / "clean")
     assert not any("trained on as well" in caveat for caveat in clean_cohort.info["caveats"])
     assert "disjoint" in clean_cohort.info["table_1"]["note"]
+
+
+@pytest.mark.parametrize(
+    ("options", "column", "value", "rule"),
+    [
+        (SMALL, "FinalImageType", "cview", "not 2D"),
+        (SMALL, "ManufacturerModelName", f"{HELD_OUT} VERSION ADS_53.40", "scanner of the other"),
+        (ALONE, "ManufacturerModelName", "Lorad Selenia", "scanner of the other part"),
+        (SMALL, "acc_anon", "7", "density not A to D"),
+    ],
+)
+def test_no_image_left(
+    release: Path, options: EmbedOptions, column: str, value: str, rule: str
+) -> None:
+    content = lines(release / IMAGES)
+    place = content[0].index(column)
+    save(
+        release / IMAGES, [content[0], *([*r[:place], value, *r[place + 1 :]] for r in content[1:])]
+    )
+    with pytest.raises(CohortError, match=rf"no image is left to import; .*{rule}.*: \d+"):
+        planned(options, release)
+
+
+def test_an_examination_that_a_spreadsheet_rounded(release: Path) -> None:
+    spoil(release / CLINICAL, 2, "acc_anon", "3.00001E+12")
+    with pytest.raises(CohortError, match=r"row 2: acc_anon '3\.00001E\+12' was rounded"):
+        planned(SMALL, release)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def spoil(source: Source, how: str) -> None:
     elif how == "outside":
         row["path"] = "../elsewhere.png"
     elif how == "absolute":
-        row["path"] = str(image)
+        row["path"] = str(source.root.parent / "elsewhere.png")
     elif how == "link":
         outside = source.root.parent / "outside.png"
         os.rename(image, outside)
@@ -268,6 +268,24 @@ def test_patient_in_two_splits(source: Source, tmp_path: Path) -> None:
     source.rows[9]["patient_id"] = "p2"
     with pytest.raises(CohortError, match="row 11: patient 'p2' is in split 'val' and, in row 4, "):
         source.build(tmp_path / "cohort", columns=columns)
+
+
+def test_splits_sex_and_columns_in_other_letters(source: Source, tmp_path: Path) -> None:
+    columns = with_splits(source)
+    for row in source.rows:
+        row |= {"split": row["split"].title() + " ", " SEX": "male ", "Age": "414Y"}
+    columns = columns.model_copy(update={"sex": "Sex", "age": "age"})
+    cohort = source.build(tmp_path / "cohort", columns=columns)
+    assert cohort.table["split"].value_counts().to_dict() == {"train": 8, "val": 8, "test": 8}
+    assert set(cohort.table["sex"]) == {"M"}
+    assert cohort.table["age"].isna().all()
+    said = "Ages outside 0 to 120 years count as missing: 24 in manifest.csv, the first in row 2."
+    assert cohort.info["caveats"][0] == said
+
+
+def test_one_name_listed_twice() -> None:
+    with pytest.raises(ValueError, match="names something twice"):
+        FolderOptions(scanners=("GE", "ge "))
 
 
 def test_unknown_split(source: Source, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccl.cohorts import Cohort, CohortError, MiniMiasOptions, build, writer
+from ccl.cohorts import Cohort, CohortError, MiniMiasOptions, build, mini_mias, writer
 from ccl.cohorts.scanners import MAMMOGRAPHS, render
 from tests.cohorts.conftest import files_of, picture
 
@@ -58,6 +58,14 @@ def test_the_list_becomes_the_table(download: Download) -> None:
     assert set(cohort.table["sex"]) == {"F"}
     assert cohort.table["age"].isna().all()
     assert any("simulated" in caveat for caveat in cohort.info["caveats"])
+
+
+def test_the_list_in_other_letters(download: Download) -> None:
+    download.save()
+    expected = mini_mias.plan(MiniMiasOptions(), download.root).rows
+    download.lines = [f"{line[:8].swapcase()}{line[8:]}" for line in download.lines]
+    download.save()
+    assert mini_mias.plan(MiniMiasOptions(), download.root).rows.equals(expected)
 
 
 def test_consecutive_films_are_of_one_woman_in_one_split_on_one_scanner(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccl.cohorts import Cohort, CohortError, NihOptions, build, nih
+from ccl.cohorts import Cohort, CohortError, NihOptions, build, doctor, nih
 from tests.cohorts.conftest import picture
 
 HEADER = [
@@ -152,9 +152,42 @@ def test_first_release_of_the_table(download: Download) -> None:
     assert np.isnan(table["age"]["00000000_000.png"])
 
 
+@pytest.mark.parametrize("word", ["Gender", "Sex"])
+@pytest.mark.parametrize("ends", [[], [""]], ids=["rows of 11", "rows of 12"])
+def test_headers_of_the_publisher(download: Download, word: str, ends: list[str]) -> None:
+    """The first table's header, and the present one's, end in a comma; not all their rows do."""
+    download.rows = [row + ends for row in download.rows]
+    download.save(header=[*(name.replace("Gender", word) for name in HEADER), ""])
+    table = imported(download).table
+    assert set(table["sex"]) == {"F", "M"}
+    assert len(table) == 90 - 12
+
+
+def test_names_are_compared_without_regard_to_case_and_space(download: Download) -> None:
+    download.save()
+    expected = nih.plan(NihOptions(), download.root).rows
+    for row in download.rows[::2]:
+        row[1], row[5], row[6] = row[1].upper().replace(" ", ""), row[5].lower(), "pa "
+    download.save()
+    found = nih.plan(NihOptions(), download.root).rows.drop(columns="findings")
+    assert found.equals(expected.drop(columns="findings"))
+
+
+def test_the_first_table_alone_will_do(download: Download) -> None:
+    download.save()
+    expected = nih.plan(NihOptions(), download.root).rows
+    tables = [download.root / name for name in nih.TABLES]
+    tables[0].rename(tables[1])
+    assert nih.plan(NihOptions(), download.root).rows.equals(expected)
+    assert doctor.examine(download.root).healthy
+    with pytest.raises(CohortError, match=r"mine\.csv is missing"):
+        nih.plan(NihOptions(csv="mine.csv"), download.root)
+
+
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
+        (5, "X", "row 3: unknown Patient Gender or Patient Sex 'X'"),
         (9, "wide", "row 3: pixel spacing 'wide' is no number"),
         (1, "Efusion", r"row 3: unknown finding \['Efusion'\]"),
         (0, "../00000001_000.png", "row 3: image '../00000001_000.png' leaves"),

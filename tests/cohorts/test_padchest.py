@@ -75,12 +75,48 @@ def test_images_in_one_folder(release: Path) -> None:
     assert list(before["split"]) == list(after["split"])
 
 
+def test_numbers_that_were_floats(release: Path) -> None:
+    """A column that once held a missing value: 'ImageDir' 0.0, a date 20100115.0."""
+    expected = planned(PadChestOptions(), release).rows
+    content = lines(release / TABLE)
+    for column in ("ImageDir", "StudyDate_DICOM", "PatientID"):
+        place = content[0].index(column)
+        for row in content[1::2]:
+            row[place] += ".0"
+    save(release / TABLE, content)
+    found = planned(PadChestOptions(), release).rows
+    for column in ("source_path", "age", "patient_id", "split"):
+        assert found[column].equals(expected[column])
+
+
+def test_ages_beyond_belief_are_missing_and_said(release: Path) -> None:
+    content = lines(release / TABLE)
+    birth = content[0].index("PatientBirth")
+    content[1][birth], content[2][birth] = "1800.0", "2050.0"
+    save(release / TABLE, content)
+    plan = planned(PadChestOptions(), release)
+    assert plan.rows["age"].iloc[:2].isna().all()
+    assert plan.rows["age"].max() < 120
+    assert any("count as missing: 2 in PADCHEST" in caveat for caveat in plan.caveats)
+
+
+def test_no_pa_view(release: Path) -> None:
+    content = lines(release / TABLE)
+    view = content[0].index("Projection")
+    for row in content[1:]:
+        row[view] = "L"
+    save(release / TABLE, content)
+    said = rf"no image is left to import; left out were other view: {len(content) - 1}$"
+    with pytest.raises(CohortError, match=said):
+        planned(PadChestOptions(), release)
+
+
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
         ("PatientID", "", "PatientID is empty"),
         ("ImageID", "../../secret.png", "leaves the data root"),
-        ("PatientBirth", "long ago", "PatientBirth 'long ago' is no number"),
+        ("PatientBirth", "long ago", "PatientBirth 'long ago' names no year"),
         ("ImageID", "{first}", "image_id '.*' is a duplicate of row 2"),
     ],
 )

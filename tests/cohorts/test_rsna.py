@@ -8,8 +8,10 @@ import pytest
 
 from ccl.cohorts import CohortError, RsnaOptions, build, fakes, planned
 from ccl.cohorts.rsna import LABELS, MAPPING, NIH_TABLES
-from tests.cohorts.releases import cells, spoil
+from tests.cohorts.releases import cells, lines, save, spoil
 from tests.oracles import published_splits as oracle
+
+LATER, FIRST = NIH_TABLES
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def release(tmp_path: Path) -> Path:
 
 def kept(release: Path) -> list[dict[str, str]]:
     """The images that all three tables know and that are PA, in the order of the list."""
-    nih = cells(release / NIH_TABLES[0]).set_index("Image Index")
+    nih = cells(release / FIRST).set_index("Image Index")
     target = cells(release / LABELS).drop_duplicates("patientId").set_index("patientId")["Target"]
     found = []
     for entry in json.loads((release / MAPPING).read_text()):
@@ -58,10 +60,29 @@ def test_published_split_leaks_and_says_so(release: Path) -> None:
     assert not any("more than one split" in caveat for caveat in by_patient.caveats)
 
 
-def test_the_later_table_of_the_nih_will_do(release: Path) -> None:
+def test_the_later_table_of_the_nih_is_preferred(release: Path) -> None:
     expected = planned(RsnaOptions(), release).rows
-    (release / NIH_TABLES[0]).rename(release / NIH_TABLES[1])
+    content = lines(release / FIRST)
+    (release / FIRST).rename(release / LATER)
+    save(release / FIRST, content[:3])  # which lacks most images
     assert planned(RsnaOptions(), release).rows.equals(expected)
+
+
+def test_an_infant_in_the_nih_s_table_stops_nothing(release: Path) -> None:
+    """The first release has ages in months, weeks and days."""
+    expected = len(planned(RsnaOptions(), release).rows)
+    for row, age in enumerate(("013M", "012W", "009D"), start=2):
+        spoil(release / FIRST, row, "Patient Age", age)
+    assert len(planned(RsnaOptions(), release).rows) == expected
+
+
+def test_no_pa_view(release: Path) -> None:
+    content = lines(release / FIRST)
+    save(release / FIRST, [content[0], *([*row[:6], "AP", *row[7:]] for row in content[1:])])
+    n = len(cells(release / LABELS).drop_duplicates("patientId"))
+    said = f"{LABELS}: no image is left to import; left out were other view: {n}$"
+    with pytest.raises(CohortError, match=said):
+        planned(RsnaOptions(), release)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +106,8 @@ def test_a_bad_list_is_named(release: Path, content: Any, message: str) -> None:
     ("file", "column", "value", "message"),
     [
         (LABELS, "Target", "2", "row 2: unknown Target '2'"),
-        (NIH_TABLES[0], "Patient Gender", "X", "row 2: unknown Patient Gender 'X'"),
-        (NIH_TABLES[0], "Patient Age", "old", "row 2: Patient Age 'old' is no number"),
+        (FIRST, "Patient Gender", "X", "row 2: unknown Patient Gender or Patient Sex 'X'"),
+        (FIRST, "Patient Age", "old", "row 2: Patient Age 'old' is no number"),
     ],
 )
 def test_a_bad_row_is_named(

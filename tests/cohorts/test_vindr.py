@@ -58,6 +58,17 @@ def test_published_split_leaks_and_says_so(release: Path) -> None:
     assert not any("more than one split" in caveat for caveat in by_study.caveats)
 
 
+def test_giotto_in_the_publisher_s_capitals(release: Path) -> None:
+    expected = planned(SMALL, release).rows["scanner"]
+    table = release / METADATA
+    table.write_text(
+        table.read_text().replace("Giotto", "GIOTTO").replace("Image 3DL", "IMAGE 3DL")
+    )
+    found = planned(SMALL, release)
+    assert found.rows["scanner"].equals(expected)
+    assert found.scanners == ("Mammomat Inspiration", "Planmed Nuance", "Giotto")
+
+
 @pytest.mark.parametrize(
     ("file", "column", "value", "message"),
     [

@@ -59,7 +59,7 @@ def write(folder: Path, patients: int, seed: int) -> None:
     listed = [second_stage, *(mapping[k] for k in order)]
     (folder / MAPPING).write_text(json.dumps(listed))
     write_table(folder / LABELS, ("patientId", "x", "y", "width", "height", "Target"), labels)
-    write_table(folder / NIH_TABLES[0], NIH_HEADER, nih)
+    write_table(folder / NIH_TABLES[1], NIH_HEADER, nih)
 
 
 def _nih_row(i: int, follow_up: int, name: str, view: str) -> dict[str, object]:

@@ -1,0 +1,160 @@
+"""Tables as R, Excel, pandas and publishers write them: read alike, or refused by row."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ccl.cohorts import CohortError
+from ccl.cohorts.manifest import (
+    LINE,
+    SEXES,
+    ages,
+    named,
+    number,
+    read_manifest,
+    whole,
+    year,
+    years,
+)
+
+TABLE = Path("t.csv")
+
+
+def written(tmp_path: Path, content: str | bytes) -> Path:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "path,age\na.png,7\nb.png,\n",
+        "path,age\r\na.png,7\r\nb.png,\r\n",
+        "\ufeffpath,age\na.png,7\nb.png,\n",
+        "path;age\na.png;7\nb.png;\n",
+        "path\tage\na.png\t7\nb.png\t\n",
+        "path,age,\na.png,7\nb.png,\n",  # the NIH's first table
+        "path,age,,\na.png,7,\nb.png,,,\n,,,\n",  # Excel's
+        "path,age\na.png,7,\nb.png,,\n",
+        "Path , AGE\n a.png ,7\nb.png,NA\n",
+    ],
+    ids=["plain", "CRLF", "BOM", "semicolons", "tabs", "header", "empty", "rows", "case"],
+)
+def test_ways_to_write_one_table(tmp_path: Path, content: str) -> None:
+    rows = read_manifest(written(tmp_path, content), ["path", "age"])
+    assert rows.to_numpy().tolist() == [[2, "a.png", "7"], [3, "b.png", ""]]
+
+
+@pytest.mark.parametrize("text", ["NA", "N/A", "#N/A", "NaN", "nan", "NULL", "<NA>", " na "])
+def test_missing_values(tmp_path: Path, text: str) -> None:
+    assert read_manifest(written(tmp_path, f"a,b\n1,{text}\n"), ["b"])["b"][0] == ""
+
+
+@pytest.mark.parametrize("text", ["None", "Nancy", "N", "0", "-"])
+def test_what_is_no_missing_value(tmp_path: Path, text: str) -> None:
+    assert read_manifest(written(tmp_path, f"a,b\n1,{text}\n"), ["b"])["b"][0] == text
+
+
+def test_a_column_that_was_renamed(tmp_path: Path) -> None:
+    for header in ("A", "B", "b"):
+        rows = read_manifest(written(tmp_path, f"{header},C\n1,2\n"), ["A or B"])
+        assert rows["A or B"][0] == "1"
+    assert read_manifest(written(tmp_path, "A or B,A\n1,2\n"), ["A or B"])["A or B"][0] == "1"
+    assert read_manifest(written(tmp_path, "ID,id\n1,2\n"), ["id"])["id"][0] == "2"
+    with pytest.raises(CohortError, match="row 1: column 'A or B' occurs 2 times"):
+        read_manifest(written(tmp_path, "A,B\n1,2\n"), ["A or B"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n1,2\n1,Ergu\u00df\n".encode("latin-1"), "no CSV file in UTF-8: row 3 .* 0xdf"),
+        ('a,b\n1,2\n1,"a "b" c"\n', "row 3: is no CSV"),
+        ('a,b\n1,2\n1,"a\n1,2\n', "row 3: is no CSV"),
+        ("a,b\n1,2\n1\n", "row 3: 1 values, the header has 2"),
+        ("a,b\n1,2\n1,2,3\n", "row 3: 3 values, the header has 2"),
+        ("a,b,\n1,2\n1,2,,3\n", "row 3: 4 values, the header has 2"),
+        ("a,b\n", "no row below its header"),
+        ("", "column 'a' occurs 0 times"),
+    ],
+    ids=["Latin-1", "stray quote", "open quote", "short", "long", "longer", "header", "empty"],
+)
+def test_a_bad_table_is_named_with_its_row(
+    tmp_path: Path, content: str | bytes, message: str
+) -> None:
+    with pytest.raises(CohortError, match=rf"t\.csv.*{message}"):
+        read_manifest(written(tmp_path, content), ["a", "b"])
+
+
+def test_a_report_of_any_length(tmp_path: Path) -> None:
+    report = "z" * 140_000
+    assert read_manifest(written(tmp_path, f"a,b\n1,{report}\n"), ["b"])["b"][0] == report
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("58", 58),
+        ("58.5", 58.5),
+        ("58,5", 58.5),
+        ("045Y", 45),
+        ("045y", 45),
+        ("45 Y", 45),
+        ("013M", 13 / 12),
+        ("012W", 84 / 365.25),
+        ("009D", 9 / 365.25),
+        ("", np.nan),
+    ],
+)
+def test_ages_in_any_unit(text: str, expected: float) -> None:
+    assert years(TABLE, 2, "age", text) == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("text", ["old", "Y", "1_0", "1e999", "inf", "12X", "1.2.3", "0x1"])
+def test_what_is_no_number(text: str) -> None:
+    for read in (number, years):
+        with pytest.raises(CohortError, match=r"t\.csv, row 7: age '.*' is no number"):
+            read(TABLE, 7, "age", text)
+
+
+def test_ages_beyond_belief_are_missing_and_said() -> None:
+    rows = pd.DataFrame({LINE: [2, 3, 4, 5], "age": ["120", "414Y", "-1", ""]})
+    caveats: list[str] = []
+    found = ages(TABLE, rows, "age", caveats)
+    np.testing.assert_array_equal(found, [120, np.nan, np.nan, np.nan])
+    assert caveats == [
+        "Ages outside 0 to 120 years count as missing: 2 in t.csv, the first in row 3."
+    ]
+    ages(TABLE, rows[:1], "age", caveats)
+    assert len(caveats) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["20140915", "20140915.0", "2014-09-15", "2014/09/15 10:30:00", "15.09.2014", "2014", "2014.0"],
+)
+def test_years_of_dates(text: str) -> None:
+    assert year(TABLE, 2, "date", text) == 2014
+
+
+@pytest.mark.parametrize("text", ["long ago", "41897", "14"])  # 41897: Excel's count of days
+def test_dates_without_a_year(text: str) -> None:
+    with pytest.raises(CohortError, match=f"row 2: date '{text}' names no year"):
+        year(TABLE, 2, "date", text)
+
+
+def test_names_in_other_letters() -> None:
+    rows = pd.DataFrame({LINE: range(2, 8), "sex": ["m", "Male ", "F E MALE", "U", "", "other"]})
+    assert named(TABLE, rows, "sex", "Sex", SEXES).tolist() == ["M", "M", "F", "", "", ""]
+    with pytest.raises(CohortError, match=r"row 3: unknown Sex 'Male ', expected one of \['M'\]"):
+        named(TABLE, rows, "sex", "Sex", {"M": "M"})
+    with pytest.raises(CohortError, match=r"row 6: unknown Sex '' .*such as 'NA'"):
+        named(TABLE, rows[4:], "sex", "Sex", {"M": "M"})
+
+
+def test_whole_numbers_of_spreadsheets() -> None:
+    texts = pd.Series(["12.0", "12,00", "012.0", "1.5", "a.0", ""])
+    assert whole(texts).tolist() == ["12", "12", "012", "1.5", "a.0", ""]
