@@ -5,6 +5,7 @@ batch, gradients are averaged, and statistics of batch normalisation are those o
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from torch import Tensor
 
 from ccl import processes
 from ccl.batch_norm import SharedBatchNorms
@@ -24,6 +26,8 @@ from ccl.errors import TrainingError
 from ccl.runs import CHECKPOINTS, HISTORY_FILE
 
 logger = logging.getLogger(__name__)
+
+READ_EVERY = 50  # steps; a GPU's host waits for what it reads
 
 
 class EpochBatches(Protocol):
@@ -85,8 +89,8 @@ def fit(
         strategy="auto" if processes.count() == 1 else "ddp",
         plugins=_plugins(),
         logger=False,
-        # History first: the checkpoint of an epoch must hold that epoch's row.
-        callbacks=[history, _Guard(folder), checkpoints, TQDMProgressBar(refresh_rate=20)],
+        # The checkpoint of an epoch must hold that epoch's row, and none that is not finite.
+        callbacks=[_Guard(folder), history, checkpoints, TQDMProgressBar(refresh_rate=20)],
         enable_model_summary=False,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
@@ -184,19 +188,32 @@ class _History(Callback):
 
 
 class _Guard(Callback):
-    """Stops at the first loss that is not a number."""
+    """Stops a training whose loss is not a number, at the latest at the end of the epoch."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.losses: list[Tensor] = []  # of the last steps, not read yet
 
     def on_train_batch_end(
         self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        loss = averaged(loss.detach())  # all stop in the same step
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {float(loss)} in epoch {trainer.current_epoch}, step "
-                f"{trainer.global_step}; the last good checkpoint is kept in "
-                f"{self.folder / CHECKPOINTS}. Lower the learning rate or the gradient clip."
-            )
+        self.losses.append(loss.detach())
+        if len(self.losses) == READ_EVERY:
+            self._read(trainer)
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        if self.losses:
+            self._read(trainer)
+
+    def _read(self, trainer: Any) -> None:
+        losses = averaged(torch.stack(self.losses))  # all stop at the same step
+        first = trainer.global_step - len(self.losses) + 1
+        self.losses.clear()
+        for step, loss in enumerate(losses.cpu().tolist(), first):
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss is {loss} in epoch {trainer.current_epoch}, step {step}; the last "
+                    f"good checkpoint is kept in {self.folder / CHECKPOINTS}. Lower the learning "
+                    "rate or the gradient clip."
+                )

@@ -3,11 +3,13 @@
 A GPU refuses what a CPU alone never notices: an operation on tensors of two devices, a tensor given
 to NumPy, random numbers from another device's generator. Tensors on this device compute on the CPU,
 keep account of where they are, and refuse the same. So their values can be compared with the CPU's;
-a GPU's speed, memory and half precision are not imitated.
+a GPU's speed, memory and half precision are not imitated. What a GPU's host would wait for is noted
+by `host_waits`.
 
 Within `pretend_device` it goes by the name "meta", torch's device of tensors without memory.
 """
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -25,6 +27,13 @@ _aten = torch.ops.aten
 _BETWEEN_DEVICES = {_aten._to_copy, _aten.to, _aten.copy_, _aten._foreach_copy_}
 _INDEXING = {_aten.index, _aten.index_put, _aten.index_put_, _aten._index_put_impl_}
 _WITHOUT_NUMBERS = {_aten.cat, _aten.stack}  # elsewhere a single number may be the CPU's
+# Whose result has a shape that only the values tell, is a number, or says whether it succeeded.
+_READING = {
+    *(_aten._local_scalar_dense, _aten.is_nonzero, _aten.equal, _aten.nonzero),
+    *(_aten.masked_select, _aten._unique2, _aten.unique_dim, _aten.bincount),
+    *(_aten._linalg_eigh, _aten._linalg_svd, _aten._linalg_eigvals, _aten.linalg_cholesky_ex),
+}
+_WAITS: list[str] | None = None
 
 
 class OnDevice(Tensor):
@@ -82,6 +91,55 @@ def pretend_device() -> Iterator[torch.device]:
         yield DEVICE
 
 
+@contextmanager
+def host_waits() -> Iterator[list[str]]:
+    """Receives, for each operation within it that a GPU's host would wait for, where it stands.
+
+    A host runs ahead of its GPU: it hands over work and goes on. It waits where it needs a value: a
+    number, the shape of what a mask selects, whether a decomposition succeeded, a copy for itself.
+    It also waits for a copy to the GPU that is not asked to be `non_blocking`.
+    """
+    global _WAITS
+    before, _WAITS = _WAITS, []
+    try:
+        yield _WAITS
+    finally:
+        _WAITS = before
+
+
+def _waits(func: Any, given: Mapping[str, Any]) -> bool:
+    """Whether a GPU's host waits for an operation; `given` has a tensor of the device."""
+    packet, tensors = func.overloadpacket, [x for x in tree_leaves(given) if isinstance(x, Tensor)]
+    if packet in _READING:
+        return True
+    if packet is _aten.repeat_interleave:
+        return given.get("output_size") is None
+    if packet in _INDEXING:
+        indices = [x for x in given["indices"] if x is not None]
+        return any(
+            x.dtype in (torch.bool, torch.uint8) or not isinstance(x, OnDevice) for x in indices
+        )
+    if packet in _BETWEEN_DEVICES:
+        goes = _is_here(given["device"]) if given.get("device") is not None else None
+        came = isinstance(tensors[-1], OnDevice)  # of `copy_(self, src)`, the source
+        if packet is _aten.copy_:
+            goes = isinstance(tensors[0], OnDevice)
+        if goes is None or goes == came:
+            return False
+        return came or not given.get("non_blocking")
+    return False
+
+
+def _note() -> None:
+    """Notes the innermost line, of the project or of Lightning, that is being run."""
+    assert _WAITS is not None
+    for frame in reversed(traceback.extract_stack()):
+        if "/ccl/" in frame.filename or "/lightning/" in frame.filename:
+            _WAITS.append(f"{frame.filename}:{frame.lineno}: {frame.line}")
+            return
+    _WAITS.append("elsewhere")
+
+
 def _autocast(of_torch: Callable[..., Any]) -> Callable[..., Any]:
     """Half precision is not imitated."""
 
@@ -112,6 +170,8 @@ def _computed(func: Any, args: tuple, kwargs: Mapping[str, Any]) -> Any:
         )
     if not (here or on_device):
         return func(*args, **kwargs)
+    if _WAITS is not None and _waits(func, given):
+        _note()
     if here and func.overloadpacket not in _BETWEEN_DEVICES:
         _require_one_device(func, given)
     if on_device and any(isinstance(x, torch.Generator) for x in tree_leaves(given)):

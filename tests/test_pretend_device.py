@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.pretend_device import OnDevice, pretend_device
+from tests.pretend_device import OnDevice, host_waits, pretend_device
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +82,46 @@ def test_what_a_gpu_takes_from_the_cpu(device):
     here = torch.zeros(4)
     here.copy_(x)
     assert here.tolist() == [8, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        lambda x: x.sum().item(),
+        lambda x: bool(x[0] > 0),
+        lambda x: float(x[0]),
+        lambda x: x.cpu(),
+        lambda x: torch.empty(4).copy_(x),
+        lambda x: x.nonzero(),
+        lambda x: x[x > 1],
+        lambda x: x[torch.tensor([0, 1])],
+        lambda x: x.masked_select(x > 1),
+        lambda x: x.index_put_((x > 1,), x.new_zeros(())),
+        lambda x: x.repeat_interleave(x.long()),
+        lambda x: x.unique(),
+        lambda x: torch.linalg.eigvalsh(x.outer(x)),
+        lambda x: torch.ones(2).to(x.device),
+        lambda x: torch.tensor(1.0, device=x.device),
+        lambda x: x.copy_(torch.ones(4)),
+    ],
+)
+def test_what_the_host_of_a_gpu_waits_for_is_noted(device, waiting):
+    x = torch.arange(4.0, device=device)
+    with host_waits() as waits:
+        waiting(x)
+    assert waits
+
+
+def test_what_no_host_waits_for_is_not_noted(device):
+    x, here = torch.arange(4.0, device=device), torch.arange(4.0)
+    with host_waits() as waits:
+        there = here.to(device, non_blocking=True)
+        x.copy_(here, non_blocking=True)
+        x = torch.where(x > 1, x, there)[x.long()] * torch.tensor(2.0)
+        x.repeat_interleave(x.long(), output_size=12).sum()
+        here[here > 1].tolist()
+        x.new_full((), 3).lerp_(x.sum(), 0.5)
+    assert not waits
 
 
 def test_whatever_makes_tensors_makes_them_with_values(device):

@@ -128,13 +128,15 @@ def fit_classifier(
     best, aucs = classifier.state_dict(), list[float]()
     for epoch in range(options.epochs):
         classifier.train()
-        batches = epoch_batches(rows, options, seed, epoch)
+        batches, losses = epoch_batches(rows, options, seed, epoch), list[Tensor]()
         for step, batch in enumerate(batches, epoch * len(batches)):
             generator = step_generator(seed, step, "augment")
             loss = _loss(classifier, cohort, batch, weights, options, generator)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            losses.append(loss.detach())
+        _require_finite(torch.stack(losses), "loss")  # once: a GPU's host waits for the answer
         aucs.append(validation_auc(cohort, partial(class_scores, classifier, cohort.images)))
         if aucs[-1] > max(aucs[:-1], default=-1.0):
             best = copy.deepcopy(classifier.state_dict())
@@ -198,13 +200,12 @@ def _loss(
 ) -> Tensor:
     """Class-weighted cross-entropy of augmented images, computed in float32."""
     views = augment(_pixels(cohort.images, rows, weights.device), options.augment, generator)
-    labels = torch.from_numpy(labels_of(cohort, rows).astype(np.int64)).to(weights.device)
+    labels = torch.from_numpy(labels_of(cohort, rows).astype(np.int64))
+    labels = labels.to(weights.device, non_blocking=True)
     half = options.precision == "bfloat16"
     with mixed_precision(weights.device.type, half):
         logits = classifier(views)  # (n, K)
-    loss = functional.cross_entropy(logits.float(), labels, weights)
-    _require_finite(loss, "loss")
-    return loss
+    return functional.cross_entropy(logits.float(), labels, weights)
 
 
 def _require_finite(values: Tensor, name: str) -> None:
@@ -244,4 +245,4 @@ def class_scores(
 
 
 def _pixels(images: np.ndarray, rows: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(read(images, rows)).to(device)
+    return torch.from_numpy(read(images, rows)).to(device, non_blocking=True)

@@ -1,14 +1,14 @@
 """Training the HVAE: weighted batches, gradient skipping, averaged weights."""
 
+import copy
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightning
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from ccl.cohorts import Cohort
 from ccl.cohorts.moments import scanner_spreads
@@ -33,11 +33,11 @@ class HVAETraining(lightning.LightningModule):
     def __init__(self, hvae: HVAE, options: GeneratorOptions, total_steps: int) -> None:
         super().__init__()
         self.hvae, self.options, self.total_steps = hvae, options, total_steps
-        self.average = AveragedModel(hvae, multi_avg_fn=_ema(options.ema_decay))
-        self.average.requires_grad_(False)  # no gradient of it is waited for
+        self.average = copy.deepcopy(hvae).requires_grad_(False)
         blocks = (part for part in hvae.modules() if isinstance(part, Block))
         compile_parts(blocks, options.compile)
-        self.skipped, self.steps = 0, 0
+        self.skipped: Tensor | int = 0  # of this epoch's steps; read at its end
+        self.steps = 0
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         x, parents = batch
@@ -81,44 +81,46 @@ class HVAETraining(lightning.LightningModule):
         return warm * cosine(step, self.total_steps, 1.0, 0.0)
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Scales gradients down, or has the optimiser leave this step out."""
         norm = torch.nn.utils.clip_grad_norm_(self.hvae.parameters(), self.options.gradient_clip)
-        skip = not bool(norm <= self.options.gradient_skip)  # also a norm that is not a number
-        if skip:
-            optimizer.zero_grad(set_to_none=True)
-        self.skipped += int(skip)
+        skip = torch.logical_not(norm <= self.options.gradient_skip)  # also if it is not a number
+        # By this, of `torch.amp.GradScaler`, a fused optimiser leaves weights and state as they
+        # are, and no host waits to hear whether to.
+        optimizer.found_inf = skip.float()
+        self.skipped = self.skipped + skip
         self.steps += 1
-        shown: dict[str, Tensor | float] = {"gradient_norm": norm, "skipped_share": float(skip)}
+        shown = {"gradient_norm": norm, "skipped_share": skip.float()}
         self.log_dict(shown, on_epoch=True, on_step=False, sync_dist=True)
 
     def averaged(self, batches: WeightedBatches) -> HVAE:
         """The trained HVAE with averaged weights, its noise measured on the first epoch."""
-        hvae = cast(HVAE, self.average.module).eval().requires_grad_(False)
+        hvae = self.average.eval()
         if hvae.options.pixel_noise == "scanner":
             hvae.to(fastest_device()).calibrate_noise(batches.epoch(0))
         return hvae.cpu()
 
+    @torch.no_grad()
     def on_train_batch_end(self, *_: Any) -> None:
-        self.average.update_parameters(self.hvae)
+        """Moves the averaged weights; they move faster at first, when weights do.
+
+        Not by torch's `AveragedModel`, whose count of steps a host has to wait for.
+        """
+        before = self.global_step - 1  # steps that are averaged
+        decay = min(self.options.ema_decay, (1 + before) / (10 + before)) if before else 0.0
+        average: list[Tensor] = list(self.average.parameters())
+        current: list[Tensor] = list(self.hvae.parameters())
+        torch._foreach_lerp_(average, current, 1 - decay)
 
     def on_train_epoch_end(self) -> None:
-        if self.skipped > self.steps / 2:
+        """Raises TrainingError where most steps were skipped."""
+        skipped = int(self.skipped)
+        if skipped > self.steps / 2:
             raise TrainingError(
-                f"{self.skipped} of {self.steps} steps of epoch {self.current_epoch} were skipped "
+                f"{skipped} of {self.steps} steps of epoch {self.current_epoch} were skipped "
                 f"for gradients above gradient_skip={self.options.gradient_skip:g}: raise it, or "
                 "lower learning_rate"
             )
         self.skipped = self.steps = 0
-
-
-def _ema(decay: float) -> Any:
-    """Update of the averaged weights; the decay is lower at first, when weights move fast."""
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-        rate = min(decay, (1 + float(count)) / (10 + float(count)))
-        torch._foreach_lerp_(averaged, current, 1 - rate)
-
-    return update
 
 
 def train(

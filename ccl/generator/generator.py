@@ -61,7 +61,7 @@ class Generator:
     def scm(self) -> StructuralCausalModel:
         """The structural causal model over the image and its causes."""
         mechanisms = {**self.parents.mechanisms, IMAGE: self.hvae}
-        return StructuralCausalModel(self.parents.graph, mechanisms)
+        return StructuralCausalModel(self.parents.causal_graph, mechanisms)
 
     @torch.inference_mode()
     def counterfactual(
@@ -76,7 +76,7 @@ class Generator:
 
         Args:
             x: images (N, 1, H, W) in [-1, 1].
-            parents: observed codes of every cause of the image, each (N,).
+            parents: observed codes of every cause of the image, each (N,); of `ImageParents.codes`.
             do: variable to the value it is set to, e.g. {"scanner": "Cirrus"}.
             pixel_noise: add the abducted pixel noise back, sigma u; without it, the mean image.
 
@@ -156,9 +156,10 @@ def _described(table: Table) -> dict[str, Any]:
     }
 
 
-def _table(described: Mapping[str, Any]) -> Table:
+def _table(variable: str, described: Mapping[str, Any]) -> Table:
     probabilities = torch.tensor(described["probabilities"], dtype=torch.float64)
-    return COUPLINGS[described["coupling"]](tuple(described["parents"]), probabilities)
+    kind = COUPLINGS[described["coupling"]]
+    return kind(tuple(described["parents"]), probabilities, variable)
 
 
 def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
@@ -174,7 +175,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
     description = stored.described(path)
     parents = ImageParents(
         {name: tuple(values) for name, values in description["parents"].items()},
-        {name: _table(table) for name, table in description["tables"].items()},
+        {name: _table(name, table) for name, table in description["tables"].items()},
         tuple(description["indirect"]),
     )
     options = HVAEOptions.model_validate(description["hvae"])

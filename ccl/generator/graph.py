@@ -10,7 +10,7 @@ from torch import Tensor
 from ccl.cohorts import Cohort
 from ccl.generator import tabular
 from ccl.generator.scm import Mechanism
-from ccl.generator.tabular import Coupling, Table
+from ccl.generator.tabular import PATIENT, Coupling, Table
 
 IMAGE = "image"
 Graph = Mapping[str, tuple[str, ...]]
@@ -37,11 +37,19 @@ class ImageParents:
 
     @property
     def graph(self) -> dict[str, tuple[str, ...]]:
-        """Variables and their parents, for `StructuralCausalModel`; the image comes last."""
+        """Variables and their parents; the image comes last."""
         roots: dict[str, tuple[str, ...]] = {name: () for name in self.values}
         caused = {name: table.parents for name, table in self.tables.items()}
         direct = tuple(name for name in self.values if name not in self.indirect)
         return {**roots, **caused, IMAGE: direct}
+
+    @property
+    def causal_graph(self) -> dict[str, tuple[str, ...]]:
+        """The same for `StructuralCausalModel`: noise of tables is the patient's, who is a root."""
+        if not self.tables:
+            return self.graph
+        by_patient = {v: (*pa, PATIENT) if v in self.tables else pa for v, pa in self.graph.items()}
+        return {PATIENT: (), **by_patient}
 
     @property
     def mechanisms(self) -> dict[str, Mechanism]:
@@ -49,8 +57,14 @@ class ImageParents:
         return dict(self.tables)
 
     def codes(self, cohort: Cohort, rows: np.ndarray) -> dict[str, Tensor]:
-        """Integer codes int64 (n,) of every variable for some rows of a cohort."""
-        return {name: torch.from_numpy(cohort.codes(name, rows)) for name in self.values}
+        """Integer codes int64 (n,) of every variable for some rows of a cohort.
+
+        Where there are tables, their patients' keys as well.
+        """
+        codes = {name: torch.from_numpy(cohort.codes(name, rows)) for name in self.values}
+        if self.tables:
+            codes[PATIENT] = tabular.patient_keys(cohort.table["patient_id"].to_numpy()[rows])
+        return codes
 
     def code(self, name: str, value: str) -> int:
         """Integer code of one value.
@@ -92,7 +106,9 @@ def image_parents(
     training = cohort.rows("train", "pretraining")
     codes = {name: torch.from_numpy(cohort.codes(name, training)) for name in values}
     tables = {
-        name: tabular.fit(codes[name], {p: codes[p] for p in graph[name]}, sizes, size, coupling)
+        name: tabular.fit(
+            codes[name], {p: codes[p] for p in graph[name]}, sizes, size, coupling, variable=name
+        )
         for name, size in sizes.items()
         if graph[name]
     }

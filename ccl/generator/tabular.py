@@ -9,21 +9,25 @@ A table of conditional probabilities p(v | pa) says how often each value occurs,
 - `Monotone`: v := F^-1(u | pa), with uniform noise, for values in an order. Who is high among
   equals stays high among others. Source: Pearl 2009, section 9.3.
 
-Abduction draws the noise from its posterior given the observed value; it is seeded, so that the
-same batch of patients has the same noise each time.
+Abduction draws the noise from its posterior given the observed value. Random numbers are keyed by
+variable and patient: a patient has the same noise in every image, whichever others are beside it.
 """
 
+import hashlib
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ccl.generator.scm import Values
 
 Coupling = Literal["gumbel-max", "monotone"]
+PATIENT = "patient"  # keys of patients, among the values that abduction is given
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,12 @@ class Table(ABC):
     Attributes:
         parents: names of its parents.
         probabilities: p(v | pa), float64 (K_1, ..., K_P, K), above 0 and of sum 1 along the last.
-        seed: of the posterior of the noise.
+        variable: its name; different variables of a patient have independent noise.
     """
 
     parents: tuple[str, ...]
     probabilities: Tensor
-    seed: int = 0
+    variable: str = ""
 
     def given(self, parents: Values) -> Tensor:
         """p(v | pa) of some rows, (N, K)."""
@@ -49,12 +53,22 @@ class Table(ABC):
         """Codes or noise on the parents' device: tables are looked up on the CPU."""
         return found.to(parents[self.parents[0]].device)
 
-    def _generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(self.seed)
+    def _uniform(self, parents: Values, draws: int) -> Tensor:
+        """Uniform random numbers of the patients, float64 (N, draws) in [0, 1)."""
+        variable = zlib.crc32(self.variable.encode())
+        numbers = np.empty((len(parents[PATIENT]), draws))
+        for row, key in zip(numbers, parents[PATIENT].tolist(), strict=True):
+            row[:] = np.random.Generator(np.random.Philox(key=[variable, key])).random(draws)
+        return torch.from_numpy(numbers)
 
     @abstractmethod
     def abduct(self, value: Tensor, parents: Values) -> Tensor:
-        """Noise that explains the codes `value` (N,), drawn from its posterior."""
+        """Noise that explains the codes `value` (N,), drawn from its posterior.
+
+        Args:
+            value: codes (N,) of the variable.
+            parents: codes (N,) of its parents, and `PATIENT`, see `patient_keys`.
+        """
 
     @abstractmethod
     def predict(self, noise: Tensor, parents: Values) -> Tensor:
@@ -67,9 +81,9 @@ class GumbelMax(Table):
     def abduct(self, value: Tensor, parents: Values) -> Tensor:
         """Top-down: first the maximum, then the others, each below it."""
         log_p = self.given(parents).log()  # (N, K)
+        noise = gumbel(self._uniform(parents, 1 + log_p.shape[1]))  # (N, 1 + K)
         # Some weights sum to 1, so the maximum is a standard Gumbel whatever its place.
-        highest = gumbel((len(log_p), 1), self._generator())  # (N, 1)
-        free = log_p + gumbel(log_p.shape, self._generator().manual_seed(self.seed + 1))
+        highest, free = noise[:, :1], log_p + noise[:, 1:]
         below = -torch.logaddexp(-highest, -free)  # (N, K), Gumbels truncated at the maximum
         return self._home(below.scatter(1, value.cpu()[:, None], highest) - log_p, parents)
 
@@ -86,7 +100,7 @@ class Monotone(Table):
         p = self.given(parents)  # (N, K)
         own = value.cpu()[:, None]
         top = p.cumsum(dim=1).gather(1, own)[:, 0]
-        share = torch.rand(len(p), generator=self._generator(), dtype=p.dtype)
+        share = self._uniform(parents, 1)[:, 0]
         inner = 1e-6 + (1 - 2e-6) * share  # off the ends, where rounding might decide
         return self._home(top - p.gather(1, own)[:, 0] * inner, parents)
 
@@ -99,9 +113,14 @@ class Monotone(Table):
 COUPLINGS: Mapping[Coupling, type[Table]] = {"gumbel-max": GumbelMax, "monotone": Monotone}
 
 
-def gumbel(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Standard Gumbel noise, float64."""
-    uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+def patient_keys(names: np.ndarray) -> Tensor:
+    """Keys, int64 (n,), of the names (n,) of patients; each hangs on its own name alone."""
+    hashes = (hashlib.blake2b(str(name).encode(), digest_size=8).digest() for name in names)
+    return torch.tensor([int.from_bytes(h) >> 1 for h in hashes], dtype=torch.int64)
+
+
+def gumbel(uniform: Tensor) -> Tensor:
+    """Standard Gumbel noise of uniform numbers in [0, 1)."""
     return -torch.log(-torch.log(uniform.clamp(1e-12, 1 - 1e-12)))
 
 
@@ -111,6 +130,8 @@ def fit(
     sizes: Mapping[str, int],
     size: int,
     coupling: Coupling,
+    *,
+    variable: str = "",
     smoothing: float = 1.0,
 ) -> Table:
     """A table from counts.
@@ -121,6 +142,7 @@ def fit(
         sizes: number of values of every parent.
         size: of the variable.
         coupling: which mechanism to make of it.
+        variable: its name.
         smoothing: observations added to every cell (Laplace), so that none is impossible.
     """
     shape = (*(sizes[name] for name in parents), size)
@@ -128,4 +150,4 @@ def fit(
     cells = tuple(codes.cpu() for codes in (*parents.values(), value))
     counts.index_put_(cells, torch.ones(len(value), dtype=torch.float64), accumulate=True)
     table = counts / counts.sum(dim=-1, keepdim=True)
-    return COUPLINGS[coupling](tuple(parents), table)
+    return COUPLINGS[coupling](tuple(parents), table, variable)

@@ -55,9 +55,7 @@ def sinkhorn_knopp(
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}")
     prototypes = logits.shape[1]
-    samples = int(summed(torch.tensor(len(logits), device=logits.device)))
-    if samples == 0:
-        return logits
+    samples = summed(logits.new_full((), len(logits)))  # a tensor: no host waits for its value
     scaled = logits / temperature
     # exp cannot overflow, and no row vanishes: a row's largest entry is 1. What this takes from a
     # row is given back by the scale it starts with.

@@ -18,7 +18,8 @@ def ibot(student: Tensor, teacher: Tensor, masks: Tensor, *, temperature: float)
         student: (M, K) logits of the masked patches, in the order of `masks.nonzero()`.
         teacher: (M, K) targets of the same patches, from images without masks; each sums to 1 over
             K. No gradient flows to them.
-        masks: bool (B, P), true at the M masked patches; M may be 0.
+        masks: bool (B, P), true at the M masked patches; M may be 0. Best on the CPU, wherever the
+            logits are: of masks on a GPU, the host would have to wait for their number.
         temperature: tau of the student, > 0.
 
     Returns:
@@ -44,6 +45,7 @@ def ibot(student: Tensor, teacher: Tensor, masks: Tensor, *, temperature: float)
     weight = torch.repeat_interleave(1 / masked.clamp(min=1), masked)  # (M,)
     if len(weight) != len(student):
         raise ValueError(f"masks have {len(weight)} masked patches, the logits {len(student)} rows")
+    weight = weight.to(student.device, non_blocking=True)
     with torch.autocast(student.device.type, enabled=False):
         logits = student.to(torch.promote_types(student.dtype, torch.float32))
         likelihood = torch.log_softmax(logits / temperature, dim=1)  # (M, K)

@@ -2,7 +2,8 @@
 
 Crop, rotation and flips of an image become one affine map and the batch is resampled once;
 intensity, sharpness and erasing follow on the sampled pixels. All random numbers are drawn on
-the CPU from one generator, so a seed gives the same views on every device.
+the CPU from one generator, so a seed gives the same views on every device. What is copied to a GPU
+is `non_blocking`: the host waits for nothing.
 """
 
 import math
@@ -130,7 +131,8 @@ def _views(
     height, width = source.shape[1:]
     tall, wide = size or (height, width)
     stretch = (wide / tall) * (height / width)
-    affine = view_to_source(draws, options, height / width, stretch).to(source.device)
+    affine = view_to_source(draws, options, height / width, stretch)
+    affine = affine.to(source.device, non_blocking=True)
     view = resample(source, affine, size)  # (n, 1, height, width)
     view = _intensity(view, draws, options)
     view = _sharpness(view, draws, options)
@@ -228,7 +230,7 @@ def _sharpness(view: Tensor, draws: Draws, options: AugmentOptions) -> Tensor:
     if len(chosen) == 0:
         return view
     factor = _between(draws["sharpness"][chosen], options.sharpness_factor)
-    chosen = chosen.to(view.device)
+    chosen = chosen.to(view.device, non_blocking=True)
     original = view[chosen]
     smooth = (9 * _box_mean(original)).add_(original, alpha=4).div_(13)
     view[chosen] = torch.lerp(smooth, original, _per_image(factor, view)).clamp_(0, 1)
@@ -262,8 +264,9 @@ def _erase(view: Tensor, draws: Draws, options: AugmentOptions) -> Tensor:
     ratio = _between_in_logarithm(draws["erase_ratio"], options.erase_ratio)
     width = (area * ratio).sqrt().clamp(max=1) * chosen  # of an unchosen view: 0
     height = (area / ratio).sqrt().clamp(max=1) * chosen
-    in_x = _inside(width, draws["erase_x"], view.shape[3]).to(view.device)  # (n, W)
-    in_y = _inside(height, draws["erase_y"], view.shape[2]).to(view.device)  # (n, H)
+    in_x = _inside(width, draws["erase_x"], view.shape[3])  # (n, W)
+    in_y = _inside(height, draws["erase_y"], view.shape[2])  # (n, H)
+    in_x, in_y = (inside.to(view.device, non_blocking=True) for inside in (in_x, in_y))
     return view.masked_fill_((in_y[:, :, None] & in_x[:, None, :]).unsqueeze(1), 0.0)
 
 
@@ -288,4 +291,4 @@ def _between_in_logarithm(uniform: Tensor, limits: Range) -> Tensor:
 
 
 def _per_image(values: Tensor, view: Tensor) -> Tensor:
-    return values.to(view.device).view(-1, 1, 1, 1)
+    return values.to(view.device, non_blocking=True).view(-1, 1, 1, 1)

@@ -121,10 +121,11 @@ def _blur_and_solarize(
     sigmas = sigma[0] + (sigma[1] - sigma[0]) * torch.rand(n, generator=generator)
     blurred, solarized = (torch.nonzero(column).flatten() for column in chosen.T)
     if len(blurred):
-        rows = blurred.to(view.device)
-        view[rows] = gaussian_blur(view[rows], sigmas[blurred].to(view.device))
+        rows = blurred.to(view.device, non_blocking=True)
+        sigmas = sigmas[blurred].to(view.device, non_blocking=True)
+        view[rows] = gaussian_blur(view[rows], sigmas)
     if len(solarized):
-        rows = solarized.to(view.device)
+        rows = solarized.to(view.device, non_blocking=True)
         view[rows] = torch.where(view[rows] >= 0.5, 1 - view[rows], view[rows])
     return view
 

@@ -20,7 +20,7 @@ from ccl.objectives.dino_network import DinoNetwork, drop_blocks, layer_groups
 from ccl.objectives.dino_options import DinoOptions
 from ccl.objectives.embedding_statistics import embedding_statistics
 from ccl.objectives.encoder import Encoder
-from ccl.objectives.masks import block_masks
+from ccl.objectives.masks import Masked, block_masks
 from ccl.objectives.schedules import cosine, linear, warmup_cosine
 from ccl.objectives.vit import as_vit, grid_of
 from ccl.seeding import step_generator
@@ -89,15 +89,14 @@ class Dino(lightning.LightningModule):
         return multi_crop(batch, self.options.crops, generator)
 
     def masks(self, global_crops: Tensor, step: int) -> Tensor:
-        """Masks, bool (2N, P), of global crops (2N, 1, H, W) in a step."""
+        """Masks, bool (2N, P) on the CPU, of global crops (2N, 1, H, W) in a step."""
         height, width = global_crops.shape[2:]
-        masks = block_masks(
+        return block_masks(
             len(global_crops),
             grid_of(self.student.backbone, (height, width)),
             self.options.masks,
             step_generator(self.seed, step, "masks"),
         )
-        return masks.to(global_crops.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """DINO + iBOT + KoLeo of one batch, logged beside what shows a collapse.
@@ -107,11 +106,13 @@ class Dino(lightning.LightningModule):
         """
         options = self.options
         crops = self.crops(batch, self.global_step)
+        device = crops.global_crops.device
         masks = self.masks(crops.global_crops, self.global_step)
+        masked = Masked.on(device, masks)
         half = options.precision == "bfloat16"
-        with mixed_precision(masks.device.type, half):
-            teacher_class, targets, patch_targets = self._teach(crops, masks)
-            student_class, logits, patch_logits = self._learn(crops, masks)
+        with mixed_precision(device.type, half):
+            teacher_class, targets, patch_targets = self._teach(crops, masked)
+            student_class, logits, patch_logits = self._learn(crops, masked)
         tau = options.student_temperature
         class_loss = dino(logits, targets, temperature=tau)
         patch_loss = ibot(patch_logits, patch_targets, masks, temperature=tau)
@@ -122,7 +123,7 @@ class Dino(lightning.LightningModule):
         self.log_dict(
             {"dino": class_loss, "ibot": patch_loss, "koleo": spread_loss}
             | distillation_statistics(targets.flatten(0, 1), class_loss.detach())
-            | embedding_statistics(*(gathered(t) for t in teacher_class.chunk(2))),
+            | embedding_statistics(*(gathered(t) for t in teacher_class.chunk(2)), step=batch_idx),
             on_step=False,
             on_epoch=True,
             sync_dist=True,
@@ -130,19 +131,20 @@ class Dino(lightning.LightningModule):
         return loss
 
     @torch.no_grad()
-    def _teach(self, crops: Crops, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _teach(self, crops: Crops, masked: Masked) -> tuple[Tensor, Tensor, Tensor]:
         """The teacher's class tokens (2N, width) and targets (2, N, K) and (M, K)."""
         class_token, patch = self.teacher.tokens(crops.global_crops)
-        logits, patch_logits = self.teacher.logits(class_token, patch[masks])
+        logits, patch_logits = self.teacher.logits(class_token, masked.of(patch))
         temperature = self.teacher_temperature(self.global_step)
         targets = self.class_targets(logits, temperature).unflatten(0, (2, -1))
         return class_token, targets, self.patch_targets(patch_logits, temperature)
 
-    def _learn(self, crops: Crops, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _learn(self, crops: Crops, masked: Masked) -> tuple[Tensor, Tensor, Tensor]:
         """The student's global class tokens (2N, width), logits (2 + L, N, K) and (M, K)."""
-        class_token, patch = self.student.tokens(crops.global_crops, masks)
+        class_token, patch = self.student.tokens(crops.global_crops, masked.hidden)
         local, _ = self.student.tokens(crops.local_crops)
-        logits, patch_logits = self.student.logits(torch.cat([class_token, local]), patch[masks])
+        tokens = torch.cat([class_token, local])
+        logits, patch_logits = self.student.logits(tokens, masked.of(patch))
         pairs = len(class_token) // 2
         return class_token, logits.unflatten(0, (-1, pairs)), patch_logits
 

@@ -95,9 +95,7 @@ class Targets(nn.Module):
         return targets
 
     def _move_centre(self, logits: Tensor) -> None:
-        here = torch.tensor(len(logits), device=logits.device)
-        everywhere = int(summed(here))
-        if everywhere == 0:
-            return
-        mean = logits.float().mean(0) if len(logits) else torch.zeros_like(self.centre)
-        self.centre.lerp_(summed(mean * (len(logits) / everywhere)), 1 - self.momentum)
+        samples = summed(self.centre.new_full((), len(logits)))
+        mean = summed(logits.float().sum(0)) / samples.clamp(min=1)
+        # Of no samples the centre stays; a host that asked for their number would wait for it.
+        self.centre.lerp_(torch.where(samples > 0, mean, self.centre), 1 - self.momentum)

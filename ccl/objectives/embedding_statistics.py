@@ -4,14 +4,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+RANK_EVERY = 50  # steps; a GPU's host waits for a decomposition
+
 
 @torch.no_grad()
-def embedding_statistics(z_a: Tensor, z_b: Tensor) -> dict[str, Tensor]:
+def embedding_statistics(z_a: Tensor, z_b: Tensor, *, step: int = 0) -> dict[str, Tensor]:
     r"""Statistics of N positive pairs on the unit sphere.
 
     Args:
         z_a: (N, D) embeddings of the first views, any scale.
         z_b: (N, D) embeddings of the second views.
+        step: of the epoch, from 0; only every `RANK_EVERY`-th has an effective rank.
 
     Returns:
         Scalars:
@@ -34,9 +37,9 @@ def embedding_statistics(z_a: Tensor, z_b: Tensor) -> dict[str, Tensor]:
     # All off-diagonal terms: the sum over everything less the diagonal's N ones.
     others = pairs * (pairs - 1)
     potential = torch.exp(-2 * (2 - 2 * cosine).clamp(min=0)).fill_diagonal_(0)
-    return {
+    rank = {} if step % RANK_EVERY else {"effective_rank": effective_rank(a)}
+    return rank | {
         "embedding_std": a.std(0).mean() * dimensions**0.5,
-        "effective_rank": effective_rank(a),
         "mean_cosine": cosine.fill_diagonal_(0).sum() / others,
         "alignment": (a - b).square().sum(1).mean(),
         "uniformity": (potential.sum() / others).log(),
@@ -44,11 +47,14 @@ def embedding_statistics(z_a: Tensor, z_b: Tensor) -> dict[str, Tensor]:
 
 
 def effective_rank(z: Tensor) -> Tensor:
-    """exp of the entropy of the eigenvalues of the covariance of z (N, D); 1 if it is 0."""
+    """exp of the entropy of the eigenvalues of the covariance of z (N, D); 1 if it is 0.
+
+    They are those of the products of all rows or of all columns, of which the fewer are taken: what
+    the others have more is 0.
+    """
     centred = z - z.mean(0)
-    eigenvalues = torch.linalg.eigvalsh(centred.T @ centred).clamp(min=0)  # (D,)
-    total = eigenvalues.sum()
-    if total <= 1e-9 * len(z):  # one point, up to rounding
-        return torch.ones_like(total)
-    share = eigenvalues / total
-    return torch.special.entr(share).sum().exp()
+    products = centred @ centred.T if len(z) < z.shape[1] else centred.T @ centred
+    total = products.trace()
+    eigenvalues = torch.linalg.eigvalsh(products.nan_to_num()).clamp(min=0)  # (min(N, D),)
+    rank = torch.special.entr(eigenvalues / total).sum().exp()
+    return torch.where(total <= 1e-9 * len(z), 1.0, rank)  # one point, up to rounding

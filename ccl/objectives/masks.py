@@ -1,7 +1,7 @@
 """Block-wise masks of patches, for iBOT."""
 
 import math
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -63,6 +63,32 @@ def block_masks(
         fresh = (blocks & ~masks).sum((1, 2))
         masks |= blocks & ((fresh > 0) & (fresh <= room))[:, None, None]
     return masks.flatten(1)
+
+
+class Masked(NamedTuple):
+    """Masks where the images are, and which patches they hide.
+
+    Which these are is found on the CPU, where the masks are drawn: to select by the masks on a GPU,
+    the host would have to wait for their number.
+
+    Attributes:
+        hidden: bool (B, P).
+        image, place: int64 (M,), of each masked patch, in the order of `masks.nonzero()`.
+    """
+
+    hidden: Tensor
+    image: Tensor
+    place: Tensor
+
+    @classmethod
+    def on(cls, device: torch.device, masks: Tensor) -> Self:
+        """Of masks, bool (B, P), on the CPU."""
+        parts = masks, *masks.nonzero(as_tuple=True)
+        return cls(*(part.to(device, non_blocking=True) for part in parts))
+
+    def of(self, patch: Tensor) -> Tensor:
+        """The masked ones, (M, ...), of patches (B, P, ...)."""
+        return patch[self.image, self.place]
 
 
 def _wanted(images: int, patches: int, options: MaskOptions, generator: torch.Generator) -> Tensor:

@@ -228,6 +228,7 @@ def test_the_comparison_of_abductions(phantom, generator, judges, device, monkey
 )
 def test_a_step_of_training(phantom, device, options, monkeypatch):
     monkeypatch.setattr(HVAETraining, "_beta", lambda self: 1.0)
+    monkeypatch.setattr(HVAETraining, "global_step", property(lambda self: self.steps))
     monkeypatch.setattr(HVAETraining, "log", lambda *_, **__: None)
     monkeypatch.setattr(HVAETraining, "log_dict", lambda *_, **__: None)
     trained, calibrated, calibrate = [], [], HVAE.calibrate_noise

@@ -1,13 +1,19 @@
+from copy import deepcopy
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from ccl import training
 from ccl.errors import TrainingError
 from ccl.generator import generator as generators
 from ccl.generator.batches import WeightedBatches
-from ccl.generator.fitting import HVAETraining, train
+from ccl.generator.fitting import HVAETraining, train, training_batches
 from ccl.generator.graph import image_parents
+from ccl.generator.hvae import HVAE
 from ccl.generator.tabular import COUPLINGS
+from ccl.training import fit
 
 
 def weights(generator):
@@ -80,6 +86,58 @@ def test_a_run_that_skips_most_steps_stops(phantom, options, tmp_path):
         train(phantom, options.model_copy(update={"gradient_skip": 0.0}), tmp_path)
 
 
+@pytest.mark.parametrize("clip", [1e9, 1.0])
+@pytest.mark.parametrize(("limit", "factor"), [(0.0, 1.0), (1e9, float("nan"))])
+def test_a_skipped_step_leaves_weights_and_optimiser_as_they_are(
+    phantom, options, clip, limit, factor
+):
+    parents = image_parents(phantom)
+    changed = options.model_copy(update={"gradient_clip": clip, "warmup_steps": 0})
+    module = HVAETraining(HVAE(options.hvae, parents.sizes, 32, 32), changed, 10)
+    module.log_dict = lambda *_, **__: None
+    optimizer = module.configure_optimizers()["optimizer"]
+    x, codes = next(training_batches(phantom, parents, changed).epoch(0))
+
+    def step(limit=1e9, factor=1.0):
+        module.options = changed.model_copy(update={"gradient_skip": limit})
+        optimizer.zero_grad()
+        (factor * module.hvae.elbo(x, codes).nll).backward()
+        module.configure_gradient_clipping(optimizer)
+        optimizer.step()
+        return deepcopy((module.hvae.state_dict(), optimizer.state_dict()["state"]))
+
+    step()
+    before, skipped, after = step(), step(limit, factor), step()
+    assert int(module.skipped) == 1
+    assert module.steps == 4
+    torch.testing.assert_close(skipped, before, rtol=0, atol=0)
+    assert not torch.equal(skipped[0]["stem.weight"], after[0]["stem.weight"])
+    assert after[1][0]["step"] == 3
+
+
+def test_the_average_is_of_every_step_and_goes_on_after_a_kill(phantom, options, tmp_path):
+    """The first weights are taken, then a <- d a + (1 - d) w with d = (1 + t) / (10 + t)."""
+    seen = []
+
+    class Watched(HVAETraining):
+        def on_train_batch_end(self, *given):
+            super().on_train_batch_end(*given)
+            seen.append((float(self.hvae.out.bias[0]), float(self.average.out.bias[0])))
+
+    parents = image_parents(phantom)
+    changed = options.model_copy(update={"max_steps": 4, "warmup_steps": 0, "learning_rate": 0.01})
+    batches = training_batches(phantom, parents, changed)
+    for epochs in (1, 2):  # the second goes on from the checkpoint of the first
+        module = Watched(HVAE(options.hvae, parents.sizes, 32, 32), changed, 8)
+        fit(module, batches, epochs=epochs, folder=tmp_path, seed=0)
+    assert len(seen) == 8
+    expected = seen[0][0]
+    for done, (weight, average) in enumerate(seen):
+        decay = min(options.ema_decay, (1 + done) / (10 + done)) if done else 0.0
+        expected = decay * expected + (1 - decay) * weight
+        assert average == pytest.approx(expected, rel=1e-4, abs=1e-7)
+
+
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
     phantom, options, tmp_path, monkeypatch
 ):
@@ -94,6 +152,23 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
         train(phantom, options, tmp_path)
     kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert all(torch.isfinite(w).all() for w in kept["state_dict"].values())
+    assert len(pd.read_csv(tmp_path / "history.csv")) == 1  # of the epoch before
+
+
+def test_a_loss_that_is_no_number_stops_within_an_epoch(phantom, options, tmp_path, monkeypatch):
+    """At the latest where losses are read, and by the step that it came in."""
+    honest, tried = HVAETraining.training_step, []
+
+    def broken(self, batch, batch_idx):
+        tried.append(batch_idx)
+        loss = honest(self, batch, batch_idx)
+        return loss * float("nan") if batch_idx >= 2 else loss
+
+    monkeypatch.setattr(HVAETraining, "training_step", broken)
+    monkeypatch.setattr(training, "READ_EVERY", 4)
+    with pytest.raises(TrainingError, match="the loss is nan in epoch 0, step 3;"):
+        train(phantom, options, tmp_path)
+    assert tried == [0, 1, 2, 3]
 
 
 def test_saved_and_loaded_generators_agree(phantom, generator, tmp_path):

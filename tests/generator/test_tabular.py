@@ -1,5 +1,7 @@
 """Discrete mechanisms: their noise explains what was seen, and has the distribution it should."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from ccl.generator.generator import Generator, load, save, to_model
 from ccl.generator.graph import IMAGE, image_parents
 from ccl.generator.hvae import HVAE
 from ccl.generator.quality.under_age import under_age
-from ccl.generator.tabular import COUPLINGS, GumbelMax, Monotone, Table
+from ccl.generator.tabular import COUPLINGS, PATIENT, Coupling, GumbelMax, Monotone, Table
 from tests.generator.conftest import SMALL
 
 P = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]], dtype=torch.float64)
@@ -27,6 +29,11 @@ def observed(p: Tensor) -> tuple[Tensor, Tensor]:
     return parents, torch.multinomial(p[parents], 1)[:, 0]
 
 
+def of_patients(parents: Tensor) -> dict[str, Tensor]:
+    """What abduction is given: codes, and a patient for each row."""
+    return {"a": parents, PATIENT: torch.arange(len(parents))}
+
+
 @pytest.fixture(params=sorted(COUPLINGS))
 def table(request: pytest.FixtureRequest) -> Table:
     return COUPLINGS[request.param](("a",), P)
@@ -34,15 +41,15 @@ def table(request: pytest.FixtureRequest) -> Table:
 
 def test_the_noise_explains_what_was_seen(table: Table) -> None:
     parents, value = observed(P)
-    noise = table.abduct(value, {"a": parents})
+    noise = table.abduct(value, of_patients(parents))
     assert torch.equal(table.predict(noise, {"a": parents}), value)
-    assert torch.equal(noise, table.abduct(value, {"a": parents}))  # seeded
+    assert torch.equal(noise, table.abduct(value, of_patients(parents)))
 
 
 def test_counterfactuals_have_the_interventional_distribution(table: Table) -> None:
     """Averaged over patients, do(a) must give p(v | a): true of every valid coupling."""
     parents, value = observed(P)
-    noise = table.abduct(value, {"a": parents})
+    noise = table.abduct(value, of_patients(parents))
     for a in (0, 1):
         new = table.predict(noise, {"a": torch.full_like(parents, a)})
         found = torch.bincount(new, minlength=3).double() / N
@@ -51,7 +58,7 @@ def test_counterfactuals_have_the_interventional_distribution(table: Table) -> N
 
 def test_abducted_gumbels_are_gumbels() -> None:
     parents, value = observed(P)
-    noise = GumbelMax(("a",), P).abduct(value, {"a": parents})
+    noise = GumbelMax(("a",), P).abduct(value, of_patients(parents))
     torch.testing.assert_close(
         noise.mean(dim=0), torch.full((3,), 0.5772).double(), atol=0.04, rtol=0
     )
@@ -66,17 +73,37 @@ def test_gumbel_max_is_counterfactually_stable() -> None:
     parents = torch.zeros(N, dtype=torch.int64)
     two = torch.full_like(parents, 2)
     table = GumbelMax(("a",), P)
-    assert (table.predict(table.abduct(two, {"a": parents}), {"a": parents + 1}) == 2).all()
+    assert (table.predict(table.abduct(two, of_patients(parents)), {"a": parents + 1}) == 2).all()
 
 
 def test_monotone_noise_gives_the_closed_form() -> None:
     """Value 0 at a = 0 is u < .5; at a = 1 value 0 ends at .1 and value 1 at .4."""
     parents = torch.zeros(N, dtype=torch.int64)
     table = Monotone(("a",), P)
-    new = table.predict(table.abduct(torch.zeros_like(parents), {"a": parents}), {"a": parents + 1})
+    noise = table.abduct(torch.zeros_like(parents), of_patients(parents))
+    new = table.predict(noise, {"a": parents + 1})
     found = torch.bincount(new, minlength=3).double() / N
     expected = torch.tensor([0.2, 0.6, 0.2], dtype=torch.float64)
     torch.testing.assert_close(found, expected, atol=0.015, rtol=0)
+
+
+def test_the_noise_is_a_patients_whoever_is_beside_it(table: Table) -> None:
+    parents, value = observed(P)
+    given = of_patients(parents)
+    noise = table.abduct(value, given)
+    some = torch.tensor([7, 3, 19_000])
+    alone = table.abduct(value[some], {name: x[some] for name, x in given.items()})
+    assert torch.equal(alone, noise[some])
+
+
+def test_variables_of_a_patient_have_independent_noise(table: Table) -> None:
+    parents, value = observed(P)
+    one, other = (
+        replace(table, variable=name).abduct(value, of_patients(parents)) for name in ("x", "y")
+    )
+    same = (parents == 0) & (value == 0)
+    drawn = torch.stack([x[same].reshape(int(same.sum()), -1)[:, 0] for x in (one, other)])
+    assert abs(float(torch.corrcoef(drawn)[0, 1])) < 0.05
 
 
 def test_tables_are_smoothed_counts() -> None:
@@ -161,6 +188,34 @@ def test_image_and_parents_change_together(breast: Cohort, joint: Generator) -> 
     assert (dense["label"] == 3).all()
 
 
+@pytest.mark.parametrize("coupling", sorted(COUPLINGS))
+def test_counterfactuals_do_not_hang_on_how_batches_are_cut(
+    breast: Cohort, joint: Generator, coupling: Coupling
+) -> None:
+    rows = breast.rows("test", "pretraining")[:24]
+    generator = replace(joint, parents=image_parents(breast, GRAPH, coupling))
+    together = anew(breast, generator, rows)
+    assert (together != breast.table["label"].to_numpy()[rows]).any()
+    apart = [anew(breast, generator, part) for part in np.split(rows, [1, 3, 10])]
+    np.testing.assert_array_equal(np.concatenate(apart), together)
+    np.testing.assert_array_equal(anew(breast, generator, rows[::-1]), together[::-1])
+
+
+def anew(cohort: Cohort, generator: Generator, rows: np.ndarray) -> np.ndarray:
+    """Labels of some rows under do(age = below 50)."""
+    exogenous = generator.abduct(*generator.observed(cohort, rows))
+    return generator.predict_all(exogenous, do={"age": "below 50"})["label"].numpy()
+
+
+def test_images_of_a_patient_share_their_noise(breast: Cohort) -> None:
+    rows = breast.rows("test", "pretraining")
+    parents = image_parents(breast, GRAPH, "gumbel-max")
+    keys = parents.codes(breast, rows)[PATIENT]
+    patients = breast.table["patient_id"].to_numpy()[rows]
+    assert len(set(zip(patients, keys.tolist(), strict=True))) == len(set(patients))
+    assert len(set(keys.tolist())) == len(set(patients))
+
+
 def test_tables_are_saved(breast: Cohort, joint: Generator, tmp_path) -> None:
     save(joint, tmp_path)
     again = load(tmp_path).parents
@@ -168,6 +223,7 @@ def test_tables_are_saved(breast: Cohort, joint: Generator, tmp_path) -> None:
     assert again.graph == joint.parents.graph == {
         "scanner": (), "age": (), "label": ("age",), "image": ("scanner", "label")
     }  # fmt: skip
+    assert again.tables["label"].variable == joint.parents.tables["label"].variable == "label"
     torch.testing.assert_close(
         again.tables["label"].probabilities, joint.parents.tables["label"].probabilities
     )

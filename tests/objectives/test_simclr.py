@@ -5,7 +5,7 @@ import torch
 from ccl.devices import computes_in_bfloat16
 from ccl.objectives.augment import AugmentOptions
 from ccl.objectives.batches import PairBatches
-from ccl.objectives.embedding_statistics import embedding_statistics
+from ccl.objectives.embedding_statistics import effective_rank, embedding_statistics
 from ccl.objectives.encoder import EncoderOptions, build_encoder
 from ccl.objectives.schedules import warmup_cosine
 from ccl.objectives.simclr import SimCLR, SimCLROptions
@@ -161,6 +161,38 @@ def test_statistics_show_a_collapse():
     assert good["uniformity"] < -3
     assert collapsed["uniformity"] == pytest.approx(0, abs=1e-3)
     assert embedding_statistics(torch.ones(4, 3), torch.ones(4, 3))["effective_rank"] == 1
+
+
+@pytest.mark.parametrize("shape", [(6, 40), (40, 6), (20, 20)])
+def test_the_effective_rank_is_that_of_the_covariance(shape):
+    """Whichever products it is taken from."""
+    z = torch.randn(*shape, generator=torch.Generator().manual_seed(0)).double()
+    eigenvalues = np.linalg.eigvalsh(np.cov(z.numpy(), rowvar=False)).clip(1e-30)
+    share = eigenvalues / eigenvalues.sum()
+    expected = np.exp(-(share * np.log(share)).sum())
+    assert effective_rank(z).item() == pytest.approx(expected, rel=1e-9)
+    assert effective_rank(z.float()).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_few_long_embeddings_are_decomposed_by_their_rows(monkeypatch):
+    sizes, eigvalsh = [], torch.linalg.eigvalsh
+    monkeypatch.setattr(
+        torch.linalg, "eigvalsh", lambda x: sizes.append(tuple(x.shape)) or eigvalsh(x)
+    )
+    effective_rank(torch.randn(8, 768))
+    effective_rank(torch.randn(300, 16))
+    assert sizes == [(8, 8), (16, 16)]
+
+
+def test_embeddings_that_are_no_numbers_have_no_rank():
+    """And stop nothing: the guard of the loss says what is wrong."""
+    assert effective_rank(torch.full((4, 3), float("nan"))).isnan()
+
+
+def test_the_rank_is_taken_once_in_so_many_steps():
+    z = torch.randn(4, 3)
+    ranked = [s for s in range(101) if "effective_rank" in embedding_statistics(z, z, step=s)]
+    assert ranked == [0, 50, 100]
 
 
 def test_alignment_and_uniformity_against_loops():

@@ -1,0 +1,224 @@
+"""A training step hands its work to the GPU and goes on: nothing in it makes the host wait.
+
+Whole trainings run by `fit` on the pretend device, which notes what a GPU's host would wait for.
+Epochs have four steps: waits count from the start of the second to the start of the last, so that
+the ends of an epoch may wait, and what is read in the first of every so many steps.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.accelerators import Accelerator
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import SingleDeviceStrategy
+
+from ccl.cohorts import Cohort, build
+from ccl.cohorts.phantom_chest import PhantomChestOptions
+from ccl.evaluation import finetuning
+from ccl.generator.classifier import (
+    ClassifierOptions,
+    ImageClassifier,
+    Targets,
+    attribute_targets,
+    scanner_target,
+)
+from ccl.generator.finetuning import CounterfactualFinetuning, ParentsAndStated
+from ccl.generator.fitting import HVAETraining, training_batches
+from ccl.generator.graph import image_parents
+from ccl.generator.hvae import HVAE
+from ccl.generator.options import GeneratorOptions, TuningOptions
+from ccl.objectives.batches import PairBatches
+from ccl.pairs import Pairs
+from ccl.training import EpochBatches, fit
+from tests.evaluation.test_finetuning import SHORT, new_encoder, striped_cohort
+from tests.generator.conftest import SMALL
+from tests.objectives.test_devices import always, dino, simclr
+from tests.pretend_device import DEVICE, host_waits, pretend_device
+
+STEPS = 4
+Training = tuple[lightning.LightningModule, EpochBatches]
+
+
+class PretendAccelerator(Accelerator):
+    """What Lightning wants to know of a device."""
+
+    def get_device_stats(self, device: Any) -> dict[str, Any]:
+        return {}
+
+    def setup_device(self, device: torch.device) -> None:
+        pass
+
+    def teardown(self) -> None:
+        pass
+
+    @staticmethod
+    def parse_devices(devices: Any) -> Any:
+        return devices
+
+    @staticmethod
+    def get_parallel_devices(devices: Any) -> list[torch.device]:
+        return [DEVICE]
+
+    @staticmethod
+    def auto_device_count() -> int:
+        return 1
+
+    @staticmethod
+    def is_available() -> bool:
+        return True
+
+    @staticmethod
+    def name() -> str:
+        return "pretend"
+
+
+class Starts(Callback):
+    """How often the host had waited when each step began."""
+
+    def __init__(self, waits: list[str]) -> None:
+        self.waits, self.at = waits, list[int]()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.at.append(len(self.waits))
+
+
+@pytest.fixture
+def within_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Training], list[str]]]:
+    """What a training's host waits for within its steps."""
+    trainer = lightning.Trainer
+
+    def trained(training: Training) -> list[str]:
+        module, batches = training
+        with host_waits() as waits:
+            starts = Starts(waits)
+
+            def made(*, callbacks: list[Callback], **named: Any) -> lightning.Trainer:
+                for choice in ("accelerator", "devices", "num_nodes"):
+                    del named[choice]
+                named["strategy"] = SingleDeviceStrategy(DEVICE, PretendAccelerator())
+                return trainer(callbacks=[starts, *callbacks], **named)
+
+            monkeypatch.setattr(lightning, "Trainer", made)
+            fit(module, batches, epochs=2, folder=tmp_path, seed=0)
+        assert len(starts.at) == 2 * STEPS
+        first, second = starts.at[:STEPS], starts.at[STEPS:]
+        return sorted({*waits[first[1] : first[-1]], *waits[second[1] : second[-1]]})
+
+    with pretend_device():
+        yield trained
+
+
+def pairs() -> PairBatches:
+    images = np.random.default_rng(0).integers(0, 256, (8 * STEPS, 32, 32)).astype(np.uint8)
+    return PairBatches(Pairs("standard", images), np.arange(8 * STEPS), batch_size=8, seed=0)
+
+
+NEVER = {"collapse": {"largest_loss": 9, "least_spread": 0, "least_prototype_entropy": 0}}
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (simclr, {}),
+        (simclr, {"optimizer": "adam", "channels_last": True}),
+        (dino, {"centering": "sinkhorn", "drop_path": 0.3}),
+        (dino, {"centering": "softmax", "ibot_head": "shared"}),
+        (dino, {"masks": {"probability": 0.0}}),
+    ],
+)
+def test_pretraining(within_steps, make, options):
+    module = make(**options | (NEVER if make is dino else {}))
+    assert within_steps((module, pairs())) == []
+
+
+@pytest.fixture(scope="module")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    options = PhantomChestOptions(size=32, n_train=120, n_val=5, n_test_per_scanner=5)
+    return build(options, None, tmp_path_factory.mktemp("phantom") / "cohort")
+
+
+def of_a_generator(phantom: Cohort) -> Training:
+    sizes = {"pixel_map": "line", "pixel_noise": "scanner"}
+    options = GeneratorOptions(
+        hvae=SMALL.model_copy(update=sizes),
+        epochs=2,
+        batch_size=20,
+        max_steps=STEPS,
+        parents_dropped=0.2,
+        beta_warmup_epochs=1,
+        gradient_skip=1e9,
+    )
+    parents = image_parents(phantom)
+    hvae = HVAE(options.hvae, parents.sizes, 32, 32)
+    batches = training_batches(phantom, parents, options)
+    return HVAETraining(hvae, options, 2 * STEPS), batches
+
+
+def all_targets(phantom: Cohort) -> Targets:
+    return Targets({**scanner_target(phantom).sizes, **attribute_targets(phantom).sizes})
+
+
+def of_finetuning_a_generator(phantom: Cohort, soft: bool) -> Training:
+    module, _ = of_a_generator(phantom)
+    targets, options = all_targets(phantom), module.options
+    predictor = ImageClassifier(targets, (32, 32), ClassifierOptions(), 1)
+    tuning = TuningOptions(soft_labels=soft)
+    codes = ParentsAndStated(image_parents(phantom), targets)
+    batches = training_batches(phantom, codes, options)
+    return CounterfactualFinetuning(module.hvae, predictor, options, tuning, 0.0, 8), batches
+
+
+def of_a_judge(phantom: Cohort) -> Training:
+    targets = all_targets(phantom)
+    assert set(targets.sizes) == {"scanner", "sex", "finding", "age"}
+    options = GeneratorOptions(hvae=SMALL, epochs=2, batch_size=20, max_steps=STEPS)
+    batches = training_batches(phantom, targets, options)
+    return ImageClassifier(targets, (32, 32), ClassifierOptions(), 2 * STEPS), batches
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        of_a_generator,
+        lambda phantom: of_finetuning_a_generator(phantom, soft=True),
+        lambda phantom: of_finetuning_a_generator(phantom, soft=False),
+        of_a_judge,
+    ],
+    ids=["generator", "finetuning, soft", "finetuning, hard", "judge"],
+)
+def test_the_generator_and_its_judges(within_steps, phantom, training):
+    assert within_steps(training(phantom)) == []
+
+
+def test_finetuning_an_encoder(monkeypatch):
+    """Its loop is its own: every step but the last of its one epoch."""
+    cohort = striped_cohort(patients=60)
+    rows = cohort.rows("train")
+    options = SHORT.model_copy(
+        update={
+            "augment": always(type(SHORT.augment)),
+            "epochs": 1,
+            "batch_size": 8,
+            "min_steps": STEPS,
+            "max_steps": STEPS,
+        }
+    )
+    starts, loss = list[int](), finetuning._loss
+    with pretend_device(), host_waits() as waits:
+
+        def watched(*given: Any) -> torch.Tensor:
+            starts.append(len(waits))
+            return loss(*given)
+
+        monkeypatch.setattr(finetuning, "_loss", watched)
+        encoder = new_encoder().to(DEVICE)
+        finetuning.fit_classifier(cohort, encoder, rows, options, seed=0)
+    assert len(starts) == STEPS
+    assert waits[starts[0] : starts[-1]] == []
