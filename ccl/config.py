@@ -75,6 +75,11 @@ class PretrainingOptions(Options):
         return found
 
     @property
+    def initial_weights(self) -> dict[str, str | None]:
+        """What the encoders of each objective start from, as `EncoderOptions.pretrained` says."""
+        return {name: self.options(name).encoder.pretrained for name in self.strategies}
+
+    @property
     def encoders(self) -> tuple[EncoderName, ...]:
         """Every encoder that is pretrained."""
         return tuple(

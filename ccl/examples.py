@@ -9,6 +9,7 @@ import numpy as np
 
 from ccl.cohorts import Cohort, evenly
 from ccl.figures import marks, palette
+from ccl.figures.look import NOTHING_SAID, Initial
 from ccl.generator.generator import Generator, to_images
 from ccl.pairs import Pairs
 from ccl.widgets import ExplorerItem, Target, explore
@@ -215,7 +216,11 @@ def palettes(cohort: Cohort, coloured: Mapping[str, Sequence[str]]) -> dict[str,
 
 
 def projection_page(
-    cohort: Cohort, maps: Mapping[str, np.ndarray], rows: np.ndarray, objective: str = "simclr"
+    cohort: Cohort,
+    maps: Mapping[str, np.ndarray],
+    rows: np.ndarray,
+    objective: str = "simclr",
+    initial: Initial = NOTHING_SAID,
 ) -> str:
     """Maps that show the image pointed at, as HTML (`ccl.widgets_projection`).
 
@@ -224,6 +229,7 @@ def projection_page(
         maps: strategy to the places of all images, (n, 2).
         rows: (n,) their rows; some of them are shown, all with an attribute among them.
         objective: of the encoders, for the titles.
+        initial: what the encoders start from, `PretrainingOptions.initial_weights`.
     """
     spread = evenly(np.arange(len(rows)), POINTED_AT)
     some = np.union1d(spread, np.flatnonzero(cohort.attributes(rows) != ""))
@@ -235,7 +241,7 @@ def projection_page(
         )
     ]
     return projection_html(
-        {marks(objective)[strategy].label: xy[some] for strategy, xy in maps.items()},
+        {marks(objective, initial)[strategy].label: xy[some] for strategy, xy in maps.items()},
         np.asarray(cohort.images[rows[some]]),
         facts,
         coloured,

@@ -85,6 +85,12 @@ class Record:
         return claims.judge(ledger.load(), self.evidence)
 
     @property
+    def initial_weights(self) -> dict[str, str | None]:
+        """What the encoders of each objective started from, as `EncoderOptions.pretrained` says."""
+        evaluated = (each["options"] for each in self.info["steps"] if each["step"] == "evaluate")
+        return {each["objective"]: each["encoder"]["pretrained"] for each in evaluated}
+
+    @property
     def seconds(self) -> float:
         """Time of all steps, one after the other."""
         return float(sum(step["seconds"] for step in self.info["steps"]))

@@ -28,7 +28,7 @@ from ccl.generator import bank as banks
 from ccl.generator import generator as generators
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.encoder import Encoder, build_encoder
-from ccl.objectives.encoder_options import IMAGENET, EncoderOptions, weights_file
+from ccl.objectives.encoder_options import PUBLISHED, EncoderOptions, weights_file
 from ccl.options import Options
 from ccl.pairs import Pairs
 from ccl.runs import HISTORY_FILE, Run, Step
@@ -390,7 +390,7 @@ def encoder_of(experiment: Experiment, images: Cohort, name: EncoderName) -> Enc
 
 def _initial_weights(options: EncoderOptions) -> dict[str, str]:
     """Digest of the file of initial weights, if there is one: other weights are another run."""
-    if options.pretrained in (None, IMAGENET):
+    if options.pretrained in (None, *PUBLISHED):
         return {}
     file = weights_file(options.pretrained)
     # A missing file is named by who opens it.

@@ -5,7 +5,9 @@ import itertools
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import nbformat
 import pytest
@@ -97,6 +99,46 @@ def test_every_figure_has_caption_name_and_alternative_text(path: Path) -> None:
             assert mystnb.figure.caption
             assert mystnb.figure.name.startswith("fig-")
             assert mystnb.image.alt
+
+
+NAMING_THE_UNTRAINED = {"label_efficiency", "subgroup_gap", "separability", "projection", "marks"}
+NAMING_THE_UNTRAINED |= {"scanner_confusion", "projection_page"}
+
+
+def _calls(path: Path) -> list[ast.Call]:
+    """The calls of a notebook that draw encoders, the untrained among them."""
+    cells = nbformat.read(path, as_version=4).cells
+    trees = (ast.parse(cell.source) for cell in cells if cell.cell_type == "code")
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named = [c for c in calls if isinstance(c.func, ast.Attribute)]
+    return [c for c in named if cast(ast.Attribute, c.func).attr in NAMING_THE_UNTRAINED]
+
+
+@stored
+def test_the_untrained_encoder_is_named_after_what_it_starts_from(path: Path) -> None:
+    """Figures call it a random encoder where nobody tells them what the profile says."""
+    for call in _calls(path):
+        assert "initial" in ast.unparse(call), ast.unparse(call)
+
+
+def test_it_is_drawn_in_some_notebooks() -> None:
+    drawn = {path.stem for path in STORED if _calls(path)}
+    assert drawn == {"objective", "probing", "projections", "record", "subgroups"}
+
+
+def test_a_page_names_the_weights_that_encoders_start_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pages.only("simclr")
+    simclr = made.pretraining.simclr
+    encoder = simclr.encoder.model_copy(update={"pretrained": "imagenet"})
+    simclr = simclr.model_copy(update={"encoder": encoder})
+    made = replace(made, pretraining=made.pretraining.model_copy(update={"simclr": simclr}))
+    shown = pages.values("probing", pages.small_cohort(), made, tmp_path, monkeypatch)
+    figure = next(value for value in shown if isinstance(value, Figure))
+    labels = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert "ImageNet weights" in labels
+    assert "Random encoder" not in labels
 
 
 @stored

@@ -13,6 +13,8 @@ from ccl.figures.look import (
     BASELINES,
     CARD,
     INK,
+    NOTHING_SAID,
+    Initial,
     Mark,
     add_legend,
     marks,
@@ -41,6 +43,7 @@ def label_efficiency(
     subgroups: Sequence[str] = ("all",),
     band: Band | None = None,
     n_classes: int = 2,
+    initial: Initial = NOTHING_SAID,
 ) -> Figure:
     """ROC-AUC over the share of labels, one panel per domain and subgroup, a colour per strategy.
 
@@ -55,6 +58,7 @@ def label_efficiency(
             standard error over pretraining seeds; None = 'seeds' where every pretrained strategy
             has at least three, else 'bootstrap'. The figure says which it shows.
         n_classes: of the cohort; above two the measure is the macro average.
+        initial: what the encoders start from, `PretrainingOptions.initial_weights`.
     """
     results, objective = auc_rows(results, objective, subgroups)
     domains = chosen_domains(results, domains)
@@ -64,7 +68,7 @@ def label_efficiency(
         figure, panels = new_panels(len(places))
         for axes, (domain, subgroup) in zip(panels, places, strict=True):
             mine = (results["domain"] == domain) & (results["subgroup"] == subgroup)
-            _draw_curves(axes, results[mine], marks(objective), band)
+            _draw_curves(axes, results[mine], marks(objective, initial), band)
             axes.set_title(domain if subgroup == "all" else f"{domain}, {subgroup}")
             _label_shares(axes, results)
         low = min(0.48, *(axes.get_ylim()[0] for axes in panels))

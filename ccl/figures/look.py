@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
@@ -16,6 +17,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from ccl.objectives.encoder_options import DINOV2, IMAGENET
 
 WIDTH = 5.2  # inches; one or two panels side by side
 CARD = "#ffffff"
@@ -49,8 +52,20 @@ OBJECTIVES = {"simclr": "SimCLR", "dino": "DINO"}
 BASELINES = ("random", "supervised")  # strategies without contrastive pretraining
 
 
-def marks(objective: str) -> Mapping[str, Mark]:
-    """Marks of the strategies: one colour and marker each, named after the objective."""
+# Objective to what its encoders start from, as `EncoderOptions.pretrained` names it.
+Initial = Mapping[str, str | None]
+NOTHING_SAID: Initial = MappingProxyType({})
+_STARTS = {None: "Random encoder", IMAGENET: "ImageNet weights", DINOV2: "DINO-v2 weights"}
+
+
+def marks(objective: str, initial: Initial = NOTHING_SAID) -> Mapping[str, Mark]:
+    """Marks of the strategies: one colour and marker each, named after the objective.
+
+    Args:
+        objective: of the encoders.
+        initial: what they start from, after which the untrained one is named; random if not there.
+    """
+    start = _STARTS.get(initial.get(objective), "Initial weights")
     name = OBJECTIVES.get(objective, objective)
     return {
         "standard": Mark(name, "#0072B2", "o"),
@@ -60,7 +75,7 @@ def marks(objective: str) -> Mapping[str, Mark]:
         "sexcf": Mark(f"SexCF-{name}", "#56B4E9", "v"),
         "earlycf": Mark(f"CF-{name}, generator stopped early", "#8C6D31", "<"),
         "tunedcf": Mark(f"CF-{name}, generator finetuned", "#5B3A8C", ">"),
-        "random": Mark("Random encoder", "#6B7280", "x", width=1.2),
+        "random": Mark(start, "#6B7280", "x", width=1.2),
         "supervised": Mark("Supervised", "#D55E00", "P", width=1.2),
     }
 

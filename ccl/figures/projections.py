@@ -7,7 +7,17 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ccl.figures.look import INK, add_legend, marks, new_panels, present, require, style
+from ccl.figures.look import (
+    INK,
+    NOTHING_SAID,
+    Initial,
+    add_legend,
+    marks,
+    new_panels,
+    present,
+    require,
+    style,
+)
 
 
 def palette(values: Sequence[str]) -> dict[str, str]:
@@ -26,6 +36,7 @@ def projection(
     *,
     objective: str = "simclr",
     what: str = "",
+    initial: Initial = NOTHING_SAID,
 ) -> Figure:
     """Maps of the same images, one panel per strategy, coloured by what is known of the images.
 
@@ -35,6 +46,7 @@ def projection(
         colours: of each value, in the order of the legend.
         objective: of the encoders, for the titles.
         what: the values are, above the legend.
+        initial: what the encoders start from, `PretrainingOptions.initial_weights`.
 
     Raises:
         ValueError: values without colour, or maps of other numbers of images.
@@ -49,7 +61,7 @@ def projection(
             for value in sorted(colours, key=lambda value: -counts[value]):  # the rare on top
                 x, y = xy[known == value].T
                 axes.scatter(x, y, s=5, color=colours[value], linewidth=0, alpha=0.8)
-            axes.set_title(marks(objective)[strategy].title)
+            axes.set_title(marks(objective, initial)[strategy].title)
             axes.set(xticks=[], yticks=[])
             axes.set_aspect("equal", "datalim")
         for value, colour in colours.items():  # in the order given
@@ -58,13 +70,19 @@ def projection(
     return figure
 
 
-def scanner_confusion(table: pd.DataFrame, scanners: Sequence[str], objective: str) -> Figure:
+def scanner_confusion(
+    table: pd.DataFrame,
+    scanners: Sequence[str],
+    objective: str,
+    initial: Initial = NOTHING_SAID,
+) -> Figure:
     """What a linear classifier of frozen features takes the images of each scanner for.
 
     Args:
         table: `confusion.csv` (columns `objective`, `strategy`, `scanner`, `predicted`, `n`).
         scanners: in the order of rows and columns.
         objective: whose encoders to draw.
+        initial: what the encoders start from, `PretrainingOptions.initial_weights`.
 
     Returns:
         A panel per strategy: rows are scanners, in per cent of their images, over all seeds.
@@ -95,7 +113,7 @@ def scanner_confusion(table: pd.DataFrame, scanners: Sequence[str], objective: s
                 cbar=False,
                 ax=axes,
             )
-            axes.set_title(marks(objective)[strategy].title)
+            axes.set_title(marks(objective, initial)[strategy].title)
             axes.set_xlabel("taken for" if i + 2 >= len(strategies) else "")
             axes.set_ylabel("scanner" if i % 2 == 0 else "")
             axes.tick_params(axis="x", labelrotation=45, labelsize=8.5)

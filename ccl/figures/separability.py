@@ -6,7 +6,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ccl.figures.look import INK, OBJECTIVES, Mark, marks, new_panels, require, style
+from ccl.figures.look import (
+    INK,
+    NOTHING_SAID,
+    OBJECTIVES,
+    Initial,
+    Mark,
+    marks,
+    new_panels,
+    require,
+    style,
+)
 
 SHARED = ("oracle", "random")  # strategies whose label does not name the objective
 MEASURES = {
@@ -17,20 +27,21 @@ MEASURES = {
 }
 
 
-def separability(table: pd.DataFrame, n_scanners: int) -> Figure:
+def separability(table: pd.DataFrame, n_scanners: int, initial: Initial = NOTHING_SAID) -> Figure:
     """Every measure of domain separability, one line per objective and strategy, a mark per seed.
 
     Args:
         table: `separability.csv`: columns `objective`, `strategy`, `pretrain_seed`, `measure`,
             `value`, `ci_low`, `ci_high`.
         n_scanners: number of test scanners, for the line of features that know nothing of them.
+        initial: what the encoders start from, `PretrainingOptions.initial_weights`.
 
     Raises:
         ValueError: a column is missing, or there are no rows.
     """
     columns = ("objective", "strategy", "measure", "value", "ci_low", "ci_high")
     require(table, columns, "separability")
-    looks = _looks(table)
+    looks = _looks(table, initial)
     nothing = {"scanner": 1 / n_scanners, "scanner_knn": 1 / n_scanners, "mixing": 1.0}
     with style():
         figure, panels = new_panels(len(MEASURES), height=0.3 * len(looks) + 0.9)
@@ -45,13 +56,13 @@ def separability(table: pd.DataFrame, n_scanners: int) -> Figure:
     return figure
 
 
-def _looks(table: pd.DataFrame) -> dict[tuple[str, str], Mark]:
+def _looks(table: pd.DataFrame, initial: Initial) -> dict[tuple[str, str], Mark]:
     """The look of every objective and strategy of a table, in the order of the lines."""
     held = set(zip(table["objective"], table["strategy"], strict=True))
     return {
         (objective, strategy): mark
         for objective in dict.fromkeys(table["objective"])
-        for strategy, mark in marks(objective).items()
+        for strategy, mark in marks(objective, initial).items()
         if (objective, strategy) in held
     }
 

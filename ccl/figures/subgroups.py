@@ -18,7 +18,18 @@ from ccl.figures.accuracy import (
     over_seeds,
     shares_of_labels,
 )
-from ccl.figures.look import INK, Mark, add_legend, marks, name_outer, new_panels, present, style
+from ccl.figures.look import (
+    INK,
+    NOTHING_SAID,
+    Initial,
+    Mark,
+    add_legend,
+    marks,
+    name_outer,
+    new_panels,
+    present,
+    style,
+)
 
 
 def domains_with(
@@ -44,6 +55,7 @@ def subgroup_gap(
     absolute: bool = False,
     objective: str | None = None,
     domains: Sequence[str] = (),
+    initial: Initial = NOTHING_SAID,
 ) -> Figure:
     """AUC of one subgroup minus that of another at each share of labels, a panel per domain.
 
@@ -53,6 +65,7 @@ def subgroup_gap(
         absolute: draw the size of the gap, not its sign.
         objective: as for `label_efficiency`.
         domains: domains to draw, in this order; all that occur if empty.
+        initial: what the encoders start from, `PretrainingOptions.initial_weights`.
 
     Raises:
         ValueError: a column is missing, or there is no such gap.
@@ -65,7 +78,7 @@ def subgroup_gap(
     with style():
         figure, panels = new_panels(len(domains))
         for axes, domain in zip(panels, domains, strict=True):
-            _draw(axes, rows[rows["domain"] == domain], marks(objective), band)
+            _draw(axes, rows[rows["domain"] == domain], marks(objective, initial), band)
             axes.axhline(0, color=INK, linestyle=":", linewidth=1.5)
             axes.set_title(domain)
             shares = shares_of_labels(rows)

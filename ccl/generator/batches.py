@@ -30,7 +30,8 @@ class WeightedBatches:
         parents: which parents to return.
         rows: training rows.
         batch_size: images per batch.
-        rare_scanner_weight: 0 draws images as they come, 1 every scanner equally often.
+        rare_scanner_weight: alpha; a scanner's share of the draws is alpha / K + (1 - alpha) times
+            its share of the images, for K scanners. 0 draws images as they come.
         seed: of the draws.
         max_steps: batches per epoch at most; None for as many draws as there are rows.
     """
@@ -58,7 +59,8 @@ class WeightedBatches:
     def _draw(self, rng: np.random.Generator) -> np.ndarray:
         codes = self.cohort.codes("scanner", self.rows)
         share = np.bincount(codes, minlength=len(self.cohort.scanners)) / len(codes)
-        weight = share[codes] ** -self.rare_scanner_weight
+        alpha, scanners = self.rare_scanner_weight, np.count_nonzero(share)
+        weight = alpha / share[codes] + (1 - alpha) * scanners
         weight /= weight.sum()
         # Systematic sampling: every image appears its expected number of times, up to rounding.
         count = len(self) * self.batch_size

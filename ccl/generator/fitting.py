@@ -78,7 +78,8 @@ class HVAETraining(lightning.LightningModule):
 
     def _learning_rate_factor(self, step: int) -> float:
         warm = min(1.0, (step + 1) / max(1, self.options.warmup_steps))
-        return warm * cosine(step, self.total_steps, 1.0, 0.0)
+        falls = self.options.decline == "cosine"
+        return warm * (cosine(step, self.total_steps, 1.0, 0.0) if falls else 1.0)
 
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         """Scales gradients down, or has the optimiser leave this step out."""

@@ -12,131 +12,18 @@ mu(z, pa) predicted image; u = (x - mu) / sigma pixel noise.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from ccl.devices import device_of
-from ccl.generator.pixel_map import MapKind, PixelMap
-from ccl.generator.pixel_noise import NoiseKind, PixelNoise
-from ccl.options import Options
-
-
-class Stage(Options):
-    """One resolution of the hierarchy.
-
-    Attributes:
-        resolution: height of its feature maps after the stem (width follows the frame).
-        width: channels of its feature maps.
-        encoder_blocks: blocks of the bottom-up path.
-        decoder_blocks: blocks of the top-down path.
-        latent_channels: channels of each z at this resolution; 0 makes its blocks deterministic.
-    """
-
-    resolution: int = Field(ge=1)
-    width: int = Field(ge=1)
-    encoder_blocks: int = Field(ge=0)
-    decoder_blocks: int = Field(ge=0)
-    latent_channels: int = Field(default=0, ge=0)
-
-
-class HVAEOptions(Options):
-    """Architecture of the HVAE.
-
-    Attributes:
-        stages: from the highest resolution to the lowest; each resolution is a whole fraction
-            (rounded up) of the one before.
-        unshuffle: pixels folded into channels by the stem, which divides the resolution; 1 = none.
-        embedding: width of the parents' embedding e.
-        bottleneck: inner width of a block, as a fraction of the stage's width.
-        groups: groups of the group normalisation, at most; lowered to divide the width.
-        pixel_scale: sigma of the pixel likelihood, for x in [-1, 1]; the released code uses 1e-2.
-        pixel_noise: 'fixed' carries u over with sigma everywhere (the paper); 'scanner' lets the
-            noise follow the scanner, see `ccl.generator.pixel_noise`; measured after training.
-        pixel_map: 'none' (the paper), or 'mean' or 'line': latents explain what a fixed map per
-            scanner does not, see `ccl.generator.pixel_map`; measured before training.
-        abduct: what abduction keeps of a latent: 'latent' keeps z itself (the paper), 'noise'
-            keeps epsilon = (z - mu_p) / sigma_p, so that the prior of the new parents moves z.
-        posterior_share: alpha, how much of an abducted latent stays: z* = alpha z + (1 - alpha)
-            mu_p(new parents). 1 is the paper's; less moves z towards what is common under the new
-            parents, and forgets the patient (De Sousa Ribeiro et al. 2023, section 3.2).
-        guidance: how far a prediction goes from the mean image under no parents to that under the
-            given ones: mu = mu_none + guidance (mu_pa - mu_none). 1 is the paper's; others need
-            `GeneratorOptions.parents_dropped` (Ho and Salimans 2022,
-            https://arxiv.org/abs/2207.12598).
-    """
-
-    stages: tuple[Stage, ...]
-    unshuffle: int = Field(default=1, ge=1)
-    embedding: int = Field(default=64, ge=1)
-    bottleneck: float = Field(default=0.25, gt=0, le=1)
-    groups: int = Field(default=8, ge=1)
-    pixel_scale: float = Field(default=1e-2, gt=0)
-    pixel_noise: NoiseKind = "fixed"
-    pixel_map: MapKind = "none"
-    abduct: Literal["latent", "noise"] = "latent"
-    posterior_share: float = Field(default=1.0, ge=0, le=1)
-    guidance: float = Field(default=1.0, gt=0)
-
-    @model_validator(mode="after")
-    def _check_stages(self) -> "HVAEOptions":
-        if not self.stages:
-            raise ValueError("stages is empty; give at least one stage")
-        resolutions = [stage.resolution for stage in self.stages]
-        if any(a <= b for a, b in pairwise(resolutions)):
-            raise ValueError(f"stages must go from high to low resolution, got {resolutions}")
-        if not any(stage.latent_channels and stage.decoder_blocks for stage in self.stages):
-            raise ValueError("no stage has latents: give one latent_channels > 0")
-        return self
-
-
-def group_norm(width: int, groups: int) -> nn.GroupNorm:
-    """Group normalisation with the largest number of groups <= `groups` that divides `width`.
-
-    A group has two channels at least: on a 1x1 map, one by itself would always become 0.
-    """
-    fitting = (g for g in range(1, groups + 1) if width % g == 0 and 2 * g <= width)
-    return nn.GroupNorm(max(fitting, default=1), width)
-
-
-class Block(nn.Module):
-    """Residual bottleneck: norm-SiLU-1x1, norm-SiLU-kxk, SiLU-1x1, modulated by the parents."""
-
-    def __init__(
-        self, width_in: int, width_out: int, stage: Stage, options: HVAEOptions, *, last_gain: float
-    ) -> None:
-        super().__init__()
-        inner = max(8, round(width_in * options.bottleneck))
-        # On 1x1 maps a 3x3 kernel would read padding only.
-        kernel = 3 if stage.resolution > 2 else 1
-        self.norm = group_norm(width_in, options.groups)
-        self.reduce = nn.Conv2d(width_in, inner, 1)
-        self.inner_norm = group_norm(inner, options.groups)
-        self.modulation = nn.Linear(options.embedding, 2 * inner)
-        self.spatial = nn.Conv2d(inner, inner, kernel, padding=kernel // 2)
-        self.expand = nn.Conv2d(inner, width_out, 1)
-        self.skip = nn.Conv2d(width_in, width_out, 1) if width_in != width_out else nn.Identity()
-        with torch.no_grad():
-            self.expand.weight.mul_(last_gain)
-            nn.init.zeros_(self.expand.bias)  # type: ignore[arg-type]
-
-    def forward(self, h: Tensor, e: Tensor) -> Tensor:
-        """(N, C_in, H, W), (N, E) -> (N, C_out, H, W)."""
-        scale, shift = self.modulation(e)[:, :, None, None].chunk(2, dim=1)  # (N, inner, 1, 1)
-        y = self.reduce(F.silu(self.norm(h)))  # (N, inner, H, W)
-        y = F.silu(self.inner_norm(y) * (1 + scale) + shift)
-        y = self.expand(F.silu(self.spatial(y)))  # (N, C_out, H, W)
-        return self.skip(h) + y
-
-
-def _start_at_zero(module: nn.Module) -> None:
-    for parameter in module.parameters():
-        nn.init.zeros_(parameter)
+from ccl.generator.blocks import Block, group_norm, start_at_zero
+from ccl.generator.hvae_options import HVAEOptions, Stage, require_fit
+from ccl.generator.pixel_map import PixelMap
+from ccl.generator.pixel_noise import PixelNoise
 
 
 class Given(NamedTuple):
@@ -184,8 +71,8 @@ class DecoderBlock(nn.Module):
                 self.expand.weight.mul_(gain)
             # Start at q = p = N(0, 1): no KL spike in the first steps.
             for last in (self.prior.skip, self.posterior.skip, self.posterior.expand):
-                _start_at_zero(last)
-            _start_at_zero(self.prior.expand)
+                start_at_zero(last)
+            start_at_zero(self.prior.expand)
         self.residual = Block(width, width, stage, options, last_gain=gain)
 
     def forward(
@@ -299,20 +186,6 @@ class ImageNoise:
         return ImageNoise(self.latents, None)
 
 
-def require_fit(options: HVAEOptions, frame: tuple[int, int]) -> None:
-    """Whether an architecture takes frames of (height, width) pixels.
-
-    Raises:
-        ValueError: it does not.
-    """
-    (height, width), stem, first = frame, options.unshuffle, options.stages[0].resolution
-    if height % stem or width % stem or height // stem != first:
-        raise ValueError(
-            f"frame {height}x{width} with unshuffle {stem} gives a first resolution of "
-            f"{height / stem:g}, but stages[0].resolution is {first}"
-        )
-
-
 class HVAE(nn.Module):
     """Conditional hierarchical VAE; also a `ccl.generator.scm.Mechanism`.
 
@@ -368,6 +241,8 @@ class HVAE(nn.Module):
         self.pixel_map = PixelMap(options.pixel_map, scanners, self.frame)
         self.out_norm = group_norm(stages[0].width, options.groups)
         self.out = nn.Conv2d(stages[0].width, stem**2, 3, padding=1)
+        if options.zero_output:
+            start_at_zero(self.out)
 
     def _size(self, stage: Stage) -> tuple[int, int]:
         height, width = (side // self.options.unshuffle for side in self.frame)

@@ -4,9 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ccl.generator.hvae import HVAEOptions
+from ccl.generator.hvae_options import HVAEOptions
 from ccl.generator.tabular import Coupling
 from ccl.objectives.encoder_options import EncoderOptions
+from ccl.objectives.schedules import Decline
 from ccl.options import Options
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -24,7 +25,9 @@ class GeneratorOptions(Options):
         epochs: passes over as many draws as there are training images.
         batch_size: images per step, over all processes where several train as one.
         max_steps: an epoch has at most as many steps; None for a whole pass.
-        learning_rate: of AdamW, after the warm-up, before the cosine decay.
+        learning_rate: of AdamW, after the warm-up.
+        decline: what the learning rate does then: 'cosine' falls to 0 over the whole training,
+            'none' keeps it (the released code).
         betas, weight_decay: of AdamW.
         warmup_steps: linear warm-up of the learning rate.
         beta: weight of the KL term (the paper: 1 for EMBED, 3 for PadChest).
@@ -35,7 +38,8 @@ class GeneratorOptions(Options):
         gradient_skip: a step with a larger norm than this is left out.
         parents_dropped: share of the images whose parents are not told in training, for
             `HVAEOptions.guidance` (the paper: 0).
-        rare_scanner_weight: 0 draws images as they come, 1 draws every scanner equally often.
+        rare_scanner_weight: alpha; 0 draws images as they come, 1 every scanner equally often, and
+            between the two shares are mixed (the released code: .5 for EMBED, 0 for PadChest).
         bfloat16: run the forward pass in mixed precision, on devices with instructions for it.
         compile: train the blocks through torch.compile, on a GPU (`ccl.compilation`).
         seed: of the weights, the batches and the latents.
@@ -48,6 +52,7 @@ class GeneratorOptions(Options):
     batch_size: int = Field(default=32, ge=1)
     max_steps: int | None = Field(default=None, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
+    decline: Decline = "cosine"
     betas: tuple[Decay, Decay] = (0.9, 0.9)
     weight_decay: float = Field(default=1e-3, ge=0)
     warmup_steps: int = Field(default=100, ge=0)

@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 SLIM = "resnet-slim"
 VIT_SLIM = "vit-slim"
 IMAGENET = "imagenet"
+DINOV2 = "dinov2"
+PUBLISHED = (IMAGENET, DINOV2)  # weights that timm knows where to get
 
 
 class VitOptions(Options):
@@ -40,9 +42,10 @@ class EncoderOptions(Options):
         stem_stride: of 'resnet-slim' only: the stem's downsampling. 4 is twice as fast; 2 keeps
             maps of 32x32 for the first blocks of a 64-pixel image.
         vit: of 'vit-slim' only: its size.
-        pretrained: weights to start from: 'imagenet', timm's for the architecture, which needs
-            the network once; the path of a safetensors file, absolute or seen from the
-            repository, with timm's names; or None for random weights.
+        pretrained: weights to start from: 'imagenet', timm's for the architecture, or 'dinov2',
+            DINO-v2's for a ViT of its size, both of which need the network once; the path of a
+            safetensors file, absolute or seen from the repository, with timm's names; or None for
+            random weights.
     """
 
     architecture: str = Field(default=SLIM, min_length=1)
@@ -52,11 +55,11 @@ class EncoderOptions(Options):
 
     @field_validator("pretrained")
     @classmethod
-    def _is_imagenet_or_safetensors(cls, value: str | None) -> str | None:
-        if value is not None and value != IMAGENET and not value.endswith(".safetensors"):
+    def _is_published_or_safetensors(cls, value: str | None) -> str | None:
+        if value is not None and value not in PUBLISHED and not value.endswith(".safetensors"):
             raise ValueError(
-                f"'{value}' is neither '{IMAGENET}' nor a .safetensors file nor null; other "
-                "formats may run code when opened"
+                f"'{value}' is neither '{IMAGENET}' nor '{DINOV2}' nor a .safetensors file nor "
+                "null; other formats may run code when opened"
             )
         return value
 

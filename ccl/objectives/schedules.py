@@ -1,6 +1,9 @@
 """Values that change from step to step, as functions of the step alone: resuming is exact."""
 
 import math
+from typing import Literal
+
+Decline = Literal["cosine", "none"]
 
 
 def cosine(step: int, total: int, start: float, end: float) -> float:
@@ -14,14 +17,15 @@ def linear(step: int, total: int, start: float, end: float) -> float:
     return end if step >= total else start + (end - start) * step / total
 
 
-def warmup_cosine(step: int, warmup: int, total: int) -> float:
+def warmup_cosine(step: int, warmup: int, total: int, decline: Decline = "cosine") -> float:
     """Learning rate as a share of its peak: linear up to 1 in `warmup` steps, then half a cosine.
 
     Args:
         step: from 0; step `warmup` has the peak, and step `total` would have 0.
         warmup: steps of growth; the first of them already has 1 / warmup.
         total: steps of the whole training.
+        decline: 'none' stays at 1 after the warm-up.
     """
     if step < warmup:
         return (step + 1) / warmup
-    return cosine(step - warmup, total - warmup, 1.0, 0.0)
+    return 1.0 if decline == "none" else cosine(step - warmup, total - warmup, 1.0, 0.0)

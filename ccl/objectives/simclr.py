@@ -97,7 +97,7 @@ class SimCLR(lightning.LightningModule):
         total = options.epochs * self.steps_per_epoch
 
         def factor(step: int) -> float:
-            return warmup_cosine(step, warmup, total)
+            return warmup_cosine(step, warmup, total, options.decline)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {

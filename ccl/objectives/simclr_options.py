@@ -6,6 +6,7 @@ from pydantic import Field
 
 from ccl.objectives.augment import AugmentOptions
 from ccl.objectives.objective import ObjectiveOptions
+from ccl.objectives.schedules import Decline
 
 
 class SimCLROptions(ObjectiveOptions):
@@ -19,7 +20,8 @@ class SimCLROptions(ObjectiveOptions):
             adds the decay to it.
         learning_rate: peak learning rate.
         weight_decay: of matrices and kernels; biases and normalisations are never decayed.
-        warmup_epochs: of linear growth from 0 to the peak; a half cosine back to 0 follows.
+        warmup_epochs: of linear growth from 0 to the peak.
+        decline: what follows: 'cosine', half of one back to 0, or 'none' (the released code).
         precision: of encoder and projector; the loss is always computed in float32. A CPU without
             instructions for bfloat16 computes in float32 as well.
         channels_last: memory layout of the encoder.
@@ -33,6 +35,7 @@ class SimCLROptions(ObjectiveOptions):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     warmup_epochs: float = Field(default=2, ge=0)
+    decline: Decline = "cosine"
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     channels_last: bool = True
     augment: AugmentOptions = AugmentOptions()

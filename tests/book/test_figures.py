@@ -291,6 +291,41 @@ def test_separability_draws_every_seed_and_what_knowing_nothing_means() -> None:
         figures.separability(table.iloc[:0], 4)
 
 
+@pytest.mark.parametrize(
+    ("pretrained", "name"),
+    [
+        (None, "Random encoder"),
+        ("imagenet", "ImageNet weights"),
+        ("dinov2", "DINO-v2 weights"),
+        ("mine.safetensors", "Initial weights"),
+    ],
+)
+def test_the_untrained_encoder_is_named_after_what_it_starts_from(
+    pretrained: str | None, name: str
+) -> None:
+    initial = {"simclr": pretrained, "dino": None}
+    assert figures.marks("simclr", initial)["random"].label == name
+    assert figures.marks("dino", initial)["random"].label == "Random encoder"
+
+
+def test_every_figure_takes_that_name() -> None:
+    initial = {"simclr": "imagenet"}
+    drawn = [
+        figures.label_efficiency(results(), objective="simclr", initial=initial),
+        figures.subgroup_gap(by_sex(), ("sex=F", "sex=M"), initial=initial),
+    ]
+    assert all("ImageNet weights" in legend_labels(figure) for figure in drawn)
+    maps = {"random": np.zeros((2, 2))}
+    drawn = [figures.projection(maps, ["A", "A"], {"A": "#000000"}, initial=initial)]
+    row = {"objective": "simclr", "strategy": "random", "scanner": "A", "predicted": "A", "n": 1}
+    drawn += [figures.scanner_confusion(pd.DataFrame([row]), ["A"], "simclr", initial)]
+    assert [figure.axes[0].get_title() for figure in drawn] == ["ImageNet weights"] * 2
+    known = row | {"measure": "scanner", "value": 0.5, "ci_low": 0.4, "ci_high": 0.6}
+    figure = figures.separability(pd.DataFrame([known]), 2, initial)
+    label = figure.axes[0].get_yticklabels()[0].get_text()
+    assert label == "ImageNet weights, SimCLR"
+
+
 def test_overall_says_that_nothing_was_measured() -> None:
     figure = figures.overall(quality(), {"beauty": "of counterfactuals"})
     assert [text.get_text() for text in figure.texts] == [

@@ -1,3 +1,4 @@
+import dataclasses
 from copy import deepcopy
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import torch
 
 from ccl import training
+from ccl.config import experiment
 from ccl.errors import TrainingError
 from ccl.generator import generator as generators
 from ccl.generator.batches import WeightedBatches
@@ -14,6 +16,7 @@ from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE
 from ccl.generator.tabular import COUPLINGS
 from ccl.training import fit
+from tests.generator.conftest import SMALL
 
 
 def weights(generator):
@@ -41,6 +44,7 @@ def test_the_same_options_give_the_same_generator(phantom, options, tmp_path):
         {"ema_decay": 0.2},
         {"gradient_clip": 0.01},
         {"rare_scanner_weight": 0.0},
+        {"decline": "none"},
         {"parents_dropped": 0.5},
         {"bfloat16": True},
         {"seed": 1},
@@ -75,10 +79,46 @@ def test_stopping_early_keeps_the_schedule_of_the_whole(phantom, options, tmp_pa
 
 def test_rare_scanners_are_drawn_as_often(phantom):
     rows = phantom.rows("train", "pretraining")
-    for weight, expected in ((1.0, [1 / 3] * 3), (0.0, [0.6, 0.3, 0.1])):
-        batches = WeightedBatches(phantom, image_parents(phantom), rows, 20, weight, seed=0)
-        drawn = torch.cat([parents["scanner"] for _, parents in batches.epoch(0)])
-        np.testing.assert_allclose(torch.bincount(drawn) / len(drawn), expected, atol=0.03)
+    for alpha in (1.0, 0.5, 0.0):  # between the two, shares are mixed
+        batches = WeightedBatches(phantom, image_parents(phantom), rows, 20, alpha, seed=0)
+        epochs = [parents["scanner"] for i in range(12) for _, parents in batches.epoch(i)]
+        drawn = torch.cat(epochs)
+        expected = alpha / 3 + (1 - alpha) * np.array([0.6, 0.3, 0.1])
+        np.testing.assert_allclose(torch.bincount(drawn) / len(drawn), expected, atol=0.012)
+
+
+def test_without_decline_the_learning_rate_stays(phantom, options):
+    for decline, last in (("none", 1.0), ("cosine", 0.0)):
+        changed = options.model_copy(update={"decline": decline, "warmup_steps": 4})
+        module = HVAETraining(HVAE(SMALL, {"scanner": 3}, 32, 32), changed, total_steps=100)
+        assert module._learning_rate_factor(1) == pytest.approx(0.5, abs=1e-3)
+        assert module._learning_rate_factor(99) == pytest.approx(last, abs=1e-3)
+
+
+def test_the_papers_first_step_on_dark_images_is_taken_and_with_its_stated_scale_skipped(
+    phantom, tmp_path
+):
+    """A mammogram is mostly black; of the profile, only the numbers of stages and blocks shrink."""
+    dark = np.zeros_like(phantom.images)
+    dark[:, 8:24, :10] = 150
+    paper = experiment("paper", "embed").generator
+    stages = [
+        stage.model_copy(update={"resolution": size, "encoder_blocks": 1, "decoder_blocks": 1})
+        for stage, size in zip(paper.hvae.stages, (32, 16, 8), strict=False)
+    ]
+    one_step = {"epochs": 1, "max_steps": 1, "batch_size": 4}
+
+    def skipped(**change):
+        hvae = paper.hvae.model_copy(update={"stages": tuple(stages), **change})
+        options = paper.model_copy(update={"hvae": hvae, **one_step})
+        cohort = dataclasses.replace(phantom, images=dark)
+        folder = tmp_path / f"{hvae.pixel_scale}"
+        folder.mkdir()
+        return train(cohort, options, folder)[1]["skipped_share"].item()
+
+    assert skipped() == 0
+    with pytest.raises(TrainingError, match="gradient_skip=25000"):
+        skipped(pixel_scale=0.01)
 
 
 def test_a_run_that_skips_most_steps_stops(phantom, options, tmp_path):

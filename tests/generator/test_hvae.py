@@ -186,8 +186,34 @@ def test_the_papers_architecture_is_expressible_and_built():
     stochastic = [b for stage in hvae.decoder for b in stage if b.latent_channels]
     assert len(stochastic) == 5 + 10 + 15 + 15 + 10
     assert [s.resolution for s in options.stages] == [224, 112, 56, 28, 14, 7, 1]
-    assert options.pixel_scale == 0.01
     assert options.pixel_noise == "fixed"
+    # The released network has 39.9 million.
+    assert sum(p.numel() for p in hvae.parameters()) == pytest.approx(38.4e6, rel=0.01)
+
+
+def test_the_papers_pixel_scale_is_that_of_the_released_softplus():
+    """There "std 1e-2" becomes softplus(ln .01) with beta ln 2 instead of exp(ln .01)."""
+    released = torch.nn.Softplus(beta=np.log(2))(torch.tensor(0.01).log()).item()
+    assert HVAEOptions(stages=SMALL.stages).pixel_scale == pytest.approx(released, rel=1e-3)
+    for cohort in ("padchest", "embed"):
+        options = experiment("paper", cohort).generator.hvae
+        assert options.pixel_scale == pytest.approx(released, rel=1e-3)
+
+
+def test_a_zero_output_starts_from_a_flat_grey_image():
+    for zero in (True, False):
+        hvae = HVAE(SMALL.model_copy(update={"zero_output": zero}), PARENTS, 32, 32)
+        mean, _ = hvae.decode(hvae.embedding(codes()))
+        assert bool((mean == 0).all()) == zero
+
+
+def test_dropout_reaches_the_blocks_in_training_only():
+    hvae = moved(SMALL.model_copy(update={"dropout": 0.5}))
+    x, e = torch.randn(4, 16, 8, 8), hvae.embedding(codes())
+    block = hvae.encoder[0][0]
+    assert not torch.equal(block(x, e), block(x, e))
+    assert torch.equal(block.eval()(x, e), block(x, e))
+    assert torch.equal(block(x, e), moved().encoder[0][0](x, e))  # the same weights without
 
 
 def test_bad_architectures_are_refused():
@@ -217,4 +243,9 @@ def test_architecture_options_reach_the_layers():
     groups, convs = described()
     assert described(groups=2)[0] == 2 < groups
     assert described(bottleneck=1.0)[1] != convs
+    kernels = (
+        [shape[2] for shape in convs[1:4]],
+        [shape[2] for shape in described(block="plain")[1][1:3]],
+    )
+    assert kernels == ([1, 3, 1], [3, 3])
     assert described(unshuffle=2)[1][0] != convs[0]

@@ -20,6 +20,7 @@ SENSELESS = [
     (BankOptions, "batch_size", 0),
     *((HVAEOptions, name, 0) for name in ("unshuffle", "embedding", "bottleneck", "groups")),
     (HVAEOptions, "pixel_scale", 0),
+    (HVAEOptions, "dropout", 1),
     *((Stage, name, 0) for name in ("resolution", "width")),
     *((Stage, name, -1) for name in ("encoder_blocks", "decoder_blocks", "latent_channels")),
 ]

@@ -4,7 +4,9 @@ import timm
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed
 
+from ccl.config import experiment
 from ccl.objectives import initial_weights
 from ccl.objectives.encoder import EncoderOptions, build_encoder
 from ccl.objectives.initial_weights import ROOT, weights_file
@@ -109,6 +111,84 @@ def test_position_embeddings_are_resized_to_the_frame(size, tmp_path):
     )
     for name, value in theirs.state_dict().items():
         torch.testing.assert_close(backbone.state_dict()[name], value, msg=name)
+
+
+@pytest.fixture(scope="module")
+def dinov2():
+    """DINO-v2's stand-in: patches of 14, LayerScale, RGB, frames of 518; random weights."""
+    torch.manual_seed(3)
+    vit = timm.create_model("vit_small_patch14_dinov2", num_classes=0)
+    for name, parameter in vit.named_parameters():
+        if name.endswith("gamma"):
+            torch.nn.init.uniform_(parameter, 0.2, 1.5)
+    return vit.eval()
+
+
+@pytest.fixture
+def from_dinov2(dinov2, monkeypatch):
+    """Builds encoders that start from the stand-in; which models were asked for."""
+    create, asked = timm.create_model, []
+
+    def published(name, pretrained=False, **options):
+        if not pretrained:
+            return create(name, **options)
+        asked.append(name)
+        return dinov2
+
+    monkeypatch.setattr(timm, "create_model", published)
+    return lambda size: (built("dinov2", "vit_small_patch16_224", size).backbone, asked)
+
+
+def test_layer_scale_goes_into_the_layer_before(dinov2, from_dinov2):
+    """From tokens on, the network computes what DINO-v2's does."""
+    backbone, asked = from_dinov2((224, 224))
+    assert asked == ["vit_small_patch14_dinov2.lvd142m"]
+    tokens = torch.randn(2, 10, 384)
+    with torch.no_grad():
+        expected = dinov2.norm(dinov2.blocks(tokens))
+        torch.testing.assert_close(backbone.norm(backbone.blocks(tokens)), expected)
+    assert torch.equal(backbone.cls_token, dinov2.cls_token)
+
+
+def test_patches_are_resampled_to_another_size(dinov2, from_dinov2):
+    """A patch of one grey level means the same at any size (Beyer et al. 2023, FlexiViT)."""
+    backbone, _ = from_dinov2((224, 192))
+    kernels = backbone.patch_embed.proj.weight
+    assert kernels.shape == (384, 1, 16, 16)
+    expected = dinov2.patch_embed.proj.weight.sum((1, 2, 3))
+    torch.testing.assert_close(kernels.sum((1, 2, 3)), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_dinov2_s_positions_are_interpolated_to_the_frame(dinov2, from_dinov2):
+    backbone, _ = from_dinov2((224, 192))
+    expected = resample_abs_pos_embed(dinov2.pos_embed, [14, 12], num_prefix_tokens=1)
+    torch.testing.assert_close(backbone.pos_embed, expected)
+    assert backbone(torch.rand(1, 1, 224, 192)).shape == (1, 384)
+
+
+def test_the_file_of_dinov2_does_the_same(dinov2, from_dinov2, tmp_path):
+    """As the message tells who has no network."""
+    path = saved(tmp_path, dinov2.state_dict())
+    backbone = built(path, "vit_small_patch16_224", (224, 192)).backbone
+    for name, value in from_dinov2((224, 192))[0].state_dict().items():
+        assert torch.equal(backbone.state_dict()[name], value), name
+
+
+def test_dinov2_has_weights_for_vits_of_its_sizes_only():
+    for architecture in ("resnet18", "vit_tiny_patch16_224"):
+        with pytest.raises(ValueError, match=f"no weights for '{architecture}'.*vit_base_patch16"):
+            built("dinov2", architecture)
+
+
+def test_the_papers_vit_starts_from_dinov2_of_its_size():
+    encoder = experiment("paper", "padchest").pretraining.dino.encoder
+    assert encoder.pretrained == "dinov2"
+    name = initial_weights.dinov2_of(encoder.architecture)
+    with torch.device("meta"):
+        wanted = build_encoder(encoder.model_copy(update={"pretrained": None}), (224, 224))
+        given = timm.create_model(name, num_classes=0)
+    assert given.blocks[11].mlp.fc2.weight.shape == wanted.backbone.blocks[11].mlp.fc2.weight.shape
+    assert timm.get_pretrained_cfg(name).has_weights
 
 
 @pytest.mark.parametrize("architecture", ["resnet-slim", "vit-slim"])

@@ -78,14 +78,16 @@ def test_optimiser_options_reach_it(optimizer):
 
 def test_schedule_options_reach_it():
     rates = []
-    for options in ({"warmup_epochs": 1}, {"warmup_epochs": 2}, {"warmup_epochs": 1, "epochs": 4}):
+    first = {"warmup_epochs": 1}
+    changes = ({"warmup_epochs": 2}, first | {"epochs": 4}, first | {"decline": "none"})
+    for options in (first, *changes):
         configured = make(learning_rate=1.0, **options).configure_optimizers()
         schedule = configured["lr_scheduler"]["scheduler"]
         for _ in range(7):
             configured["optimizer"].step()
             schedule.step()
         rates.append(schedule.get_last_lr()[0])
-    assert len(set(rates)) == 3
+    assert len(set(rates)) == 4
     assert configured["lr_scheduler"]["interval"] == "step"
 
 
@@ -95,6 +97,7 @@ def test_schedule_grows_linearly_and_falls_as_a_cosine():
     assert curve[12] == pytest.approx(0.5)
     assert curve[20] == pytest.approx(0)
     assert warmup_cosine(0, 0, 10) == 1
+    assert [warmup_cosine(step, 4, 20, "none") for step in (0, 4, 12, 20)] == [0.25, 1, 1, 1]
 
 
 def test_projector_options_reach_it():
