@@ -95,6 +95,12 @@ def test_the_paper_s_cohorts(profile, cohort):
     if can_pretrain:
         assert made.generator.beta == (1 if mammograms else 3)
         assert made.generator.epochs == (1 if dry else 30 if mammograms else 130)
+        # What the dry run does not shorten, it must not hide.
+        assert made.generator.gradient_skip == 25_000
+        published = {
+            made.pretraining.options(name).encoder.pretrained for name in ("simclr", "dino")
+        }
+        assert published == ({None} if dry else {"imagenet", "dinov2"})
 
 
 def test_a_profile_whose_numbers_mean_nothing_says_so_also_through_others(tmp_path, monkeypatch):

@@ -43,7 +43,8 @@ class AugmentOptions(Options):
         erase_ratio: range of the rectangle's width/height, relative to the view's.
 
     Source:
-        Augmentations of the paper's SimCLR (Roschewitz et al. 2025, arXiv 2409.10365).
+        Augmentations of the paper's SimCLR (Roschewitz et al. 2025, arXiv 2409.10365), whose
+        released code rotates every view and changes every view's brightness and contrast.
     """
 
     crop_probability: Probability = 1.0

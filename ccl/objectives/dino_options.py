@@ -20,8 +20,9 @@ Decay = Annotated[float, Field(ge=0)]
 class DinoOptions(ObjectiveOptions):
     """How DINO-v2 is trained: its published defaults, the sizes made for images of 64 pixels.
 
-    The paper's released code is another variant: centering 'softmax', weight_decay (0, 0),
-    layer_decay 1, patch_factor 1, gradient_clip infinite.
+    The paper's released code is another variant: centering 'softmax', ibot_head 'shared',
+    weight_decay (0, 0), layer_decay 1, patch_factor 1, gradient_clip infinite,
+    freeze_last_layer_epochs 0, no drop path and no solarisation; see book/released.md.
 
     Attributes:
         encoder: a vision transformer.
@@ -37,7 +38,8 @@ class DinoOptions(ObjectiveOptions):
         teacher_temperature: of the targets, at the start and after the warm-up.
         teacher_warmup_epochs: over which it grows linearly.
         teacher_momentum: of the running mean that is the teacher; half a cosine from start to end.
-        drop_path: probability of leaving out a block of the student, the same at every depth.
+        drop_path: probability of leaving out a block of the student, the same at every depth; 0.3
+            in DINO-v2's published configuration.
         learning_rate: peak of AdamW's.
         final_learning_rate: at the end of the half cosine.
         warmup_epochs: of linear growth to the peak.
