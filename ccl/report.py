@@ -23,6 +23,7 @@ def claims_page(
     figures: str = "",
     recorded: Sequence[Finding] = (),
     remark: str = "",
+    omissions: Sequence[str] = (),
 ) -> str:
     """The claim table as Markdown, to be included in the landing page.
 
@@ -33,6 +34,7 @@ def claims_page(
         figures: what the names of this cohort's figures begin with.
         recorded: what the recorded study found on the same cohort, if it has that.
         remark: what a reader must know of the profile.
+        omissions: what the profile asks for and the cohort cannot have, in sentences.
     """
     known = {finding.claim.id: finding for finding in recorded}
     tested = [finding for finding in findings if finding.verdict != Verdict.untested]
@@ -58,7 +60,7 @@ def claims_page(
             f"{_in_record(known.get(finding.claim.id))}\n"
             for finding in later
         )
-    return text + _caveats(cohort)
+    return text + _caveats([*omissions, *cohort.info.get("caveats", [])])
 
 
 def _claim_row(finding: Finding, figures: str, recorded: Finding | None) -> str:
@@ -109,8 +111,7 @@ def _intervals(tested: Sequence[Finding]) -> str:
     )
 
 
-def _caveats(cohort: Cohort) -> str:
-    caveats = cohort.info.get("caveats", [])
+def _caveats(caveats: Sequence[str]) -> str:
     if not caveats:
         return ""
     lines = "\n".join(f"- {escape(caveat)}" for caveat in caveats)
@@ -214,7 +215,7 @@ def _claims_of(experiment: "Experiment", figures: str = "") -> str:
     known = record.load_all().get(experiment.cohort_name)
     recorded = known.findings if known is not None else ()
     profile, remark = experiment.profile_name, experiment.remark
-    return claims_page(findings, cohort, profile, figures, recorded, remark)
+    return claims_page(findings, cohort, profile, figures, recorded, remark, experiment.omissions)
 
 
 def _records(experiment: "Experiment") -> list[dict[str, Any]]:

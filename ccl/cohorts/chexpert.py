@@ -23,7 +23,7 @@ from typing import Literal, Self
 import pandas as pd
 from pydantic import model_validator
 
-from ccl.cohorts.cohort import NOT_RECORDED
+from ccl.cohorts.cohort import NOT_RECORDED, SEXES
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
@@ -103,6 +103,11 @@ class CheXpertOptions(ImportOptions):
     def evaluation_only(self) -> bool:
         """The publisher names no scanner."""
         return True
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men."""
+        return SEXES
 
 
 def plan(options: CheXpertOptions, data_root: Path) -> Plan:

@@ -135,6 +135,11 @@ class EmbedOptions(ImportOptions):
         """Part 'held-out' has one scanner."""
         return self.part == "held-out"
 
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women only."""
+        return ("F",)
+
 
 def plan(options: EmbedOptions, data_root: Path) -> Plan:
     """The mammograms with scanner, density and split; no image is read.

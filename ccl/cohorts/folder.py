@@ -10,7 +10,7 @@ from typing import Literal, Self
 import pandas as pd
 from pydantic import Field, model_validator
 
-from ccl.cohorts.cohort import SPLITS
+from ccl.cohorts.cohort import SEXES, SPLITS
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.manifest import LINE, number, read_manifest, require_filled, require_known
@@ -83,6 +83,11 @@ class FolderOptions(ImportOptions):
     def tables(self) -> tuple[str, ...]:
         """The manifest."""
         return (self.manifest,)
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men, where the manifest has such a column."""
+        return () if self.columns.sex is None else SEXES
 
 
 def plan(options: FolderOptions, data_root: Path) -> Plan:

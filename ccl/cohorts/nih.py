@@ -19,6 +19,7 @@ from typing import Literal, Self
 import pandas as pd
 from pydantic import Field, model_validator
 
+from ccl.cohorts.cohort import SEXES
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
@@ -136,6 +137,11 @@ class NihOptions(ImportOptions):
     def tables(self) -> tuple[str, ...]:
         """The publisher's table."""
         return (self.csv,)
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men."""
+        return SEXES
 
 
 def plan(options: NihOptions, data_root: Path) -> Plan:

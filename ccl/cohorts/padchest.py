@@ -20,6 +20,7 @@ from typing import Literal
 
 import pandas as pd
 
+from ccl.cohorts.cohort import SEXES
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
 from ccl.cohorts.manifest import LINE, number, read_manifest, require_filled
@@ -102,6 +103,11 @@ class PadChestOptions(ImportOptions):
     def tables(self) -> tuple[str, ...]:
         """The publisher's table."""
         return (self.csv,)
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men."""
+        return SEXES
 
 
 def plan(options: PadChestOptions, data_root: Path) -> Plan:

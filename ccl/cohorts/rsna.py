@@ -25,7 +25,7 @@ from typing import Literal
 
 import pandas as pd
 
-from ccl.cohorts.cohort import NOT_RECORDED
+from ccl.cohorts.cohort import NOT_RECORDED, SEXES
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
@@ -93,6 +93,11 @@ class RsnaOptions(ImportOptions):
     def evaluation_only(self) -> bool:
         """The publisher names no scanner."""
         return True
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men."""
+        return SEXES
 
 
 def plan(options: RsnaOptions, data_root: Path) -> Plan:

@@ -62,6 +62,14 @@ def test_what_a_profile_is_too_small_for_stands_before_the_verdicts() -> None:
     assert "{warning}" not in report.claims_page(findings(), cohort(), "quick")
 
 
+def test_what_the_cohort_cannot_have_stands_among_its_caveats() -> None:
+    page = report.claims_page(findings(), cohort(), "quick", omissions=[f"No oracle. {HOSTILE}"])
+    _, _, caveats = page.partition("About this cohort")
+    assert "- No oracle. " in caveats
+    assert "- simulated made-up" in caveats
+    assert "<script>" not in page
+
+
 def test_a_part_that_was_not_tested_is_shown() -> None:
     says = row(report.claims_page(findings(), cohort(), "quick"), "C8")
     assert "**not supported**" in says
@@ -129,7 +137,7 @@ def test_pages_come_from_the_folders_of_an_experiment(tmp_path: Path, monkeypatc
     (tmp_path / "notebooks" / "probing.ipynb").write_text(json.dumps(notebook))
     monkeypatch.setattr("ccl.cohorts.load", lambda folder: cohort())
     experiment = SimpleNamespace(
-        root=tmp_path, profile_name="quick", cohort_name="phantom-chest", remark=""
+        root=tmp_path, profile_name="quick", cohort_name="phantom-chest", remark="", omissions=[]
     )
     pages = report.pages(experiment)
     assert "**supported**" in row(pages["claims.md"], "C1")
