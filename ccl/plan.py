@@ -55,7 +55,7 @@ _ASSETS = ("explorer/*.css", "explorer/*.html", "explorer/*.js")
 _MEASURING = tuple(
     f"evaluation/{name}.py"
     for name in (
-        *("ablation", "claims", "contrasts", "evidence", "holm", "ledger"),
+        *("ablation", "claims", "contrasts", "effects", "evidence", "holm", "ledger"),
         *("projections", "published", "seeds"),
     )
 )

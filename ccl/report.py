@@ -8,6 +8,7 @@ from ccl import cohorts, pointers, record
 from ccl.cohorts import Cohort
 from ccl.evaluation import ledger
 from ccl.evaluation.claims import Finding, Outcome, Verdict, judge
+from ccl.evaluation.cost import whole_record
 from ccl.evaluation.evidence import gather
 from ccl.markdown import escape, table
 from ccl.stored import described
@@ -102,7 +103,7 @@ def _intervals(tested: Sequence[Finding]) -> str:
         outcome.effect.covers + (f" ({outcome.effect.seeds} seeds)" * (outcome.effect.seeds > 1))
         for finding in tested
         for outcome in finding.outcomes
-        if outcome.effect is not None
+        if outcome.effect is not None and outcome.effect.covers
     )
     return (
         "Intervals: 95 % over all tests of a claim together (Holm), over "
@@ -135,7 +136,7 @@ def status_page(
             (
                 f"{run.get('cohort', '')}: {run['step']} {run.get('label', '')}".strip(),
                 run["digest"],
-                f"{run['seconds']:.1f}",
+                ("more than " * bool(run.get("continued"))) + f"{run['seconds']:.1f}",
                 run["peak_memory_mib"],
                 _minute(run["finished"]),
             )
@@ -223,7 +224,7 @@ def _records(experiment: "Experiment") -> list[dict[str, Any]]:
     root = experiment.root
     files = sorted((root / "steps").glob("*.json"), key=lambda path: path.stat().st_mtime)
     runs = [pointers.follow(root, file.stem) for file in files]
-    return [{**run.record, "cohort": experiment.cohort_name} for run in runs]
+    return [{**whole_record(run), "cohort": experiment.cohort_name} for run in runs]
 
 
 def executed_notebooks(experiment: "Experiment") -> list[Path]:

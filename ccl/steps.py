@@ -20,7 +20,7 @@ from ccl.config import EncoderName, Experiment, ObjectiveName
 from ccl.csv_files import read_table, write_table
 from ccl.devices import fastest_device
 from ccl.evaluation import features as saved_features
-from ccl.evaluation.cost import cost_table
+from ccl.evaluation.cost import cost_table, whole_record
 from ccl.evaluation.pair_similarity import pair_similarity
 from ccl.evaluation.scores import Scores
 from ccl.files import file_digest
@@ -453,7 +453,7 @@ def costs(experiment: Experiment) -> pd.DataFrame:
         *(bank(experiment, name) for name in made),
         *(pretrain(experiment, name) for name in experiment.pretraining.encoders),
     ]
-    return cost_table([run.record for run in runs])
+    return cost_table([whole_record(run) for run in runs])
 
 
 def evaluate(experiment: Experiment, name: EncoderName) -> Run:

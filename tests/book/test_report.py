@@ -145,6 +145,12 @@ def test_pages_come_from_the_folders_of_an_experiment(tmp_path: Path, monkeypatc
     assert all(text in pages["status.md"] for text in ("0123", "probing", "3.5", "2.15", "abc"))
 
 
+def test_a_step_whose_whole_time_is_not_known_took_more_than_is_shown() -> None:
+    run = {"step": "bank", "digest": "0", "seconds": 3.5, "peak_memory_mib": 1, "finished": ""}
+    assert "more than 3.5" in report.status_page([run | {"continued": True}], {})
+    assert "more than" not in report.status_page([run], {})
+
+
 def test_names_cannot_break_the_pages() -> None:
     content = ledger.load().model_dump()
     content["encoders"][HOSTILE] = content["encoders"].pop("CF-SimCLR")
