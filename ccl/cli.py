@@ -183,7 +183,7 @@ def show_plan(
     cohort: CohortName = "phantom-chest",
     data_root: DataRoot = None,
 ) -> None:
-    """Prints as JSON which encoders an experiment has, and its further cohorts."""
+    """Prints as JSON which encoders an experiment has or cannot have, and its further cohorts."""
     with tidy_errors():
         from ccl import steps
 
@@ -194,6 +194,7 @@ def show_plan(
         "beside": list(experiment.beside),
         "external": list(experiment.external),
         "tables": steps.tables(experiment),
+        "omissions": experiment.omissions,
     }
     typer.echo(json.dumps(answer))
 

@@ -1,8 +1,8 @@
 """Profiles: every knob of every experiment, as strictly checked YAML files in `configs/`."""
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -57,7 +57,7 @@ class PretrainingOptions(Options):
     Attributes:
         strategies: objective ('simclr', 'dino') to the strategies it is trained with, some of
             `ccl.strategies.STRATEGIES` or none; those whose bank a cohort cannot have (no known
-            truth, no stated sex) are left out there.
+            truth, one sex) are left out there, which `Experiment.omissions` says.
         seeds: pretraining seeds; every strategy is trained with each.
         simclr, dino: options of the objectives, their encoders among them.
     """
@@ -159,6 +159,7 @@ class Experiment:
         beside: names of further cohorts of the same profile that stand in the same book.
         external: names of further cohorts of the same profile that the encoders are tested on.
         remark: what a reader of the results must know of the profile.
+        left_out: strategies that the profile asks for and the cohort cannot have, and why not.
     """
 
     profile_name: str
@@ -176,6 +177,12 @@ class Experiment:
     beside: tuple[str, ...] = ()
     external: tuple[str, ...] = ()
     remark: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def omissions(self) -> list[str]:
+        """A sentence for each strategy that is left out."""
+        return [f"Strategy '{name}' is left out: {why}." for name, why in self.left_out.items()]
 
 
 class _Source(Options):
@@ -209,11 +216,12 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
         _require_other_judges(sections)
     except ValueError as error:
         raise ValueError(f"{profile}.yaml, cohort '{cohort}': {error}") from error
-    pretraining = _possible(sections.pretraining, source)
+    left_out = _impossible(sections.pretraining, source)
     runs = Path("runs") / profile / cohort
     fields = {field.name: getattr(sections, field.name) for field in _section_fields()}
     fields |= {
-        "pretraining": pretraining,
+        "pretraining": _without(sections.pretraining, left_out),
+        "left_out": left_out,
         "beside": written.there(written.beside),
         "external": written.there(written.external),
     }
@@ -245,22 +253,30 @@ def _require_other_judges(sections: Sections) -> None:
             )
 
 
-def _possible(pretraining: PretrainingOptions, source: SourceOptions) -> PretrainingOptions:
-    """Without the encoders that the cohort cannot train, and the strategies without a bank."""
+def _impossible(pretraining: PretrainingOptions, source: SourceOptions) -> dict[str, str]:
+    """Strategies that are asked for and that a cohort of the source cannot have, and why not."""
+    asked = dict.fromkeys(name for names in pretraining.strategies.values() for name in names)
+    reasons = {name: _hindrance(source, strategies.bank_of(name)) for name in asked}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _hindrance(source: SourceOptions, bank: strategies.BankOf | None) -> str:
+    """What keeps a cohort of the source from having pairs of a bank; '' if nothing does."""
     if isinstance(source, ImportOptions) and source.evaluation_only:
-        return pretraining.model_copy(update={"strategies": {}})
+        return "the cohort names fewer than two scanners and can only test encoders"
+    if bank is not None and bank.made_by == "cohort" and not truths.known(source.source):
+        return "the true counterfactuals of the images are not known"
+    if bank is not None and bank.variable == "sex" and not states_sex(source):
+        return f"it needs women and men, and the images state {', '.join(source.sexes) or 'no sex'}"
+    return ""
+
+
+def _without(pretraining: PretrainingOptions, left_out: Container[str]) -> PretrainingOptions:
     kept = {
-        objective: tuple(name for name in names if _has_bank(source, strategies.bank_of(name)))
+        objective: tuple(name for name in names if name not in left_out)
         for objective, names in pretraining.strategies.items()
     }
     return pretraining.model_copy(update={"strategies": kept})
-
-
-def _has_bank(source: SourceOptions, bank: strategies.BankOf | None) -> bool:
-    if bank is None:
-        return True
-    knows = bank.made_by != "cohort" or truths.known(source.source)
-    return knows and (bank.variable != "sex" or states_sex(source))
 
 
 def _section_fields() -> list[Any]:

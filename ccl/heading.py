@@ -1,4 +1,4 @@
-"""What every notebook says first: which data and seeds it shows, and the caveats of the data."""
+"""What every notebook says first: data and seeds, what is not possible there, and caveats."""
 
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ def heading(experiment: "Experiment", cohort: Cohort) -> str:
         f"pretraining seeds {seeds}.",
         *(["", f"**{escape(experiment.remark)}**"] if experiment.remark else []),
         "",
+        *(f"- {escape(omission)}" for omission in experiment.omissions),
         *(f"- {escape(caveat)}" for caveat in cohort.info.get("caveats", [])),
     ]
     if cohort.info.get("citation"):

@@ -55,7 +55,7 @@ _ASSETS = ("explorer/*.css", "explorer/*.html", "explorer/*.js")
 _MEASURING = tuple(
     f"evaluation/{name}.py"
     for name in (
-        *("ablation", "claims", "contrasts", "evidence", "holm", "ledger"),
+        *("ablation", "claims", "contrasts", "effects", "evidence", "holm", "ledger"),
         *("projections", "published", "seeds"),
     )
 )
@@ -138,10 +138,11 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
 
     Returns:
         What `ccl plan` prints: {"encoders": [...], "controls": [...], "beside": [...], "external":
-        [...], "tables": [...]}, names of encoders such as 'simclr-standard-0', of further cohorts
-        in the same book, of those that the encoders are tested on, and of the files in the data
-        root that say which images there are. A cohort without encoders can only test those of
-        others.
+        [...], "tables": [...], "omissions": [...]}, names of encoders such as 'simclr-standard-0',
+        of further cohorts in the same book, of those that the encoders are tested on, and of the
+        files in the data root that say which images there are; and a sentence for each strategy
+        that the profile asks for and the cohort cannot have. A cohort without encoders can only
+        test those of others.
 
     Raises:
         ValueError: the profile or the cohort is unknown or faulty (the message says what).

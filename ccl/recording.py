@@ -16,6 +16,7 @@ from ccl.config import Experiment
 from ccl.csv_files import read_table, write_table
 from ccl.evaluation import claims, simulations
 from ccl.evaluation.contrasts import Setting
+from ccl.evaluation.cost import whole_record
 from ccl.evaluation.projections import project
 from ccl.files import write_atomically
 from ccl.record import Record
@@ -26,6 +27,7 @@ CLAIMS = "claims.csv"
 # Of every step's `run.json`; the data root is a place on somebody's machine.
 _KEPT = (
     *("step", "label", "digest", "options", "seconds", "peak_memory_mib", "energy_joules"),
+    "continued",
     *("finished", "git_revision", "device", "threads", "python", "versions"),
 )
 
@@ -78,7 +80,7 @@ def _info(experiment: Experiment, images: Cohort) -> dict[str, Any]:
         "caveats": images.info.get("caveats", []),
         "citation": images.info.get("citation", ""),
         "checksum": images.checksum,
-        "steps": [_step(run.record) for run in pointers.finished(experiment.root).values()],
+        "steps": [_step(whole_record(run)) for run in pointers.finished(experiment.root).values()],
     }
 
 

@@ -8,6 +8,7 @@ from ccl import cohorts, pointers, record
 from ccl.cohorts import Cohort
 from ccl.evaluation import ledger
 from ccl.evaluation.claims import Finding, Outcome, Verdict, judge
+from ccl.evaluation.cost import whole_record
 from ccl.evaluation.evidence import gather
 from ccl.markdown import escape, table
 from ccl.stored import described
@@ -23,6 +24,7 @@ def claims_page(
     figures: str = "",
     recorded: Sequence[Finding] = (),
     remark: str = "",
+    omissions: Sequence[str] = (),
 ) -> str:
     """The claim table as Markdown, to be included in the landing page.
 
@@ -33,6 +35,7 @@ def claims_page(
         figures: what the names of this cohort's figures begin with.
         recorded: what the recorded study found on the same cohort, if it has that.
         remark: what a reader must know of the profile.
+        omissions: what the profile asks for and the cohort cannot have, in sentences.
     """
     known = {finding.claim.id: finding for finding in recorded}
     tested = [finding for finding in findings if finding.verdict != Verdict.untested]
@@ -58,7 +61,7 @@ def claims_page(
             f"{_in_record(known.get(finding.claim.id))}\n"
             for finding in later
         )
-    return text + _caveats(cohort)
+    return text + _caveats([*omissions, *cohort.info.get("caveats", [])])
 
 
 def _claim_row(finding: Finding, figures: str, recorded: Finding | None) -> str:
@@ -100,7 +103,7 @@ def _intervals(tested: Sequence[Finding]) -> str:
         outcome.effect.covers + (f" ({outcome.effect.seeds} seeds)" * (outcome.effect.seeds > 1))
         for finding in tested
         for outcome in finding.outcomes
-        if outcome.effect is not None
+        if outcome.effect is not None and outcome.effect.covers
     )
     return (
         "Intervals: 95 % over all tests of a claim together (Holm), over "
@@ -109,8 +112,7 @@ def _intervals(tested: Sequence[Finding]) -> str:
     )
 
 
-def _caveats(cohort: Cohort) -> str:
-    caveats = cohort.info.get("caveats", [])
+def _caveats(caveats: Sequence[str]) -> str:
     if not caveats:
         return ""
     lines = "\n".join(f"- {escape(caveat)}" for caveat in caveats)
@@ -134,7 +136,7 @@ def status_page(
             (
                 f"{run.get('cohort', '')}: {run['step']} {run.get('label', '')}".strip(),
                 run["digest"],
-                f"{run['seconds']:.1f}",
+                ("more than " * bool(run.get("continued"))) + f"{run['seconds']:.1f}",
                 run["peak_memory_mib"],
                 _minute(run["finished"]),
             )
@@ -214,7 +216,7 @@ def _claims_of(experiment: "Experiment", figures: str = "") -> str:
     known = record.load_all().get(experiment.cohort_name)
     recorded = known.findings if known is not None else ()
     profile, remark = experiment.profile_name, experiment.remark
-    return claims_page(findings, cohort, profile, figures, recorded, remark)
+    return claims_page(findings, cohort, profile, figures, recorded, remark, experiment.omissions)
 
 
 def _records(experiment: "Experiment") -> list[dict[str, Any]]:
@@ -222,7 +224,7 @@ def _records(experiment: "Experiment") -> list[dict[str, Any]]:
     root = experiment.root
     files = sorted((root / "steps").glob("*.json"), key=lambda path: path.stat().st_mtime)
     runs = [pointers.follow(root, file.stem) for file in files]
-    return [{**run.record, "cohort": experiment.cohort_name} for run in runs]
+    return [{**whole_record(run), "cohort": experiment.cohort_name} for run in runs]
 
 
 def executed_notebooks(experiment: "Experiment") -> list[Path]:

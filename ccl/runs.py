@@ -143,6 +143,7 @@ class Step:
                 compute(partial)
             return
         logger.info("%s %s: computing %s", self.name, self.label, self.folder)
+        continued = any(partial.iterdir())  # time and energy then lack what came before
         start, meter = time.perf_counter(), EnergyMeter()
         with nullcontext() if self.shared else processes.alone():
             noted = compute(partial) or {}
@@ -156,6 +157,7 @@ class Step:
             "seconds": round(time.perf_counter() - start, 2),
             "peak_memory_mib": round(_peak_memory() / 2**20),
             "energy_joules": meter.joules(),
+            "continued": continued,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "processes": processes.count() if self.shared else 1,
             **environment(),

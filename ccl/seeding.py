@@ -26,6 +26,16 @@ def step_generator(
     return torch.Generator(device=device).manual_seed(int(state[0] >> 1))
 
 
+def fair_coins(rows: int, seed: int, step: int, purpose: str) -> torch.Tensor:
+    """One coin, bool (rows,), for each row of this process's share of a batch in a training step.
+
+    A row's coin is the same however many processes share the batch.
+    """
+    coins = np.random.default_rng([seed, step, *purpose.encode()])
+    whole = coins.random((processes.count(), rows)) < 0.5
+    return torch.from_numpy(whole[processes.rank()])
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Within it torch's global generators start from a seed; after it they go on as before.

@@ -20,12 +20,13 @@ from ccl.config import EncoderName, Experiment, ObjectiveName
 from ccl.csv_files import read_table, write_table
 from ccl.devices import fastest_device
 from ccl.evaluation import features as saved_features
-from ccl.evaluation.cost import cost_table
+from ccl.evaluation.cost import cost_table, whole_record
 from ccl.evaluation.pair_similarity import pair_similarity
 from ccl.evaluation.scores import Scores
 from ccl.files import file_digest
 from ccl.generator import bank as banks
 from ccl.generator import generator as generators
+from ccl.generator.graph import image_parents
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.encoder import Encoder, build_encoder
 from ccl.objectives.encoder_options import PUBLISHED, EncoderOptions, weights_file
@@ -173,7 +174,12 @@ def generator(experiment: Experiment, variant: str = BASE) -> Run:
     def compute(folder: Path) -> dict[str, Any]:
         from ccl.generator import fitting
 
-        made = fitting.train(cohorts.load(images.folder), options, folder, stop_after)
+        loaded = cohorts.load(images.folder)
+        known = image_parents(loaded, options.graph, options.coupling)
+        for name in banks_of(experiment):  # rather now than after the training
+            if BANKS[name].variant is not None:
+                banks.require_variable(BANKS[name].variable, known, loaded.name)
+        made = fitting.train(loaded, options, folder, stop_after)
         return _finish_generator(*made, folder)
 
     return step.run(compute)
@@ -297,6 +303,12 @@ def bank_of(experiment: Experiment, strategy: str) -> Run | None:
     """The bank that a strategy draws from, or None where it needs none."""
     name = STRATEGIES[strategy].bank
     return None if name is None else bank(experiment, name)
+
+
+def banks_of(experiment: Experiment) -> list[str]:
+    """Names of the banks that the experiment's pairs are drawn from."""
+    needed = {STRATEGIES[name.strategy].bank for name in experiment.pretraining.encoders}
+    return [name for name in BANKS if name in needed]
 
 
 def pairs(experiment: Experiment, objective: ObjectiveName) -> dict[str, Pairs]:
@@ -435,15 +447,13 @@ def pair_similarities(experiment: Experiment, *, most: int = 240) -> pd.DataFram
 
 def costs(experiment: Experiment) -> pd.DataFrame:
     """What generator, banks and pretraining cost, of the finished runs (`ccl.evaluation.cost`)."""
-    encoders = experiment.pretraining.encoders
-    needed = {STRATEGIES[name.strategy].bank for name in encoders}
-    made = [name for name in BANKS if name in needed]
+    made = banks_of(experiment)
     runs = [
         *([generator(experiment)] if any(BANKS[n].made_by == "generator" for n in made) else []),
         *(bank(experiment, name) for name in made),
-        *(pretrain(experiment, name) for name in encoders),
+        *(pretrain(experiment, name) for name in experiment.pretraining.encoders),
     ]
-    return cost_table([run.record for run in runs])
+    return cost_table([whole_record(run) for run in runs])
 
 
 def evaluate(experiment: Experiment, name: EncoderName) -> Run:

@@ -29,9 +29,19 @@ def test_plan_names_the_encoders() -> None:
     answer = runner.invoke(cli.app, ["plan", "--profile", "tiny"])
     assert answer.exit_code == 0, answer.output
     plan = json.loads(answer.stdout)
-    assert set(plan) == {"encoders", "controls", "beside", "external", "tables"}
+    assert set(plan) == {"encoders", "controls", "beside", "external", "tables", "omissions"}
     assert {"simclr-standard-0", "simclr-counterfactual-0"} <= set(plan["encoders"])
     assert "simclr-random-0" in plan["controls"]
+
+
+def test_plan_says_what_the_cohort_cannot_have() -> None:
+    answer = runner.invoke(cli.app, ["plan", "--profile", "tiny", "--cohort", "medmnist"])
+    plan = json.loads(answer.stdout)
+    (said,) = plan["omissions"]
+    assert "'sexcf'" in said
+    assert not any("sexcf" in name for name in plan["encoders"])
+    chest = runner.invoke(cli.app, ["plan", "--profile", "tiny"])
+    assert json.loads(chest.stdout)["omissions"] == []
 
 
 def test_claims_that_are_unknown_or_have_no_results_yet(tmp_path: Path, monkeypatch) -> None:

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import yaml
 
-from ccl import config, strategies
+from ccl import config, profiles, strategies
 from ccl.cohorts import FolderOptions, states_sex
 from ccl.cohorts.folder import Columns
 from ccl.config import experiment
@@ -46,8 +46,39 @@ def test_strategies_without_a_bank_are_left_out(tmp_path, monkeypatch, cohort, l
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "all.yaml").write_text(yaml.safe_dump(content))
     monkeypatch.setattr(config, "ROOT", tmp_path)
-    kept = experiment("all", cohort).pretraining.strategies["simclr"]
-    assert set(strategies.STRATEGIES) - set(kept) == lacking
+    made = experiment("all", cohort)
+    kept = made.pretraining.strategies["simclr"]
+    assert set(strategies.STRATEGIES) - set(kept) == lacking == set(made.left_out)
+
+
+def written_cohorts():
+    """Every cohort of every profile."""
+    for file in sorted((config.ROOT / "configs").glob("*.yaml")):
+        below = profiles.files(config.ROOT / "configs", file.stem)
+        contents = [yaml.safe_load(each.read_text()) for each in below]
+        names = dict.fromkeys(name for each in contents for name in each["cohorts"])
+        yield from ((file.stem, name) for name in names)
+
+
+@pytest.mark.parametrize(("profile", "cohort"), [*written_cohorts()])
+def test_what_a_profile_asks_for_is_pretrained_or_said_to_be_left_out(profile, cohort):
+    asked = profiles.read(config.ROOT / "configs", profile, cohort).sections["pretraining"]
+    made = experiment(profile, cohort)
+    for objective, names in asked["strategies"].items():
+        kept = [each.strategy for each in made.pretraining.encoders if each.objective == objective]
+        assert set(kept) == set(names) - set(made.left_out)
+    assert len(made.omissions) == len(made.left_out)
+    for name, why in made.left_out.items():
+        assert any(f"'{name}'" in said and why in said for said in made.omissions)
+
+
+def test_pairs_across_sex_are_possible_on_the_paper_s_own_cohort():
+    made = experiment("paper", "padchest")
+    assert "sexcf" in made.pretraining.strategies["simclr"]
+    assert set(made.left_out) == {"oracle"}
+    for cohort in ("embed", "vindr"):
+        assert "the images state F" in experiment("paper", cohort).left_out["sexcf"]
+    assert "can only test" in experiment("paper", "rsna").left_out["standard"]
 
 
 @pytest.mark.parametrize("judge", ["resnet-slim", "vit-slim"])

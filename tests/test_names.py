@@ -71,6 +71,8 @@ def test_headings_show_cohort_caveats_and_citation_as_they_are(name: str) -> Non
     base = config.experiment("tiny", "phantom-chest")
     read = as_read(heading(replace(base, profile_name=name, remark=name), cohort))
     assert read.count(name) == 5
+    short = replace(base, profile_name=name, left_out={"oracle": name})
+    assert f"Strategy 'oracle' is left out: {name}." in as_read(heading(short, cohort))
 
 
 def test_tables_in_pages_show_names_as_they_are() -> None:

@@ -64,7 +64,11 @@ def test_keeps_the_tables_and_the_origin_of_every_step(kept: Record) -> None:
     assert kept.setting.scanners == ("A", "B")
     assert set(kept.results["strategy"]) == {"standard", "counterfactual"}
     (step,) = kept.info["steps"]
-    assert step["options"] == {"simclr": {}, "strategy": "counterfactual"}  # not the data root
+    assert step["options"] == {
+        "simclr": {},
+        "strategy": "counterfactual",
+        "seed": 0,
+    }  # not the data root
     assert kept.seconds == 100
     places = kept.table("map")
     assert places is not None
@@ -138,7 +142,8 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     made_up.quality().to_csv(folder / "quality.csv", index=False)
     pages._separability(["simclr"]).assign(n=12).to_csv(folder / "separability.csv", index=False)
     pages._separability(["simclr"]).to_csv(folder / "confusion.csv", index=False)
-    options = {"simclr": {}, "strategy": "counterfactual", "data_root": "/home/somebody"}
+    options = {"simclr": {}, "strategy": "counterfactual", "seed": 0}
+    options |= {"data_root": "/home/somebody"}
     run = Run(
         folder,
         {"step": "pretrain", "label": "", "digest": "0", "options": options}

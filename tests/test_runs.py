@@ -37,7 +37,10 @@ def test_a_killed_step_leaves_no_result_and_goes_on(tmp_path):
     def resumed(folder):
         assert (folder / "half").read_text() == "half"
 
-    assert (step(tmp_path).run(resumed).folder / "run.json").is_file()
+    done = step(tmp_path).run(resumed)
+    assert (done.folder / "run.json").is_file()
+    assert done.record["continued"]  # so that nobody takes its seconds for all
+    assert not step(tmp_path, name="other").run(write).record["continued"]
 
 
 def test_a_training_is_not_lost_before_its_record_is_whole(tmp_path, monkeypatch):

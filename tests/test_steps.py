@@ -10,7 +10,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from ccl import config, runs, steps, strategies, training
+from ccl import cohorts, config, runs, steps, strategies, training
 from ccl.config import EncoderName, Experiment, VariantOptions, experiment
 from ccl.generator import fitting, quality
 from ccl.generator.classifier import ClassifierOptions
@@ -59,6 +59,21 @@ def test_variants_of_the_generator_are_runs_of_their_own(
     assert len({record["digest"] for record in banks}) == 3
     with pytest.raises(ValueError, match="no generator 'late'"):
         steps.generator(mine, "late")
+
+
+def test_pairs_that_the_table_cannot_give_are_refused_before_the_generator_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(folder: Path) -> cohorts.Cohort:
+        found = load(folder)
+        found.table.loc[0, "sex"] = ""  # of a pretraining scanner
+        return found
+
+    load = cohorts.load
+    monkeypatch.setattr(cohorts, "load", lacking)
+    monkeypatch.setattr(fitting, "train", lambda *_: pytest.fail("it was trained"))
+    with pytest.raises(ValueError, match=r"a bank over sex .* not every image states it"):
+        steps.generator(_small(tmp_path))
 
 
 def test_steps_start_without_what_only_pages_need() -> None:

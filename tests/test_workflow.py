@@ -70,6 +70,12 @@ def test_the_plan_follows_the_profile(folder: Path) -> None:
     assert jobs(folder)["evaluate"] == 2 * once
 
 
+def test_a_build_starts_by_saying_what_the_cohort_cannot_have(folder: Path) -> None:
+    started = checkout.snakemake(folder, "--dry-run", "results", config=["cohort=medmnist"])
+    said, _ = started.communicate(timeout=120)
+    assert "cohort medmnist: Strategy 'sexcf' is left out: " in said
+
+
 def test_an_unknown_profile_is_a_clear_error(folder: Path) -> None:
     process = checkout.snakemake(folder, "--dry-run", profile="nosuch")
     said, _ = process.communicate(timeout=120)

@@ -6,7 +6,7 @@ from pathlib import Path
 from ccl.cohorts import chexpert, embed, medmnist, mini_mias, nih, padchest, phantom, rsna, vindr
 from ccl.cohorts import folder as folder_source
 from ccl.cohorts.chexpert import CheXpertOptions
-from ccl.cohorts.cohort import Cohort, evenly, load
+from ccl.cohorts.cohort import SEXES, Cohort, evenly, load
 from ccl.cohorts.embed import EmbedOptions
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.folder import FolderOptions
@@ -99,10 +99,8 @@ def build(
 
 
 def states_sex(options: SourceOptions) -> bool:
-    """Whether a source's table has women and men, so that do(sex) can be asked."""
-    if isinstance(options, FolderOptions):
-        return options.columns.sex is not None
-    return isinstance(options, PhantomChestOptions | NihOptions)
+    """Whether a source states women and men, so that do(sex) can be asked."""
+    return set(SEXES) <= set(options.sexes)
 
 
 def planned(options: SourceOptions, data_root: str | Path | None) -> Plan:

@@ -25,11 +25,11 @@ from typing import Literal, Self
 import pandas as pd
 from pydantic import model_validator
 
-from ccl.cohorts.cohort import NOT_RECORDED
+from ccl.cohorts.cohort import NOT_RECORDED, SEXES
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
-from ccl.cohorts.manifest import LINE, SEXES, ages, named, number, read_manifest
+from ccl.cohorts.manifest import LINE, SEX_NAMES, ages, named, number, read_manifest
 from ccl.cohorts.paths import first_there, require_inside
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.published_counts import PublishedCounts
@@ -110,6 +110,11 @@ class CheXpertOptions(ImportOptions):
         """The publisher names no scanner."""
         return True
 
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men."""
+        return SEXES
+
 
 def plan(options: CheXpertOptions, data_root: Path) -> Plan:
     """The radiographs that the paper keeps, with label and split; no image is read.
@@ -125,7 +130,7 @@ def plan(options: CheXpertOptions, data_root: Path) -> Plan:
     rows = keep(path, rows, rows["view"] == "PA", "other view", left_out)
     rows["label"] = _label(path, rows, options.finding)
     rows = keep(path, rows, rows["label"] != _UNCERTAIN, "label uncertain", left_out)
-    rows["sex"] = named(path, rows, "sex", "Sex", SEXES)
+    rows["sex"] = named(path, rows, "sex", "Sex", SEX_NAMES)
     caveats = list(CAVEATS)
     rows["age"] = ages(path, rows, "Age", caveats)
     rows[["image_id", "patient_id"]] = _paths(path, rows)

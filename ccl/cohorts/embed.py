@@ -37,7 +37,7 @@ from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep, require_some
 from ccl.cohorts.manifest import (
     LINE,
-    SEXES,
+    SEX_NAMES,
     ages,
     fold,
     folded,
@@ -146,6 +146,11 @@ class EmbedOptions(ImportOptions):
         """Part 'held-out' has one scanner."""
         return self.part == "held-out"
 
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women only."""
+        return ("F",)
+
 
 def plan(options: EmbedOptions, data_root: Path) -> Plan:
     """The mammograms with scanner, density and split; no image is read.
@@ -196,7 +201,7 @@ def _images(path: Path, left_out: dict[str, int]) -> pd.DataFrame:
     rows = keep(path, rows, ~rows["path"].duplicated(), "listed twice", left_out)
     rows = keep(path, rows, rows["spot"] == "", "spot or magnification view", left_out)
     rows = keep(path, rows, rows["view"].isin(["CC", "MLO"]), "other view", left_out)
-    rows["sex"] = folded(rows["sex"]).map({fold(text): sex for text, sex in SEXES.items()})
+    rows["sex"] = folded(rows["sex"]).map({fold(text): sex for text, sex in SEX_NAMES.items()})
     rows = keep(path, rows, rows["sex"] == "F", "sex not F", left_out)
     rows = keep(path, rows, folded(rows["kind"]) == fold("2D"), "not 2D", left_out)
     models = {fold(model): scanner for model, scanner in MODELS.items()}

@@ -10,11 +10,11 @@ from typing import Literal, Self
 import pandas as pd
 from pydantic import Field, model_validator
 
-from ccl.cohorts.cohort import SPLITS
+from ccl.cohorts.cohort import SEXES, SPLITS
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.identity import require_one_spelling
 from ccl.cohorts.import_options import ImportOptions
-from ccl.cohorts.manifest import LINE, SEXES, ages, fold, named, read_manifest, require_filled
+from ccl.cohorts.manifest import LINE, SEX_NAMES, ages, fold, named, read_manifest, require_filled
 from ccl.cohorts.paths import inside, located, require_inside
 from ccl.cohorts.plan import Plan
 from ccl.cohorts.release import Release
@@ -90,6 +90,11 @@ class FolderOptions(ImportOptions):
         """Your own list: what is wrong with it can be mended."""
         return False
 
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men, where the manifest has such a column."""
+        return () if self.columns.sex is None else SEXES
+
 
 def plan(options: FolderOptions, data_root: Path) -> Plan:
     """The rows of the manifest with split and label; no image is read.
@@ -111,7 +116,7 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
     rows["label"] = named(path, rows, "label", "label", codes | unknown)
     rows["split"] = _split(path, rows, options)
     use = (rows["label"] >= 0) | (rows["split"] == "train")
-    rows["sex"] = named(path, rows, "sex", "sex", SEXES)
+    rows["sex"] = named(path, rows, "sex", "sex", SEX_NAMES)
     caveats = list(options.caveats)
     rows["age"] = ages(path, rows, "age", caveats)
     require_inside(path, rows, data_root)

@@ -25,6 +25,11 @@ class ImportOptions(FrameOptions):
         return True
 
     @property
+    def sexes(self) -> tuple[str, ...]:
+        """Sexes that the source states of its images; with one or none, do(sex) cannot be asked."""
+        raise NotImplementedError(f"{type(self).__name__} does not say which sexes it states")
+
+    @property
     def evaluation_only(self) -> bool:
         """Whether the source can only test encoders: it names one scanner, or none."""
         return False

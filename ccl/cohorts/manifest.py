@@ -18,7 +18,7 @@ from ccl.cohorts.errors import CohortError
 LINE = "line"  # column with the line of the file, 1 = the header: what an editor shows
 OLDEST = 120  # years; tables hold ages up to 414
 MISSING = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "null"})  # of R, Excel, pandas and SQL
-SEXES = {"F": "F", "Female": "F", "M": "M", "Male": "M"} | dict.fromkeys(
+SEX_NAMES = {"F": "F", "Female": "F", "M": "M", "Male": "M"} | dict.fromkeys(
     ("O", "Other", "U", "Unknown", ""), ""
 )
 

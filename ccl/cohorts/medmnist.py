@@ -82,6 +82,11 @@ class MedMnistOptions(ImportOptions, SimulatedScanners):
         """The archive, which holds labels and images."""
         return (self.archive,)
 
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Not stated."""
+        return ()
+
 
 def plan(options: MedMnistOptions, data_root: Path) -> Plan:
     """The images with split, simulated scanner and label; no image is read.

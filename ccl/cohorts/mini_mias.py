@@ -78,6 +78,11 @@ class MiniMiasOptions(ImportOptions, SimulatedScanners):
         """The list of films."""
         return (self.table,)
 
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women only."""
+        return ("F",)
+
 
 def plan(options: MiniMiasOptions, data_root: Path) -> Plan:
     """The films with split, simulated scanner and label; no image is read.

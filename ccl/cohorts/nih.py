@@ -20,12 +20,13 @@ from typing import Literal, Self
 import pandas as pd
 from pydantic import Field, model_validator
 
+from ccl.cohorts.cohort import SEXES
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
 from ccl.cohorts.manifest import (
     LINE,
-    SEXES,
+    SEX_NAMES,
     ages,
     fold,
     named,
@@ -149,6 +150,11 @@ class NihOptions(ImportOptions):
         """The publisher's table, under either name if none is given."""
         return TABLES if self.csv == TABLES[0] else (self.csv,)
 
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men."""
+        return SEXES
+
 
 def plan(options: NihOptions, data_root: Path) -> Plan:
     """The rows that the options select, with split and label; no image is read.
@@ -172,7 +178,7 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
     rows = keep(path, rows, use, "no label", left_out)
     caveats = list(CAVEATS)
     rows["age"] = ages(path, rows, "Patient Age", caveats)
-    rows["sex"] = named(path, rows, "sex", SEX, SEXES)
+    rows["sex"] = named(path, rows, "sex", SEX, SEX_NAMES)
     rows["source_path"] = _source_paths(path, rows, data_root)
     require_inside(path, rows, data_root)
     return Plan(

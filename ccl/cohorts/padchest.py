@@ -20,11 +20,12 @@ from typing import Literal
 
 import pandas as pd
 
+from ccl.cohorts.cohort import SEXES
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep
 from ccl.cohorts.manifest import (
     LINE,
-    SEXES,
+    SEX_NAMES,
     believed,
     fold,
     folded,
@@ -113,6 +114,11 @@ class PadChestOptions(ImportOptions):
         """The publisher's table."""
         return (self.csv,)
 
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men."""
+        return SEXES
+
 
 def plan(options: PadChestOptions, data_root: Path) -> Plan:
     """The radiographs that the paper keeps, with scanner, label and split; no image is read.
@@ -160,7 +166,7 @@ def _included(path: Path, rows: pd.DataFrame, left_out: dict[str, int]) -> pd.Da
     for finding in REJECTED:
         free = [fold(finding) not in _findings(cell) for cell in rows["findings"]]
         rows = keep(path, rows, pd.Series(free, rows.index), f"labelled '{finding}'", left_out)
-    rows["sex"] = folded(rows["sex"]).map({fold(text): sex for text, sex in SEXES.items()})
+    rows["sex"] = folded(rows["sex"]).map({fold(text): sex for text, sex in SEX_NAMES.items()})
     rows = keep(path, rows, rows["sex"].isin(["F", "M"]), "sex not F or M", left_out)
     readable = ~rows["image_id"].isin(UNREADABLE)
     return keep(path, rows, readable, "known to be unreadable", left_out)

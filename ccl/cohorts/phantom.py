@@ -45,6 +45,11 @@ class PhantomOptions(ScannerShares):
         raise NotImplementedError
 
     @property
+    def sexes(self) -> tuple[str, ...]:
+        """Sexes of its patients; with one, do(sex) cannot be asked."""
+        raise NotImplementedError
+
+    @property
     def caveats(self) -> tuple[str, ...]:
         """What a reader must know of these options, besides the simulator's own caveats."""
         return ()

@@ -77,6 +77,11 @@ class PhantomBreastOptions(PhantomOptions):
         """Height and width in pixels."""
         return self.height, self.width
 
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women only."""
+        return ("F",)
+
 
 def density(
     options: PhantomBreastOptions, noise: Exogenous, years: np.ndarray | None = None

@@ -74,6 +74,11 @@ class PhantomChestOptions(PhantomOptions):
             "men's.",
         )
 
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men."""
+        return SEXES
+
 
 def _exogenous(
     seed: int, stream: int, patients: np.ndarray, images: np.ndarray, frame: tuple[int, int]

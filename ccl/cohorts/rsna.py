@@ -26,11 +26,11 @@ from typing import Literal
 
 import pandas as pd
 
-from ccl.cohorts.cohort import NOT_RECORDED
+from ccl.cohorts.cohort import NOT_RECORDED, SEXES
 from ccl.cohorts.errors import CohortError
 from ccl.cohorts.import_options import ImportOptions
 from ccl.cohorts.inclusion import keep, require_some
-from ccl.cohorts.manifest import LINE, SEXES, ages, named, read_manifest, whole
+from ccl.cohorts.manifest import LINE, SEX_NAMES, ages, named, read_manifest, whole
 from ccl.cohorts.nih import SEX
 from ccl.cohorts.nih import TABLES as NIH_TABLES
 from ccl.cohorts.paths import first_there, require_inside
@@ -96,6 +96,11 @@ class RsnaOptions(ImportOptions):
         """The publisher names no scanner."""
         return True
 
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men."""
+        return SEXES
+
 
 def plan(options: RsnaOptions, data_root: Path) -> Plan:
     """The radiographs that the paper keeps, with label and split; no image is read.
@@ -153,7 +158,7 @@ def _mapping(path: Path) -> pd.DataFrame:
 def _nih(path: Path, caveats: list[str]) -> pd.DataFrame:
     """View, sex and age of the NIH's images."""
     rows = read_manifest(path, list(_NIH_COLUMNS)).rename(columns=_NIH_COLUMNS)
-    rows["sex"] = named(path, rows, "sex", SEX, SEXES)
+    rows["sex"] = named(path, rows, "sex", SEX, SEX_NAMES)
     rows["age"] = ages(path, rows, "Patient Age", caveats)
     return rows.drop(columns=LINE)
 

@@ -91,6 +91,11 @@ class VindrOptions(ImportOptions):
         """Annotations and metadata."""
         return ANNOTATIONS, METADATA
 
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women only."""
+        return ("F",)
+
 
 def plan(options: VindrOptions, data_root: Path) -> Plan:
     """The mammograms with scanner, density and split; no image is read.

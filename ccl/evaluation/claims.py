@@ -10,6 +10,9 @@ What an interval covers is said with it. Over several pretraining seeds it is tr
 these test patients. With one pretraining seed it can only be other test patients, for these very
 encoders; that decides nothing about a way of training, so such a test is never more than *not
 supported*.
+
+Generators are trained once: no interval covers training them again. A verdict that rests on one, be
+it that its counterfactuals were judged or that encoders learned from them, says so.
 """
 
 import math
@@ -20,7 +23,8 @@ from enum import StrEnum
 import pandas as pd
 
 from ccl.evaluation import published
-from ccl.evaluation.contrasts import Effect, NotTestedError, gain_fractions
+from ccl.evaluation.contrasts import NotTestedError, gain_fractions
+from ccl.evaluation.effects import Effect
 from ccl.evaluation.evidence import Evidence, measure
 from ccl.evaluation.holm import holm, holm_levels
 from ccl.evaluation.ledger import Claim, Direction, GainTest, Ledger, SeparabilityTest, Test
@@ -28,6 +32,7 @@ from ccl.evaluation.published import Published
 from ccl.evaluation.seeds import Estimate
 
 ONE_SEED = "one pretraining seed, which decides nothing about training again"
+ONE_GENERATOR = "one training of the generator, which says nothing about training it again"
 
 
 class Verdict(StrEnum):
@@ -50,7 +55,7 @@ class Outcome:
         level: of the interval, from Holm's procedure.
         p_value: Holm-adjusted, of the effect being at the nearest margin.
         effect: where the numbers come from, None where not tested.
-        reason: what keeps the verdict from being more.
+        reasons: what keeps the verdict from being more, or from saying more.
         published: the paper's own value, on its own cohorts.
         optional: not tested here, it leaves the verdict on the claim to the other tests.
     """
@@ -63,7 +68,7 @@ class Outcome:
     level: float = math.nan
     p_value: float = math.nan
     effect: Effect | None = None
-    reason: str = ""
+    reasons: tuple[str, ...] = ()
     published: float | None = None
     optional: bool = False
 
@@ -71,6 +76,11 @@ class Outcome:
     def counts(self) -> bool:
         """Whether the verdict on the claim needs this test."""
         return not (self.optional and self.verdict == Verdict.untested)
+
+    @property
+    def reason(self) -> str:
+        """What keeps the verdict from being more, or from saying more."""
+        return "; ".join(self.reasons)
 
     @property
     def shown(self) -> str:
@@ -93,8 +103,8 @@ class Finding:
 
     @property
     def reason(self) -> str:
-        """What keeps the verdict from being more."""
-        reasons = (each.reason for each in self.outcomes if each.reason and each.counts)
+        """What keeps the verdict from being more, or from saying more."""
+        reasons = (reason for each in self.outcomes if each.counts for reason in each.reasons)
         return "; ".join(dict.fromkeys(reasons))
 
 
@@ -130,7 +140,7 @@ def _outcomes(
         if isinstance(effect, str):
             optional = isinstance(test, SeparabilityTest) and test.where_known
             outcomes.append(
-                Outcome(test.words(), reason=effect, published=value, optional=optional)
+                Outcome(test.words(), reasons=(effect,), published=value, optional=optional)
             )
         else:
             p_value, level = next(corrected)
@@ -161,9 +171,10 @@ def _outcome(
     test: Test, effect: Effect, p_value: float, level: float, reported: float | None
 ) -> Outcome:
     low, high = effect.estimate.interval(level)
-    verdict, reason = decide(test.direction, test.margin, low, high), ""
+    verdict = decide(test.direction, test.margin, low, high)
+    reasons = (ONE_GENERATOR,) if effect.generators else ()
     if effect.seeds == 1:
-        verdict, reason = Verdict.not_supported, ONE_SEED
+        verdict, reasons = Verdict.not_supported, (ONE_SEED, *reasons)
     return Outcome(
         words=test.words(),
         verdict=verdict,
@@ -173,7 +184,7 @@ def _outcome(
         level=level,
         p_value=p_value,
         effect=effect,
-        reason=reason,
+        reasons=reasons,
         published=reported,
     )
 
@@ -275,7 +286,7 @@ def _told(outcome: Outcome) -> str:
     seeds = f", {effect.seeds} pretraining seeds" if effect.seeds > 1 else ""
     paper = f"; the paper: {outcome.published:+.3f}" if outcome.published is not None else ""
     reason = f" ({outcome.reason})" if outcome.reason else ""
+    interval = f"{outcome.level:.1%} interval over {effect.covers}{seeds}, " * bool(effect.covers)
     return (
-        f"{outcome.verdict}{reason}, {outcome.shown} {effect.unit}{paper}; {outcome.level:.1%} "
-        f"interval over {effect.covers}{seeds}, n = {effect.n}"
+        f"{outcome.verdict}{reason}, {outcome.shown} {effect.unit}{paper}; {interval}n = {effect.n}"
     )

@@ -2,24 +2,23 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from scipy import stats
 
 from ccl import cohorts, pointers
 from ccl.csv_files import read_table
 from ccl.evaluation.contrasts import (
-    Effect,
     NotTestedError,
     Setting,
-    auc_effect,
     checked_results,
     difference_weights,
     gain_weights,
 )
+from ccl.evaluation.cost import whole_record
+from ccl.evaluation.effects import Effect, auc_effect
 from ccl.evaluation.ledger import (
     CostTest,
     DifferenceTest,
@@ -29,9 +28,10 @@ from ccl.evaluation.ledger import (
     QualityTest,
     SeparabilityTest,
     Test,
+    encoders_of,
 )
 from ccl.evaluation.seeds import Estimate, mean_over_seeds
-from ccl.strategies import STRATEGIES
+from ccl.strategies import BASE, STRATEGIES, bank_of
 
 QUALITY_COLUMNS = ("measure", "images", "source", "target", "value", "ci_low", "ci_high", "n")
 SEPARABILITY_COLUMNS = ("objective", "strategy", "pretrain_seed", "measure", "value", "n")
@@ -46,7 +46,7 @@ class Evidence:
         results: `results.csv`, of `checked_results`.
         quality: `quality.csv`, or None.
         separability: `separability.csv`, how well embeddings tell scanners apart, or None.
-        records: the parsed `run.json` of the finished steps.
+        records: of the finished steps, of `ccl.evaluation.cost.whole_record`.
     """
 
     setting: Setting
@@ -76,7 +76,7 @@ def gather(root: Path) -> Evidence:
         checked_results(read_table(file), setting, str(file)),
         _optional(runs["quality"].folder / "quality.csv" if "quality" in runs else None),
         _optional(root / "separability.csv"),
-        [run.record for run in runs.values()],
+        [whole_record(run) for run in runs.values()],
     )
 
 
@@ -91,6 +91,10 @@ def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
         NotTestedError: what it speaks of was not run.
         ValueError: a table lacks what it should have, or the contrast is empty.
     """
+    return replace(_effect(test, ledger, evidence), generators=_generators(test, ledger))
+
+
+def _effect(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
     match test:
         case GainTest():
             weights = gain_weights(evidence.results, test, ledger.encoders, evidence.setting)
@@ -103,7 +107,16 @@ def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
         case SeparabilityTest():
             return _separability(test, ledger, evidence.separability)
         case CostTest():
-            return _cost(test, ledger.encoders[test.encoder], evidence.records)
+            return _cost(test, ledger.encoders[test.encoder], evidence)
+
+
+def _generators(test: Test, ledger: Ledger) -> frozenset[str]:
+    """Which of `ccl.strategies.GENERATORS` a test rests on; pretraining seeds share them."""
+    if isinstance(test, QualityTest):
+        return frozenset({BASE})
+    used = {ledger.encoders[name].strategy for name in encoders_of(test)} & set(STRATEGIES)
+    banks = [bank for strategy in used if (bank := bank_of(strategy)) is not None]
+    return frozenset(bank.variant for bank in banks if bank.variant is not None)
 
 
 def _quality(test: QualityTest, quality: pd.DataFrame | None) -> Effect:
@@ -123,9 +136,8 @@ def _quality(test: QualityTest, quality: pd.DataFrame | None) -> Effect:
             f"the measures {sorted(set(quality['measure']))}"
         )
     value, low, high = (float(rows[name].iloc[0]) for name in ("value", "ci_low", "ci_high"))
-    error = (high - low) / 2 / float(stats.norm.ppf(0.975))
     return Effect(
-        Estimate(value, error, ci95=(low, high)),
+        Estimate(value, ci95=(low, high)),
         seeds=0,
         n=int(rows["n"].iloc[0]),
         unit=test.unit,
@@ -157,7 +169,13 @@ def _separability(test: SeparabilityTest, ledger: Ledger, table: pd.DataFrame | 
             "in separability.csv"
         )
     estimate = mean_over_seeds((first[seeds] - second[seeds]).to_numpy())
-    return Effect(estimate, len(seeds), int(mine["n"].max()), unit="difference")
+    return Effect(
+        estimate,
+        len(seeds),
+        int(mine["n"].max()),
+        unit="difference",
+        covers=_over_seeds(len(seeds), "on these test patients"),
+    )
 
 
 def _by_seed(mine: pd.DataFrame, name: str, encoder: Encoder) -> pd.Series:
@@ -169,21 +187,31 @@ def _by_seed(mine: pd.DataFrame, name: str, encoder: Encoder) -> pd.Series:
     return rows.set_index("pretrain_seed")["value"]
 
 
-def _cost(test: CostTest, encoder: Encoder, records: Sequence[Mapping[str, Any]]) -> Effect:
-    if encoder.strategy not in STRATEGIES:
-        raise NotTestedError(f"{test.encoder} was not pretrained on pairs")
-    needed = (("generator", ""), ("bank", STRATEGIES[encoder.strategy].bank))
+def _over_seeds(seeds: int, where: str) -> str:
+    """What an interval is over; '' for one seed, which has none."""
+    return f"other pretraining seeds, {where}" if seeds > 1 else ""
+
+
+def _cost(test: CostTest, encoder: Encoder, evidence: Evidence) -> Effect:
+    bank = bank_of(encoder.strategy) if encoder.strategy in STRATEGIES else None
+    if bank is None or bank.variant is None:
+        raise NotTestedError(f"{test.encoder} was not pretrained on pairs of a generator")
+    label = "" if bank.variant == BASE else bank.variant
+    needed = (("generator", label), ("bank", STRATEGIES[encoder.strategy].bank))
     once = [
         _seconds(record)
-        for record in records
+        for record in evidence.records
         if (record["step"], record.get("label", "")) in needed
     ]
+    mine = evidence.results[list(Encoder.model_fields)] == pd.Series(encoder.model_dump())
+    seeds = set(evidence.results.loc[mine.all(axis=1), "pretrain_seed"])  # no others' that are left
     trainings = [
         _seconds(record)
-        for record in records
+        for record in evidence.records
         if record["step"] == "pretrain"
         and record["options"]["strategy"] == encoder.strategy
         and encoder.objective in record["options"]
+        and record["options"]["seed"] in seeds
     ]
     if len(once) != 2 or not trainings:
         raise NotTestedError(
@@ -195,11 +223,16 @@ def _cost(test: CostTest, encoder: Encoder, records: Sequence[Mapping[str, Any]]
         len(trainings),
         len(trainings),
         unit="times",
-        covers="other pretraining seeds, on this machine",
+        covers=_over_seeds(len(trainings), "on this machine"),
     )
 
 
 def _seconds(record: Mapping[str, Any]) -> float:
+    if record.get("continued"):
+        raise NotTestedError(
+            f"step '{record['step']}' ({record.get('digest')}) was interrupted, and what it took "
+            "before that is not known"
+        )
     seconds = float(record.get("seconds", math.nan))
     if not seconds > 0:
         raise ValueError(

@@ -8,7 +8,7 @@
 | difference | one gain minus another | results.csv |
 | quality | a measure of the counterfactuals against a bar | quality.csv |
 | separability | how well embeddings tell scanners apart, as a gain | separability.csv |
-| cost | seconds of generator and bank over those of one pretraining | run.json |
+| cost | seconds of generator and bank over those of one pretraining | run.json, history.csv |
 
 The ledger says only what is asked; `ccl.evaluation.claims` answers.
 """
@@ -260,7 +260,7 @@ class Ledger(Options):
             if count > 1:
                 raise ValueError(f"claim {name} is listed {count} times")
         for claim in self.claims:
-            for name in (name for test in claim.tests for name in _encoders(test)):
+            for name in (name for test in claim.tests for name in encoders_of(test)):
                 if name not in self.encoders:
                     raise ValueError(
                         f"claim {claim.id}: encoder '{name}' is not one of {sorted(self.encoders)}"
@@ -280,7 +280,8 @@ class Ledger(Options):
         return self.model_copy(update={"claims": chosen})
 
 
-def _encoders(test: Test) -> list[str]:
+def encoders_of(test: Test) -> list[str]:
+    """Names of the encoders that a test compares."""
     match test:
         case GainTest() | SeparabilityTest():
             return [test.first, test.second]

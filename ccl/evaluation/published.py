@@ -14,8 +14,8 @@ from ccl.evaluation.contrasts import (
     Weights,
     difference_weights,
     gain_weights,
-    seed_effects,
 )
+from ccl.evaluation.effects import seed_effects
 from ccl.evaluation.ledger import DifferenceTest, Gain, Ledger, Test
 
 REPORTED = Path(__file__).parents[2] / "book" / "reported_auc.csv"

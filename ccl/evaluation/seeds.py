@@ -27,32 +27,42 @@ class Estimate:
         se: its standard error, in the same unit; NaN where one repetition shows none.
         df: degrees of freedom of the standard error; infinite for a normal interval.
         ci95: its 95 % interval where that was found otherwise, e.g. by a bootstrap, and need not
-            be symmetric.
+            be symmetric; then each side is normal with a standard error of its own, and `se` is not
+            used.
     """
 
     value: float
-    se: float
+    se: float = math.nan
     df: float = math.inf
     ci95: tuple[float, float] | None = None
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Student's t interval (normal where `df` is infinite); without a standard error, all."""
-        if self.ci95 is not None and math.isclose(level, 0.95):
-            return self.ci95
-        if math.isnan(self.se):
+        below, above = self._errors
+        if math.isnan(below):
             return -math.inf, math.inf
-        half = float(stats.t.ppf((1 + level) / 2, self.df)) * self.se
-        return self.value - half, self.value + half
+        quantile = float(stats.t.ppf((1 + level) / 2, self.df))
+        return self.value - quantile * below, self.value + quantile * above
 
     def p_value(self, bound: float) -> float:
         """Two-sided p-value of the value being `bound`; 1 without a standard error.
 
-        The symmetric interval at a level excludes the bound exactly where this is below 1 - level.
+        The interval at a level excludes the bound exactly where this is below 1 - level.
         """
         distance = abs(self.value - bound)
-        if math.isnan(self.se) or distance == 0:
+        error = self._errors[bound > self.value]
+        if math.isnan(error) or distance == 0:
             return 1.0
-        return 2 * float(stats.t.sf(distance / self.se, self.df)) if self.se > 0 else 0.0
+        return 2 * float(stats.t.sf(distance / error, self.df)) if error > 0 else 0.0
+
+    @property
+    def _errors(self) -> tuple[float, float]:
+        """Standard errors below and above the value."""
+        if self.ci95 is None:
+            return self.se, self.se
+        low, high = self.ci95
+        quantile = float(stats.norm.ppf(0.975))
+        return (self.value - low) / quantile, (high - self.value) / quantile
 
 
 def mean_over_seeds(values: Sequence[float] | np.ndarray) -> Estimate:

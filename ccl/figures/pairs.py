@@ -65,7 +65,7 @@ def cost(table: pd.DataFrame) -> Figure:
     """Time of one run of generator, banks and each pretraining.
 
     Args:
-        table: of `ccl.evaluation.cost.cost_table`.
+        table: of `ccl.evaluation.cost.cost_table`; where a time is not known, it says so.
     """
     require(table, ("step", "what", "seconds", "peak_memory_mib"), "the cost table")
     places = np.arange(len(table))
@@ -78,7 +78,8 @@ def cost(table: pd.DataFrame) -> Figure:
                 axes.barh(places[mine], minutes, color=colour, label=STEP_NAMES[step])
         ends, memory = (table["seconds"] / 60).tolist(), (table["peak_memory_mib"] / 1024).tolist()
         for place, (end, gib) in enumerate(zip(ends, memory, strict=True)):
-            axes.text(end, place, f" {gib:.1f} GiB", va="center", fontsize=8.5, color=FAINT)
+            beside = f" {gib:.1f} GiB" if np.isfinite(end) else f" interrupted; {gib:.1f} GiB"
+            axes.text(np.nan_to_num(end), place, beside, va="center", fontsize=8.5, color=FAINT)
         axes.set_yticks(places, list(map(_name, table["step"], table["what"])))
         axes.invert_yaxis()
         axes.margins(x=0.15)

@@ -20,6 +20,7 @@ from ccl.cohorts import Cohort
 from ccl.devices import mixed_precision
 from ccl.files import write_atomically
 from ccl.generator.generator import Generator, to_images
+from ccl.generator.graph import ImageParents
 from ccl.mapped import read
 from ccl.options import Options
 
@@ -94,18 +95,33 @@ def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Pat
         ValueError: the generator does not know the variable.
         DiskFullError: there is no room for the bank; nothing was computed yet.
     """
-    if options.variable not in generator.parents.values:
-        raise ValueError(
-            f"a bank over {options.variable} of cohort '{cohort.name}': its generator knows only "
-            f"{list(generator.parents.values)}, since not every image states another value of it. "
-            "Leave the strategies that need this bank out of the profile, or complete the table"
-        )
+    require_variable(options.variable, generator.parents, cohort.name)
     values = generator.parents.values[options.variable]
 
     def targets(rows: np.ndarray) -> np.ndarray:
         return every_target(cohort, generator, rows, options)
 
     _fill(cohort, folder, options.variable, values, targets, options.batch_size, "generator")
+
+
+def require_variable(variable: str, parents: ImageParents, cohort: str) -> None:
+    """Refuses a bank over what a generator does not know.
+
+    Args:
+        variable: that is to be intervened on.
+        parents: the generator's.
+        cohort: its name, for the message.
+
+    Raises:
+        ValueError: the generator does not know the variable.
+    """
+    if variable not in parents.values:
+        raise ValueError(
+            f"a bank over {variable} of cohort '{cohort}': its generator knows only "
+            f"{list(parents.values)}, since not every image states it, all state the same, or the "
+            "profile's graph lacks it. Leave the strategies that need this bank out of the "
+            "profile, or complete the table"
+        )
 
 
 def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:

@@ -35,6 +35,8 @@ class LocalCropOptions(GlobalCropOptions):
 class CropOptions(Options):
     """Which crops are cut from a pair. Triples are for global crop 1, global crop 2, local crops.
 
+    A fair coin says which source of a pair global crop 1 is cut from (`multi_crop`).
+
     The released DINO-v2 code blurs global crop 1 with the complement of the probability that was
     meant, and the paper's code inherits it; these are the probabilities that were meant.
 
@@ -71,7 +73,8 @@ class Crops(NamedTuple):
     """Crops of N pairs, float32 in [0, 1].
 
     Attributes:
-        global_crops: (2N, 1, H, W); N from the first sources, then N from their partners.
+        global_crops: (2N, 1, H, W); N global crops 1, then N global crops 2, the latter each from
+            the other source of its pair.
         local_crops: (L N, 1, h, w) in L blocks of N; the first half from the first sources.
     """
 
@@ -79,16 +82,21 @@ class Crops(NamedTuple):
     local_crops: Tensor
 
 
-def multi_crop(batch: Batch, options: CropOptions, generator: torch.Generator) -> Crops:
+def multi_crop(
+    batch: Batch, swapped: Tensor, options: CropOptions, generator: torch.Generator
+) -> Crops:
     """Random crops of a batch of pairs.
 
-    Global crop 1 and the first half of the local crops are cut from `a`, global crop 2 and the
-    other half from `b`: CF-DINO where b is the counterfactual, DINO where a and b are one image.
+    One global crop and half of the local crops are cut from `a`, the others from `b`: CF-DINO where
+    b is the counterfactual, DINO where a and b are one image. The two global crops are blurred and
+    solarised unlike each other, so which of them is cut from which source has to be left to chance:
+    else blur and solarisation would tell real images from counterfactuals.
 
     Args:
         batch: sources 'a' and 'b', uint8 (N, H, W).
+        swapped: bool (N,), on the CPU; true where global crop 1 is cut from `b`.
         options: which crops.
-        generator: CPU generator that all randomness comes from.
+        generator: CPU generator that all other randomness comes from.
 
     Source:
         Roschewitz et al. 2025, section on CF-DINO, https://arxiv.org/abs/2409.10365; crops of
@@ -96,7 +104,9 @@ def multi_crop(batch: Batch, options: CropOptions, generator: torch.Generator) -
     """
     a, b = batch["a"], batch["b"]
     pairs, half = len(a), options.local_crops // 2
-    large = augment(torch.cat([a, b]), options.global_crop, generator, options.global_size)
+    b_first = swapped.to(a.device)[:, None, None]
+    globals_of = torch.cat([torch.where(b_first, b, a), torch.where(b_first, a, b)])  # (2N, H, W)
+    large = augment(globals_of, options.global_crop, generator, options.global_size)
     sources = torch.cat([a.repeat(half, 1, 1), b.repeat(half, 1, 1)])  # (L N, H, W)
     small = augment(sources, options.local_crop, generator, options.local_size)
     first, second, local = (

@@ -23,7 +23,7 @@ from ccl.objectives.encoder import Encoder
 from ccl.objectives.masks import Masked, block_masks
 from ccl.objectives.schedules import cosine, linear, warmup_cosine
 from ccl.objectives.vit import as_vit, grid_of
-from ccl.seeding import step_generator
+from ccl.seeding import fair_coins, step_generator
 
 
 class Dino(lightning.LightningModule):
@@ -85,8 +85,9 @@ class Dino(lightning.LightningModule):
 
     def crops(self, batch: Batch, step: int) -> Crops:
         """The random crops of a batch in a step."""
+        swapped = fair_coins(len(batch["a"]), self.seed, step, "sources of global crops")
         generator = step_generator(self.seed, step, "crops")
-        return multi_crop(batch, self.options.crops, generator)
+        return multi_crop(batch, swapped, self.options.crops, generator)
 
     def masks(self, global_crops: Tensor, step: int) -> Tensor:
         """Masks, bool (2N, P) on the CPU, of global crops (2N, 1, H, W) in a step."""

@@ -438,6 +438,16 @@ def test_costs_are_minutes_with_memory_beside() -> None:
     assert axes.texts[1].get_text() == " 2.0 GiB"
 
 
+def test_a_cost_that_is_not_known_is_said_not_drawn() -> None:
+    table = pd.DataFrame(
+        [("bank", "scanner", np.nan, 100.0), ("generator", "", 60.0, 100.0)],
+        columns=["step", "what", "seconds", "peak_memory_mib"],
+    )
+    texts = [text.get_text() for text in figures.cost(table).axes[0].texts]
+    assert ["interrupted" in text for text in texts] == [True, False]
+    assert figures.cost(table).axes[0].texts[0].get_position()[0] == 0
+
+
 def test_the_ablation_has_a_point_per_seed_and_a_panel_per_place() -> None:
     table = pd.DataFrame(
         [

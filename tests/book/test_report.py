@@ -62,6 +62,14 @@ def test_what_a_profile_is_too_small_for_stands_before_the_verdicts() -> None:
     assert "{warning}" not in report.claims_page(findings(), cohort(), "quick")
 
 
+def test_what_the_cohort_cannot_have_stands_among_its_caveats() -> None:
+    page = report.claims_page(findings(), cohort(), "quick", omissions=[f"No oracle. {HOSTILE}"])
+    _, _, caveats = page.partition("About this cohort")
+    assert "- No oracle. " in caveats
+    assert "- simulated made-up" in caveats
+    assert "<script>" not in page
+
+
 def test_a_part_that_was_not_tested_is_shown() -> None:
     says = row(report.claims_page(findings(), cohort(), "quick"), "C8")
     assert "**not supported**" in says
@@ -129,12 +137,18 @@ def test_pages_come_from_the_folders_of_an_experiment(tmp_path: Path, monkeypatc
     (tmp_path / "notebooks" / "probing.ipynb").write_text(json.dumps(notebook))
     monkeypatch.setattr("ccl.cohorts.load", lambda folder: cohort())
     experiment = SimpleNamespace(
-        root=tmp_path, profile_name="quick", cohort_name="phantom-chest", remark=""
+        root=tmp_path, profile_name="quick", cohort_name="phantom-chest", remark="", omissions=[]
     )
     pages = report.pages(experiment)
     assert "**supported**" in row(pages["claims.md"], "C1")
     assert "**supported**" in row(pages["claims.md"], "C2")
     assert all(text in pages["status.md"] for text in ("0123", "probing", "3.5", "2.15", "abc"))
+
+
+def test_a_step_whose_whole_time_is_not_known_took_more_than_is_shown() -> None:
+    run = {"step": "bank", "digest": "0", "seconds": 3.5, "peak_memory_mib": 1, "finished": ""}
+    assert "more than 3.5" in report.status_page([run | {"continued": True}], {})
+    assert "more than" not in report.status_page([run], {})
 
 
 def test_names_cannot_break_the_pages() -> None:

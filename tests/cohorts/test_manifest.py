@@ -9,7 +9,7 @@ import pytest
 from ccl.cohorts import CohortError
 from ccl.cohorts.manifest import (
     LINE,
-    SEXES,
+    SEX_NAMES,
     ages,
     named,
     number,
@@ -148,7 +148,7 @@ def test_dates_without_a_year(text: str) -> None:
 
 def test_names_in_other_letters() -> None:
     rows = pd.DataFrame({LINE: range(2, 8), "sex": ["m", "Male ", "F E MALE", "U", "", "other"]})
-    assert named(TABLE, rows, "sex", "Sex", SEXES).tolist() == ["M", "M", "F", "", "", ""]
+    assert named(TABLE, rows, "sex", "Sex", SEX_NAMES).tolist() == ["M", "M", "F", "", "", ""]
     with pytest.raises(CohortError, match=r"row 3: unknown Sex 'Male ', expected one of \['M'\]"):
         named(TABLE, rows, "sex", "Sex", {"M": "M"})
     with pytest.raises(CohortError, match=r"row 6: unknown Sex '' .*such as 'NA'"):

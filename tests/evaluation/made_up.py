@@ -89,7 +89,10 @@ def records(generator: float = 30, bank: float = 10, pretrain: Sequence[float] =
         {"step": "bank", "label": "sex", "seconds": 1000},  # of another strategy
     ]
     options = {"simclr": {}, "strategy": "counterfactual"}
-    return once + [{"step": "pretrain", "options": options, "seconds": each} for each in pretrain]
+    return once + [
+        {"step": "pretrain", "options": options | {"seed": seed}, "seconds": each}
+        for seed, each in enumerate(pretrain)
+    ]
 
 
 def evidence(table: pd.DataFrame, **others: object) -> Evidence:

@@ -10,6 +10,7 @@ import pytest
 from ccl.cohorts import Cohort
 from ccl.evaluation import ledger
 from ccl.evaluation.claims import (
+    ONE_GENERATOR,
     ONE_SEED,
     Finding,
     Verdict,
@@ -145,12 +146,50 @@ def test_one_pretraining_seed_decides_nothing() -> None:
         frame = results(encoder("standard", seeds=[0]), encoder("counterfactual", gain, seeds=[0]))
         found = judged(evidence(frame))
         assert {found[name].verdict for name in ("C2", "C3", "C4", "C6")} == {NO}
-        assert found["C6"].reason == ONE_SEED
+        assert found["C6"].reason == f"{ONE_SEED}; {ONE_GENERATOR}"
         effect = found["C6"].outcomes[0].effect
         assert (effect.seeds, effect.covers) == (
             1,
             "other test patients, for these encoders only",
         )
+
+
+def test_verdicts_that_rest_on_one_generator_say_so() -> None:
+    """Also those over several pretraining seeds, which learn from the same counterfactuals."""
+    baseline = encoder("supervised", objective="simclr", protocol="finetuned")
+    plain = encoder("standard", constant(0.05), protocol="finetuned")
+    paired = encoder("counterfactual", constant(0.05), protocol="finetuned")
+    frame = results(papers_results(), baseline, plain, paired)
+    found = judged(evidence(frame, quality=quality(), records=records()))
+    for name in ("C1", "C2", "C3", "C4", "C6", "C11"):
+        assert (found[name].verdict, found[name].reason) == (YES, ONE_GENERATOR)
+    without, resting = found["C9"].outcomes
+    assert (without.verdict, without.reason) == (YES, "")  # SimCLR and Supervised have none
+    assert (resting.verdict, resting.reason) == (YES, ONE_GENERATOR)
+
+
+def test_a_quality_verdict_and_its_p_value_are_of_one_interval() -> None:
+    """A bootstrap interval that is longer below: its mean half length would exclude the bar."""
+    skewed = quality()
+    skewed[["value", "ci_low", "ci_high"]] = [0.9, 0.79, 0.91]
+    outcome = judged(evidence(papers_results(), quality=skewed))["C1"].outcomes[0]
+    assert (outcome.low, outcome.high) == pytest.approx((0.79, 0.91))
+    assert outcome.verdict == NO
+    assert outcome.p_value > 0.05
+
+
+def test_the_interval_of_one_seed_is_of_that_seed() -> None:
+    """Seed 1 alone is compared; what seed 0 of one encoder is unsure of does not matter."""
+    frame = results(encoder("standard", seeds=[0, 1]), encoder("counterfactual", seeds=[1]))
+    alone = results(encoder("standard", seeds=[1]), encoder("counterfactual", seeds=[1]))
+    alone["value"] = frame.loc[frame["pretrain_seed"] == 1, "value"].to_numpy()
+    other = frame["pretrain_seed"] == 0
+    frame.loc[other, ["ci_low", "ci_high"]] += [-0.3, 0.1]
+    frame.loc[other, "n"] = 1000
+    found, expected = (judged(evidence(each))["C6"].outcomes[0] for each in (frame, alone))
+    assert found.effect.seeds == 1
+    assert found.high - found.low == pytest.approx(expected.high - expected.low)
+    assert found.effect.n == expected.effect.n
 
 
 def test_the_interval_of_one_seed_is_on_the_wide_side() -> None:
@@ -329,6 +368,8 @@ def test_separability_of_one_seed_has_no_interval() -> None:
     found = judged(evidence(papers_results(), separability=separability(0.6, seeds=1)))["C10"]
     assert found.verdict == NO
     assert "no interval" in found.outcomes[0].shown
+    assert found.outcomes[0].effect.covers == ""
+    assert "interval over" not in as_text([found])
 
 
 @pytest.mark.parametrize(("implants", "expected"), [(0.9, YES), (0.5, AGAINST)])
@@ -344,7 +385,7 @@ def test_implants_stay_told_apart_where_they_are_known(implants: float, expected
     assert without.verdict == YES
     assert without.outcomes[-1].verdict == Verdict.untested
     assert without.outcomes[-1].reason == "the images of this cohort have no attribute"
-    assert without.reason == ""
+    assert without.reason == ONE_GENERATOR
 
 
 def test_cost_of_the_generator() -> None:
@@ -354,6 +395,23 @@ def test_cost_of_the_generator() -> None:
     found = judged(evidence(papers_results(), records=records(pretrain=[100, 200])))["C11"]
     assert found.outcomes[0].value == pytest.approx((0.4 + 0.2) / 2)
     assert found.outcomes[0].effect.unit == "times"
+
+
+def test_cost_is_of_the_encoders_that_were_evaluated() -> None:
+    """The trainings of seeds that a profile no longer has may still lie there."""
+    left = records(pretrain=[100, 110, 105, 1])
+    outcome = judged(evidence(papers_results(), records=left))["C11"].outcomes[0]
+    assert outcome.effect.seeds == 3
+    assert outcome.verdict == YES
+
+
+def test_cost_is_not_tested_where_what_came_before_an_interruption_is_not_known() -> None:
+    made = records()
+    made[1]["continued"] = True
+    found = judged(evidence(papers_results(), records=made))["C11"]
+    assert found.verdict == UNTESTED
+    assert "'bank'" in found.reason
+    assert "interrupted" in found.reason
 
 
 def test_what_was_not_run_is_not_tested_and_says_why() -> None:

@@ -1,10 +1,12 @@
 """Costs are those of the records; seeds are averaged, banks are not."""
 
 import math
+from pathlib import Path
 
 import pytest
 
-from ccl.evaluation.cost import COLUMNS, cost_table
+from ccl.evaluation.cost import COLUMNS, cost_table, whole_record
+from ccl.runs import Run
 
 
 def record(step: str, label: str, seconds: float, energy: float | None = 10.0) -> dict:
@@ -35,3 +37,20 @@ def test_each_step_has_its_cost() -> None:
 def test_a_record_without_a_time_is_a_defect() -> None:
     with pytest.raises(KeyError, match="seconds"):
         cost_table([{"step": "generator", "label": ""}])
+
+
+def test_an_interrupted_training_counts_with_all_its_epochs(tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_text("epoch,seconds\n0,40\n1,30.5\n2,30\n")
+    late = record("generator", "", 31)
+    assert whole_record(Run(tmp_path, late | {"continued": False}))["seconds"] == 31
+    found = whole_record(Run(tmp_path, late | {"continued": True}))
+    assert found["seconds"] == 100.5
+    assert found["energy_joules"] is None  # that of the last epoch is not that of all
+    assert cost_table([found])["seconds"].tolist() == [100.5]
+
+
+def test_an_interrupted_step_without_a_history_has_no_known_cost(tmp_path: Path) -> None:
+    found = whole_record(Run(tmp_path, record("bank", "scanner", 5) | {"continued": True}))
+    table = cost_table([found, record("bank", "sex", 4)])
+    assert math.isnan(table["seconds"][0])
+    assert table["seconds"][1] == 4

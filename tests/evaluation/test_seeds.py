@@ -34,10 +34,21 @@ def test_seeds_that_agree_exactly() -> None:
     assert (found.p_value(0.0), found.p_value(0.5), found.interval()) == (0, 1, (0.5, 0.5))
 
 
-def test_a_bootstrap_interval_is_kept_at_its_level_only() -> None:
-    found = Estimate(0.97, 0.01, ci95=(0.94, 0.98))
-    assert found.interval(0.95) == (0.94, 0.98)
-    assert found.interval(0.99) == pytest.approx((0.97 - 0.025758, 0.97 + 0.025758), abs=1e-5)
+def test_a_bootstrap_interval_is_kept_and_its_sides_have_errors_of_their_own() -> None:
+    found = Estimate(0.97, ci95=(0.94, 0.98))
+    assert found.interval(0.95) == pytest.approx((0.94, 0.98))
+    wider = stats.norm.ppf(0.995) / stats.norm.ppf(0.975)
+    assert found.interval(0.99) == pytest.approx((0.97 - wider * 0.03, 0.97 + wider * 0.01))
+
+
+@pytest.mark.parametrize("bound", [0.93, 0.945, 0.975, 0.985])
+def test_p_value_of_a_bootstrap_interval_agrees_with_it(bound: float) -> None:
+    found = Estimate(0.97, ci95=(0.94, 0.98))
+    p = found.p_value(bound)
+    assert (p < 0.05) == (not 0.94 <= bound <= 0.98)
+    for level, held in ((1 - p * 1.001, False), (1 - p * 0.999, True)):
+        low, high = found.interval(level)
+        assert (low <= bound <= high) == held
 
 
 @pytest.mark.parametrize("values", [[], [0.1, np.nan]])

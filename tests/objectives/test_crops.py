@@ -34,8 +34,10 @@ def textured(pairs=6):
     return {"a": a, "b": a.flip(1)}
 
 
-def crops(given, seed=0, **options):
-    return multi_crop(given, CropOptions(**(OFF | options)), torch.Generator().manual_seed(seed))
+def crops(given, seed=0, swapped=None, **options):
+    swapped = torch.zeros(len(given["a"]), dtype=torch.bool) if swapped is None else swapped
+    generator = torch.Generator().manual_seed(seed)
+    return multi_crop(given, swapped, CropOptions(**(OFF | options)), generator)
 
 
 @pytest.mark.parametrize("local_crops", [2, 8])
@@ -47,6 +49,27 @@ def test_global_2_and_half_the_locals_come_from_b(local_crops):
         from_a, from_b = views.chunk(2)
         torch.testing.assert_close(from_a, torch.full_like(from_a, 60 / 255))
         torch.testing.assert_close(from_b, torch.full_like(from_b, 200 / 255))
+
+
+def test_swapped_pairs_exchange_the_sources_of_their_global_crops_alone():
+    swapped = torch.tensor([True, False, True, True, False, False])
+    found, still = crops(batch(), swapped=swapped), crops(batch())
+    for views, chosen in zip(found.global_crops.chunk(2), (swapped, ~swapped), strict=True):
+        assert torch.equal(views.mean((1, 2, 3)) > 0.5, chosen)
+    assert torch.equal(found.local_crops, still.local_crops)
+
+
+def test_swapping_does_nothing_to_pairs_of_one_image():
+    """So crops of `standard` and `plus` pairs are DINO-v2's whatever the coins say."""
+    image = textured()["a"]
+    everything = {"global_crop": {}, "local_crop": {}, "blur_probability": (1, 0.1, 0.5)}
+    everything |= {"solarize_probability": (0, 0.2, 0)}
+    one, other = (
+        crops({"a": image, "b": image}, swapped=torch.full((6,), value), **everything)
+        for value in (False, True)
+    )
+    for first, second in zip(one, other, strict=True):
+        assert torch.equal(first, second)
 
 
 def test_locals_are_blocks_in_the_order_of_the_batch():

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from ccl.devices import computes_in_bfloat16
 from ccl.losses import sinkhorn_knopp
+from ccl.objectives.augment import AugmentOptions
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.dino import Dino
 from ccl.objectives.dino_head import DinoHead, HeadOptions, Targets
@@ -15,6 +16,7 @@ from ccl.objectives.dino_options import DinoOptions, require_fit
 from ccl.objectives.encoder import EncoderOptions, build_encoder
 from ccl.objectives.schedules import cosine, linear
 from ccl.pairs import Pairs
+from ccl.seeding import fair_coins
 from ccl.training import fit
 from tests.objectives.resuming import undisturbed_and_resumed
 from tests.oracles import self_distillation as oracle
@@ -142,6 +144,39 @@ def test_crops_and_masks_depend_on_seed_and_step_only(batch):
         assert torch.equal(one, same)
         assert not torch.equal(one, later)
         assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("part", ["blur_probability", "solarize_probability"])
+def test_treatment_of_a_crop_is_independent_of_its_source(part):
+    """Over many draws: a crop that is treated more often than others is so of either source."""
+    still = dict.fromkeys([name for name in AugmentOptions.model_fields if "probab" in name], 0.0)
+    plain = {"local_size": (8, 8), "local_crops": 4, "global_crop": still, "local_crop": still}
+    off = {"blur_probability": (0, 0, 0), "solarize_probability": (0, 0, 0)}
+    treated = off | {part: (1, 0, 0.5), "blur_sigma": (1.0, 2.0)}
+    bright = torch.zeros(50, 32, 32, dtype=torch.uint8)
+    bright[:, :, :16] = 255  # an edge, which both parts change
+    given = {"a": bright, "b": bright // 2 + 100}  # a is of higher contrast
+    changed = {"global_crops": {"a": [], "b": []}, "local_crops": {"a": [], "b": []}}
+    for step in range(20):
+        before, after = (make(crops=plain | how).crops(given, step) for how in (off, treated))
+        for kind, shares in changed.items():
+            one, other = getattr(before, kind), getattr(after, kind)
+            from_a = one.flatten(1).amin(1) == 0
+            differs = (one != other).flatten(1).any(1)
+            assert from_a.sum() * 2 == len(one)
+            shares["a"] += differs[from_a].tolist()
+            shares["b"] += differs[~from_a].tolist()
+    for shares in changed.values():
+        for source in shares.values():
+            assert np.mean(source) == pytest.approx(0.5, abs=0.06)
+
+
+def test_coins_do_not_depend_on_the_number_of_processes(pair):
+    whole = fair_coins(40, 3, 7, "x")
+    assert torch.equal(torch.cat(pair(fair_coins, 20, 3, 7, "x")), whole)
+    assert 5 < whole.sum() < 35
+    others = [fair_coins(40, 3, 8, "x"), fair_coins(40, 4, 7, "x"), fair_coins(40, 3, 7, "y")]
+    assert not any(torch.equal(whole, other) for other in others)
 
 
 def test_loss_is_the_weighted_sum_of_its_parts(batch, logged):
