@@ -104,7 +104,7 @@ def multi_crop(
     """
     a, b = batch["a"], batch["b"]
     pairs, half = len(a), options.local_crops // 2
-    b_first = swapped.to(a.device)[:, None, None]
+    b_first = swapped.to(a.device, non_blocking=True)[:, None, None]
     globals_of = torch.cat([torch.where(b_first, b, a), torch.where(b_first, a, b)])  # (2N, H, W)
     large = augment(globals_of, options.global_crop, generator, options.global_size)
     sources = torch.cat([a.repeat(half, 1, 1), b.repeat(half, 1, 1)])  # (L N, H, W)
