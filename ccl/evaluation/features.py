@@ -7,7 +7,7 @@ import torch
 
 from ccl import stored
 from ccl.devices import device_of
-from ccl.mapped import read
+from ccl.loading import pixels
 from ccl.objectives.batches import as_image
 from ccl.objectives.encoder import Encoder
 
@@ -33,21 +33,23 @@ def extract_features(
     rows = np.arange(len(images)) if rows is None else rows
     device = device_of(encoder)
     features = np.empty((len(rows), encoder.width), dtype=np.float32)
+    finite = np.empty(len(rows), dtype=bool)
     was_training = encoder.training
     encoder.eval()
     try:
-        for start in range(0, len(rows), batch_size):
-            part = slice(start, start + batch_size)
-            pixels = torch.from_numpy(read(images, rows[part])).to(device)
-            features[part] = encoder(as_image(pixels)).float().cpu().numpy()
+        starts = range(0, len(rows), batch_size)
+        parts = [slice(start, start + batch_size) for start in starts]
+        stream = pixels(images, (rows[part] for part in parts), device)
+        for part, some in zip(parts, stream, strict=True):
+            features[part] = encoder(as_image(some)).float().cpu().numpy()
+            finite[part] = np.isfinite(features[part]).all(axis=1)
     finally:
         encoder.train(was_training)
-    _require_finite(features, rows)
+    _require_finite(finite, rows)
     return features
 
 
-def _require_finite(features: np.ndarray, rows: np.ndarray) -> None:
-    finite = np.isfinite(features).all(axis=1)
+def _require_finite(finite: np.ndarray, rows: np.ndarray) -> None:
     if not finite.all():
         raise FloatingPointError(
             f"the encoder's features of {np.sum(~finite)} of {len(rows)} images are not finite, "
