@@ -550,17 +550,20 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True)
 
 
-def embeddings(experiment: Experiment, objective: str, seed: int) -> dict[str, np.ndarray]:
+def embeddings(
+    experiment: Experiment, objective: str, seed: int, which: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Features of the test images, float32 (n, D), by strategy; 'random' is the control.
 
     Args:
         experiment: of the encoders.
         objective: of the encoders.
         seed: of their pretraining.
+        which: places (n,) among the test images; None for all.
     """
     options = experiment.pretraining
     return {
-        name.strategy: saved_features.load(evaluate(experiment, name).folder / FEATURES_FILE)
+        name.strategy: saved_features.load(evaluate(experiment, name).folder / FEATURES_FILE, which)
         for name in (*options.encoders, *options.controls)
         if name.objective == objective and name.seed == seed
     }

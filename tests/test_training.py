@@ -2,9 +2,9 @@ import pandas as pd
 import pytest
 import torch
 from lightning import LightningModule
-from lightning.pytorch.accelerators import CPUAccelerator, MPSAccelerator
 
 from ccl import training
+from ccl.devices import fastest_device
 from ccl.processes import whole
 from ccl.runs import forget_checkpoints
 from ccl.seeding import epoch_rng, step_generator
@@ -74,10 +74,15 @@ def test_a_whole_training_is_not_lost_before_its_results_are_saved(tmp_path):
 
 def test_training_runs_where_everything_else_does(tmp_path, monkeypatch):
     """Lightning by itself would take an Apple GPU, which nothing else here does."""
-    monkeypatch.setattr(MPSAccelerator, "is_available", staticmethod(lambda: True))
-    line = Line()
-    fit(line, Batches(), epochs=1, folder=tmp_path, seed=1)
-    assert isinstance(line.trainer.accelerator, CPUAccelerator)
+    asked, trainer = [], training.lightning.Trainer
+
+    def watched(*, accelerator, **options):
+        asked.append(accelerator)
+        return trainer(accelerator=accelerator, **options)
+
+    monkeypatch.setattr(training.lightning, "Trainer", watched)
+    fit(Line(), Batches(), epochs=1, folder=tmp_path, seed=1)
+    assert asked == [fastest_device().type]
 
 
 @pytest.mark.parametrize(("device", "precision"), [("cpu", "highest"), ("cuda", "high")])

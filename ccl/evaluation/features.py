@@ -4,12 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.preprocessing import StandardScaler
 
 from ccl import stored
 from ccl.devices import device_of
 from ccl.loading import pixels
 from ccl.objectives.batches import as_image
 from ccl.objectives.encoder import Encoder
+
+NUMBERS_AT_ONCE = 2**24  # of features that are copied in float64 to compute with
+_MOST_IN_FLOAT64 = 2**27  # numbers, a gibibyte
 
 
 @torch.inference_mode()
@@ -57,6 +61,36 @@ def _require_finite(finite: np.ndarray, rows: np.ndarray) -> None:
         )
 
 
+def numbers(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A copy of the features of some rows, to compute with and to change.
+
+    In float64 or, where that would take more than a gibibyte, in float32: of so many images no
+    figure depends on the digits that are lost.
+
+    Args:
+        features: float32 (N, D).
+        rows: int64 (n,).
+    """
+    return features[rows].astype(
+        np.float64 if len(rows) * features.shape[1] <= _MOST_IN_FLOAT64 else np.float32, copy=False
+    )
+
+
+def scaler_of(values: np.ndarray) -> StandardScaler:
+    """A scaler to mean 0 and variance 1 that changes what it is given, learned piece by piece.
+
+    At once it would copy all of them in float64.
+
+    Args:
+        values: float (n, D); left as they are.
+    """
+    scaler = StandardScaler(copy=False)
+    most = max(1, NUMBERS_AT_ONCE // values.shape[1])
+    for start in range(0, len(values), most):
+        scaler.partial_fit(values[start : start + most])
+    return scaler
+
+
 def save(features: np.ndarray, path: Path) -> None:
     """Writes features (n, D) in half precision, which is enough for maps and neighbours.
 
@@ -67,6 +101,7 @@ def save(features: np.ndarray, path: Path) -> None:
     stored.save_array(path, features.astype(np.float16 if fits else np.float32))
 
 
-def load(path: Path) -> np.ndarray:
-    """Reads features as float32 (n, D)."""
-    return stored.array(path).astype(np.float32)
+def load(path: Path, which: np.ndarray | None = None) -> np.ndarray:
+    """Reads features as float32 (n, D): all, or those of some places (n,) alone."""
+    found = stored.array(path)
+    return (found if which is None else found[which]).astype(np.float32)
