@@ -27,8 +27,9 @@ from ccl.files import file_digest
 from ccl.generator import bank as banks
 from ccl.generator import generator as generators
 from ccl.objectives.batches import PairBatches
-from ccl.objectives.encoder import Encoder, build_encoder
+from ccl.objectives.encoder import Encoder
 from ccl.objectives.encoder_options import IMAGENET, EncoderOptions, weights_file
+from ccl.objectives.kept_weights import architecture, starting_encoder
 from ccl.options import Options
 from ccl.pairs import Pairs
 from ccl.runs import HISTORY_FILE, Run, Step
@@ -373,53 +374,21 @@ def _objective(name: str) -> Any:
 
 
 def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
-    """The encoder that pretraining starts from; untrained, it is the control.
-
-    Published weights are kept beside the runs when they are first had: whoever asks again needs no
-    network.
-    """
-    encoder = _architecture(experiment, images, name)
+    """The encoder that pretraining starts from; untrained, it is the control."""
+    torch.manual_seed(name.seed)
     options = experiment.pretraining.options(name.objective).encoder
-    if options.pretrained is None:
-        return encoder
-    file = _kept_weights(experiment, images, options)
-    if file is not None and file.is_file():
-        encoder.load_state_dict(stored.tensors(file))
-        return encoder
-    from ccl.objectives.initial_weights import load_initial_weights
-
-    with torch.random.fork_rng(devices=[]):  # what is drawn next is the same either way
-        load_initial_weights(encoder.backbone, options.architecture, options.pretrained)
-    if file is not None and processes.is_first():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        stored.save_tensors(file, encoder.state_dict())
-    return encoder
+    return starting_encoder(options, images.images.shape[1:], experiment.root / "initial")
 
 
 def encoder_of(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
     """A pretrained encoder, or the untrained one of a control."""
     if name in experiment.pretraining.controls:
         return initial_encoder(experiment, images, name)
-    encoder = _architecture(experiment, images, name)
+    torch.manual_seed(name.seed)
+    options = experiment.pretraining.options(name.objective).encoder
+    encoder = architecture(options, images.images.shape[1:])
     encoder.load_state_dict(stored.tensors(pretrain(experiment, name).folder / ENCODER_FILE))
     return encoder
-
-
-def _architecture(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
-    """An encoder with random weights, whatever it is to start from."""
-    torch.manual_seed(name.seed)
-    height, width = images.images.shape[1:]
-    options = experiment.pretraining.options(name.objective).encoder
-    return build_encoder(options.model_copy(update={"pretrained": None}), (height, width))
-
-
-def _kept_weights(experiment: Experiment, images: Cohort, options: EncoderOptions) -> Path | None:
-    """Where published initial weights are kept; those of a file of the user's are not."""
-    if options.pretrained is None or options.pretrained.endswith(".safetensors"):
-        return None
-    height, width = images.images.shape[1:]
-    about = f"{options.architecture}-{options.pretrained}-{height}x{width}"
-    return experiment.root / "initial" / f"{about.replace('/', '_')}.safetensors"
 
 
 def _initial_weights(options: EncoderOptions) -> dict[str, str]:

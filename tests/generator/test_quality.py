@@ -444,6 +444,13 @@ def test_probes_are_those_of_a_regression_on_all_principal_components():
     )
 
 
+def test_latents_that_are_constant_tell_nothing():
+    codes = np.arange(12) % 3
+    z = np.full((12, 5), 0.1, dtype=np.float32)
+    (told,) = latent_probing._Probes(z.copy(), {"g": [codes]}).predict(z)["g"]
+    assert len(set(told)) == 1
+
+
 def test_probes_need_little_memory_beside_the_latents(monkeypatch):
     monkeypatch.setattr(latent_probing, "_LATENTS_AT_ONCE", 512, raising=False)
     z, codes = made_up_latents()

@@ -22,6 +22,7 @@ from ccl.generator.quality.summary import patient_names, scanner_names, summaris
 C = 1e-2  # inverse strength of the L2 penalty: there are more latents than images
 _LATENTS_AT_ONCE = 2**13  # of training images, in float64
 _NUMBERS_AT_ONCE = 2**26  # of the latents of test images; at 224 pixels an image has 700,000
+_EPS = float(np.finfo(np.float64).eps)
 SHUFFLED = "shuffled"
 SHUFFLES = 4  # of the negative control: where scanners lie apart, one by itself may hit by chance
 
@@ -125,7 +126,9 @@ class _Probes:
     def __init__(self, z: np.ndarray, taught: Mapping[str, Sequence[np.ndarray]]) -> None:
         mean, spread, products = _standardise(z)
         square, axes = np.linalg.eigh(products)
-        seen = square > square[-1] * len(z) * np.finfo(np.float64).eps
+        seen = square > square[-1] * len(z) * _EPS
+        seen[-1] = True  # also of latents that are all constant
+        square = np.maximum(square, np.finfo(np.float64).tiny)
         length, axes = np.sqrt(square[seen]), axes[:, seen]
 
         def told_in_latents(line: LogisticRegression) -> LogisticRegression:
@@ -157,7 +160,8 @@ def _standardise(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         part = slice(start, start + _LATENTS_AT_ONCE)
         some = z[:, part].astype(np.float64)
         mean[part], spread[part] = some.mean(axis=0), some.std(axis=0)
-        spread[part] = np.where(spread[part] > 0, spread[part], 1)  # of a latent that is constant
+        constant = spread[part] <= len(z) * _EPS * np.abs(mean[part])  # but for rounding
+        spread[part] = np.where(constant, 1, spread[part])
         some = (some - mean[part]) / spread[part]
         products += some @ some.T
         z[:, part] = some
