@@ -21,6 +21,7 @@ from ccl.objectives.batches import Batch, PairBatches
 from ccl.objectives.encoder import EncoderOptions, build_encoder
 from ccl.objectives.simclr import SimCLR, SimCLROptions
 from ccl.pairs import Pairs
+from ccl.processes import Share, whole
 from ccl.training import fit
 
 SIZE, DOMAINS, EPOCHS = 64, 3, 2
@@ -49,10 +50,10 @@ class TimedBatches(PairBatches):
 
     clock: Clock
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int, share: Share = whole) -> Iterator[Batch]:
         """As the parent's; the clock starts anew with each epoch."""
         self.clock.seconds.clear()
-        stream = super().epoch(epoch)
+        stream = super().epoch(epoch, share)
         draw = self.clock.wrap("reading sources", lambda: next(stream, None))
         while (batch := draw()) is not None:
             yield batch

@@ -6,12 +6,12 @@ than 3 minutes on two cores.
 """
 
 import argparse
-import resource
 import time
 
 import numpy as np
 
 from ccl.evaluation.projections import project
+from ccl.memory import lifetime_peak
 
 
 def embeddings(n: int, dimensions: int, clusters: int = 20, seed: int = 0) -> np.ndarray:
@@ -33,7 +33,7 @@ def main() -> None:
     before, processor = time.perf_counter(), time.process_time()
     project(features, threads=asked.threads)
     wall, used = time.perf_counter() - before, time.process_time() - processor
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    peak = lifetime_peak() / 2**20
     print(
         f"{asked.images} x {asked.dimensions}, {asked.threads} threads: {wall:.0f} s "
         f"({used:.0f} s of processor time), peak {peak:.0f} MiB"

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ccl.mapped import read
+from ccl.processes import Share, whole
 
 Strategy = Literal["standard", "plus", "counterfactual"]
 STRATEGIES: tuple[Strategy, ...] = ("standard", "plus", "counterfactual")
@@ -67,12 +68,15 @@ class Pairs:
         self.images = images
         self.bank = bank
 
-    def sources(self, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def sources(
+        self, rows: np.ndarray, rng: np.random.Generator, share: Share = whole
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The images that the first and the second view of each pair are cut from.
 
         Args:
             rows: int64 (n,) cohort rows.
-            rng: draws the target domains.
+            rng: draws the target domains, of all rows.
+            share: of the rows, which are read; all without it.
 
         Returns:
             Two uint8 (n, H, W); the same array twice where both views share their source.
@@ -81,14 +85,16 @@ class Pairs:
             LookupError: a row has no entry in the bank.
         """
         if self.strategy == "standard":
-            real = read(self.images, rows)
+            real = read(self.images, share(rows))
             return real, real
-        drawn = self._uniform_domain(rows, rng)
+        drawn = self._uniform_domain(rows, rng, share)
         if self.strategy == "plus":
             return drawn, drawn
-        return read(self.images, rows), drawn
+        return read(self.images, share(rows)), drawn
 
-    def _uniform_domain(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _uniform_domain(
+        self, rows: np.ndarray, rng: np.random.Generator, share: Share
+    ) -> np.ndarray:
         """Each row's image under a domain drawn uniformly over all, its own included."""
         assert self.bank is not None
         entry = self.bank.position[rows]
@@ -98,4 +104,4 @@ class Pairs:
                 "bank; make the bank for all rows that are paired"
             )
         domain = rng.integers(self.bank.images.shape[1], size=len(rows))
-        return read(self.bank.images, (entry, domain))
+        return read(self.bank.images, (share(entry), share(domain)))

@@ -5,18 +5,20 @@ files. Where one process was started, or within `alone`, everything here is of n
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    import numpy as np
     from lightning.fabric.plugins.environments import ClusterEnvironment
     from torch.distributed import ProcessGroup
 
 Said = TypeVar("Said")
+Share: TypeAlias = "Callable[[np.ndarray], np.ndarray]"  # of the rows of a batch
 
 # Others wait for what rank 0 does alone, such as an evaluation; the launcher ends them if it fails.
 LONGEST_WAIT = timedelta(days=30)
@@ -55,6 +57,26 @@ def nodes() -> int:
 def is_first() -> bool:
     """Whether this is the process that decides and writes."""
     return rank() == 0
+
+
+def share(rows: "np.ndarray") -> "np.ndarray":
+    """This process's rows of a whole batch, in the order of the ranks.
+
+    Raises:
+        ValueError: the rows cannot be shared evenly.
+    """
+    if len(rows) % count():
+        raise ValueError(
+            f"batch_size = {len(rows)} cannot be shared evenly among {count()} processes: it is "
+            "the size of the whole batch; make it a multiple of their number"
+        )
+    each = len(rows) // count()
+    return rows[rank() * each : (rank() + 1) * each]
+
+
+def whole(rows: "np.ndarray") -> "np.ndarray":
+    """All rows of a batch, for what every process computes by itself."""
+    return rows
 
 
 def apart() -> tuple[int, ...]:

@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import time
@@ -25,11 +24,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-import psutil
-
 from ccl import processes
 from ccl.energy import EnergyMeter
 from ccl.files import file_digest, full_disk_named, write_atomically
+from ccl.memory import MemoryMeter
 from ccl.stored import RECORD, described
 
 logger = logging.getLogger(__name__)
@@ -144,7 +142,7 @@ class Step:
             return
         logger.info("%s %s: computing %s", self.name, self.label, self.folder)
         continued = any(partial.iterdir())  # time and energy then lack what came before
-        start, meter = time.perf_counter(), EnergyMeter()
+        start, energy, memory = time.perf_counter(), EnergyMeter(), MemoryMeter()
         with nullcontext() if self.shared else processes.alone():
             noted = compute(partial) or {}
         record = {
@@ -155,8 +153,8 @@ class Step:
             "inputs": {name: run.digest for name, run in self.inputs.items()},
             "code": code_digest(self.module),
             "seconds": round(time.perf_counter() - start, 2),
-            "peak_memory_mib": round(_peak_memory() / 2**20),
-            "energy_joules": meter.joules(),
+            "peak_memory_mib": round(memory.peak() / 2**20),
+            "energy_joules": energy.joules(),
             "continued": continued,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "processes": processes.count() if self.shared else 1,
@@ -193,11 +191,6 @@ def _git_revision() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-
-
-def _peak_memory() -> int:
-    info = psutil.Process().memory_info()
-    return max(info.rss, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 def _checksums(folder: Path) -> dict[str, str]:

@@ -28,8 +28,9 @@ from ccl.generator import bank as banks
 from ccl.generator import generator as generators
 from ccl.generator.graph import image_parents
 from ccl.objectives.batches import PairBatches
-from ccl.objectives.encoder import Encoder, build_encoder
+from ccl.objectives.encoder import Encoder
 from ccl.objectives.encoder_options import PUBLISHED, EncoderOptions, weights_file
+from ccl.objectives.kept_weights import architecture, starting_encoder
 from ccl.options import Options
 from ccl.pairs import Pairs
 from ccl.runs import HISTORY_FILE, Run, Step
@@ -387,16 +388,18 @@ def _objective(name: str) -> Any:
 def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
     """The encoder that pretraining starts from; untrained, it is the control."""
     torch.manual_seed(name.seed)
-    height, width = images.images.shape[1:]
-    options = experiment.pretraining.options(name.objective)
-    return build_encoder(options.encoder, (height, width))
+    options = experiment.pretraining.options(name.objective).encoder
+    return starting_encoder(options, images.images.shape[1:], experiment.root / "initial")
 
 
 def encoder_of(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
     """A pretrained encoder, or the untrained one of a control."""
-    encoder = initial_encoder(experiment, images, name)
-    if name not in experiment.pretraining.controls:
-        encoder.load_state_dict(stored.tensors(pretrain(experiment, name).folder / ENCODER_FILE))
+    if name in experiment.pretraining.controls:
+        return initial_encoder(experiment, images, name)
+    torch.manual_seed(name.seed)
+    options = experiment.pretraining.options(name.objective).encoder
+    encoder = architecture(options, images.images.shape[1:])
+    encoder.load_state_dict(stored.tensors(pretrain(experiment, name).folder / ENCODER_FILE))
     return encoder
 
 
@@ -526,17 +529,20 @@ def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True)
 
 
-def embeddings(experiment: Experiment, objective: str, seed: int) -> dict[str, np.ndarray]:
+def embeddings(
+    experiment: Experiment, objective: str, seed: int, which: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Features of the test images, float32 (n, D), by strategy; 'random' is the control.
 
     Args:
         experiment: of the encoders.
         objective: of the encoders.
         seed: of their pretraining.
+        which: places (n,) among the test images; None for all.
     """
     options = experiment.pretraining
     return {
-        name.strategy: saved_features.load(evaluate(experiment, name).folder / FEATURES_FILE)
+        name.strategy: saved_features.load(evaluate(experiment, name).folder / FEATURES_FILE, which)
         for name in (*options.encoders, *options.controls)
         if name.objective == objective and name.seed == seed
     }

@@ -22,7 +22,10 @@ from ccl import processes
 from ccl.batch_norm import SharedBatchNorms
 from ccl.checkpoints import LAST, TwoCheckpoints, newest_whole
 from ccl.collectives import averaged
+from ccl.devices import fast_matrix_products, fastest_device
 from ccl.errors import TrainingError
+from ccl.loading import on_the_way
+from ccl.processes import Share, whole
 from ccl.runs import CHECKPOINTS, HISTORY_FILE
 
 logger = logging.getLogger(__name__)
@@ -33,8 +36,11 @@ READ_EVERY = 50  # steps; a GPU's host waits for what it reads
 class EpochBatches(Protocol):
     """Batches that depend on the epoch only, so that a resumed run sees what it would have seen."""
 
-    def epoch(self, epoch: int) -> Iterable[Any]:
-        """The whole batches of one epoch, in order; a process takes its share of each."""
+    def epoch(self, epoch: int, share: Share = whole) -> Iterable[Any]:
+        """The batches of one epoch, in order: of each the share that a process trains on.
+
+        Which rows a batch has is drawn for the whole of it; only the share is read.
+        """
         ...
 
     def __len__(self) -> int:
@@ -83,7 +89,7 @@ def fit(
     history = _History(seed, on_epoch_end)
     trainer = lightning.Trainer(
         max_epochs=epochs,
-        accelerator="auto",
+        accelerator=fastest_device().type,
         devices=processes.count() // processes.nodes(),
         num_nodes=processes.nodes(),
         strategy="auto" if processes.count() == 1 else "ddp",
@@ -99,12 +105,13 @@ def fit(
     if start is not None:
         logger.info("continuing from %s", start)
     try:
-        trainer.fit(
-            module,
-            datamodule=_EpochData(batches),
-            ckpt_path=start,
-            weights_only=True,
-        )
+        with fast_matrix_products(fastest_device().type):
+            trainer.fit(
+                module,
+                datamodule=_EpochData(batches),
+                ckpt_path=start,
+                weights_only=True,
+            )
     except TrainingError as error:
         file = folder / HISTORY_FILE
         if processes.is_first():
@@ -136,25 +143,11 @@ class _Epoch:
         self.batches, self.epoch = batches, epoch
 
     def __iter__(self) -> Any:
-        return (_share(batch) for batch in self.batches.epoch(self.epoch))
+        batches = self.batches.epoch(self.epoch, processes.share)
+        return on_the_way(batches, fastest_device())
 
     def __len__(self) -> int:
         return len(self.batches)
-
-
-def _share(batch: Any) -> Any:
-    """This process's rows of a whole batch: of a tensor, or of all in a dictionary or tuple."""
-    if isinstance(batch, dict):
-        return {name: _share(part) for name, part in batch.items()}
-    if isinstance(batch, tuple):
-        return tuple(_share(part) for part in batch)
-    count = processes.count()
-    if len(batch) % count:
-        raise ValueError(
-            f"batch_size = {len(batch)} cannot be shared evenly among {count} processes: it is the "
-            "size of the whole batch; make it a multiple of their number"
-        )
-    return batch.chunk(count)[processes.rank()]
 
 
 class _History(Callback):

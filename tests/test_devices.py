@@ -15,5 +15,21 @@ def test_bfloat16_where_it_is_wanted_and_the_processor_has_it(monkeypatch, instr
     assert made == (torch.bfloat16 if wanted and instructions else torch.float32)
 
 
-def test_graphics_cards_compute_in_bfloat16():
-    assert devices.computes_in_bfloat16("cuda")
+@pytest.mark.parametrize("generation", [7, 8])
+def test_a_card_that_only_emulates_bfloat16_does_not_compute_in_it(monkeypatch, generation):
+    class Properties:
+        major = generation  # 7: Volta and Turing, 8: Ampere, the first with instructions
+
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
+    assert devices.computes_in_bfloat16("cuda") == (generation >= 8)
+
+
+@pytest.mark.parametrize(("device", "precision"), [("cuda", "high"), ("cpu", "highest")])
+def test_matrices_are_multiplied_in_tf32_by_a_gpu_that_trains(device, precision):
+    with devices.fast_matrix_products(device):
+        assert torch.get_float32_matmul_precision() == precision
+    assert torch.get_float32_matmul_precision() == "highest"

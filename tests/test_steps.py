@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import timm
 import torch
 import yaml
 from safetensors.torch import save_file
@@ -17,6 +18,8 @@ from ccl.generator.classifier import ClassifierOptions
 from ccl.generator.finetuning import TuningOptions
 from ccl.objectives.encoder import EncoderOptions, build_encoder
 from ccl.objectives.simclr import SimCLROptions
+
+_CREATE = timm.create_model
 
 
 def test_other_initial_weights_in_the_same_file_are_another_run(tmp_path: Path) -> None:
@@ -33,6 +36,66 @@ def test_other_initial_weights_in_the_same_file_are_another_run(tmp_path: Path) 
         save_file(backbone.state_dict(), weights)
         folders |= {steps.evaluate(mine, control).folder for _ in range(2)}
     assert len(folders) == 2
+
+
+def test_a_finished_encoder_opens_without_its_initial_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = _from_imagenet(tmp_path)
+    name, control = EncoderName("simclr", "standard", 0), EncoderName("simclr", "random", 0)
+    images = cohorts.load(steps.cohort(mine).folder)
+    _publish(monkeypatch)
+    trained = steps.encoder_of(mine, images, name).state_dict()
+    started = steps.encoder_of(mine, images, control).state_dict()
+    _publish(monkeypatch, online=False)
+    for of, before in ((name, trained), (control, started)):
+        again = steps.encoder_of(mine, images, of).state_dict()
+        assert all(torch.equal(again[key], value) for key, value in before.items())
+    assert not torch.equal(trained["backbone.conv1.weight"], started["backbone.conv1.weight"])
+
+
+def test_what_is_drawn_after_initial_weights_does_not_depend_on_where_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = _from_imagenet(tmp_path)
+    images = cohorts.load(steps.cohort(mine).folder)
+    _publish(monkeypatch)
+    drawn = []
+    for _ in ("published", "kept"):
+        steps.initial_encoder(mine, images, EncoderName("simclr", "standard", 0))
+        drawn.append(torch.rand(1).item())
+    assert drawn[0] == drawn[1]
+
+
+def _from_imagenet(folder: Path) -> Experiment:
+    """A few images and a SimCLR encoder that starts from published weights."""
+    base = experiment("tiny", "phantom-chest")
+    simclr = SimCLROptions(
+        encoder=EncoderOptions(architecture="resnet18", pretrained="imagenet"),
+        epochs=1,
+        batch_size=8,
+        max_steps=1,
+        warmup_epochs=0,
+    )
+    few = {"n_train": 20, "n_val": 6, "n_test_per_scanner": 4}
+    return replace(
+        base,
+        root=folder / "runs",
+        source=base.source.model_copy(update=few),
+        pretraining=base.pretraining.model_copy(update={"simclr": simclr}),
+    )
+
+
+def _publish(monkeypatch: pytest.MonkeyPatch, online: bool = True) -> None:
+    """Has timm publish random weights, or raise where somebody asks for any."""
+
+    def create(name: str, pretrained: bool = False, **options: Any) -> torch.nn.Module:
+        if pretrained and not online:
+            raise ConnectionError("no route to host")
+        return of_timm(name, **options)
+
+    of_timm = _CREATE
+    monkeypatch.setattr(timm, "create_model", create)
 
 
 def test_variants_of_the_generator_are_runs_of_their_own(

@@ -3,6 +3,9 @@ import pytest
 import torch
 from lightning import LightningModule
 
+from ccl import training
+from ccl.devices import fastest_device
+from ccl.processes import whole
 from ccl.runs import forget_checkpoints
 from ccl.seeding import epoch_rng, step_generator
 from ccl.training import fit
@@ -35,7 +38,7 @@ class Batches:
     def __len__(self):
         return 3
 
-    def epoch(self, epoch):
+    def epoch(self, epoch, share=whole):
         rng = epoch_rng(0, epoch, "test")
         return (torch.from_numpy(rng.normal(size=(8, 3))).float() for _ in range(3))
 
@@ -67,6 +70,34 @@ def test_a_whole_training_is_not_lost_before_its_results_are_saved(tmp_path):
     assert torch.equal(again.layer.weight, whole.layer.weight)
     forget_checkpoints(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_training_runs_where_everything_else_does(tmp_path, monkeypatch):
+    """Lightning by itself would take an Apple GPU, which nothing else here does."""
+    asked, trainer = [], training.lightning.Trainer
+
+    def watched(*, accelerator, **options):
+        asked.append(accelerator)
+        return trainer(accelerator=accelerator, **options)
+
+    monkeypatch.setattr(training.lightning, "Trainer", watched)
+    fit(Line(), Batches(), epochs=1, folder=tmp_path, seed=1)
+    assert asked == [fastest_device().type]
+
+
+@pytest.mark.parametrize(("device", "precision"), [("cpu", "highest"), ("cuda", "high")])
+def test_gpus_train_in_tf32(tmp_path, monkeypatch, device, precision):
+    seen = []
+
+    class Asking(Line):
+        def training_step(self, batch, batch_idx):
+            seen.append(torch.get_float32_matmul_precision())
+            return super().training_step(batch, batch_idx)
+
+    products = training.fast_matrix_products
+    monkeypatch.setattr(training, "fast_matrix_products", lambda _: products(device))
+    fit(Asking(), Batches(), epochs=1, folder=tmp_path, seed=1)
+    assert set(seen) == {precision}
 
 
 def test_generators_depend_on_seed_step_and_purpose():

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ccl.cohorts import Cohort
-from ccl.devices import device_of, mixed_precision
+from ccl.devices import device_of, fast_matrix_products, mixed_precision
 from ccl.errors import TrainingError
 from ccl.evaluation.finetuning_options import FinetuningOptions
 from ccl.evaluation.labels import labels_of
 from ccl.evaluation.results import ScoreFunction, evaluate, validation_auc
 from ccl.evaluation.scores import Scores
-from ccl.mapped import read
+from ccl.loading import pixels
 from ccl.objectives.augment import augment
 from ccl.objectives.batches import as_image
 from ccl.objectives.encoder import Encoder
@@ -129,13 +129,16 @@ def fit_classifier(
     for epoch in range(options.epochs):
         classifier.train()
         batches, losses = epoch_batches(rows, options, seed, epoch), list[Tensor]()
-        for step, batch in enumerate(batches, epoch * len(batches)):
-            generator = step_generator(seed, step, "augment")
-            loss = _loss(classifier, cohort, batch, weights, options, generator)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.detach())
+        stream = zip(batches, pixels(cohort.images, batches, device), strict=True)
+        with fast_matrix_products(device.type):
+            for step, (batch, images) in enumerate(stream, epoch * len(batches)):
+                generator = step_generator(seed, step, "augment")
+                labels = labels_of(cohort, batch)
+                loss = _loss(classifier, images, labels, weights, options, generator)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.detach())
         _require_finite(torch.stack(losses), "loss")  # once: a GPU's host waits for the answer
         aucs.append(validation_auc(cohort, partial(class_scores, classifier, cohort.images)))
         if aucs[-1] > max(aucs[:-1], default=-1.0):
@@ -192,15 +195,15 @@ def class_weights(labels: np.ndarray, classes: int) -> Tensor:
 
 def _loss(
     classifier: Classifier,
-    cohort: Cohort,
-    rows: np.ndarray,
+    images: Tensor,
+    stated: np.ndarray,
     weights: Tensor,
     options: FinetuningOptions,
     generator: torch.Generator,
 ) -> Tensor:
     """Class-weighted cross-entropy of augmented images, computed in float32."""
-    views = augment(_pixels(cohort.images, rows, weights.device), options.augment, generator)
-    labels = torch.from_numpy(labels_of(cohort, rows).astype(np.int64))
+    views = augment(images, options.augment, generator)
+    labels = torch.from_numpy(stated.astype(np.int64))
     labels = labels.to(weights.device, non_blocking=True)
     half = options.precision == "bfloat16"
     with mixed_precision(weights.device.type, half):
@@ -237,12 +240,8 @@ def class_scores(
     classifier.eval()
     device = classifier.head.weight.device
     parts = np.split(rows, range(batch_size, len(rows), batch_size))
-    logits = torch.cat([classifier(as_image(_pixels(images, part, device))) for part in parts])
+    logits = torch.cat([classifier(as_image(some)) for some in pixels(images, parts, device)])
     _require_finite(logits, "scores")
     if logits.shape[1] == 2:
         return (logits[:, 1] - logits[:, 0]).cpu().numpy()
     return logits.softmax(1).cpu().numpy()
-
-
-def _pixels(images: np.ndarray, rows: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(read(images, rows)).to(device, non_blocking=True)

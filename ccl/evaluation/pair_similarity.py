@@ -10,6 +10,8 @@ from ccl.objectives.encoder import Encoder
 from ccl.pairs import Pairs
 from ccl.seeding import step_generator
 
+TOGETHER = 128  # views per pass
+
 
 @torch.inference_mode()
 def pair_similarity(
@@ -40,7 +42,8 @@ def pair_similarity(
     first, second = pairs.sources(rows, np.random.default_rng(seed))
     pixels = torch.from_numpy(np.concatenate([first, second])).to(device_of(encoder))
     views = augment(pixels, augmentation, step_generator(seed, 0, "pair similarity"))
-    features = encoder.eval()(views).float()
+    few = views.split(TOGETHER)  # images
+    features = torch.cat([encoder.eval()(some).float() for some in few])
     a, b = torch.nn.functional.normalize(features - features.mean(dim=0), dim=1).chunk(2)
     alike = (a * b).sum(dim=1).cpu().numpy().astype(np.float64)
     value, low, high = bootstrap_mean_interval(alike, patients)

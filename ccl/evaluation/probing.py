@@ -8,9 +8,9 @@ import pandas as pd
 from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from ccl.cohorts import Cohort
+from ccl.evaluation.features import NUMBERS_AT_ONCE, numbers, scaler_of
 from ccl.evaluation.labels import labels_of
 from ccl.evaluation.results import EvaluationOptions, ScoreFunction, evaluate, validation_auc
 from ccl.evaluation.scores import Scores
@@ -42,9 +42,16 @@ class LinearProbe:
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Scores (n,) of class 1, or class probabilities (n, K) of K > 2 classes."""
+        features = features.astype(np.float64)  # a copy, which is the scaler's to change
         if len(self.pipeline.classes_) == 2:
             return self.pipeline.decision_function(features)
         return self.pipeline.predict_proba(features)
+
+    def scores_of(self, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The same of some rows, few of which are copied at a time."""
+        most = max(1, NUMBERS_AT_ONCE // features.shape[1])
+        parts = np.split(rows, range(most, len(rows), most))
+        return np.concatenate([self.scores(features[part]) for part in parts])
 
 
 def probe(
@@ -79,11 +86,10 @@ def probe(
             f"features {features.shape} must have a row for each of the {len(cohort)} images "
             f"of cohort '{cohort.name}'"
         )
-    features = features.astype(np.float64)
 
     def learn(rows: np.ndarray, seed: int) -> ScoreFunction:
         fitted = fit_probe(cohort, features, rows, options.c_grid)
-        return lambda tested: fitted.scores(features[tested])
+        return lambda tested: fitted.scores_of(features, tested)
 
     return evaluate(
         cohort,
@@ -107,7 +113,7 @@ def fit_probe(
 
     Args:
         cohort: gives the labels and the validation split.
-        features: float64 (N, D).
+        features: float (N, D), of which only copies of the rows are made.
         rows: labelled training rows.
         c_grid: inverse penalty strengths.
 
@@ -118,12 +124,13 @@ def fit_probe(
     if len(fitted) == 1:
         return fitted[0]
     return max(  # the first of equals
-        fitted, key=lambda it: validation_auc(cohort, lambda asked: it.scores(features[asked]))
+        fitted, key=lambda it: validation_auc(cohort, lambda asked: it.scores_of(features, asked))
     )
 
 
 def _fitted(cohort: Cohort, features: np.ndarray, rows: np.ndarray, c: float) -> LinearProbe:
-    pipeline = make_pipeline(
-        StandardScaler(), LogisticRegression(C=c, class_weight="balanced", max_iter=2000)
-    )
-    return LinearProbe(pipeline.fit(features[rows], labels_of(cohort, rows)), c)
+    labelled = numbers(features, rows)
+    scaler = scaler_of(labelled)
+    line = LogisticRegression(C=c, class_weight="balanced", max_iter=2000)
+    line.fit(scaler.transform(labelled), labels_of(cohort, rows))
+    return LinearProbe(make_pipeline(scaler, line), c)

@@ -14,10 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_samples
 from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import NearestNeighbors
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from ccl.cohorts import Cohort, evenly
+from ccl.evaluation.features import numbers, scaler_of
 from ccl.evaluation.statistics import bootstrap_mean_interval
 
 NEIGHBOURS = 15
@@ -68,9 +67,10 @@ def separability(cohort: Cohort, features: np.ndarray) -> Separability:
             pd.DataFrame(columns=["measure", "value", "ci_low", "ci_high", "n"]),
             pd.DataFrame(columns=["scanner", "predicted", "n"]),
         )
-    scaled = StandardScaler().fit_transform(features[rows].astype(np.float64))
+    scaled = numbers(features, rows)
+    scaled = scaler_of(scaled).transform(scaled)
     nearest = _neighbours(scaled, patients)
-    guessed = _linear_guesses(features[rows], codes, patients)
+    guessed = _linear_guesses(features, rows, codes, patients)
     every = np.arange(len(rows))
     few = evenly(every, MOST)
     per_image = {
@@ -102,15 +102,17 @@ def _confusion(names: np.ndarray, codes: np.ndarray, guessed: np.ndarray) -> pd.
     )
 
 
-def _linear_guesses(features: np.ndarray, codes: np.ndarray, patients: np.ndarray) -> np.ndarray:
+def _linear_guesses(
+    features: np.ndarray, rows: np.ndarray, codes: np.ndarray, patients: np.ndarray
+) -> np.ndarray:
     """The scanner (n,) that a classifier takes each image for that has not seen the patient."""
     guesses = np.zeros(len(codes), dtype=np.int64)
-    for train, test in GroupKFold(FOLDS).split(features, codes, patients):
-        model = make_pipeline(
-            StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=500)
-        )
-        model.fit(features[train].astype(np.float64), codes[train])
-        guesses[test] = model.predict(features[test].astype(np.float64))
+    for train, test in GroupKFold(FOLDS).split(rows, codes, patients):
+        known, asked = numbers(features, rows[train]), numbers(features, rows[test])
+        scaler = scaler_of(known)
+        model = LogisticRegression(C=0.1, class_weight="balanced", max_iter=500)
+        model.fit(scaler.transform(known), codes[train])
+        guesses[test] = model.predict(scaler.transform(asked))
     return guesses
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ccl.cohorts import Cohort
 from ccl.generator.generator import to_model
 from ccl.mapped import read
+from ccl.processes import Share, whole
 from ccl.seeding import epoch_rng
 
 
@@ -48,11 +49,17 @@ class WeightedBatches:
         whole = max(1, len(self.rows) // self.batch_size)
         return whole if self.max_steps is None else min(whole, self.max_steps)
 
-    def epoch(self, epoch: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        """Batches of x (B, 1, H, W) in [-1, 1] and parent codes, each (B,)."""
+    def epoch(self, epoch: int, share: Share = whole) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """Batches of x (B, 1, H, W) in [-1, 1] and parent codes, each (B,).
+
+        Args:
+            epoch: from 0.
+            share: of the rows of a batch, which are read; they are drawn for the whole batch.
+        """
         rng = epoch_rng(self.seed, epoch, "generator batches")
         drawn = self._draw(rng)
-        for rows in np.array_split(drawn, len(self)):
+        for batch in np.array_split(drawn, len(self)):
+            rows = share(batch)
             images = read(self.cohort.images, rows)
             yield to_model(images), self.parents.codes(self.cohort, rows)
 

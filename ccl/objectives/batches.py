@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ccl.pairs import Pairs
+from ccl.processes import Share, whole
 from ccl.seeding import epoch_rng
 
 Batch = dict[str, Tensor]
@@ -17,7 +18,7 @@ class PairBatches:
 
     Each epoch visits every row at most once, in a new order, and drops the rows that do not fill
     a batch. Strategies of one seed visit the rows in the same order. Reading uint8 rows of a
-    memory map costs so little that no worker processes are needed.
+    memory map costs so little that no worker processes are needed: `ccl.loading` reads ahead.
     """
 
     def __init__(
@@ -56,12 +57,18 @@ class PairBatches:
         whole = len(self.rows) // self.batch_size
         return whole if self.max_steps is None else min(whole, self.max_steps)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yields {'a': uint8 (N, H, W), 'b': uint8 (N, H, W)}, the sources of both views."""
+    def epoch(self, epoch: int, share: Share = whole) -> Iterator[Batch]:
+        """Yields {'a': uint8 (N, H, W), 'b': uint8 (N, H, W)}, the sources of both views.
+
+        Args:
+            epoch: from 0.
+            share: of the rows of a batch, which are read; order and target domains are drawn for
+                the whole batch.
+        """
         rng = epoch_rng(self.seed, epoch, "pairs")
         order = rng.permutation(self.rows)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            a, b = self.pairs.sources(order[start : start + self.batch_size], rng)
+            a, b = self.pairs.sources(order[start : start + self.batch_size], rng, share)
             yield {"a": torch.from_numpy(a), "b": torch.from_numpy(b)}
 
 

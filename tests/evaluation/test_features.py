@@ -81,3 +81,10 @@ def test_stored_features_keep_three_digits_whatever_their_size(tmp_path):
         found = load(tmp_path / "features.npy")
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, scale * features, rtol=1e-3)
+
+
+def test_of_stored_features_some_can_be_read_alone(tmp_path):
+    features = np.arange(12, dtype=np.float32).reshape(6, 2)
+    save(features, tmp_path / "features.npy")
+    some = np.array([4, 1])
+    np.testing.assert_array_equal(load(tmp_path / "features.npy", some), features[some])

@@ -7,6 +7,7 @@ import torch
 from pydantic import ValidationError
 from sklearn.utils.class_weight import compute_class_weight
 
+from ccl import devices
 from ccl.errors import TrainingError
 from ccl.evaluation import finetuning
 from ccl.evaluation.features import extract_features
@@ -334,7 +335,8 @@ def test_validation_without_a_class_is_an_error(cohort):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_options_reach_the_training(cohort, change):
+def test_options_reach_the_training(cohort, change, monkeypatch):
+    monkeypatch.setattr(devices, "computes_in_bfloat16", lambda kind: True)  # whatever the CPU
     base = {"weight_decay": change["weight_decay"]} if "optimizer" in change else {}
     few = {"epochs": 1} | base
     reference = weights_of(fitted(cohort, **few).classifier)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from ccl.evaluation import pair_similarity as module
 from ccl.evaluation.pair_similarity import pair_similarity
 from ccl.objectives.augment import AugmentOptions
 from ccl.pairs import Pairs
@@ -55,3 +56,18 @@ def test_views_of_unlike_images_are_at_zero_although_their_features_point_one_wa
 
 def test_augmentation_reaches_the_views() -> None:
     assert similarity("standard", views=AugmentOptions())["value"] < 0.9
+
+
+def test_few_views_pass_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = []
+
+    class Counting(Pixels):
+        def forward(self, views: torch.Tensor) -> torch.Tensor:
+            passed.append(len(views))
+            return super().forward(views)
+
+    monkeypatch.setattr(module, "TOGETHER", 50, raising=False)
+    pairs = Pairs("standard", IMAGES)
+    found = pair_similarity(Counting(), pairs, ROWS, ROWS, UNCHANGED)  # type: ignore[arg-type]
+    assert found["value"] == pytest.approx(1, abs=1e-5)
+    assert passed == [50, 50, 20]

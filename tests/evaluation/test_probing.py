@@ -2,15 +2,18 @@ import dataclasses
 import itertools
 import logging
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from ccl.cohorts import Cohort
+from ccl.evaluation import features as features_module
 from ccl.evaluation import probing
-from ccl.evaluation.labels import label_subset, labelled_subsets
+from ccl.evaluation.labels import label_subset, labelled_subsets, labels_of
 from ccl.evaluation.probing import ProbingOptions, fit_probe, probe
 from ccl.evaluation.results import RESULT_COLUMNS, validation_auc
 
@@ -283,6 +286,29 @@ def test_classes_are_weighted(cohort):
     found = pd.Series(positive).groupby(labels[cohort.rows("test")]).mean()
     assert found[1] > 0.9
     assert found[0] < 0.1
+
+
+@pytest.mark.parametrize("most", [0, 2**27])
+def test_features_are_not_copied_as_a_whole(cohort, monkeypatch, most):
+    """Of many labelled images there is one copy, in float32."""
+    monkeypatch.setattr(features_module, "_MOST_IN_FLOAT64", most, raising=False)
+    for module in (features_module, probing):
+        monkeypatch.setattr(module, "NUMBERS_AT_ONCE", 2**18, raising=False)
+    many = np.random.default_rng(0).normal(size=(len(cohort), 4096)).astype(np.float32)
+    kept, labelled = many.copy(), cohort.rows("train", "pretraining")[:400]
+    tracemalloc.start()
+    fitted = fit_probe(cohort, many, labelled, (1e-3, 1e-2))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    copy = 400 * 4096 * (8 if most else 4)
+    assert peak < (1.8 if most else 1.6) * copy
+    np.testing.assert_array_equal(many, kept)
+    scaled = (many - many[labelled].mean(axis=0)) / many[labelled].std(axis=0)
+    line = LogisticRegression(C=fitted.c, class_weight="balanced", max_iter=2000)
+    line.fit(scaled[labelled].astype(np.float64), labels_of(cohort, labelled))
+    expected = line.decision_function(scaled.astype(np.float64))
+    found = fitted.scores_of(many, np.arange(len(many)))
+    np.testing.assert_allclose(found, expected, atol=1e-2)
 
 
 def test_validation_without_a_class_is_an_error(cohort, features):

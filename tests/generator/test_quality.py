@@ -1,5 +1,6 @@
 """Each measure of the counterfactuals against an oracle, and against controls that must fail."""
 
+import tracemalloc
 from importlib import import_module
 from itertools import combinations
 
@@ -8,6 +9,10 @@ import pandas as pd
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from ccl.cohorts import truths
 from ccl.cohorts.scanners import imprint
@@ -40,6 +45,8 @@ from ccl.generator.quality.realism import (
 )
 from ccl.generator.quality.spectrum import spectrum
 from ccl.generator.quality.summary import overview, summarise, values
+
+latent_probing = import_module("ccl.generator.quality.latent_probe")
 
 
 @pytest.fixture(scope="module")
@@ -412,6 +419,66 @@ def test_the_probe_asks_few_images_at_once(phantom, generator, rows, monkeypatch
     monkeypatch.setattr(module, "_NUMBERS_AT_ONCE", 25 * (2 * 64 + 4 * 16 + 4))
     pd.testing.assert_frame_equal(latent_probe(phantom, {"g": generator}, rows, 10), whole)
     assert asked == [30, 25, 25, 10]  # of training, then of the 60 images
+
+
+def made_up_latents(n=60, width=20_000):
+    """Of which the first tells three scanners apart, and the last is constant."""
+    codes = np.arange(n) % 3
+    z = np.random.default_rng(0).normal(size=(n, width)).astype(np.float32)
+    z[:, 0], z[:, -1] = 30 * codes + z[:, 0], 4.0
+    return z, codes
+
+
+def test_probes_are_those_of_a_regression_on_all_principal_components():
+    z, codes = made_up_latents()
+    codes = np.where(np.arange(60) % 5, codes, 0)  # not every image is easy
+    axes = make_pipeline(StandardScaler(), PCA(svd_solver="full"))
+    line = LogisticRegression(C=latent_probing.C, class_weight="balanced", max_iter=300)
+    expected = line.fit(axes.fit_transform(z[:40].astype(np.float64)), codes[:40])
+    probes = latent_probing._Probes(z[:40].copy(), {"g": [codes[:40]]})
+    (mine,) = probes.lines["g"]
+    wanted = expected.decision_function(axes.transform(z.astype(np.float64)))
+    np.testing.assert_allclose(mine.decision_function(z), wanted, atol=1e-3)
+    np.testing.assert_array_equal(
+        probes.predict(z)["g"][0], expected.predict(axes.transform(z.astype(np.float64)))
+    )
+
+
+def test_latents_that_are_constant_tell_nothing():
+    codes = np.arange(12) % 3
+    z = np.full((12, 5), 0.1, dtype=np.float32)
+    (told,) = latent_probing._Probes(z.copy(), {"g": [codes]}).predict(z)["g"]
+    assert len(set(told)) == 1
+
+
+def test_probes_need_little_memory_beside_the_latents(monkeypatch):
+    monkeypatch.setattr(latent_probing, "_LATENTS_AT_ONCE", 512, raising=False)
+    z, codes = made_up_latents()
+    tracemalloc.start()
+    latent_probing._Probes(z, {"g": [codes]})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < z.nbytes
+
+
+def test_cycles_take_few_images_at_once(phantom, generator, rows, monkeypatch):
+    module = import_module("ccl.generator.quality.cycles")
+    given, observed = [], type(generator).observed
+
+    def watched(self, cohort, some):
+        given.append(len(some))
+        return observed(self, cohort, some)
+
+    monkeypatch.setattr(type(generator), "observed", watched)
+    kinds = (composition, reversibility)
+    whole = [measure(phantom, {"g": generator}, rows[:9], (1, 2)) for measure in kinds]
+    assert max(given) == 9
+    given.clear()
+    monkeypatch.setattr(module, "TOGETHER", 4)
+    for measure, expected in zip(kinds, whole, strict=True):
+        found = measure(phantom, {"g": generator}, rows[:9], (1, 2))
+        pd.testing.assert_frame_equal(found, expected, rtol=1e-3, atol=1e-3)
+    assert max(given) == 4
 
 
 def test_latents_are_what_abduction_keeps(phantom, generator, rows):

@@ -1,5 +1,6 @@
 """The options of the judges and of how much is judged reach their use."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -65,6 +66,28 @@ def test_how_much_is_asked_reaches_the_measures(
     assert len(seen["minimality"][0][1]) == sample
     assert len(seen["realism"][0][1]) == len(rows)
     assert seen["latent_probe"][0][3] == probe_images
+
+
+def test_of_each_scanner_so_many_test_images_are_held(phantom, generator, monkeypatch):
+    """With their counterfactuals: those of a large cohort do not fit into memory."""
+    held = []
+    for name in (
+        *("effectiveness", "minimality", "nearest_training_image", "gold_error", "composition"),
+        *("reversibility", "likelihood", "every_target", "spectrum", "latent_probe"),
+    ):
+        monkeypatch.setattr(quality, name, lambda *_, **__: pd.DataFrame())
+    monkeypatch.setattr(
+        quality, "realism", lambda *given: held.append(given) or pd.DataFrame({"images": []})
+    )
+    monkeypatch.setattr(quality, "_control", lambda table: table)
+    position = np.arange(len(phantom))
+    bank = Bank(phantom.images[:, None], position, position, "scanner", phantom.scanners)
+    judges = Judges(None, None, scanner_target(phantom))
+    measure(phantom, generator, bank, judges, QualityOptions(test_images=7, sample=2))
+    _, rows, _, images = held[0]
+    assert phantom.table["scanner"].iloc[rows].value_counts().tolist() == [7, 7, 7]
+    assert set(phantom.table["split"].iloc[rows]) == {"test"}
+    np.testing.assert_array_equal(images["counterfactual"][:, 0], phantom.images[rows])
 
 
 def test_the_classifiers_options_reach_both_judges(phantom, tmp_path, monkeypatch):

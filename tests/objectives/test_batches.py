@@ -1,6 +1,10 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import torch
 
+from ccl import pairs
 from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
 
@@ -11,8 +15,8 @@ def images():
 
 
 def stream(images, seed=0, batch_size=8, max_steps=None):
-    pairs, rows = Pairs("standard", images), np.arange(5, 50)
-    return PairBatches(pairs, rows, batch_size=batch_size, seed=seed, max_steps=max_steps)
+    real, rows = Pairs("standard", images), np.arange(5, 50)
+    return PairBatches(real, rows, batch_size=batch_size, seed=seed, max_steps=max_steps)
 
 
 def order(batches, epoch):
@@ -45,6 +49,29 @@ def test_sources_are_uint8_images_of_one_pair_each(images):
     assert batch["a"].shape == (8, 4, 4)
     assert batch["a"].numpy().dtype == np.uint8
     assert (batch["a"] == batch["b"]).all()
+
+
+@pytest.mark.parametrize("strategy", ["standard", "plus", "counterfactual"])
+def test_a_share_is_that_of_the_whole_batch_and_nothing_else_is_read(monkeypatch, strategy):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (50, 4, 4), dtype=np.uint8)
+    bank = SimpleNamespace(
+        images=rng.integers(0, 256, (50, 3, 4, 4), dtype=np.uint8), position=np.arange(50)
+    )
+    batches = PairBatches(Pairs(strategy, images, bank), np.arange(50), batch_size=8, seed=0)
+    read, asked = pairs.read, []
+
+    def counted(array, index):
+        asked.append(len(index[0] if isinstance(index, tuple) else index))
+        return read(array, index)
+
+    expected = list(batches.epoch(1))
+    monkeypatch.setattr(pairs, "read", counted)
+    for part in (slice(0, 4), slice(4, 8)):
+        for mine, batch in zip(batches.epoch(1, lambda rows: rows[part]), expected, strict=True):  # noqa: B023
+            for view in "ab":
+                assert torch.equal(mine[view], batch[view][part])
+    assert set(asked) == {4}
 
 
 @pytest.mark.parametrize("batch_size", [1, 46])

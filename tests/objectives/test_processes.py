@@ -25,7 +25,7 @@ from ccl.objectives.encoder import EncoderOptions, build_encoder
 from ccl.objectives.simclr import SimCLR, SimCLROptions
 from ccl.pairs import Pairs
 from ccl.seeding import step_generator
-from ccl.training import _share, fit
+from ccl.training import fit
 from tests.pair import Pair
 
 States = dict[str, Tensor]
@@ -148,7 +148,7 @@ def distance(found: States, expected: States, start: States) -> float:
 def gradients_of_a_step(together: bool = True) -> States:
     """In float64; averaged over the processes, as distributed training does."""
     module = simclr().double().train()
-    views = module.views(_share(next(batches().epoch(0))), 0).double()
+    views = module.views(next(batches().epoch(0, processes.share)), 0).double()
     if processes.count() > 1 and together:
         SharedBatchNorms().apply(module)
     embedded = module.projector(module.encoder(views)).chunk(2)

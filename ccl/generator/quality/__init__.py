@@ -29,6 +29,7 @@ from ccl.generator.quality.off_target import off_target
 from ccl.generator.quality.realism import nearest_training_image, realism
 from ccl.generator.quality.spectrum import spectrum
 from ccl.generator.quality.under_age import under_age
+from ccl.mapped import read
 
 __all__ = ["Judges", "QualityOptions", "compare_abduction", "measure", "train_judges"]
 
@@ -65,7 +66,7 @@ def train_judges(cohort: Cohort, options: QualityOptions, folder: Path) -> Judge
 def measure(
     cohort: Cohort, generator: Generator, bank: Bank, judges: Judges, options: QualityOptions
 ) -> pd.DataFrame:
-    """Every measure on the test images of the pretraining scanners.
+    """Every measure on test images of the pretraining scanners, which are held in memory.
 
     Args:
         cohort: real images.
@@ -78,9 +79,9 @@ def measure(
         Rows of `measure`, `images` (what was measured), `source` and `target` (scanners, or 'all'),
         `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and `n`.
     """
-    rows = cohort.rows("test", "pretraining")
+    rows = _tested(cohort, options.test_images)
     sample = evenly(rows, options.sample)
-    made = np.asarray(bank.images[bank.position[rows]])
+    made = read(bank.images, bank.position[rows])
     images = {"counterfactual": made}
     # What a perfect generator would make: it shows what the judges themselves contribute.
     if cohort.has_truth:
@@ -118,6 +119,12 @@ def measure(
         means = every_target(cohort, generator, rows, mean)
         tables.append(gold_error(cohort, rows, means, made))
     return pd.concat(tables, ignore_index=True)
+
+
+def _tested(cohort: Cohort, most: int) -> np.ndarray:
+    """Test rows, of each pretraining scanner at most so many, evenly taken."""
+    each = [evenly(cohort.rows("test", [scanner]), most) for scanner in cohort.scanners]
+    return np.sort(np.concatenate(each))
 
 
 def compare_abduction(

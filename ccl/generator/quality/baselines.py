@@ -5,13 +5,14 @@ from skimage.exposure import match_histograms
 
 from ccl.cohorts import Cohort
 from ccl.cohorts.moments import scanner_spreads
+from ccl.mapped import read
 
 REFERENCES = 128  # training images whose pooled histogram stands for a scanner's
 
 
 def reference(cohort: Cohort, scanner: str) -> np.ndarray:
     """Training images uint8 (n, H, W) that stand for a scanner's histogram."""
-    return np.asarray(cohort.images[cohort.rows("train", [scanner])[:REFERENCES]])
+    return read(cohort.images, cohort.rows("train", [scanner])[:REFERENCES])
 
 
 def histogram_matched(images: np.ndarray, pooled: np.ndarray) -> np.ndarray:

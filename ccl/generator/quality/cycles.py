@@ -10,7 +10,7 @@ Source: axioms of Galles and Pearl 1998; as measures Monteiro et al. 2023,
 https://arxiv.org/abs/2303.01274.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -22,7 +22,9 @@ from ccl.cohorts import Cohort
 from ccl.generator.generator import Generator, to_images
 from ccl.generator.quality.distances import mean_absolute_error, ssim
 from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
+from ccl.mapped import read
 
+TOGETHER = 64  # images per pass
 DISTANCES = {"l1": mean_absolute_error, "ssim": ssim}
 
 
@@ -41,17 +43,14 @@ def composition(
         Rows `composition_l1` (grey levels of 255) and `composition_ssim`, with the cycles in
         `images`, e.g. 'counterfactual, 10 cycles'.
     """
-    real, own = cohort.images[rows], scanner_names(cohort, rows)
-    patients = patient_names(cohort, rows)
+    own, patients = scanner_names(cohort, rows), patient_names(cohort, rows)
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in DISTANCES}
     for images, generator in generators.items():
-        x, parents = generator.observed(cohort, rows)
-        walk = _walk(generator, x, [parents] * (max(cycles) + 1), pixel_noise=False)
-        for cycle, moved in enumerate(walk, start=1):
-            if cycle in cycles:
-                for name, distance in DISTANCES.items():
-                    values_ = distance(to_images(moved), real)
-                    found[name].append(values(_after(images, cycle), own, own, patients, values_))
+        route = [None] * (max(cycles) + 1)
+        walked = _walked(cohort, generator, rows, route, set(cycles), pixel_noise=False)
+        for cycle, distances in walked.items():
+            for name, off in distances.items():
+                found[name].append(values(_after(images, cycle), own, own, patients, off))
     return _summaries("composition", found)
 
 
@@ -74,21 +73,56 @@ def reversibility(
             foreign = rows[cohort.codes("scanner", rows) != k]
             if len(foreign) == 0:
                 continue
-            real, own = cohort.images[foreign], scanner_names(cohort, foreign)
-            patients = patient_names(cohort, foreign)
-            x, home = generator.observed(cohort, foreign)
-            away = {**home, "scanner": torch.full_like(home["scanner"], k)}
-            visited = [home, *[away, home] * max(cycles)]
-            walk = _walk(generator, x, visited, pixel_noise=True)
-            for step, moved in enumerate(walk, start=1):
-                back, halfway = divmod(step, 2)
-                if step > 1 and (halfway or back not in cycles):
-                    continue
-                kind = _after(images, back) if back else f"{images}, one way"
-                for name, distance in DISTANCES.items():
-                    off = distance(to_images(moved), real)
+            own, patients = scanner_names(cohort, foreign), patient_names(cohort, foreign)
+            route, stops = [None, *[k, None] * max(cycles)], {1, *(2 * each for each in cycles)}
+            walked = _walked(cohort, generator, foreign, route, stops, pixel_noise=True)
+            for step, distances in walked.items():
+                kind = _after(images, step // 2) if step > 1 else f"{images}, one way"
+                for name, off in distances.items():
                     found[name].append(values(kind, own, target, patients, off))
     return _summaries("reversibility", found)
+
+
+def _walked(
+    cohort: Cohort,
+    generator: Generator,
+    rows: np.ndarray,
+    route: Sequence[int | None],
+    stops: set[int],
+    *,
+    pixel_noise: bool,
+) -> dict[int, dict[str, np.ndarray]]:
+    """How far images are from themselves at some stops of a route.
+
+    Args:
+        cohort, generator: of the images.
+        rows: (n,) of which few at a time are in memory.
+        route: codes of the scanners that the images are sent to, None for their own; the first is
+            where they are.
+        stops: after how many interventions to measure.
+        pixel_noise: goes along.
+
+    Returns:
+        Stop, in rising order, to name of the distance to its values (n,).
+    """
+    found = {stop: {name: list[np.ndarray]() for name in DISTANCES} for stop in sorted(stops)}
+    for some in np.split(rows, range(TOGETHER, len(rows), TOGETHER)):
+        real = read(cohort.images, some)
+        x, home = generator.observed(cohort, some)
+        scanner = home["scanner"]
+        visited = [
+            home if k is None else {**home, "scanner": torch.full_like(scanner, k)} for k in route
+        ]
+        walk = _walk(generator, x, visited, pixel_noise=pixel_noise)
+        for step, moved in enumerate(walk, start=1):
+            if step in stops:
+                images = to_images(moved)
+                for name, distance in DISTANCES.items():
+                    found[step][name].append(distance(images, real))
+    return {
+        stop: {name: np.concatenate(parts) for name, parts in distances.items()}
+        for stop, distances in found.items()
+    }
 
 
 @torch.inference_mode()

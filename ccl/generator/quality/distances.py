@@ -1,12 +1,25 @@
 """Distances between images, one number per image."""
 
+from collections.abc import Callable
+
 import numpy as np
 from skimage.metrics import structural_similarity
+
+_TOGETHER = 256  # images whose floating-point copies are in memory at once
+
+
+def _piecewise(function: Callable[..., np.ndarray], *images: np.ndarray) -> np.ndarray:
+    """A function of images (n, H, W) each, applied to few at a time."""
+    starts = range(0, max(1, len(images[0])), _TOGETHER)
+    parts = [function(*(x[start : start + _TOGETHER] for x in images)) for start in starts]
+    return np.concatenate(parts)
 
 
 def mean_absolute_error(images: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Mean over the pixels of |a - b|, (n,) in grey levels, for two uint8 (n, H, W)."""
-    return np.abs(images.astype(np.float32) - truth).mean(axis=(1, 2))
+    return _piecewise(
+        lambda a, b: np.abs(a.astype(np.float32) - b).mean(axis=(1, 2)), images, truth
+    )
 
 
 def ssim(images: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -33,9 +46,12 @@ def log_spectrum(images: np.ndarray, bins: int = 12) -> np.ndarray:
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
     ring = np.minimum((frequency / 0.5 * bins).astype(int), bins).ravel()  # `bins`: the corners
     ring[0] = bins
-    power = np.abs(np.fft.rfft2(images.astype(np.float32) / 255)) ** 2 / (height * width)
     counts = np.bincount(ring, minlength=bins + 1)[:bins]
-    flat = power.reshape(len(images), -1)
-    sums = np.stack([np.bincount(ring, row, bins + 1)[:bins] for row in flat])
+
+    def rings(some: np.ndarray) -> np.ndarray:
+        power = np.abs(np.fft.rfft2(some.astype(np.float32) / 255)) ** 2 / (height * width)
+        return np.stack([np.bincount(ring, each.ravel(), bins + 1)[:bins] for each in power])
+
+    sums = _piecewise(rings, images)
     floor = 1e-7  # below the power of rounding to grey levels
     return 10 * np.log10(sums / np.maximum(counts, 1) + floor)

@@ -14,6 +14,7 @@ from ccl.cohorts import Cohort
 from ccl.evaluation.statistics import bootstrap_mean_interval
 from ccl.generator.classifier import ImageClassifier
 from ccl.generator.quality.summary import ALL, patient_names
+from ccl.mapped import read
 
 ANY = -1  # stands for every source or target
 
@@ -44,7 +45,7 @@ def effectiveness(
     """
     own, names = cohort.codes(variable, rows), cohort.values(variable)
     patients = patient_names(cohort, rows)
-    at_home = classifier.seen(cohort.images[rows])[variable] == own
+    at_home = classifier.seen(read(cohort.images, rows))[variable] == own
     name = "effectiveness" if variable == "scanner" else f"effectiveness_{variable}"
     real = _Seen(own, own, at_home, patients)
     seen = {(name, "real"): real}

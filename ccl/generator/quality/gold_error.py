@@ -10,6 +10,7 @@ from ccl.cohorts.scanners import imprint
 from ccl.generator.quality.baselines import PixelRegression, histogram_matched, reference
 from ccl.generator.quality.distances import log_spectrum, mean_absolute_error, ssim
 from ccl.generator.quality.summary import patient_names, summarise, values
+from ccl.mapped import read
 
 
 def gold_error(
@@ -49,7 +50,7 @@ def gold_error(
         mine = np.flatnonzero(own == j)
         if len(mine) == 0:
             continue
-        real = np.asarray(cohort.images[rows[mine]])
+        real = read(cohort.images, rows[mine])
         truth = cohort.truth(rows[mine], {variable: target}, noise=False)
         noisy_truth = cohort.truth(rows[mine], {variable: target})
         candidates = {"untouched": (real, real)}

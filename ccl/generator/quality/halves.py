@@ -11,6 +11,7 @@ import pandas as pd
 
 from ccl.cohorts import Cohort
 from ccl.generator.quality.summary import ALL
+from ccl.mapped import read
 
 HALVES = 20  # random divisions of the real images
 
@@ -41,7 +42,7 @@ def against_real(
         and each of the names, against the other half as well. The interval holds 95 % of the random
         halves.
     """
-    own, of_real = cohort.codes("scanner", rows), features(cohort.images[rows])
+    own, of_real = cohort.codes("scanner", rows), features(read(cohort.images, rows))
     found = []
     for k, target in enumerate(cohort.scanners):
         mine, foreign = np.flatnonzero(own == k), np.flatnonzero(own != k)

@@ -13,17 +13,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from ccl.cohorts import Cohort
 from ccl.generator.generator import Generator
 from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
 
 C = 1e-2  # inverse strength of the L2 penalty: there are more latents than images
-_NUMBERS_AT_ONCE = 2**27  # of the latents of test images; at 224 pixels an image has 700,000
+_LATENTS_AT_ONCE = 2**13  # of training images, in float64
+_NUMBERS_AT_ONCE = 2**26  # of the latents of test images; at 224 pixels an image has 700,000
+_EPS = float(np.finfo(np.float64).eps)
 SHUFFLED = "shuffled"
 SHUFFLES = 4  # of the negative control: where scanners lie apart, one by itself may hit by chance
 
@@ -79,9 +78,10 @@ def _hits(
     """
     known = latents(generator, cohort, training)
     most = max(1, _NUMBERS_AT_ONCE // sum(z.shape[1] for z in known.values()))
-    probes = {resolution: _Probes(z, taught) for resolution, z in known.items()}
+    # Latents of one resolution after another are let go of once they are learned from.
+    probes = {resolution: _Probes(known.pop(resolution), taught) for resolution in list(known)}
     found: dict[str, dict[int, list[np.ndarray]]] = {
-        name: {resolution: [] for resolution in known} for name in taught
+        name: {resolution: [] for resolution in probes} for name in taught
     }
     for part in np.split(rows, range(most, len(rows), most)):
         asked, z = cohort.codes("scanner", part), latents(generator, cohort, part)
@@ -108,29 +108,64 @@ def latents(
             joined.setdefault(z.shape[-2], []).append(z.flatten(start_dim=1))
         for resolution, blocks in joined.items():
             parts.setdefault(resolution, []).append(torch.cat(blocks, dim=1).cpu().numpy())
-    return {resolution: np.concatenate(z) for resolution, z in parts.items()}
+    return {resolution: np.concatenate(parts.pop(resolution)) for resolution in list(parts)}
 
 
 class _Probes:
     """Class-weighted logistic regressions on the same standardised latents.
 
-    Their principal axes, all of them, span the images, and an L2 penalty lets no weight leave that
-    span: the line is the same, found among as many numbers as there are images and not as latents.
+    There are far fewer images than latents, and an L2 penalty lets no weight leave the span of the
+    images: the line is found among their principal axes, by the products of all pairs of images,
+    and then told in latents. Beside the latents only few of them are in memory as float64.
 
     Args:
-        z: latents (n, D) that they learn on.
+        z: float32 latents (n, D) that they learn on; standardised in place.
         taught: name to the codes (n,) that each of its probes takes for the images'.
     """
 
     def __init__(self, z: np.ndarray, taught: Mapping[str, Sequence[np.ndarray]]) -> None:
-        self.axes = make_pipeline(StandardScaler(), PCA(svd_solver="full"))
-        seen = self.axes.fit_transform(z)
-        self.lines = {name: [_line().fit(seen, each) for each in c] for name, c in taught.items()}
+        mean, spread, products = _standardise(z)
+        square, axes = np.linalg.eigh(products)
+        seen = square > square[-1] * len(z) * _EPS
+        seen[-1] = True  # also of latents that are all constant
+        square = np.maximum(square, np.finfo(np.float64).tiny)
+        length, axes = np.sqrt(square[seen]), axes[:, seen]
+
+        def told_in_latents(line: LogisticRegression) -> LogisticRegression:
+            weights = (line.coef_ / length @ axes.T).astype(z.dtype) @ z
+            line.coef_ = weights / spread
+            line.intercept_ = line.intercept_ - line.coef_ @ mean
+            line.n_features_in_ = z.shape[1]
+            return line
+
+        self.lines = {
+            name: [told_in_latents(_line().fit(axes * length, each)) for each in codes]
+            for name, codes in taught.items()
+        }
 
     def predict(self, z: np.ndarray) -> dict[str, list[np.ndarray]]:
         """Per name what each of its probes tells of latents (m, D): codes (m,)."""
-        seen = self.axes.transform(z)
-        return {name: [line.predict(seen) for line in lines] for name, lines in self.lines.items()}
+        return {name: [line.predict(z) for line in lines] for name, lines in self.lines.items()}
+
+
+def _standardise(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Takes off the mean of every latent and divides by its spread, in place.
+
+    Returns:
+        Mean and spread, float64 (D,), and the products of all pairs of images, float64 (n, n).
+    """
+    mean, spread = np.empty(z.shape[1]), np.empty(z.shape[1])
+    products = np.zeros((len(z), len(z)))
+    for start in range(0, z.shape[1], _LATENTS_AT_ONCE):
+        part = slice(start, start + _LATENTS_AT_ONCE)
+        some = z[:, part].astype(np.float64)
+        mean[part], spread[part] = some.mean(axis=0), some.std(axis=0)
+        constant = spread[part] <= len(z) * _EPS * np.abs(mean[part])  # but for rounding
+        spread[part] = np.where(constant, 1, spread[part])
+        some = (some - mean[part]) / spread[part]
+        products += some @ some.T
+        z[:, part] = some
+    return mean, spread, products
 
 
 def _line() -> LogisticRegression:

@@ -18,6 +18,7 @@ import pandas as pd
 from ccl.cohorts import Cohort
 from ccl.generator.classifier import ImageClassifier
 from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
+from ccl.mapped import read
 
 STEPS = 10
 
@@ -48,7 +49,7 @@ def minimality(
             foreign = np.flatnonzero(own != k)
             if len(foreign) == 0:
                 continue
-            real, changed = cohort.images[rows[foreign]], images[foreign, k]
+            real, changed = read(cohort.images, rows[foreign]), images[foreign, k]
             needed = needed_share(real, changed, classifier, k)
             counts = np.isfinite(needed)
             mine = foreign[counts]

@@ -15,6 +15,7 @@ import pandas as pd
 from ccl.cohorts import Cohort
 from ccl.generator.classifier import AGE, UNKNOWN, ImageClassifier, Targets
 from ccl.generator.quality.summary import patient_names, scanner_names, summarise, values
+from ccl.mapped import read
 
 
 def off_target(
@@ -42,7 +43,7 @@ def off_target(
     own, home = cohort.codes("scanner", rows), scanner_names(cohort, rows)
     stated = {name: y.numpy() for name, y in targets.codes(cohort, rows).items()}
     patients = patient_names(cohort, rows)
-    before = classifier.seen(cohort.images[rows])
+    before = classifier.seen(read(cohort.images, rows))
     found: dict[str, list[pd.DataFrame]] = {}
     for kind, images in counterfactuals.items():
         for k, target in enumerate(cohort.scanners):

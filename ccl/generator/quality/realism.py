@@ -40,7 +40,7 @@ def realism(
         Rows `frechet` of `halves.against_real`. Scanners with too few images give no row.
     """
     own = cohort.codes("scanner", rows)
-    components = _Components(classifier.features(cohort.images[rows]), own)
+    components = _Components(classifier.features(read(cohort.images, rows)), own)
 
     def features(images: np.ndarray) -> np.ndarray:
         return components.project(classifier.features(images))
@@ -98,7 +98,7 @@ def nearest_training_image(
         if len(training) == 0:
             continue
         mine, foreign = np.flatnonzero(own == k), np.flatnonzero(own != k)
-        candidates = {"real": (mine, cohort.images[rows[mine]])}
+        candidates = {"real": (mine, read(cohort.images, rows[mine]))}
         candidates |= {kind: (foreign, x[foreign, k]) for kind, x in counterfactuals.items()}
         for kind, (which, images) in candidates.items():
             if len(which):

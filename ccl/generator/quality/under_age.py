@@ -17,6 +17,7 @@ from ccl.generator.graph import IMAGE, image_parents
 from ccl.generator.quality.distances import mean_absolute_error
 from ccl.generator.quality.summary import patient_names, summarise, values
 from ccl.generator.tabular import COUPLINGS
+from ccl.mapped import read
 
 GRAPH = {"scanner": (), "age": (), "label": ("age",), IMAGE: ("scanner", "label")}
 MIDDLE = {"below 50": "45", "50 to 59": "55", "60 to 69": "65", "70 and above": "75"}  # years
@@ -77,4 +78,4 @@ def _images(
 ) -> dict[str, np.ndarray]:
     options = BankOptions(variable="age", pixel_noise=False)
     made = every_target(cohort, generator, rows, options)[:, age]
-    return {"untouched": np.asarray(cohort.images[rows]), "counterfactual": made}
+    return {"untouched": read(cohort.images, rows), "counterfactual": made}

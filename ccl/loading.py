@@ -1,0 +1,80 @@
+"""Images from disk to where they are computed with, read while the step before is computed.
+
+A thread reads one batch after the other, in their order, so that nothing depends on it. On their
+way to a GPU batches lie in pinned memory, from which they are copied while the host goes on.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ccl.mapped import read
+
+Item = TypeVar("Item")
+AHEAD = 2  # batches in memory besides the one in use
+_END: Any = object()
+
+
+def ahead(items: Iterator[Item], most: int = AHEAD) -> Iterator[Item]:
+    """The items of an iterator in their order, up to so many made before they are asked for.
+
+    What the iterator raises is raised where its item would have been.
+    """
+    here = copy_context()  # the thread is to know that other processes work along
+
+    def read_one() -> Item:
+        return here.run(next, items, _END)
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        waiting = deque(reader.submit(read_one) for _ in range(most))
+        while (item := waiting.popleft().result()) is not _END:
+            waiting.append(reader.submit(read_one))
+            yield item
+
+
+def on_the_way(batches: Iterable[Item], device: torch.device) -> Iterator[Item]:
+    """Batches, read ahead, whose tensors can be copied to a device while the host goes on.
+
+    Args:
+        batches: tensors, or dictionaries or tuples of such.
+        device: 'cpu', to which there is no way, or another.
+    """
+    if device.type != "cuda":
+        return ahead(iter(batches))
+    number = torch.cuda.current_device()  # a thread of its own would start with the first GPU
+
+    def pinned(tensor: Tensor) -> Tensor:
+        with torch.cuda.device(number):
+            return tensor.pin_memory()
+
+    return ahead(each_tensor(pinned, batch) for batch in batches)
+
+
+def each_tensor(change: Callable[[Tensor], Tensor], batch: Any) -> Any:
+    """A batch in which every tensor is changed: it, or all in a dictionary or tuple."""
+    if isinstance(batch, dict):
+        return {name: each_tensor(change, part) for name, part in batch.items()}
+    if isinstance(batch, tuple):
+        return tuple(each_tensor(change, part) for part in batch)
+    return change(batch)
+
+
+def pixels(
+    images: np.ndarray, parts: Iterable[np.ndarray], device: torch.device
+) -> Iterator[Tensor]:
+    """Stored images of some rows after others, on a device: uint8 (n, H, W) each.
+
+    Args:
+        images: uint8 (N, H, W), may be a memory map.
+        parts: rows (n,) of each.
+        device: where they are wanted.
+    """
+    stored = (torch.from_numpy(read(images, rows)) for rows in parts)
+    for some in on_the_way(stored, device):
+        yield some.to(device, non_blocking=True)

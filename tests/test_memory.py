@@ -1,0 +1,33 @@
+"""The peak of a part of a process's life."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from ccl import memory
+from ccl.memory import MemoryMeter, lifetime_peak
+
+MIB = 2**20
+
+
+def test_a_part_does_not_answer_for_what_was_before_it():
+    np.ones(256 * MIB, np.uint8).sum()  # freed again
+    meter = MemoryMeter()
+    assert meter.peak() < lifetime_peak() - 128 * MIB
+
+
+def test_a_part_answers_for_what_it_freed_again():
+    before, meter = lifetime_peak(), MemoryMeter()
+    np.ones(before + 64 * MIB, np.uint8).sum()
+    assert meter.peak() > before + 32 * MIB
+
+
+@pytest.mark.parametrize(("system", "unit"), [("darwin", 1), ("linux", 1024)])
+def test_macos_counts_bytes(monkeypatch, system, unit):
+    class Usage:
+        ru_maxrss = 3000
+
+    monkeypatch.setattr(memory.resource, "getrusage", lambda who: Usage)
+    monkeypatch.setattr(sys, "platform", system)
+    assert lifetime_peak() == 3000 * unit
