@@ -12,9 +12,16 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
+# The shell of a recipe would run the first, and start as the others say.
+unexport BASH_ENV BASHOPTS CDPATH ENV SHELLOPTS
+
 UV_VERSION := 0.13.9
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
+# Python in an environment without the user's settings of other work.
+RUN := $(PY) -I ccl/clean_environment.py $(PY)
+# Programs that install, which ask where pip would ask.
+INSTALL := -I workflow/install.py
 
 # The interpreter that makes .venv: the first of these that starts and is 3.11 to 3.13.
 PYTHONS := python3.11 python3.12 python3.13 python3 python
@@ -25,12 +32,17 @@ MADE_UP := runs/made-up
 MADE_UP_PATIENTS := 48
 PROFILE_RUN = $(PROFILE)$(if $(DRY_RUN),-dry-run)
 
-# Every word of DATA_ROOT is handed on quoted, so that it may hold spaces.
-CONFIG = profile=$(PROFILE_RUN) cohort=$(COHORT) on_bad_image=$(ON_BAD_IMAGE) on_changed_data=$(ON_CHANGED_DATA) $(if $(DATA_ROOT),'data_root=$(DATA_ROOT)')
+# What is asked for goes on in the environment, where neither make nor the shell nor Snakemake reads
+# anything into it: a folder may be called 007, study #2 or o'brien.
+book results plan study: export CCL_PROFILE := $(PROFILE_RUN)
+book results plan study: export CCL_COHORT := $(COHORT)
+book results plan study: export CCL_DATA_ROOT := $(value DATA_ROOT)
+book results plan study: export CCL_ON_BAD_IMAGE := $(ON_BAD_IMAGE)
+book results plan study: export CCL_ON_CHANGED_DATA := $(ON_CHANGED_DATA)
 
 # One build at a time. The system drops the lock when its last process ends, also a killed one,
 # so Snakemake's own lock, which a killed run leaves behind, is not needed.
-SNAKEMAKE = $(PY) workflow/alone.py runs/.lock $(PY) -m snakemake --snakefile workflow/Snakefile \
+SNAKEMAKE = $(RUN) workflow/alone.py runs/.lock $(PY) -m snakemake --snakefile workflow/Snakefile \
 	--quiet host reason --rerun-triggers mtime input --rerun-incomplete --nolock \
 	--show-failed-logs --cores all
 
@@ -45,77 +57,77 @@ setup: $(INSTALLED) ## make .venv with the exact pins (done once, by every targe
 
 $(INSTALLED): requirements.txt pyproject.toml
 	@for python in $(PYTHONS); do \
-		if $$python -c '$(SUPPORTED)' 2> /dev/null; then break; fi; python=; done; \
+		if $$python -I -c '$(SUPPORTED)' 2> /dev/null; then break; fi; python=; done; \
 	if [ -z "$$python" ]; then \
 		echo 'No Python 3.11, 3.12 or 3.13 found (looked for: $(PYTHONS)). Install python3.11.' >&2; \
 		exit 1; fi; \
-	$$python workflow/alone.py runs/.setup.lock $(MAKE) --no-print-directory _install PYTHON=$$python
+	$$python -I workflow/alone.py runs/.setup.lock $(MAKE) --no-print-directory _install PYTHON=$$python
 
 .PHONY: _install
 _install:
 	@echo 'Setting up .venv from requirements.txt (once) ...'
-	@[ -x $(PY) ] && $(PY) -c '$(SUPPORTED)' || $(PYTHON) -m venv --clear .venv
-	@$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@.venv/bin/uv pip install --quiet --python $(PY) --compile-bytecode -r requirements.txt
-	@.venv/bin/uv pip install --quiet --python $(PY) --no-deps -e .
+	@[ -x $(PY) ] && $(PY) -I -c '$(SUPPORTED)' || $(PYTHON) -I -m venv --clear .venv
+	@$(PY) $(INSTALL) $(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(PY) $(INSTALL) .venv/bin/uv pip install --quiet --python $(PY) --compile-bytecode -r requirements.txt
+	@$(PY) $(INSTALL) .venv/bin/uv pip install --quiet --python $(PY) --no-deps -e .
 	@touch $(INSTALLED)
 
 .PHONY: _made-up
 _made-up: $(INSTALLED)
-	@$(if $(DRY_RUN),$(PY) -m ccl cohort fake padchest chexpert rsna embed vindr \
+	@$(if $(DRY_RUN),$(RUN) -m ccl cohort fake padchest chexpert rsna embed vindr \
 		--folder $(MADE_UP) --patients $(MADE_UP_PATIENTS) > /dev/null,true)
 
 .PHONY: book
 book: _made-up ## compute what is missing and build the book into _build/html
-	@$(SNAKEMAKE) --config $(CONFIG)
+	@$(SNAKEMAKE)
 
 .PHONY: results
 results: _made-up ## compute what is missing, up to what claims are tested on, without the book
-	@$(SNAKEMAKE) results --config $(CONFIG)
+	@$(SNAKEMAKE) results
 
 .PHONY: plan
 plan: _made-up ## show what `make book` would compute, without doing it
-	@$(SNAKEMAKE) --dry-run --config $(CONFIG)
+	@$(SNAKEMAKE) --dry-run
 
 .PHONY: study
 study: $(INSTALLED) ## make the record in study/ anew: phantoms, and NIH with DATA_ROOT
 	@$(MAKE) --no-print-directory results PROFILE=study COHORT=phantom-chest DATA_ROOT=
-	@$(PY) -m ccl record --cohort phantom-chest
-	@$(if $(DATA_ROOT),$(MAKE) --no-print-directory results PROFILE=study COHORT=nih,true)
-	@$(if $(DATA_ROOT),$(PY) -m ccl record --cohort nih --data-root '$(DATA_ROOT)',true)
+	@$(RUN) -m ccl record --cohort phantom-chest
+	@$(if $(value DATA_ROOT),$(MAKE) --no-print-directory results PROFILE=study COHORT=nih,true)
+	@$(if $(value DATA_ROOT),$(RUN) -m ccl record --cohort nih --data-root "$$CCL_DATA_ROOT",true)
 
 .PHONY: serve
 serve: ## serve the built book at http://localhost:8000 (another port: PORT=...)
 	@[ -f _build/html/index.html ] || { echo 'There is no book yet: run `make book`.' >&2; exit 1; }
 	@echo 'The book is at http://localhost:$(PORT) (stop with Ctrl-C)'
-	@$(PY) -m http.server --bind localhost --directory _build/html $(PORT)
+	@$(RUN) -m http.server --bind localhost --directory _build/html $(PORT)
 
 .PHONY: test
 test: $(INSTALLED) ## run the tests
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 8
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 8
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## run the tests that take minutes
-	@$(PY) -m pytest -m slow
+	@$(RUN) -m pytest -m slow
 
 .PHONY: test-browser
 test-browser: $(INSTALLED) ## look at the built book in headless Chromium
-	@$(PY) -m pytest -m browser
+	@$(RUN) -m pytest -m browser
 
 .PHONY: lint
 lint: $(INSTALLED) ## check format (ruff), rules (ruff) and types (mypy)
-	@$(PY) -m ruff format --check .
-	@$(PY) -m ruff check .
-	@$(PY) -m mypy
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
 
 .PHONY: format
 format: $(INSTALLED) ## put the code into the common format
-	@$(PY) -m ruff format .
-	@$(PY) -m ruff check --fix .
+	@$(RUN) -m ruff format .
+	@$(RUN) -m ruff check --fix .
 
 .PHONY: lock
 lock: $(INSTALLED) ## make the pins in requirements.txt anew from pyproject.toml
-	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate \
+	@$(PY) $(INSTALL) .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate \
 		--no-header --no-emit-index-url --upgrade -o requirements.txt pyproject.toml
 
 .PHONY: clean

@@ -1,5 +1,15 @@
-"""`python -m ccl`: the same commands as `ccl`, for where the script is not on the path."""
+"""`python -m ccl` and `ccl`: the command line, in an environment without settings of other work."""
 
-from ccl.cli import app
+from ccl.clean_environment import enter
 
-app()
+
+def main() -> None:
+    """What is imported reads its settings at once, so the environment is seen to before."""
+    enter()
+    from ccl.cli import app
+
+    app()
+
+
+if __name__ == "__main__":
+    main()

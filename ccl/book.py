@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ccl import report
+from ccl.clean_environment import clean
 from ccl.stored import described
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def collect(main: "Experiment", beside: Sequence["Experiment"] = (), root: Path 
     cohort's name in there. Files that are the same already stay untouched, so that Sphinx does not
     read them again.
     """
-    made = {path.name: path.read_text() for path in report.executed_notebooks(main)}
+    made = {path.name: path.read_text(encoding="utf-8") for path in report.executed_notebooks(main)}
     made |= report.pages(main, beside)
     for experiment in beside:
         made |= {
@@ -44,9 +46,9 @@ def collect(main: "Experiment", beside: Sequence["Experiment"] = (), root: Path 
             old.unlink()
     for name, content in made.items():
         file = folder / name
-        if not file.is_file() or file.read_text() != content:
+        if not file.is_file() or file.read_text(encoding="utf-8") != content:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(content)
+            file.write_text(content, encoding="utf-8")
 
 
 def _moved(path: Path, cohort: str) -> str:
@@ -73,7 +75,7 @@ def contents(beside: Sequence[str], root: Path = ROOT) -> dict[str, Any]:
     Raises:
         FileNotFoundError: there is no `_toc.yml`.
     """
-    whole = yaml.safe_load((root / "_toc.yml").read_text())
+    whole = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     parts = []
     for part in whole["parts"]:
         kept = [chapter for chapter in part["chapters"] if _shown(chapter["file"], beside)]
@@ -103,11 +105,12 @@ def build(beside: Sequence[str] = (), root: Path = ROOT) -> None:
     unfinished.touch()
     table = root / BUILD / "_toc.yml"
     text = yaml.safe_dump(contents(beside, root), sort_keys=False)
-    if not table.is_file() or table.read_text() != text:
-        table.write_text(text)
+    if not table.is_file() or table.read_text(encoding="utf-8") != text:
+        table.write_text(text, encoding="utf-8")
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     options = ["build", ".", "--toc", str(table), "-n", "-W", "--keep-going", "-q"]
-    if subprocess.run([*command, *options], cwd=root).returncode != 0:
+    done = subprocess.run([*command, *options], cwd=root, env=clean(os.environ))
+    if done.returncode != 0:
         raise ValueError("the book has warnings or errors, listed above; mend the pages they name")
     unfinished.unlink()
 

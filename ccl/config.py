@@ -205,7 +205,9 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
             the file and the key.
     """
     written = profiles.read(ROOT / "configs", profile, cohort)
-    chosen = {key: written.entry[key] for key in written.entry if key not in _OUR_KEYS}
+    # Several cohorts may be of one source: each is called what the profile calls it.
+    chosen = {"name": cohort}
+    chosen |= {key: written.entry[key] for key in written.entry if key not in _OUR_KEYS}
     try:
         source = _Source.model_validate({"source": chosen}).source
         sections = Sections.model_validate(written.sections)

@@ -43,14 +43,16 @@ class EnergyMeter:
         """Microjoules of every package and millijoules of all GPUs; None where one is hidden."""
         gpus = _gpu_millijoules()
         try:
-            packages = [int((folder / "energy_uj").read_text()) for folder in self._packages]
+            packages = [
+                int((folder / "energy_uj").read_text(encoding="utf-8")) for folder in self._packages
+            ]
         except (OSError, ValueError):
             return None
         return None if gpus is None or not packages else (packages, gpus)
 
     @staticmethod
     def _range(folder: Path) -> int:
-        return int((folder / "max_energy_range_uj").read_text())
+        return int((folder / "max_energy_range_uj").read_text(encoding="utf-8"))
 
 
 def _gpu_millijoules() -> int | None:

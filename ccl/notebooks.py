@@ -5,9 +5,11 @@ results that are there completely or not at all.
 import ast
 import hashlib
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
@@ -17,6 +19,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from ccl import plan, pointers
+from ccl.clean_environment import clean
 from ccl.runs import Run, Step, code_digest
 
 ROOT = Path(__file__).parent.parent
@@ -41,6 +44,10 @@ class ThisInterpreter(AsyncKernelManager):
             display_name="Python 3",
             language="python",
         )
+
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+        """Starts it without the user's settings of other work."""
+        await super().start_kernel(**(options | {"env": clean(os.environ)}))
 
 
 def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:

@@ -8,6 +8,7 @@ changed calls no step, whatever the dates of the files, for instance after a fre
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ccl import profiles, sources
+from ccl.clean_environment import clean
 from ccl.errors import DamagedFileError
 from ccl.files import write_atomically
 from ccl.pointers import follow
@@ -217,7 +219,10 @@ def _ask(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     options = ["--profile", profile, "--cohort", cohort]
     options += ["--data-root", data_root] if data_root else []
     answer = subprocess.run(
-        [sys.executable, "-m", "ccl", "plan", *options], capture_output=True, text=True
+        [sys.executable, "-m", "ccl", "plan", *options],
+        capture_output=True,
+        encoding="utf-8",
+        env=clean(os.environ),
     )
     if answer.returncode != 0:
         raise ValueError(answer.stderr.strip())

@@ -130,7 +130,7 @@ def files(folder: Path, profile: str) -> list[Path]:
 def _content(path: Path) -> dict[str, Any]:
     """What a file says, by its outermost keys."""
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
         line = f", line {place.line + 1}" if place is not None else ""

@@ -6,7 +6,6 @@ a killed run leaves no half result, and goes on from its checkpoints. A finished
 """
 
 import ast
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -24,7 +23,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from ccl import processes
+from ccl import locks, processes
+from ccl.clean_environment import clean
 from ccl.energy import EnergyMeter
 from ccl.files import file_digest, full_disk_named, write_atomically
 from ccl.memory import MemoryMeter
@@ -188,7 +188,10 @@ def _processor() -> str:
 def _git_revision() -> str:
     command = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        said = subprocess.run(
+            command, capture_output=True, encoding="utf-8", check=True, env=clean(os.environ)
+        )
+        return said.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
@@ -208,9 +211,9 @@ def forget_checkpoints(folder: Path) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Holds a file lock; the system lets go of it when the process ends, however it ends."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """Holds a file lock."""
+    with path.open("wb") as file:
+        locks.lock(file, path, wait=True)
         yield
 
 
@@ -233,7 +236,7 @@ def step_digest(name: str, file: Path = PACKAGE / "steps.py") -> str:
 
     Without one of that name, as for notebooks, the digest is that of nothing.
     """
-    body = _undocumented(ast.parse(file.read_text())).body
+    body = _undocumented(ast.parse(file.read_text(encoding="utf-8"))).body
     functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
     found: dict[str, str] = {}
     waiting = [name]
@@ -271,7 +274,7 @@ def _imports(path: Path) -> tuple[str, ...]:
 
 def _imported(path: Path) -> Iterator[str]:
     prefix = f"{PACKAGE.name}."
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -285,7 +288,7 @@ def _imported(path: Path) -> Iterator[str]:
 
 @cache
 def _code(path: Path) -> str:
-    return ast.unparse(_undocumented(ast.parse(path.read_text())))
+    return ast.unparse(_undocumented(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def _undocumented(tree: ast.Module) -> ast.Module:

@@ -19,11 +19,11 @@ from ccl.cohorts.writer import OnBadImage
 from ccl.config import EncoderName, Experiment, ObjectiveName
 from ccl.csv_files import read_table, write_table
 from ccl.devices import fastest_device
+from ccl.digests import digest
 from ccl.evaluation import features as saved_features
 from ccl.evaluation.cost import cost_table, whole_record
 from ccl.evaluation.pair_similarity import pair_similarity
 from ccl.evaluation.scores import Scores
-from ccl.files import file_digest
 from ccl.generator import bank as banks
 from ccl.generator import generator as generators
 from ccl.generator.graph import image_parents
@@ -131,7 +131,8 @@ def _table_digests(experiment: Experiment, options: dict[str, Any]) -> dict[str,
     found = {name: Path(experiment.data_root) / name for name in tables(experiment)}
     # A missing table is named by the importer, which knows what it is for.
     return {
-        name: file_digest(table) if table.is_file() else "missing" for name, table in found.items()
+        name: digest(table, experiment.root) if table.is_file() else "missing"
+        for name, table in found.items()
     }
 
 
@@ -344,7 +345,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
         inputs["bank"] = bank_run
     described = {
         name.objective: options.model_dump(mode="json"),
-        **_initial_weights(options.encoder),
+        **_initial_weights(experiment, options.encoder),
         **name._asdict(),
     }
     code = f"ccl.objectives.{name.objective}"
@@ -403,13 +404,13 @@ def encoder_of(experiment: Experiment, images: Cohort, name: EncoderName) -> Enc
     return encoder
 
 
-def _initial_weights(options: EncoderOptions) -> dict[str, str]:
+def _initial_weights(experiment: Experiment, options: EncoderOptions) -> dict[str, str]:
     """Digest of the file of initial weights, if there is one: other weights are another run."""
     if options.pretrained in (None, *PUBLISHED):
         return {}
     file = weights_file(options.pretrained)
     # A missing file is named by who opens it.
-    return {"initial_weights": file_digest(file) if file.is_file() else "missing"}
+    return {"initial_weights": digest(file, experiment.root) if file.is_file() else "missing"}
 
 
 def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
@@ -478,7 +479,7 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
     inputs |= {f"external-{other}": run for other, run in external.items()}
     options = experiment.pretraining.options(name.objective)
     described = _options(probing=experiment.probing, encoder=options.encoder) | name._asdict()
-    described |= _initial_weights(options.encoder)
+    described |= _initial_weights(experiment, options.encoder)
     if experiment.finetuning is not None:
         described |= _options(finetuning=experiment.finetuning)
     step = Step(

@@ -31,6 +31,7 @@ def small_cohort(scanners: tuple[str, ...] = ("A", "B"), classes: tuple[str, ...
     ]
     table = pd.DataFrame(rows, columns=["split", "scanner", "label"])
     table["patient_id"] = [f"p{i}" for i in range(len(table))]
+    table["sex"], table["age"] = np.resize(["F", "F", "M", "M"], len(table)), 50.0
     info = {"name": "made-up", "source": "folder", "classes": classes}
     info |= {"scanners": scanners, "held_out_scanners": ()}
     images = np.random.default_rng(0).integers(0, 256, (len(table), 8, 8), dtype=np.uint8)

@@ -1,5 +1,8 @@
+import os
 import re
 import shutil
+import subprocess
+import sys
 from itertools import product
 
 import pytest
@@ -90,6 +93,27 @@ def test_a_judge_of_an_architecture_in_use_elsewhere_is_refused(tmp_path, monkey
     monkeypatch.setattr(config, "ROOT", tmp_path)
     with pytest.raises(ValueError, match=f"has '{judge}' as well"):
         experiment("same", "phantom-chest")
+
+
+def test_a_profile_is_read_as_utf_8_whatever_the_login_s_encoding(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_bytes("cohorts: {folder: {columns: {label: Médecin}}}".encode())
+    code = "import sys; from pathlib import Path; from ccl import profiles\n"
+    code += "print(ascii(profiles.read(Path(sys.argv[1]), 'mine', 'folder').entry))"
+    old = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": str(config.ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env=os.environ | old,
+        capture_output=True,
+        text=True,
+    )
+    assert r"M\xe9decin" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("profile", ["quick", "paper"])
+def test_a_cohort_is_called_what_its_profile_calls_it(profile):
+    names = profiles.read(config.ROOT / "configs", profile, "nih").cohorts
+    assert {name: experiment(profile, name).source.name for name in names} == {n: n for n in names}
 
 
 def test_a_folder_with_a_column_of_sex_can_have_sexcf():

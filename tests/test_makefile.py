@@ -1,5 +1,6 @@
 """The front door: help, set-up and the lock around a build."""
 
+import json
 import os
 import re
 import shutil
@@ -65,11 +66,77 @@ def test_sets_up_once(target: str, tmp_path: Path) -> None:
     assert "uv pip install" in make("--dry-run", target, folder=tmp_path)
 
 
-def test_variables_reach_the_workflow() -> None:
-    command = make("--dry-run", "book", "PROFILE=tiny", "COHORT=nih", "DATA_ROOT=my data")
-    data = "on_bad_image=error on_changed_data=error 'data_root=my data'"
-    assert f"profile=tiny cohort=nih {data}" in command
-    assert "data_root" not in make("--dry-run", "book", "DATA_ROOT=")
+def pretended(folder: Path) -> Path:
+    """A set-up project whose Python only keeps what it is told: words and `CCL_...`."""
+    shutil.copy(ROOT / "Makefile", folder)
+    python = folder / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    keeps = f"#!{sys.executable}\nimport json, os, sys\nask = dict(os.environ)\n"
+    keeps += "told = {k: v for k, v in ask.items() if k.startswith('CCL_')} | {'': sys.argv}\n"
+    python.write_text(f"{keeps}print(json.dumps(told), file=open({str(folder / 'told')!r}, 'a'))\n")
+    python.chmod(0o755)
+    for name in ("requirements.txt", "pyproject.toml", ".venv/.installed"):
+        (folder / name).touch()
+    return folder
+
+
+def told(folder: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (folder / "told").read_text().splitlines()]
+
+
+def test_what_is_asked_for_reaches_the_workflow(tmp_path: Path) -> None:
+    asked = {"PROFILE": "tiny", "COHORT": "nih", "ON_BAD_IMAGE": "skip"}
+    asked |= {"ON_CHANGED_DATA": "reimport", "DATA_ROOT": "my data"}
+    make("book", *(f"{name}={word}" for name, word in asked.items()), folder=pretended(tmp_path))
+    (found,) = told(tmp_path)
+    assert "snakemake" in found[""]
+    assert found.items() >= {f"CCL_{name}": word for name, word in asked.items()}.items()
+
+
+NAMES = (
+    "study #2",
+    "007",
+    "o'brien",
+    "a: b",
+    "{x}",
+    "$HOME",
+    "$(shell false)",
+    'a "b"',
+    "a\\ b, c",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("target", ["book", "results", "plan", "study"])
+def test_a_data_root_arrives_as_it_was_given(name: str, target: str, tmp_path: Path) -> None:
+    make(target, f"DATA_ROOT={name}", folder=pretended(tmp_path))
+    last = told(tmp_path)[-1]
+    assert last["CCL_DATA_ROOT"] == name
+    if target == "study":
+        assert last[""][-2:] == ["--data-root", name]
+
+
+def test_study_makes_the_phantoms_without_the_data_root_and_nih_with_it(tmp_path: Path) -> None:
+    make("study", "DATA_ROOT=$a #", folder=pretended(tmp_path))
+    builds = [each for each in told(tmp_path) if "snakemake" in each[""]]
+    found = [(each["CCL_COHORT"], each["CCL_DATA_ROOT"]) for each in builds]
+    assert found == [("phantom-chest", ""), ("nih", "$a #")]
+
+
+def test_a_shell_s_own_settings_do_not_run_in_recipes(tmp_path: Path) -> None:
+    start = tmp_path / "start.sh"
+    start.write_text("exit 3\n")
+    done = subprocess.run(
+        ["make", "plan"], cwd=pretended(tmp_path), env=ENVIRONMENT | {"BASH_ENV": str(start)}
+    )
+    assert done.returncode == 0
+
+
+def test_every_program_starts_without_the_user_s_settings(tmp_path: Path) -> None:
+    pretended(tmp_path)
+    commands = [make("--dry-run", each, folder=tmp_path) for each in targets() if each != "help"]
+    first = re.findall(r"^.*?\.venv/bin/python (\S+)", "".join(commands), re.MULTILINE)
+    assert set(first) == {"-I"}
 
 
 def test_a_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
@@ -97,6 +164,23 @@ def test_builds_wait_for_each_other(tmp_path: Path) -> None:
     assert slow.wait() == 0
     assert "waiting" in second.stderr
     assert told.read_text().split() == ["first", "second"]
+
+
+@pytest.mark.parametrize("code", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def test_without_locks_a_build_goes_on_and_says_what_to_do(code: str, tmp_path: Path) -> None:
+    """As on Lustre without the mount option 'flock'."""
+    cannot = (
+        "import errno, fcntl, runpy, sys\n"
+        f"def flock(*_): raise OSError(errno.{code}, 'cannot')\n"
+        "fcntl.flock = flock; sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = [sys.executable, "-c", cannot, ALONE[1], str(tmp_path / "runs" / ".lock")]
+    done = subprocess.run([*command, "echo", "built"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "built"
+    assert f"the file system of {tmp_path / 'runs'} cannot lock" in done.stderr
+    assert "Start only one" in done.stderr
 
 
 def test_a_killed_build_leaves_no_lock(tmp_path: Path) -> None:

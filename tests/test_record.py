@@ -45,6 +45,7 @@ def test_the_stored_record_names_no_place_and_holds_no_images(file: Path) -> Non
 def test_the_stored_record_says_where_it_comes_from(file: Path) -> None:
     shown = record.overview({"it": record.load(file.parent)}).iloc[0]
     assert (shown != "").all()
+    assert set(record.load(file.parent).results["cohort"]) == {file.parent.name}
     assert "dirty" not in shown["revision of the code"]
 
 

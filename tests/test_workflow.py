@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import time
 from pathlib import Path
 
@@ -93,6 +94,14 @@ def rules_in(snakefile: str) -> dict[str, tuple[str, str, str]]:
     return {name: (cores.get(threads, threads), *rest) for name, threads, *rest in found}
 
 
+def rules_with_networks() -> set[str]:
+    """The rules whose step trains networks or asks them: every step but two."""
+    rules = (checkout.ROOT / "workflow/Snakefile").read_text().split("\nrule ")[1:]
+    steps = {rule.partition(":")[0]: re.search(r" run (\w+) ", rule) for rule in rules}
+    without = {"cohort", "results"}
+    return {name for name, found in steps.items() if found and found[1] not in without}
+
+
 def test_the_page_on_scaling_says_what_the_rules_ask_for() -> None:
     found = rules_in((checkout.ROOT / "workflow/Snakefile").read_text())
     page = (checkout.ROOT / "book/scaling.md").read_text()
@@ -105,7 +114,7 @@ def test_the_profile_for_slurm_gives_rules_gpus_and_those_start_as_many_processe
 ) -> None:
     profile = checkout.ROOT / "workflow/profiles/slurm"
     named = yaml.safe_load((profile / "config.yaml").read_text())["set-resources"]
-    assert set(named) <= set(rules_in((checkout.ROOT / "workflow/Snakefile").read_text()))
+    assert set(named) == rules_with_networks()
     # Without, SLURM gathers the GPUs of a job from several nodes.
     assert all(asked["nodes"] == 1 for asked in named.values())
     here = ["--profile", str(profile), "--executor", "local", "--dry-run", "--printshellcmds"]
@@ -148,7 +157,25 @@ def test_what_to_do_about_bad_data_reaches_the_import(folder: Path) -> None:
     assert commands
     for line in commands:
         assert "--on-bad-image skip --on-changed-data reimport" in line
-    makefile = (checkout.ROOT / "Makefile").read_text()
-    for word in chosen:
-        name = word.partition("=")[0]
-        assert f"{name}=$({name.upper()})" in makefile
+
+
+FOLDERS = ("study #2", "2023_11_20", "007", "o'brien", "a: b", "{x}", "$HOME", 'a "b"', "größe")
+
+
+@pytest.mark.parametrize("by", ["--config", "make"])
+def test_a_data_root_arrives_as_it_was_given(
+    by: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snakemake's own `config` has numbers, mappings and no comments; a shell has its own mind."""
+    asked = ["--dry-run", "--printshellcmds", "--until", "cohort"]
+    for name in FOLDERS:
+        words = [f"data_root={name}"]
+        if by == "make":
+            monkeypatch.setenv("CCL_DATA_ROOT", name)
+            words = []
+        said = checkout.finish(checkout.snakemake(folder, *asked, config=words))
+        planned = json.loads((folder / RUNS / "plan.json").read_text(encoding="utf-8"))
+        assert planned["asked"]["data_root"] == name
+        commands = [shlex.split(line) for line in said.splitlines() if " run cohort " in line]
+        roots = [line[line.index("--data-root") + 1] for line in commands if "--data-root" in line]
+        assert roots == [name]

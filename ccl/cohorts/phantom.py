@@ -32,8 +32,9 @@ _CHUNK_PIXELS = 2**18  # pixels made at once by one thread: fits the cache, memo
 
 
 class PhantomOptions(ScannerShares):
-    """What all phantoms are asked; sizes are numbers of images."""
+    """What all phantoms are asked; sizes are numbers of images, `name` is of the cohort."""
 
+    name: str = ""
     seed: int = Field(default=0, ge=0, lt=2**63)
     n_train: int = Field(default=2400, ge=1)
     n_val: int = Field(default=400, ge=1)
@@ -63,7 +64,7 @@ class Phantom(Generic[AnyOptions]):
     """What makes a simulator besides the machinery of this module.
 
     Attributes:
-        name: of source and cohort.
+        name: of the source, and of a cohort that is given none.
         options: its class of options.
         classes: names of the labels.
         caveats, citation: shown wherever the cohort is used.
@@ -225,7 +226,7 @@ def _info(
         cell[classes[label]] += 1
     return {
         "format": FORMAT,
-        "name": phantom.name,
+        "name": options.name or phantom.name,
         "source": phantom.name,
         "source_options": options.model_dump(mode="json"),
         "scanners": list(options.scanners),

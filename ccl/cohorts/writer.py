@@ -11,7 +11,6 @@ Images are read by threads: Pillow and NumPy release the interpreter lock, and t
 outlive a killed import nor copy a process that has torch loaded.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -28,7 +27,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ccl import stored
+from ccl import locks, stored
 from ccl.cohorts import identity, simulated_scanners
 from ccl.cohorts import plan as plans
 from ccl.cohorts.checksum import checksum
@@ -134,7 +133,7 @@ def _locked(path: Path) -> Iterator[IO[bytes]]:
     """Opens the progress record for this process alone; the lock ends with the process."""
     with path.open("a+b") as record:
         try:
-            fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.lock(record, path, wait=False)
         except BlockingIOError:
             raise CohortError(
                 f"{path.parent}: another process is importing there; wait until it has finished"

@@ -299,7 +299,7 @@ def load(path: Path = LEDGER) -> Ledger:
         ValueError: it is no such ledger; names the file, the claim and the key.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Ledger.model_validate(content)
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML: {error}") from error

@@ -17,6 +17,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.style import context as settings
 
 from ccl.objectives.encoder_options import DINOV2, IMAGENET
 
@@ -93,8 +94,8 @@ def said(text: str) -> Figure:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The book's look, for the figures made inside; global settings stay untouched."""
-    with sns.axes_style("whitegrid"), mpl.rc_context():
+    """The book's look, for the figures made inside; global settings stay untouched and unused."""
+    with mpl.rc_context(), settings(["default"]), sns.axes_style("whitegrid"):
         mpl.rcParams.update(
             {
                 "figure.facecolor": CARD,
@@ -133,7 +134,8 @@ class BookFigure(Figure):
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png")
+        with style():
+            self.savefig(buffer, format="png")
         return buffer.getvalue()
 
 

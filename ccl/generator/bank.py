@@ -291,8 +291,12 @@ class _Progress:
 
     def done(self) -> set[int]:
         whole = re.compile(r"^(\d+) written$", re.MULTILINE)
-        return {int(start) for file in self.files for start in whole.findall(file.read_text())}
+        return {
+            int(start)
+            for file in self.files
+            for start in whole.findall(file.read_text(encoding="utf-8"))
+        }
 
     def note(self, start: int) -> None:
-        with self.own.open("a") as file:
+        with self.own.open("a", encoding="utf-8") as file:
             file.write(f"\n{start} written\n")

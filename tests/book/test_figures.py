@@ -3,6 +3,7 @@
 import io
 import itertools
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -244,6 +245,29 @@ def test_image_grid_tells_images_from_differences() -> None:
     assert shown[1].get_clim() == (-3, 3)
     assert "grey levels" in figure.axes[-1].get_xlabel()
     assert isinstance(figure, Figure)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"image.origin": "lower"},
+        {"text.usetex": True},
+        {"savefig.transparent": True},
+        {"savefig.bbox": "tight"},
+    ],
+)
+def test_a_user_s_own_settings_of_matplotlib_change_no_figure(setting: dict[str, object]) -> None:
+    image = np.zeros((40, 40), np.uint8)
+    image[:20] = 255
+
+    def drawn() -> list[bytes]:
+        grid = figures.image_grid([[image]], columns=["x"])
+        return [each._repr_png_() for each in (grid, figures.gain(results(seeds=2)))]
+
+    plain = drawn()
+    with mpl.rc_context():
+        mpl.rcParams.update(setting)
+        assert drawn() == plain
 
 
 def test_names_of_rows_keep_to_their_rows() -> None:

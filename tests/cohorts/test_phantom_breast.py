@@ -266,7 +266,7 @@ def test_every_option_reaches_the_cohort(
 
 def test_every_option_is_tested_above() -> None:
     tested = {name for change in CHANGES for name in change}
-    assert set(PhantomBreastOptions.model_fields) == tested | {"source"}
+    assert set(PhantomBreastOptions.model_fields) == tested | {"name", "source"}
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,7 @@ def test_women_can_be_rarer_and_their_opacities_fainter(small: Cohort, tmp_path:
 def test_every_option_is_tested_above() -> None:
     tested = {"seed", "size", "n_train", "n_val", "n_test_per_scanner", "regime", "shares"}
     tested |= {"prevalence", "lesion_contrast", "female_share", "female_contrast"}
-    assert set(PhantomChestOptions.model_fields) == tested | {"source"}
+    assert set(PhantomChestOptions.model_fields) == tested | {"name", "source"}
 
 
 def test_the_named_scanners_are_the_pretraining_ones(tmp_path: Path) -> None:
@@ -367,3 +367,9 @@ def test_strong_scanners_differ_by_more_than_the_classes(larger: Cohort) -> None
         between_classes = np.abs(image[label == 1].mean(0) - image[label == 0].mean(0)).mean()
         for other in shown[:i] + shown[i + 1 :]:
             assert np.abs(image - other).mean() > 2 * between_classes
+
+
+def test_is_called_what_it_is_told(tmp_path: Path) -> None:
+    few = {"n_train": 4, "n_val": 4, "n_test_per_scanner": 1}
+    assert _made(tmp_path / "named", name="rarer-sex", **few).name == "rarer-sex"
+    assert _made(tmp_path / "unnamed", **few).name == "phantom-chest"

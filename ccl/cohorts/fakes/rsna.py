@@ -57,7 +57,7 @@ def write(folder: Path, patients: int, seed: int) -> None:
     nih += [_nih_row(99_997, 0, "00099998_000.png", "PA"), _nih_row(5, 7, "00000006_007.png", "PA")]
     order = rng.permutation(len(mapping))
     listed = [second_stage, *(mapping[k] for k in order)]
-    (folder / MAPPING).write_text(json.dumps(listed))
+    (folder / MAPPING).write_text(json.dumps(listed), encoding="utf-8")
     write_table(folder / LABELS, ("patientId", "x", "y", "width", "height", "Target"), labels)
     write_table(folder / NIH_TABLES[1], NIH_HEADER, nih)
 

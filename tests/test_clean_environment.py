@@ -1,0 +1,131 @@
+"""A user's settings of other work reach no program that is started here; the machine's do."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from ccl import clean_environment, notebooks
+from ccl.clean_environment import clean
+
+ROOT = Path(__file__).parents[1]
+BECOME = [sys.executable, "-I", str(ROOT / "ccl" / "clean_environment.py"), sys.executable]
+
+MACHINE = {
+    **{"OMP_NUM_THREADS": "3", "CUDA_VISIBLE_DEVICES": "1", "NCCL_DEBUG": "INFO"},
+    **{"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", "LD_LIBRARY_PATH": "/opt/lib"},
+    **{"SLURM_JOB_ID": "7", "SLURM_STEP_NUM_TASKS": "2", "TORCHELASTIC_RUN_ID": "a"},
+    **{"https_proxy": "http://proxy:1", "NO_PROXY": "localhost", "SSL_CERT_FILE": "/etc/ca.pem"},
+    **{"HF_HOME": "/scratch/hf", "HF_HUB_OFFLINE": "1", "TORCH_HOME": "/scratch/torch"},
+    **{"PYTHONUNBUFFERED": "1", "GIT_CONFIG_COUNT": "0", "CCL_DATA_ROOT": "study #2"},
+}
+OTHER_WORK = (
+    *("PYTHONHOME", "PYTHONSTARTUP", "PYTHONSAFEPATH", "PYTHONWARNINGS", "PYTHONIOENCODING"),
+    *("MPLBACKEND", "MATPLOTLIBRC", "JUPYTER_PATH", "JUPYTER_CONFIG_PATH"),
+    *("SNAKEMAKE_PROFILE", "SNAKEMAKE_CONDA_PREFIX", "LANG", "LC_NUMERIC", "LANGUAGE"),
+    *("BASH_ENV", "CDPATH", "SHELLOPTS", "MAKEFLAGS", "GIT_DIR", "GIT_WORK_TREE", "TMPDIR"),
+)
+OURS = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "MPLCONFIGDIR", "PYTHONPATH")
+
+
+def test_what_says_something_about_the_machine_goes_through(tmp_path: Path) -> None:
+    assert clean(MACHINE, tmp_path).items() >= MACHINE.items()
+
+
+@pytest.mark.parametrize("name", OTHER_WORK)
+def test_settings_of_other_work_are_left_out(name: str, tmp_path: Path) -> None:
+    assert name not in clean({name: "/nowhere"}, tmp_path)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_cannot_be_left_out_is_set(name: str, tmp_path: Path) -> None:
+    assert clean({name: "/nowhere"}, tmp_path)[name].startswith((str(tmp_path), str(ROOT)))
+
+
+def test_one_that_is_clean_stays_so(tmp_path: Path) -> None:
+    """Else `ccl` would start itself for ever."""
+    once = clean(dict(os.environ) | {"PYTHONPATH": "/nowhere", "XDG_CACHE_HOME": "/dev/null"})
+    assert clean(once) == once
+
+
+def test_a_home_that_cannot_be_written_to_gives_its_weights_and_takes_no_caches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    (home / "huggingface").mkdir(parents=True)
+    asked = {"XDG_CACHE_HOME": str(home)}
+    assert clean(asked, tmp_path).items() >= asked.items()
+    monkeypatch.setattr(clean_environment, "_writable", lambda folder: folder != home)
+    made = clean(asked, tmp_path)
+    assert made["XDG_CACHE_HOME"] == f"{tmp_path}/cache"
+    assert made["HF_HOME"] == f"{home}/huggingface"
+    assert "TORCH_HOME" not in made
+    assert clean(asked | {"HF_HOME": "/scratch"}, tmp_path)["HF_HOME"] == "/scratch"
+
+
+def hostile(folder: Path) -> dict[str, str]:
+    """An environment in which no Python of another project starts, or says the right thing."""
+    (folder / "sitecustomize.py").write_text("import sys; sys.exit('sitecustomize')")
+    (folder / "startup.py").write_text("raise SystemExit('startup')")
+    (folder / "matplotlibrc").write_text("image.origin: lower\n")
+    (folder / "ipython" / "profile_default" / "startup").mkdir(parents=True)
+    (folder / "ipython/profile_default/startup/a.py").write_text("print('startup file')")
+    return {
+        **{"PYTHONPATH": str(folder), "PYTHONSTARTUP": str(folder / "startup.py")},
+        **{"PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0", "PYTHONWARNINGS": "error"},
+        **{"MATPLOTLIBRC": str(folder), "MPLCONFIGDIR": str(folder), "MPLBACKEND": "no-such"},
+        **{"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_CONFIG_DIR": str(folder)},
+        **{"LC_ALL": "C", "LANG": "de_DE.ISO-8859-1", "GIT_DIR": str(folder / "no-repository")},
+    }
+
+
+LOOK = """
+import json, locale, sys
+import matplotlib as mpl
+print(json.dumps({
+    "encoding": locale.getpreferredencoding(False), "out": sys.stdout.encoding,
+    "origin": mpl.rcParams["image.origin"], "warnings": sys.warnoptions,
+}))
+"""
+
+
+def test_a_program_starts_in_it_whatever_the_user_has_set(tmp_path: Path) -> None:
+    environment = dict(os.environ) | hostile(tmp_path) | {"PYTHONHOME": str(tmp_path)}
+    done = subprocess.run(
+        [*BECOME, "-c", LOOK], env=environment, capture_output=True, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["encoding"].lower() == found["out"].lower() == "utf-8"
+    assert found["origin"] == "upper"
+    assert found["warnings"] == []
+
+
+def test_ccl_starts_again_in_it(tmp_path: Path) -> None:
+    """Also where nobody called make."""
+    (tmp_path / "yaml.py").write_text("raise SystemExit('of another project')")
+    done = subprocess.run(
+        [sys.executable, "-m", "ccl", "plan", "--profile", "nosuch"],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert "nosuch.yaml is not in configs/" in done.stderr
+
+
+def test_a_kernel_starts_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = nbformat.v4.new_code_cell('a: str = "b"', metadata={"tags": ["parameters"]})
+    cells = [parameters, nbformat.v4.new_code_cell(LOOK)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "a.ipynb")
+    for name, value in hostile(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    notebooks.execute(tmp_path / "a.ipynb", tmp_path / "b.ipynb", {})
+    *_, shown = nbformat.read(tmp_path / "b.ipynb", as_version=4).cells
+    (output,) = shown.outputs
+    assert json.loads(output.text)["origin"] == "upper"
+    assert json.loads(output.text)["encoding"].lower() == "utf-8"
