@@ -19,7 +19,7 @@ UV_VERSION := 0.13.9
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 # Python in an environment without the user's settings of other work.
-RUN := $(PY) -I ccl/clean_environment.py $(PY)
+RUN := $(PY) -I companion/engine/clean_environment.py $(PY)
 # Programs that install, which ask where pip would ask.
 INSTALL := -I workflow/install.py
 

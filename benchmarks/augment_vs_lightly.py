@@ -14,7 +14,7 @@ from PIL import Image
 from timing import in_turns
 from torchvision.transforms import v2
 
-from ccl.objectives.augment import AugmentOptions, augment
+from ccl.views.augment import AugmentOptions, augment
 
 VIEWS, SIZE = 512, 64
 

@@ -2,7 +2,7 @@
 
     python benchmarks/bank.py [images] [quick|paper] [scanners]
 
-Ours: `ccl.generator.bank.make` with generator and options of a profile (`paper` is meant for a
+Ours: `companion.experiments.bank.make` with generator and options of a profile (`paper` is meant for a
 GPU), untrained, which costs the same, on chest phantoms of three to five scanners. Plainly: the
 same weights in float32, one target at a time with an abduction each, and one PNG file per image.
 Both leave counterfactuals of every image under every scanner on disk, and how far they differ is
@@ -23,15 +23,15 @@ from peaks import watched
 from PIL import Image
 from timing import in_turns
 
-from ccl import cohorts, config
-from ccl.cohorts import Cohort
-from ccl.cohorts.phantom_chest import PhantomChestOptions
-from ccl.cohorts.scanners import SCANNERS
 from ccl.devices import fastest_device
-from ccl.generator import bank
 from ccl.generator.generator import Generator, to_images
 from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE, HVAEOptions
+from companion.cohorts import registry
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
+from companion.cohorts.simulation.scanners import SCANNERS
+from companion.experiments import bank, config
 
 EXPERIMENTS = {"quick": ("quick", "phantom-chest"), "paper": ("paper", "padchest", ".")}
 PLAIN = 256  # images made plainly; the time per image does not depend on their number
@@ -44,7 +44,7 @@ def simulated(folder: Path, images: int, size: int, scanners: int) -> Cohort:
     options = PhantomChestOptions(
         size=size, shares=shares, n_train=images, n_val=len(names), n_test_per_scanner=1
     )
-    return cohorts.build(options, None, folder)
+    return registry.build(options, None, folder)
 
 
 def untrained(cohort: Cohort, options: HVAEOptions) -> Generator:

@@ -22,10 +22,10 @@ from PIL import Image
 from timing import in_turns
 from torch import Tensor, nn
 
+from ccl.encoders.encoder import build_encoder
+from ccl.encoders.vit import vit_slim
 from ccl.objectives.batches import Batch
 from ccl.objectives.dino import Dino, DinoOptions
-from ccl.objectives.encoder import build_encoder
-from ccl.objectives.vit import vit_slim
 
 SIZE, IMAGES, STEP = 64, 64, 0
 OPTIONS = DinoOptions(batch_size=IMAGES)

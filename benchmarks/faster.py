@@ -17,13 +17,13 @@ import torch
 from timing import in_turns
 from torch import Tensor, nn
 
-from ccl import config
 from ccl.compilation import SHAPES
-from ccl.config import Experiment
 from ccl.devices import fastest_device
+from ccl.encoders.encoder import build_encoder
+from ccl.encoders.options import EncoderOptions
 from ccl.generator.hvae import HVAE, Block
-from ccl.objectives.encoder import build_encoder
-from ccl.objectives.encoder_options import EncoderOptions
+from companion.experiments import config
+from companion.experiments.config import Experiment
 
 COHORTS = {"quick": "phantom-chest", "paper": "padchest"}
 ROUNDS = 5

@@ -18,9 +18,9 @@ from timing import in_turns
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from ccl import config
 from ccl.devices import fastest_device
 from ccl.generator.hvae import Block
+from companion.experiments import config
 
 ROUNDS = 9
 DEVICE = fastest_device()

@@ -22,9 +22,9 @@ from timing import in_turns
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ccl.objectives.augment import AugmentOptions, augment
 from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
+from ccl.views.augment import AugmentOptions, augment
 
 BATCH, ROUNDS = 128, 3
 CORES = len(os.sched_getaffinity(0))

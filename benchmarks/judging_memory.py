@@ -22,10 +22,10 @@ import pandas as pd
 from memory import resident
 from peaks import watched
 
-from ccl.cohorts import Cohort
-from ccl.generator import quality
-from ccl.generator.bank import Bank
 from ccl.generator.options import QualityOptions
+from companion import quality
+from companion.cohorts.cohort import Cohort
+from companion.experiments.bank import Bank
 
 SCANNERS = ("A", "B", "C", "D")
 Part = Callable[[], tuple[Callable[[], Any], int]]  # makes the work, and bytes that it is given
@@ -66,7 +66,7 @@ def bank() -> tuple[Callable[[], Any], int]:
 
 def latents() -> tuple[Callable[[], Any], int]:
     """What the probe of latents does with them."""
-    module, n, width = import_module("ccl.generator.quality.latent_probe"), 600, 60_000
+    module, n, width = import_module("companion.quality.latent_probe"), 600, 60_000
     z = np.random.default_rng(0).normal(size=(n, width)).astype(np.float32)
     codes = np.arange(n) % 4
     return lambda: module._Probes(z, {"g": [codes]}).predict(z[:50]), z.nbytes
@@ -74,7 +74,7 @@ def latents() -> tuple[Callable[[], Any], int]:
 
 def probing() -> tuple[Callable[[], Any], int]:
     """What linear probing with every label does with features."""
-    from ccl.evaluation import probing as probes
+    from companion.evaluation import probing as probes
 
     n, width = 60_000, 512
     features = np.empty((n, width), np.float32)
@@ -84,7 +84,9 @@ def probing() -> tuple[Callable[[], Any], int]:
     mine = cohort(Path(), np.zeros((n, 1, 1), np.uint8))
     options = probes.ProbingOptions(fractions=(1.0,), n_bootstrap=1, c_grid=(1e-3, 1e-2))
     about = {"objective": "", "strategy": "", "pretrain_seed": 0}
-    import_module("ccl.evaluation.features")._MOST_IN_FLOAT64 = 2**20  # so that these are many
+    import_module("companion.evaluation.features")._MOST_IN_FLOAT64 = (
+        2**20
+    )  # so that these are many
     return lambda: probes.probe(mine, features, options, **about), features.nbytes
 
 

@@ -16,9 +16,9 @@ from statistics import median
 import psutil
 import torch
 
-from ccl import config
+from ccl.encoders.encoder import build_encoder
 from ccl.generator.hvae import HVAE
-from ccl.objectives.encoder import build_encoder
+from companion.experiments import config
 
 ROUNDS, CALLS = 3, 2
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}

@@ -23,15 +23,15 @@ import numpy as np
 import pandas as pd
 from peaks import watched
 
-from ccl import cohorts
-from ccl.cohorts import writer
-from ccl.cohorts.image_files import FrameOptions
-from ccl.cohorts.import_options import ImportOptions
-from ccl.cohorts.manifest import LINE
-from ccl.cohorts.plan import Plan
-from ccl.generator.bank import Bank
 from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.importing import writer
+from companion.cohorts.importing.image_files import FrameOptions
+from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing.manifest import LINE
+from companion.cohorts.importing.plan import Plan
+from companion.experiments.bank import Bank
 
 SMALL, ROUNDS, SCANNERS = 2000, 5, ("A", "B", "C")
 
@@ -71,7 +71,7 @@ def imported(folder: Path, images: int, size: int) -> int:
 
 def paired(folder: Path, images: int, size: int) -> int:
     """Makes the pairs of one epoch; the number of pairs."""
-    cohort = cohorts.load(folder / "cohort")
+    cohort = Cohort.load(folder / "cohort")
     rows = cohort.rows("train", "pretraining")
     file = folder / "bank.npy"
     shape = (images, len(SCANNERS), size, size)

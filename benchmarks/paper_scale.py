@@ -23,17 +23,18 @@ import psutil
 import torch
 from peaks import watched
 
-from ccl import cohorts, config
-from ccl.cohorts import Cohort
-from ccl.cohorts.phantom_chest import PhantomChestOptions
-from ccl.generator import fitting
+from ccl.encoders.encoder import build_encoder
+from ccl.generator import training
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.dino import Dino
 from ccl.objectives.dino_options import DinoOptions
-from ccl.objectives.encoder import build_encoder
 from ccl.objectives.simclr import SimCLR
 from ccl.pairs import Pairs
-from ccl.training import fit
+from ccl.trainer import fit
+from companion.cohorts import registry
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
+from companion.experiments import config
 
 PAPER = config.experiment("paper", "padchest", ".")
 SIZE, IMAGES, TOGETHER = 224, 2048, 10  # steps that are timed together
@@ -42,7 +43,7 @@ SIZE, IMAGES, TOGETHER = 224, 2048, 10  # steps that are timed together
 def generator(images: Cohort, epochs: int, folder: Path) -> tuple[pd.DataFrame, int]:
     """History of the full HVAE's training, and its batch size."""
     options = PAPER.generator.model_copy(update={"epochs": epochs, "max_steps": TOGETHER})
-    return fitting.train(images, options, folder)[1], options.batch_size
+    return training.train(images, options, folder)[1], options.batch_size
 
 
 def encoder(objective: str, images: Cohort, epochs: int, folder: Path) -> tuple[pd.DataFrame, int]:
@@ -99,7 +100,7 @@ def main(what: str, steps: int, folder: Path) -> None:
     done = Event()
     with tempfile.TemporaryDirectory() as made:
         options = PhantomChestOptions(size=SIZE, n_train=IMAGES, n_val=3, n_test_per_scanner=1)
-        images = cohorts.build(options, None, Path(made) / "cohort")
+        images = registry.build(options, None, Path(made) / "cohort")
         watcher = Thread(target=busy_meanwhile, args=(samples, done))
         if torch.cuda.is_available() and shutil.which("nvidia-smi"):
             watcher.start()

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ccl.cohorts import PhantomChestOptions, build
+from companion.cohorts.registry import PhantomChestOptions, build
 
 
 def main(images: int) -> None:

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from timing import in_turns
 
-from ccl.generator.bank import Bank
 from ccl.loading import ahead
 from ccl.objectives.batches import Batch, PairBatches
 from ccl.pairs import Pairs
+from companion.experiments.bank import Bank
 
 SIZE, BATCH, DOMAINS, ROUNDS, PROCESSES = 224, 256, 3, 5, 4
 

@@ -2,7 +2,7 @@
 
     python benchmarks/simclr_step.py [steps]
 
-The loop is `ccl.training.fit` on the slim ResNet at 64x64, 256 pairs per step, sources read from
+The loop is `ccl.trainer.fit` on the slim ResNet at 64x64, 256 pairs per step, sources read from
 a memory map with counterfactual pairs. Shares are of the wall time of the same steps.
 """
 
@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.objectives.batches import Batch, PairBatches
-from ccl.objectives.encoder import EncoderOptions, build_encoder
 from ccl.objectives.simclr import SimCLR, SimCLROptions
 from ccl.pairs import Pairs
-from ccl.processes import Share, whole
-from ccl.training import fit
+from ccl.trainer import fit
+from companion.engine.processes import Share, whole
 
 SIZE, DOMAINS, EPOCHS = 64, 3, 2
 

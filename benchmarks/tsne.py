@@ -1,6 +1,6 @@
 """Time and memory of t-SNE on as many embeddings as the paper draws.
 
-16,000 embeddings of 2,048 dimensions, in clusters, through `ccl.evaluation.projections.project`:
+16,000 embeddings of 2,048 dimensions, in clusters, through `companion.evaluation.projections.project`:
 principal components first, then openTSNE. Run as `python -m benchmarks.tsne`; it should take less
 than 3 minutes on two cores.
 """
@@ -10,8 +10,8 @@ import time
 
 import numpy as np
 
-from ccl.evaluation.projections import project
-from ccl.memory import lifetime_peak
+from companion.engine.memory import lifetime_peak
+from companion.evaluation.projections import project
 
 
 def embeddings(n: int, dimensions: int, clusters: int = 20, seed: int = 0) -> np.ndarray:

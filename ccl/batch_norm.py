@@ -7,8 +7,8 @@ from lightning.pytorch.plugins.layer_sync import LayerSync
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ccl import processes
 from ccl.collectives import summed
+from companion.engine import processes
 
 
 class SharedBatchNorm(nn.Module):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from ccl import processes
+from companion.engine import processes
 
 
 def gathered(rows: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ccl.mapped import read
+from companion.engine.mapped import read
 
 Item = TypeVar("Item")
 AHEAD = 2  # batches in memory besides the one in use

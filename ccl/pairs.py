@@ -4,15 +4,15 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from ccl.mapped import read
-from ccl.processes import Share, whole
+from companion.engine.mapped import read
+from companion.engine.processes import Share, whole
 
 Strategy = Literal["standard", "plus", "counterfactual"]
 STRATEGIES: tuple[Strategy, ...] = ("standard", "plus", "counterfactual")
 
 
 class CounterfactualBank(Protocol):
-    """What pairing needs of a bank (`ccl.generator.bank.Bank`)."""
+    """What pairing needs of a bank (`companion.experiments.bank.Bank`)."""
 
     @property
     def images(self) -> np.ndarray:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from ccl import processes
+from companion.engine import processes
 
 
 def epoch_rng(seed: int, epoch: int, purpose: str) -> np.random.Generator:

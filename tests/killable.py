@@ -7,12 +7,14 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 
-from ccl import notebooks, stored
-from ccl.cohorts import build, load
-from ccl.cohorts.phantom_chest import PhantomChestOptions
-from ccl.generator import bank as banks
-from ccl.runs import Run, Step
-from ccl.training import fit
+from ccl.trainer import fit
+from companion.book import notebooks
+from companion.cohorts.cohort import load
+from companion.cohorts.registry import build
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
+from companion.engine import storage
+from companion.engine.runs import Run, Step
+from companion.experiments import bank as banks
 from tests.test_notebooks import write as write_notebook
 from tests.test_training import Batches, Line
 
@@ -60,7 +62,7 @@ def training(root: Path) -> Run:
     def compute(folder: Path) -> None:
         line = Line()
         history = fit(line, Batches(), epochs=5, folder=folder, seed=1)
-        stored.save_tensors(folder / "line.safetensors", line.state_dict())
+        storage.save_tensors(folder / "line.safetensors", line.state_dict())
         history.drop(columns="seconds").to_csv(folder / "history.csv", index=False)
 
     return Step(root, "training", {}, {}, "ccl.pairs").run(compute)

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ccl import cohorts, config, steps
-from ccl.cohorts import Cohort
-from ccl.config import Experiment
-from ccl.runs import Run
+from companion.cohorts.cohort import Cohort
+from companion.engine.runs import Run
+from companion.experiments import config, steps
+from companion.experiments.config import Experiment
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 DOMAINS = ("A", "B")
@@ -25,7 +25,7 @@ def small_cohort(scanners: tuple[str, ...] = ("A", "B"), classes: tuple[str, ...
     """Real images, as far as the notebooks know: 12 of each scanner in each split."""
     rows = [
         (split, scanner, i % len(classes))
-        for split in cohorts.cohort.SPLITS
+        for split in cohort_format.SPLITS
         for scanner in scanners
         for i in range(12)
     ]
@@ -58,8 +58,8 @@ def values(
     _results(objectives).to_csv(tmp_path / "results.csv", index=False)
     _separability(objectives).to_csv(tmp_path / "separability.csv", index=False)
     monkeypatch.setattr(config, "experiment", lambda *_: experiment)
-    monkeypatch.setattr(cohorts, "load", lambda _: cohort)
-    monkeypatch.setattr(steps.cohorts, "load", lambda _: cohort)
+    monkeypatch.setattr(Cohort, "load", lambda _: cohort)
+    monkeypatch.setattr(Cohort, "load", lambda _: cohort)
     monkeypatch.setattr(steps, "pair_similarities", lambda _: _similarities())
     record = {"step": "pretrain", "label": "simclr-standard-0"}
     record |= {"seconds": 1.0, "peak_memory_mib": 1}

@@ -62,7 +62,7 @@ def _work(connection: Connection, rank: int, port: int) -> None:
         "CUDA_VISIBLE_DEVICES": "",
         "OMP_NUM_THREADS": "1",
     }
-    from ccl import processes
+    from companion.engine import processes
 
     with processes.joined():
         while True:

@@ -5,9 +5,9 @@ import torch
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
-from ccl import processes
 from ccl.batch_norm import SharedBatchNorms
 from ccl.collectives import averaged
+from companion.engine import processes
 from tests.pair import Pair
 
 KINDS = {"plain": nn.BatchNorm2d, "timm's, with an activation": BatchNormAct2d}

@@ -10,8 +10,8 @@ import torch
 
 from ccl import checkpoints
 from ccl.checkpoints import DAMAGED, LAST, PREVIOUS, TwoCheckpoints, newest_whole
-from ccl.runs import CHECKPOINTS, forget_checkpoints
-from ccl.training import fit
+from ccl.trainer import fit
+from companion.engine.runs import CHECKPOINTS, forget_checkpoints
 from tests.payload import Payload
 from tests.test_training import Batches, Line
 

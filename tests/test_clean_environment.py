@@ -9,8 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from ccl import clean_environment, notebooks
-from ccl.clean_environment import clean
+from companion.book import notebooks
+from companion.engine import clean_environment
+from companion.engine.clean_environment import clean
 
 ROOT = Path(__file__).parents[1]
 BECOME = [sys.executable, "-I", str(ROOT / "ccl" / "clean_environment.py"), sys.executable]

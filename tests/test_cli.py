@@ -9,8 +9,9 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from ccl import book, cli
 from ccl.errors import TrainingError
+from companion import cli
+from companion.book import building
 from tests.evaluation.made_up import evidence, papers_results, quality
 
 runner = CliRunner()
@@ -56,7 +57,7 @@ def test_claims_that_are_unknown_or_have_no_results_yet(tmp_path: Path, monkeypa
 
 def test_claims_are_printed(monkeypatch) -> None:
     found = evidence(papers_results(), quality=quality())
-    monkeypatch.setattr("ccl.evaluation.evidence.gather", lambda root: found)
+    monkeypatch.setattr("companion.claims.evidence.gather", lambda root: found)
     answer = runner.invoke(cli.app, ["claims", "C1", "C3", "--profile", "tiny"])
     assert answer.exit_code == 0, answer.output
     lines = [line for line in answer.stdout.splitlines() if line.startswith("C")]
@@ -139,9 +140,9 @@ def test_missing_pages_are_found(tmp_path: Path) -> None:
     (html / "executed").mkdir(parents=True)
     for page in ("index", "a", "executed/c"):
         (html / f"{page}.html").touch()
-    assert book.missing(root=tmp_path) == [Path("_build/html/book/b.html")]
+    assert building.missing(root=tmp_path) == [Path("_build/html/book/b.html")]
     (html / "b.html").touch()
-    assert book.missing(root=tmp_path) == []
+    assert building.missing(root=tmp_path) == []
 
 
 def test_pages_of_a_cohort_that_the_book_has_beside_are_missed(tmp_path: Path) -> None:
@@ -151,6 +152,6 @@ def test_pages_of_a_cohort_that_the_book_has_beside_are_missed(tmp_path: Path) -
     (html / "book" / "executed").mkdir(parents=True)
     (html / "a.html").touch()
     (html / "book" / "executed" / "cohort.html").touch()
-    assert book.missing((), tmp_path) == []
+    assert building.missing((), tmp_path) == []
     lost = Path("_build/html/book/executed/other/cohort.html")
-    assert book.missing(("other",), tmp_path) == [lost]
+    assert building.missing(("other",), tmp_path) == [lost]

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ccl import processes
 from ccl.collectives import averaged, gathered, greatest, summed
 from ccl.losses import nt_xent
+from companion.engine import processes
 from tests.pair import Pair
 
 PAIRS, WIDTH = 6, 5

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from ccl import compilation
+from ccl.encoders.encoder import build_encoder
 from ccl.errors import CompilerError
-from ccl.generator.fitting import HVAETraining
 from ccl.generator.hvae import HVAE
 from ccl.generator.options import GeneratorOptions
+from ccl.generator.training import HVAETraining
 from ccl.objectives.dino import Dino
 from ccl.objectives.dino_options import DinoOptions
-from ccl.objectives.encoder import build_encoder
 from ccl.objectives.simclr import SimCLR
 from ccl.objectives.simclr_options import SimCLROptions
 from tests.generator.conftest import SMALL as SMALL_HVAE

@@ -8,10 +8,11 @@ from itertools import product
 import pytest
 import yaml
 
-from ccl import config, profiles, strategies
-from ccl.cohorts import FolderOptions, states_sex
-from ccl.cohorts.folder import Columns
-from ccl.config import experiment
+from companion import strategies
+from companion.cohorts.registry import FolderOptions, states_sex
+from companion.cohorts.releases.folder import Columns
+from companion.experiments import config, profiles
+from companion.experiments.config import experiment
 
 WITH_TRUTH = ("phantom-chest", "phantom-breast", "mini-mias", "medmnist")
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ccl import digests
-from ccl.digests import KNOWN, digest
+from companion.engine import file_digests
+from companion.engine.file_digests import KNOWN, digest
 
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were read, where a file counts as settled at once."""
     files: list[Path] = []
-    real = digests.file_digest
+    real = file_digests.file_digest
     monkeypatch.setattr(digests, "file_digest", lambda path: (files.append(path), real(path))[1])
     monkeypatch.setattr(digests, "_SETTLED", -60)
     return files

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ccl import energy
-from ccl.energy import LONGEST, EnergyMeter
+from companion.engine import energy
+from companion.engine.energy import LONGEST, EnergyMeter
 
 
 @pytest.fixture(autouse=True)

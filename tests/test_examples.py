@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ccl.cohorts import Cohort, PhantomBreastOptions, build
-from ccl.examples import (
+from ccl.generator.generator import Generator
+from ccl.generator.graph import image_parents
+from ccl.generator.hvae import HVAE
+from companion.book.examples import (
     cohort_grid,
     colourings,
     explorer_items,
@@ -17,10 +19,9 @@ from ccl.examples import (
     projection_page,
     scanner_grid,
 )
-from ccl.generator.generator import Generator
-from ccl.generator.graph import image_parents
-from ccl.generator.hvae import HVAE
-from ccl.widgets import explorer_html
+from companion.book.widgets.explorer import explorer_html
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.registry import PhantomBreastOptions, build
 from tests.generator.conftest import SMALL
 
 

@@ -10,17 +10,21 @@ import pytest
 import torch
 import typer
 
-from ccl import notebooks
-from ccl.cli import tidy_errors
-from ccl.cohorts import Cohort, CohortError, FolderOptions, build, folder, writer
-from ccl.cohorts.phantom_chest import PhantomChestOptions
 from ccl.errors import DiskFullError
-from ccl.files import full_disk_named, write_atomically
-from ccl.generator import bank as banks
-from ccl.generator.bank import BankOptions
-from ccl.runs import Step
-from ccl.stored import create_array
-from ccl.training import fit
+from ccl.trainer import fit
+from companion.book import notebooks
+from companion.cli import tidy_errors
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing import writer
+from companion.cohorts.registry import FolderOptions, build
+from companion.cohorts.releases import folder
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
+from companion.engine.files import full_disk_named, write_atomically
+from companion.engine.runs import Step
+from companion.engine.storage import create_array
+from companion.experiments import bank as banks
+from companion.experiments.bank import BankOptions
 from tests.cohorts.conftest import files_of
 from tests.cohorts.test_writer import many
 from tests.small_disk import SmallDisk

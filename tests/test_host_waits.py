@@ -17,9 +17,6 @@ from lightning.pytorch.accelerators import Accelerator
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from ccl.cohorts import Cohort, build
-from ccl.cohorts.phantom_chest import PhantomChestOptions
-from ccl.evaluation import finetuning
 from ccl.generator.classifier import (
     ClassifierOptions,
     ImageClassifier,
@@ -28,13 +25,17 @@ from ccl.generator.classifier import (
     scanner_target,
 )
 from ccl.generator.finetuning import CounterfactualFinetuning, ParentsAndStated
-from ccl.generator.fitting import HVAETraining, training_batches
 from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE
 from ccl.generator.options import GeneratorOptions, TuningOptions
+from ccl.generator.training import HVAETraining, training_batches
 from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
-from ccl.training import EpochBatches, fit
+from ccl.trainer import EpochBatches, fit
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.registry import build
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
+from companion.evaluation import finetuning
 from tests.evaluation.test_finetuning import SHORT, new_encoder, striped_cohort
 from tests.generator.conftest import SMALL
 from tests.objectives.test_devices import always, dino, simclr

@@ -12,7 +12,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from ccl.runs import Run
+from companion.engine.runs import Run
 from tests import killable
 
 

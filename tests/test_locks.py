@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ccl.locks import lock
-from ccl.runs import Step
+from companion.engine.locks import lock
+from companion.engine.runs import Step
 
 
 @pytest.fixture(params=["ENOSYS", "ENOLCK", "EOPNOTSUPP"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ccl.mapped import read
+from companion.engine.mapped import read
 
 STATUS = Path("/proc/self/status")
 MIB = 2**20

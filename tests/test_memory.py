@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from ccl import memory
-from ccl.memory import MemoryMeter, lifetime_peak
+from companion.engine import memory
+from companion.engine.memory import MemoryMeter, lifetime_peak
 
 MIB = 2**20
 

@@ -12,13 +12,14 @@ from docutils.core import publish_doctree
 from myst_parser.docutils_ import Parser
 from typer.testing import CliRunner
 
-from ccl import cli, config, profiles
-from ccl.cohorts import Cohort
-from ccl.csv_files import read_table, write_table
-from ccl.figures.look import new_figure, style
-from ccl.heading import heading
-from ccl.markdown import escape, table
-from ccl.objectives.encoder import EncoderOptions, build_encoder
+from ccl.encoders.encoder import EncoderOptions, build_encoder
+from companion import cli
+from companion.book.figures.look import new_figure, style
+from companion.book.heading import heading
+from companion.book.markdown import escape, table
+from companion.cohorts.cohort import Cohort
+from companion.engine.csv_files import read_table, write_table
+from companion.experiments import config, profiles
 from tests.payload import Payload
 
 MARKDOWN = [

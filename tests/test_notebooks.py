@@ -15,8 +15,9 @@ from IPython.display import Markdown
 from jupyter_client.kernelspec import KernelSpec
 from matplotlib.figure import Figure
 
-from ccl import notebooks, plan
-from ccl.notebooks import NotebookError
+from companion.book import notebooks
+from companion.book.notebooks import NotebookError
+from companion.experiments import plan
 from tests import pages
 
 ROOT = Path(__file__).parent.parent

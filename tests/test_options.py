@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from ccl import cohorts, config
+from companion.cohorts import registry
+from companion.experiments import config
 
 TESTS = Path(__file__).parent
 # Where the options of each class are shown to reach their use.
@@ -85,7 +86,7 @@ def _holds_options(kind: Any) -> bool:
     return any(reachable(kind, set()))
 
 
-CLASSES = list(reachable(config.Sections | cohorts.SourceOptions, set()))
+CLASSES = list(reachable(config.Sections | registry.SourceOptions, set()))
 OPTIONS = sorted(
     {
         (_first(kind, name), name)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ccl import config, plan, runs, steps
-from ccl.cohorts import FolderOptions, MedMnistOptions, MiniMiasOptions, NihOptions
-from ccl.notebooks import _imported
+from companion.book.notebooks import _imported
+from companion.cohorts.registry import FolderOptions, MedMnistOptions, MiniMiasOptions, NihOptions
+from companion.engine import runs
+from companion.experiments import config, plan, steps
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SOURCES = [
@@ -56,7 +57,7 @@ def test_an_edited_table_is_looked_at_again(
 
 def test_what_notebooks_draw_with_is_watched() -> None:
     """Every module that a notebook reaches is code of a step, or calls the notebook again."""
-    watched = set(plan.drawing()) | set(runs._reached("ccl.steps").values())
+    watched = set(plan.drawing()) | set(runs._reached("companion.experiments.steps").values())
     for notebook in NOTEBOOKS:
         for module in _imported(notebook):
             assert set(runs._reached(module).values()) <= watched, (notebook.stem, module)

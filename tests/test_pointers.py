@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ccl import pointers
-from ccl.runs import Step
+from companion.engine import pointers
+from companion.engine.runs import Step
 
 
 def test_a_step_whose_folder_was_deleted_is_done_again(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ccl import processes
-from ccl.runs import Step
+from companion.engine import processes
+from companion.engine.runs import Step
 from tests.pair import Pair, free_port
 
 
@@ -109,7 +109,7 @@ def test_what_srun_starts_works_as_one() -> None:
 FAILING = """
 from pathlib import Path
 from ccl import processes
-from ccl.runs import Step
+from companion.engine.runs import Step
 
 def compute(folder):
     if processes.rank() == int({failing}):

@@ -10,13 +10,17 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from ccl import cohorts, pointers, record, recording, report, steps
-from ccl.config import Experiment
-from ccl.csv_files import read_table
-from ccl.evaluation import claims, ledger, simulations
-from ccl.evaluation.claims import judge
-from ccl.record import Record
-from ccl.runs import Run
+from companion.book import record, recording, report
+from companion.book.record import Record
+from companion.claims import judging, ledger
+from companion.claims.judging import judge
+from companion.cohorts.cohort import Cohort
+from companion.engine import pointers
+from companion.engine.csv_files import read_table
+from companion.engine.runs import Run
+from companion.evaluation import simulations
+from companion.experiments import steps
+from companion.experiments.config import Experiment
 from tests import pages
 from tests.evaluation import made_up
 
@@ -27,7 +31,7 @@ stored = pytest.mark.parametrize("file", STORED, ids=lambda file: file.parent.na
 @stored
 def test_the_stored_verdicts_are_those_of_today_s_ledger(file: Path) -> None:
     kept = read_table(file.parent / recording.CLAIMS)
-    now = claims.table(record.load(file.parent).findings)
+    now = judging.table(record.load(file.parent).findings)
     texts = now.select_dtypes(exclude="number").columns
     now[texts] = now[texts].astype(object).replace("", np.nan)
     assert_frame_equal(kept, now, check_dtype=False, rtol=1e-4, atol=1e-4)
@@ -173,7 +177,7 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     }
     for name, fake in fakes.items():
         monkeypatch.setattr(steps, name, fake)
-    monkeypatch.setattr(cohorts, "load", lambda _: images)
+    monkeypatch.setattr(Cohort, "load", lambda _: images)
     monkeypatch.setattr(pointers, "follow", lambda *_: run)
     return replace(base, root=tmp_path / "runs", pretraining=mine)
 

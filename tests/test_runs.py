@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from ccl import runs
-from ccl.runs import Step, code_digest
+from companion.engine import runs
+from companion.engine.runs import Step, code_digest
 
 
 def step(root: Path, **changes) -> Step:

@@ -13,11 +13,16 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from ccl import cli, cohorts, config, plan, pointers, profiles, reimports, runs, sources, steps
-from ccl.cohorts import FolderOptions, MedMnistOptions, fakes
-from ccl.config import Experiment, SourceOptions
-from ccl.runs import Run
-from ccl.sources import SOURCES, ChangedSourcesError
+from companion import cli
+from companion.cohorts import fakes, registry
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.importing import reimports, sources
+from companion.cohorts.importing.sources import SOURCES, ChangedSourcesError
+from companion.cohorts.registry import FolderOptions, MedMnistOptions
+from companion.engine import pointers, runs
+from companion.engine.runs import Run
+from companion.experiments import config, plan, profiles, steps
+from companion.experiments.config import Experiment, SourceOptions
 from tests import checkout
 from tests.cohorts.conftest import Source, picture
 from tests.cohorts.conftest import source as source  # a fixture
@@ -167,7 +172,7 @@ def test_accepted_changes_are_another_run_and_the_first_stays(experiment: Experi
     changed(Path(str(experiment.data_root)), "replaced")
     second = asked_again(experiment, "reimport")
     assert second.digest != first.digest
-    images = [cohorts.load(run.folder).images for run in (first, second)]
+    images = [Cohort.load(run.folder).images for run in (first, second)]
     assert np.flatnonzero((images[0] != images[1]).any(axis=(1, 2))).tolist() == [5]
     assert content(first.folder) == before
     assert asked_again(experiment).digest == second.digest
@@ -210,22 +215,22 @@ def test_without_the_data_root_finished_results_are_used_with_a_warning(
 def test_without_the_data_root_nothing_is_imported(experiment: Experiment) -> None:
     steps.cohort(experiment)
     shutil.rmtree(str(experiment.data_root))
-    with pytest.raises(cohorts.CohortError, match="is no folder"):
+    with pytest.raises(registry.CohortError, match="is no folder"):
         steps.cohort(replace(experiment, source=FolderOptions(size=9)))
 
 
 def test_a_file_that_changes_while_it_is_read_is_no_image(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = cohorts.writer.read_frame
+    read = registry.writer.read_frame
 
     def meddling(path: Path, options: FolderOptions) -> np.ndarray:
         if path.name == "005.png":
             os.utime(path, (1, 1))
         return read(path, options)
 
-    monkeypatch.setattr(cohorts.writer, "read_frame", meddling)
-    with pytest.raises(cohorts.CohortError, match=r"row 7: .* was changed while it was read"):
+    monkeypatch.setattr(registry.writer, "read_frame", meddling)
+    with pytest.raises(registry.CohortError, match=r"row 7: .* was changed while it was read"):
         steps.cohort(experiment)
 
 
@@ -253,7 +258,7 @@ def test_a_release_that_is_made_up_again_is_the_same(tmp_path: Path) -> None:
     runs_of = set()
     for _ in range(2):
         fakes.make("padchest", tmp_path / "data", 48)
-        options = cohorts.PadChestOptions(size=8)
+        options = registry.PadChestOptions(size=8)
         runs_of.add(asked_again(of(tmp_path / "data", options)).digest)
         shutil.rmtree(tmp_path / "data")
     assert len(runs_of) == 1

@@ -11,13 +11,17 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from ccl import cohorts, config, runs, steps, strategies, training
-from ccl.config import EncoderName, Experiment, VariantOptions, experiment
-from ccl.generator import fitting, quality
+from ccl.encoders.encoder import EncoderOptions, build_encoder
+from ccl.generator import training
 from ccl.generator.classifier import ClassifierOptions
 from ccl.generator.finetuning import TuningOptions
-from ccl.objectives.encoder import EncoderOptions, build_encoder
 from ccl.objectives.simclr import SimCLROptions
+from companion import quality, strategies
+from companion.cohorts import registry
+from companion.cohorts.cohort import Cohort
+from companion.engine import runs
+from companion.experiments import config, steps
+from companion.experiments.config import EncoderName, Experiment, VariantOptions, experiment
 
 _CREATE = timm.create_model
 
@@ -43,7 +47,7 @@ def test_a_finished_encoder_opens_without_its_initial_weights(
 ) -> None:
     mine = _from_imagenet(tmp_path)
     name, control = EncoderName("simclr", "standard", 0), EncoderName("simclr", "random", 0)
-    images = cohorts.load(steps.cohort(mine).folder)
+    images = Cohort.load(steps.cohort(mine).folder)
     _publish(monkeypatch)
     trained = steps.encoder_of(mine, images, name).state_dict()
     started = steps.encoder_of(mine, images, control).state_dict()
@@ -58,7 +62,7 @@ def test_what_is_drawn_after_initial_weights_does_not_depend_on_where_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = _from_imagenet(tmp_path)
-    images = cohorts.load(steps.cohort(mine).folder)
+    images = Cohort.load(steps.cohort(mine).folder)
     _publish(monkeypatch)
     drawn = []
     for _ in ("published", "kept"):
@@ -103,7 +107,7 @@ def test_variants_of_the_generator_are_runs_of_their_own(
 ) -> None:
     mine = _small(tmp_path)
     asked: list[int | None] = []
-    train = fitting.train
+    train = training.train
 
     def watched(*arguments: Any) -> Any:
         asked.append(arguments[3])
@@ -127,13 +131,13 @@ def test_variants_of_the_generator_are_runs_of_their_own(
 def test_pairs_that_the_table_cannot_give_are_refused_before_the_generator_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lacking(folder: Path) -> cohorts.Cohort:
+    def lacking(folder: Path) -> registry.Cohort:
         found = load(folder)
         found.table.loc[0, "sex"] = ""  # of a pretraining scanner
         return found
 
-    load = cohorts.load
-    monkeypatch.setattr(cohorts, "load", lacking)
+    load = Cohort.load
+    monkeypatch.setattr(Cohort, "load", lacking)
     monkeypatch.setattr(fitting, "train", lambda *_: pytest.fail("it was trained"))
     with pytest.raises(ValueError, match=r"a bank over sex .* not every image states it"):
         steps.generator(_small(tmp_path))
@@ -141,7 +145,11 @@ def test_pairs_that_the_table_cannot_give_are_refused_before_the_generator_is_tr
 
 def test_steps_start_without_what_only_pages_need() -> None:
     """Loading the figures would cost every step seconds."""
-    assert not [name for name in runs._reached("ccl.steps") if name.startswith("ccl.figures")]
+    assert not [
+        name
+        for name in runs._reached("companion.experiments.steps")
+        if name.startswith("companion.book.figures")
+    ]
 
 
 def _small(folder: Path) -> Experiment:

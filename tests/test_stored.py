@@ -17,30 +17,31 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from ccl import cohorts, stored
-from ccl.cli import app
-from ccl.cohorts import Cohort
-from ccl.cohorts.phantom_chest import PhantomChestOptions
-from ccl.csv_files import read_table
 from ccl.errors import DamagedFileError
-from ccl.generator import bank as banks
-from ccl.generator.bank import BankOptions
 from ccl.generator.batches import WeightedBatches
 from ccl.generator.classifier import scanner_target
-from ccl.mapped import read
 from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
-from ccl.runs import Run, Step
+from companion.cli import app
+from companion.cohorts import registry
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
+from companion.engine import storage
+from companion.engine.csv_files import read_table
+from companion.engine.mapped import read
+from companion.engine.runs import Run, Step
+from companion.experiments import bank as banks
+from companion.experiments.bank import BankOptions
 from tests.payload import Payload
 
 Kind = tuple[str, Callable[[Path], Any], Callable[[Path], Any]]
 TABLE = pd.DataFrame({"scanner": ["NA", "B"], "value": [0.5, 0.25]})
 KINDS: list[Kind] = [
-    ("a.npy", lambda p: stored.save_array(p, np.arange(9000)), stored.array),
-    ("a.safetensors", lambda p: stored.save_tensors(p, {"w": torch.arange(900)}), stored.tensors),
-    ("a.parquet", lambda p: TABLE.to_parquet(p, index=False), stored.table),
+    ("a.npy", lambda p: storage.save_array(p, np.arange(9000)), storage.array),
+    ("a.safetensors", lambda p: storage.save_tensors(p, {"w": torch.arange(900)}), storage.tensors),
+    ("a.parquet", lambda p: TABLE.to_parquet(p, index=False), storage.table),
     ("a.csv", lambda p: TABLE.to_csv(p, index=False), read_table),
-    ("a.json", lambda p: p.write_text(json.dumps({"a": 1})), stored.described),
+    ("a.json", lambda p: p.write_text(json.dumps({"a": 1})), storage.described),
 ]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=[name for name, _, _ in KINDS])
 
@@ -95,34 +96,34 @@ def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.npy"
     np.save(file, np.array([Payload(tmp_path / "ran")], dtype=object), allow_pickle=True)
     with pytest.raises(DamagedFileError, match=says(file, "it")):
-        stored.array(file)
+        storage.array(file)
     assert not (tmp_path / "ran").exists()
 
 
 def test_an_archive_or_a_longer_file_is_no_array(tmp_path: Path) -> None:
     file = tmp_path / "a.npy"
-    stored.save_array(file, np.arange(9))
+    storage.save_array(file, np.arange(9))
     with file.open("ab") as longer:
         longer.write(b"more")
     with pytest.raises(DamagedFileError, match="longer than its"):
-        stored.array(file)
+        storage.array(file)
     with file.open("wb") as archive:
         np.savez(archive, a=np.arange(3))
     with pytest.raises(DamagedFileError, match="an archive, not an array"):
-        stored.array(file)
+        storage.array(file)
 
 
 @pytest.fixture
 def phantom(tmp_path: Path) -> Cohort:
     options = PhantomChestOptions(size=32, n_train=60, n_val=12, n_test_per_scanner=12)
-    return cohorts.build(options, None, tmp_path / "cohort")
+    return registry.build(options, None, tmp_path / "cohort")
 
 
 @pytest.mark.parametrize("name", ["images.npy", "table.parquet", "cohort.json"])
 def test_a_damaged_cohort_is_named(phantom: Cohort, name: str) -> None:
     cut(phantom.folder / name)
     with pytest.raises(DamagedFileError, match=says(phantom.folder / name, "it")):
-        cohorts.load(phantom.folder)
+        Cohort.load(phantom.folder)
 
 
 @pytest.mark.parametrize("name", ["counterfactuals.npy", "rows.npy", "bank.json"])
@@ -156,7 +157,7 @@ def test_a_deleted_file_is_kept_by_its_map(phantom: Cohort) -> None:
 
 def test_reading_on_would_end_the_process(tmp_path: Path) -> None:
     """The negative control: why sizes are looked at."""
-    stored.save_array(tmp_path / "a.npy", np.arange(9000))
+    storage.save_array(tmp_path / "a.npy", np.arange(9000))
     code = "import os, sys, numpy as np; a = np.load(sys.argv[1], mmap_mode='r')"
     code += "; os.truncate(sys.argv[1], 128); a.sum()"
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.npy")])
@@ -181,7 +182,7 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
 
 
 def verify(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
-    monkeypatch.setattr("ccl.plan.folder", lambda profile, cohort: root)
+    monkeypatch.setattr("companion.experiments.plan.folder", lambda profile, cohort: root)
     answer = CliRunner().invoke(app, ["verify", "--profile", "tiny"])
     return answer.exit_code, answer.output
 

@@ -2,8 +2,10 @@
 
 import pytest
 
-from ccl import cli, pairs, plan, strategies
-from ccl.evaluation import ledger
+from ccl import pairs
+from companion import cli, strategies
+from companion.claims import ledger
+from companion.experiments import plan
 
 
 def test_every_recipe_can_be_followed() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ccl import tables
+from companion.book import tables
 from tests import pages
 
 HOSTILE = "<img src=x onerror=alert(1)>"

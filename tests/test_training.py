@@ -3,12 +3,12 @@ import pytest
 import torch
 from lightning import LightningModule
 
-from ccl import training
+from ccl import trainer
 from ccl.devices import fastest_device
-from ccl.processes import whole
-from ccl.runs import forget_checkpoints
 from ccl.seeding import epoch_rng, step_generator
-from ccl.training import fit
+from ccl.trainer import fit
+from companion.engine.processes import whole
+from companion.engine.runs import forget_checkpoints
 
 
 class Line(LightningModule):
@@ -74,13 +74,13 @@ def test_a_whole_training_is_not_lost_before_its_results_are_saved(tmp_path):
 
 def test_training_runs_where_everything_else_does(tmp_path, monkeypatch):
     """Lightning by itself would take an Apple GPU, which nothing else here does."""
-    asked, trainer = [], training.lightning.Trainer
+    asked, trainer = [], trainer.lightning.Trainer
 
     def watched(*, accelerator, **options):
         asked.append(accelerator)
         return trainer(accelerator=accelerator, **options)
 
-    monkeypatch.setattr(training.lightning, "Trainer", watched)
+    monkeypatch.setattr(trainer.lightning, "Trainer", watched)
     fit(Line(), Batches(), epochs=1, folder=tmp_path, seed=1)
     assert asked == [fastest_device().type]
 
@@ -94,7 +94,7 @@ def test_gpus_train_in_tf32(tmp_path, monkeypatch, device, precision):
             seen.append(torch.get_float32_matmul_precision())
             return super().training_step(batch, batch_idx)
 
-    products = training.fast_matrix_products
+    products = trainer.fast_matrix_products
     monkeypatch.setattr(training, "fast_matrix_products", lambda _: products(device))
     fit(Asking(), Batches(), epochs=1, folder=tmp_path, seed=1)
     assert set(seen) == {precision}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ccl import plan
+from companion.experiments import plan
 from tests import checkout
 
 RUNS = Path("runs/tiny/phantom-chest")

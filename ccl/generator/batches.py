@@ -7,11 +7,11 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from ccl.cohorts import Cohort
 from ccl.generator.generator import to_model
-from ccl.mapped import read
-from ccl.processes import Share, whole
 from ccl.seeding import epoch_rng
+from companion.cohorts.cohort import Cohort
+from companion.engine.mapped import read
+from companion.engine.processes import Share, whole
 
 
 class Codes(Protocol):

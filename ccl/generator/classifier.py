@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ccl.cohorts import Cohort
 from ccl.devices import device_of, fastest_device, mixed_precision
+from ccl.encoders.encoder import build_encoder
 from ccl.generator.batches import WeightedBatches
 from ccl.generator.generator import to_model
 from ccl.generator.options import ClassifierOptions
-from ccl.objectives.encoder import build_encoder
-from ccl.training import fit
+from ccl.trainer import fit
+from companion.cohorts.cohort import Cohort
 
 AGE = "age"
 UNKNOWN = -1  # of a class that a row does not state

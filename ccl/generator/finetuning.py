@@ -25,7 +25,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ccl.cohorts import Cohort
 from ccl.collectives import averaged
 from ccl.devices import device_of, mixed_precision
 from ccl.generator.classifier import (
@@ -37,13 +36,14 @@ from ccl.generator.classifier import (
     stated_loss,
     train_classifier,
 )
-from ccl.generator.fitting import HVAETraining, training_batches
 from ccl.generator.generator import Generator
 from ccl.generator.graph import ImageParents
 from ccl.generator.hvae import HVAE
 from ccl.generator.options import GeneratorOptions, TuningOptions
+from ccl.generator.training import HVAETraining, training_batches
 from ccl.seeding import seeded
-from ccl.training import fit
+from ccl.trainer import fit
+from companion.cohorts.cohort import Cohort
 
 
 @dataclass(frozen=True)

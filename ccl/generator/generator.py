@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ccl import stored
-from ccl.cohorts import Cohort
 from ccl.devices import device_of
-from ccl.files import write_atomically
 from ccl.generator.graph import IMAGE, ImageParents
 from ccl.generator.hvae import HVAE, HVAEOptions
 from ccl.generator.scm import StructuralCausalModel
 from ccl.generator.tabular import COUPLINGS, Table
-from ccl.mapped import read
+from companion.cohorts.cohort import Cohort
+from companion.engine import storage
+from companion.engine.files import write_atomically
+from companion.engine.mapped import read
 
 
 def to_model(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
@@ -133,7 +133,7 @@ class Generator:
 
 def save(generator: Generator, folder: Path) -> None:
     """Writes `weights.safetensors` and `generator.json`."""
-    stored.save_tensors(folder / "weights.safetensors", generator.hvae.state_dict())
+    storage.save_tensors(folder / "weights.safetensors", generator.hvae.state_dict())
     height, width = generator.hvae.frame
     description = {
         "parents": {name: list(values) for name, values in generator.parents.values.items()},
@@ -172,7 +172,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
     path = folder / "generator.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: '{folder}' holds no trained generator")
-    description = stored.described(path)
+    description = storage.described(path)
     parents = ImageParents(
         {name: tuple(values) for name, values in description["parents"].items()},
         {name: _table(name, table) for name, table in description["tables"].items()},
@@ -180,5 +180,5 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
     )
     options = HVAEOptions.model_validate(description["hvae"])
     hvae = HVAE(options, parents.sizes, description["height"], description["width"])
-    hvae.load_state_dict(stored.tensors(folder / "weights.safetensors"))
+    hvae.load_state_dict(storage.tensors(folder / "weights.safetensors"))
     return Generator(parents, hvae.to(device).eval().requires_grad_(False))

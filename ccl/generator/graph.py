@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ccl.cohorts import Cohort
 from ccl.generator import tabular
 from ccl.generator.scm import Mechanism
 from ccl.generator.tabular import PATIENT, Coupling, Table
+from companion.cohorts.cohort import Cohort
 
 IMAGE = "image"
 Graph = Mapping[str, tuple[str, ...]]

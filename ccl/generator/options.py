@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ccl.encoders.options import EncoderOptions
 from ccl.generator.hvae_options import HVAEOptions
 from ccl.generator.tabular import Coupling
-from ccl.objectives.encoder_options import EncoderOptions
-from ccl.objectives.schedules import Decline
 from ccl.options import Options
+from ccl.schedules import Decline
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ccl.pairs import Pairs
-from ccl.processes import Share, whole
 from ccl.seeding import epoch_rng
+from companion.engine.processes import Share, whole
 
 Batch = dict[str, Tensor]
 

@@ -11,19 +11,19 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from ccl.collectives import gathered
 from ccl.compilation import compile_parts
 from ccl.devices import mixed_precision
+from ccl.encoders.encoder import Encoder
+from ccl.encoders.vit import as_vit, grid_of
 from ccl.losses import dino, ibot, koleo
 from ccl.objectives.batches import Batch
 from ccl.objectives.collapse import distillation_statistics, stop_if_collapsed
-from ccl.objectives.crops import Crops, multi_crop
 from ccl.objectives.dino_head import Targets
 from ccl.objectives.dino_network import DinoNetwork, drop_blocks, layer_groups
 from ccl.objectives.dino_options import DinoOptions
 from ccl.objectives.embedding_statistics import embedding_statistics
-from ccl.objectives.encoder import Encoder
-from ccl.objectives.masks import Masked, block_masks
-from ccl.objectives.schedules import cosine, linear, warmup_cosine
-from ccl.objectives.vit import as_vit, grid_of
+from ccl.schedules import cosine, linear, warmup_cosine
 from ccl.seeding import fair_coins, step_generator
+from ccl.views.crops import Crops, multi_crop
+from ccl.views.masks import Masked, block_masks
 
 
 class Dino(lightning.LightningModule):

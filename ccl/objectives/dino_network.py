@@ -7,9 +7,9 @@ from timm.layers import DropPath
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from ccl.encoders.encoder import Encoder, standardise
+from ccl.encoders.vit import tokens
 from ccl.objectives.dino_head import DinoHead, HeadOptions
-from ccl.objectives.encoder import Encoder, standardise
-from ccl.objectives.vit import tokens
 
 
 class DinoNetwork(nn.Module):
@@ -23,7 +23,7 @@ class DinoNetwork(nn.Module):
     """
 
     def __init__(self, encoder: Encoder, head: HeadOptions, *, separate_heads: bool) -> None:
-        """Fresh heads on an encoder whose backbone is a ViT (`ccl.objectives.vit.as_vit`)."""
+        """Fresh heads on an encoder whose backbone is a ViT (`ccl.encoders.vit.as_vit`)."""
         super().__init__()
         self.encoder = encoder
         self.mask_token = nn.Parameter(torch.zeros(1, 1, encoder.width))

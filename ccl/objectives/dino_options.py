@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from ccl.objectives.augment import Probability
+from ccl.encoders.options import VIT_SLIM, EncoderOptions
 from ccl.objectives.collapse import CollapseOptions
-from ccl.objectives.crops import CropOptions
 from ccl.objectives.dino_head import Centering, HeadOptions
-from ccl.objectives.encoder_options import VIT_SLIM, EncoderOptions
-from ccl.objectives.masks import MaskOptions
 from ccl.objectives.objective import ObjectiveOptions
+from ccl.views.augment import Probability
+from ccl.views.crops import CropOptions
+from ccl.views.masks import MaskOptions
 
 Positive = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0)]
@@ -103,8 +103,8 @@ def _patch(encoder: EncoderOptions, frame: tuple[int, int]) -> tuple[int, int]:
     if encoder.architecture == VIT_SLIM:
         return encoder.vit.patch, encoder.vit.patch
     # Only timm knows its models.
-    from ccl.objectives.encoder import build_encoder
-    from ccl.objectives.vit import as_vit
+    from ccl.encoders.encoder import build_encoder
+    from ccl.encoders.vit import as_vit
 
     with torch.device("meta"):
         backbone = build_encoder(encoder.model_copy(update={"pretrained": None}), frame).backbone

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from ccl.objectives.encoder_options import EncoderOptions
+from ccl.encoders.options import EncoderOptions
 from ccl.options import Options
 
 

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from ccl.collectives import gathered
 from ccl.compilation import compile_parts
 from ccl.devices import mixed_precision
+from ccl.encoders.encoder import Encoder
 from ccl.losses import nt_xent
-from ccl.objectives.augment import augment
 from ccl.objectives.batches import Batch
 from ccl.objectives.embedding_statistics import embedding_statistics
-from ccl.objectives.encoder import Encoder
-from ccl.objectives.schedules import warmup_cosine
 from ccl.objectives.simclr_options import SimCLROptions
+from ccl.schedules import warmup_cosine
 from ccl.seeding import step_generator
+from ccl.views.augment import augment
 
 
 class SimCLR(lightning.LightningModule):

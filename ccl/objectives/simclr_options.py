@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from ccl.objectives.augment import AugmentOptions
 from ccl.objectives.objective import ObjectiveOptions
-from ccl.objectives.schedules import Decline
+from ccl.schedules import Decline
+from ccl.views.augment import AugmentOptions
 
 
 class SimCLROptions(ObjectiveOptions):

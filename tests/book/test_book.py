@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
 PROSE = sorted(BOOK.glob("*.md"))
 VENDORED = sorted(path for path in (BOOK / "_vendor").rglob("*") if path.is_file())
-GENERATED = {"status"}  # pages that `ccl.report` writes
+GENERATED = {"status"}  # pages that `companion.book.report` writes
 prose = pytest.mark.parametrize("path", PROSE, ids=lambda path: path.stem)
 
 

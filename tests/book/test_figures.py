@@ -12,7 +12,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ccl import figures, strategies
+from companion import strategies
+from companion.book import figures
 
 FRACTIONS = (0.05, 0.1, 1.0)
 

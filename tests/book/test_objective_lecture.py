@@ -11,11 +11,11 @@ import pytest
 import torch
 from lightly.loss import VICRegLoss
 
+from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.objectives.batches import PairBatches
-from ccl.objectives.encoder import EncoderOptions, build_encoder
 from ccl.objectives.simclr import SimCLROptions
 from ccl.pairs import STRATEGIES, Pairs
-from ccl.training import fit
+from ccl.trainer import fit
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "objective.ipynb"
 

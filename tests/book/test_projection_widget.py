@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccl.widgets_projection import COLUMNS, projection_html, thumbnails
+from companion.book.widgets.projection import COLUMNS, projection_html, thumbnails
 from tests.book.test_widgets import HOSTILE, Tags
 
 N = COLUMNS + 3

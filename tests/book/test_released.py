@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ccl import config
+from companion.experiments import config
 
 PAGE = (config.ROOT / "book" / "released.md").read_text()
 # `generator.decline = none`, or `embed: generator.epochs = 30` of another cohort than PadChest

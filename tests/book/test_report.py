@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from ccl import report
-from ccl.cohorts import Cohort
-from ccl.evaluation import ledger
-from ccl.evaluation.claims import Finding, judge
-from ccl.evaluation.contrasts import Setting, checked_results
-from ccl.evaluation.evidence import Evidence
-from ccl.markdown import escape, table
+from companion.book import report
+from companion.book.markdown import escape, table
+from companion.claims import ledger
+from companion.claims.contrasts import Setting, checked_results
+from companion.claims.evidence import Evidence
+from companion.claims.judging import Finding, judge
+from companion.cohorts.cohort import Cohort
 from tests.evaluation.made_up import evidence, papers_results, quality, records
 
 HOSTILE = "<script>alert(1)</script> | `x` \n# heading"
@@ -135,7 +135,7 @@ def test_pages_come_from_the_folders_of_an_experiment(tmp_path: Path, monkeypatc
     (tmp_path / "notebooks").mkdir()
     notebook = {"metadata": {"papermill": {"duration": 3.5, "end_time": "2026-01-01T00:00:05"}}}
     (tmp_path / "notebooks" / "probing.ipynb").write_text(json.dumps(notebook))
-    monkeypatch.setattr("ccl.cohorts.load", lambda folder: cohort())
+    monkeypatch.setattr("companion.cohorts.cohort.load", lambda folder: cohort())
     experiment = SimpleNamespace(
         root=tmp_path, profile_name="quick", cohort_name="phantom-chest", remark="", omissions=[]
     )

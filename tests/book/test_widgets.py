@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccl.widgets import ExplorerItem, difference_image, explore, explorer_html
+from companion.book.widgets.explorer import ExplorerItem, difference_image, explore, explorer_html
 
 HOSTILE = "</script><img src=x onerror=alert(1)> & \"' <!-- @@js@@"
 

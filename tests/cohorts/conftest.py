@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccl.cohorts import Cohort, FolderOptions, build
-from ccl.cohorts.folder import Columns
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.registry import FolderOptions, build
+from companion.cohorts.releases.folder import Columns
 
 
 def picture(seed: int, side: int = 12) -> np.ndarray:

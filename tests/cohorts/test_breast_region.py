@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccl.cohorts.breast_region import breast_region, without_background
-from ccl.cohorts.errors import ImageError
-from ccl.cohorts.fakes.pictures import LABEL_PLATE, breast
-from ccl.cohorts.image_files import FrameOptions, read_frame
+from companion.cohorts.errors import ImageError
+from companion.cohorts.fakes.pictures import LABEL_PLATE, breast
+from companion.cohorts.importing.breast_region import breast_region, without_background
+from companion.cohorts.importing.image_files import FrameOptions, read_frame
 
 
 def _slow_region(grey: np.ndarray) -> np.ndarray:

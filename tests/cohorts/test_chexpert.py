@@ -5,9 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ccl.cohorts import CheXpertOptions, CohortError, build, doctor, fakes, planned
-from ccl.cohorts.cohort import NOT_RECORDED
-from ccl.cohorts.fakes.chexpert import write_as
+from companion.cohorts import doctor, fakes
+from companion.cohorts.cohort import NOT_RECORDED
+from companion.cohorts.errors import CohortError
+from companion.cohorts.fakes.chexpert import write_as
+from companion.cohorts.registry import CheXpertOptions, build, planned
 from tests.cohorts.releases import cells, spoil
 from tests.oracles import published_splits as oracle
 

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from ccl.cli import app
-from ccl.cohorts import CohortError, EmbedOptions, build, doctor, fakes
+from companion.cli import app
+from companion.cohorts import doctor, fakes
+from companion.cohorts.errors import CohortError
+from companion.cohorts.registry import EmbedOptions, build
 from tests.cohorts.conftest import Source
 from tests.cohorts.releases import spoil
 

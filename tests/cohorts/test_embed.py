@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ccl.cohorts import CohortError, EmbedOptions, build, fakes, planned
-from ccl.cohorts.embed import CLINICAL, HELD_OUT, IMAGES, MODELS
+from companion.cohorts import fakes
+from companion.cohorts.errors import CohortError
+from companion.cohorts.registry import EmbedOptions, build, planned
+from companion.cohorts.releases.embed import CLINICAL, HELD_OUT, IMAGES, MODELS
 from tests.cohorts.releases import cells, lines, save, spoil
 
 SMALL = EmbedOptions(size=24, width=20, validation_patients=6)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ccl.cli import app
-from ccl.cohorts import fakes
+from companion.cli import app
+from companion.cohorts import fakes
 
 
 def digest(folder: Path) -> dict[str, str]:

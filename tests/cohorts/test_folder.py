@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccl.cohorts import CohortError, FolderOptions, build, load
-from ccl.cohorts.checksum import checksum
-from ccl.cohorts.cohort import COLUMNS
-from ccl.cohorts.folder import Columns
-from ccl.cohorts.image_files import FrameOptions, read_frame
+from companion.cohorts.checksum import checksum
+from companion.cohorts.cohort import COLUMNS, load
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing.image_files import FrameOptions, read_frame
+from companion.cohorts.registry import FolderOptions, build
+from companion.cohorts.releases.folder import Columns
 from tests.cohorts.conftest import Source
 
 

@@ -16,17 +16,16 @@ import pytest
 from PIL import Image, ImageFile
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from ccl.cohorts import (
-    CohortError,
+from companion.cohorts import fakes
+from companion.cohorts.errors import CohortError, ImageError
+from companion.cohorts.importing.image_files import FrameOptions, read_frame
+from companion.cohorts.registry import (
     FolderOptions,
     MedMnistOptions,
     MiniMiasOptions,
     NihOptions,
     build,
-    fakes,
 )
-from ccl.cohorts.errors import ImageError
-from ccl.cohorts.image_files import FrameOptions, read_frame
 from tests.cohorts import releases, test_medmnist, test_mini_mias, test_nih
 from tests.cohorts.conftest import Source, picture
 from tests.cohorts.test_image_files import write_dicom
@@ -100,7 +99,7 @@ def test_forged_paths_in_a_release(
 
 
 def _import(name: str, root: Path, folder: Path) -> None:
-    from ccl.cohorts import doctor
+    from companion.cohorts import doctor
 
     options = doctor.SOURCES[name].options.model_copy(update={"size": 8, "width": 8})
     build(options, root, folder)  # type: ignore[arg-type]
@@ -307,7 +306,7 @@ def test_an_archive_whose_labels_inflate(tmp_path: Path, monkeypatch: pytest.Mon
     root = archive_with(tmp_path, {"val_labels": npy_header(shape) + bytes(shape[0])})
     assert (root / "pneumoniamnist.npz").stat().st_size < 10**6
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("was unpacked"))
-    monkeypatch.setattr("ccl.cohorts.medmnist.SPLITS", ("val",))
+    monkeypatch.setattr("companion.cohorts.releases.medmnist.SPLITS", ("val",))
     with pytest.raises(CohortError, match=r"val_labels: 2000001\d\d bytes, more than is read"):
         build(MedMnistOptions(size=12), root, tmp_path / "cohort")
 

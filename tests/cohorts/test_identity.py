@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ccl.cohorts import CohortError, MedMnistOptions, NihOptions, build
-from ccl.cohorts.identity import person, same_pictures
-from ccl.cohorts.manifest import LINE
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing.identity import person, same_pictures
+from companion.cohorts.importing.manifest import LINE
+from companion.cohorts.registry import MedMnistOptions, NihOptions, build
 from tests.cohorts import test_medmnist, test_nih
 from tests.cohorts.conftest import Source, picture
 

@@ -11,8 +11,8 @@ from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from ccl.cohorts.errors import ImageError
-from ccl.cohorts.image_files import FrameOptions, read_frame, read_grey
+from companion.cohorts.errors import ImageError
+from companion.cohorts.importing.image_files import FrameOptions, read_frame, read_grey
 
 RAMP = np.linspace(0, 1, 16 * 16).reshape(16, 16)  # dark to bright
 FULL = (0.0, 100.0)  # percentiles that keep the whole range
@@ -294,7 +294,7 @@ def test_dicom_without_a_decoder_names_compression_and_what_to_install(
 
     lacking = SimpleNamespace(is_available=False, missing_dependencies=["x - requires openjpeg"])
     with monkeypatch.context() as patch:
-        patch.setattr("ccl.cohorts.dicom_files.get_decoder", lambda _: lacking)
+        patch.setattr("companion.cohorts.importing.dicom_files.get_decoder", lambda _: lacking)
         with pytest.raises(ImageError, match=r"'JPEG 2000.*install a decoder: x - requires openjp"):
             read_grey(compressed(pydicom.uid.JPEG2000))
     with pytest.raises(ImageError, match=r"'MPEG2.*which pydicom cannot read"):

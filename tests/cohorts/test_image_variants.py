@@ -8,8 +8,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from ccl.cohorts.errors import ImageError
-from ccl.cohorts.image_files import FrameOptions, read_frame, read_grey
+from companion.cohorts.errors import ImageError
+from companion.cohorts.importing.image_files import FrameOptions, read_frame, read_grey
 from tests.cohorts.test_image_files import write_dicom
 from tests.cohorts.variants import table
 from tests.cohorts.variants.dicom import dicom_voi, lookup_table

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ccl.cohorts import CohortError
-from ccl.cohorts.manifest import (
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing.manifest import (
     LINE,
     SEX_NAMES,
     ages,

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ccl.cohorts import Cohort, CohortError, MedMnistOptions, build
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.errors import CohortError
+from companion.cohorts.registry import MedMnistOptions, build
 from tests.cohorts.conftest import picture
 
 SIZES = {"train": 40, "val": 12, "test": 30}

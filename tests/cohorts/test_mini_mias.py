@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccl.cohorts import Cohort, CohortError, MiniMiasOptions, build, mini_mias, writer
-from ccl.cohorts.scanners import MAMMOGRAPHS, render
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing import writer
+from companion.cohorts.registry import MiniMiasOptions, build
+from companion.cohorts.releases import mini_mias
+from companion.cohorts.simulation.scanners import MAMMOGRAPHS, render
 from tests.cohorts.conftest import files_of, picture
 
 WOMEN = 40

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ccl.cohorts import moments
-from ccl.cohorts.moments import grey_spread, pixel_spread
+from companion.cohorts import moments
+from companion.cohorts.moments import grey_spread, pixel_spread
 
 
 @pytest.fixture

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ccl.cohorts import Cohort, CohortError, NihOptions, build, doctor, nih
+from companion.cohorts import doctor
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.errors import CohortError
+from companion.cohorts.registry import NihOptions, build
+from companion.cohorts.releases import nih
 from tests.cohorts.conftest import picture
 
 HEADER = [

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ccl.cohorts import CohortError, PadChestOptions, build, fakes, planned
-from ccl.cohorts.padchest import TABLE, UNREADABLE
+from companion.cohorts import fakes
+from companion.cohorts.errors import CohortError
+from companion.cohorts.registry import PadChestOptions, build, planned
+from companion.cohorts.releases.padchest import TABLE, UNREADABLE
 from tests.cohorts.releases import cells, lines, save
 from tests.oracles import published_splits as oracle
 

@@ -5,8 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from ccl.cohorts import Cohort, PhantomBreastOptions, PhantomChestOptions, build
-from ccl.cohorts.scanner_shares import ScannerShares
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.registry import PhantomBreastOptions, PhantomChestOptions, build
+from companion.cohorts.simulation.scanner_shares import ScannerShares
 
 # Of the cohort below before the machinery was taken out of phantom_chest: SHA-256 of the table as
 # CSV, and mean grey levels of 12 images. Not of all bytes: another processor may round otherwise.

@@ -13,11 +13,14 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from ccl.cohorts import Cohort, PhantomBreastOptions, build, load, phantom, phantom_breast, truths
-from ccl.cohorts.breast_anatomy import Breast, anatomy, exogenous, radiance
-from ccl.cohorts.phantom_breast import BREAST, CLASSES, TISSUE_SHARE, density
-from ccl.cohorts.scanners import MAMMOGRAPHS, render
-from ccl.evaluation.probing import ProbingOptions, probe
+from companion.cohorts import truths
+from companion.cohorts.cohort import Cohort, load
+from companion.cohorts.registry import PhantomBreastOptions, build
+from companion.cohorts.simulation import phantom, phantom_breast
+from companion.cohorts.simulation.breast_anatomy import Breast, anatomy, exogenous, radiance
+from companion.cohorts.simulation.phantom_breast import BREAST, CLASSES, TISSUE_SHARE, density
+from companion.cohorts.simulation.scanners import MAMMOGRAPHS, render
+from companion.evaluation.probing import ProbingOptions, probe
 
 SMALL: dict[str, Any] = {
     "height": 40,

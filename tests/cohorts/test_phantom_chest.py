@@ -11,12 +11,13 @@ from pydantic import ValidationError
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from ccl.cohorts import Cohort, load, phantom
-from ccl.cohorts.checksum import checksum
-from ccl.cohorts.chest_anatomy import anatomy, exogenous, radiance
-from ccl.cohorts.phantom import build, truth
-from ccl.cohorts.phantom_chest import CHEST, PhantomChestOptions
-from ccl.cohorts.scanners import SCANNERS, render
+from companion.cohorts.checksum import checksum
+from companion.cohorts.cohort import Cohort, load
+from companion.cohorts.simulation import phantom
+from companion.cohorts.simulation.chest_anatomy import anatomy, exogenous, radiance
+from companion.cohorts.simulation.phantom import build, truth
+from companion.cohorts.simulation.phantom_chest import CHEST, PhantomChestOptions
+from companion.cohorts.simulation.scanners import SCANNERS, render
 
 SMALL: dict[str, Any] = {"size": 32, "n_train": 60, "n_val": 30, "n_test_per_scanner": 12}
 SCANNER_NAMES = tuple(SCANNERS["strong"])

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ccl.cohorts import CohortError, published_splits
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing import published_splits
 from tests.oracles import published_splits as oracle
 
 

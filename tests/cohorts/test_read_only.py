@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from ccl.cli import app
-from ccl.cohorts import SourceOptions, build, doctor, fakes
+from companion.cli import app
+from companion.cohorts import doctor, fakes
+from companion.cohorts.registry import SourceOptions, build
 from tests.checkout import ROOT
 from tests.cohorts import test_medmnist, test_mini_mias, test_nih
 from tests.cohorts.conftest import Source
@@ -21,7 +22,7 @@ from tests.cohorts.conftest import Source
 IMPORT = """
 import sys
 from pathlib import Path
-from ccl.cohorts import FolderOptions, RsnaOptions, build, doctor
+from companion.cohorts.registry import FolderOptions, RsnaOptions, build, doctor
 root, out = map(Path, sys.argv[1:])
 try:
     (root / "folder" / "written").touch()

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from ccl.cohorts import build, doctor, embed, fakes, padchest, planned, rsna, vindr
+from companion.cohorts import doctor, fakes
+from companion.cohorts.registry import build, planned
+from companion.cohorts.releases import embed, padchest, rsna, vindr
 from tests.cohorts.releases import lines, save
 
 

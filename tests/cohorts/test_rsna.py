@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from ccl.cohorts import CohortError, RsnaOptions, build, fakes, planned
-from ccl.cohorts.rsna import LABELS, MAPPING, NIH_TABLES
+from companion.cohorts import fakes
+from companion.cohorts.errors import CohortError
+from companion.cohorts.registry import RsnaOptions, build, planned
+from companion.cohorts.releases.rsna import LABELS, MAPPING, NIH_TABLES
 from tests.cohorts.releases import cells, lines, save, spoil
 from tests.oracles import published_splits as oracle
 

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 from scipy import ndimage
 
-from ccl.cohorts.scanners import MAMMOGRAPHS, SCANNERS, Scanner, render
+from companion.cohorts.simulation.scanners import MAMMOGRAPHS, SCANNERS, Scanner, render
 
 SETS = [SCANNERS, MAMMOGRAPHS]
 EVERY = [scanner for found in SETS for table in found.values() for scanner in table.values()]

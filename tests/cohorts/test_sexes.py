@@ -7,8 +7,9 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from ccl.cohorts import SourceOptions, build, fakes, planned, states_sex
-from ccl.cohorts.import_options import ImportOptions
+from companion.cohorts import fakes
+from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.registry import SourceOptions, build, planned, states_sex
 from tests.cohorts import test_medmnist, test_mini_mias, test_nih
 from tests.cohorts.conftest import Source
 

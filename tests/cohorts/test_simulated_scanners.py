@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from pydantic import Field, ValidationError
 
-from ccl.cohorts.scanner_shares import SimulatedScanners
-from ccl.cohorts.scanners import SCANNERS
-from ccl.cohorts.simulated_scanners import assign
+from companion.cohorts.simulation.scanner_shares import SimulatedScanners
+from companion.cohorts.simulation.scanners import SCANNERS
+from companion.cohorts.simulation.simulated_scanners import assign
 
 
 class _Options(SimulatedScanners):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ccl.cohorts.splits import SplitOptions, split_by_patient
+from companion.cohorts.importing.splits import SplitOptions, split_by_patient
 
 
 def rows(patients: int = 400, seed: int = 0) -> pd.DataFrame:

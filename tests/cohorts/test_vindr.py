@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ccl.cohorts import CohortError, VindrOptions, build, fakes, planned
-from ccl.cohorts.vindr import ANNOTATIONS, METADATA, SCANNERS
+from companion.cohorts import fakes
+from companion.cohorts.errors import CohortError
+from companion.cohorts.registry import VindrOptions, build, planned
+from companion.cohorts.releases.vindr import ANNOTATIONS, METADATA, SCANNERS
 from tests.cohorts.releases import cells, spoil
 from tests.oracles import published_splits as oracle
 

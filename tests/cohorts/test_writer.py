@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ccl.cohorts import CohortError, FolderOptions, folder, writer
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing import writer
+from companion.cohorts.registry import FolderOptions
+from companion.cohorts.releases import folder
 from tests.cohorts.conftest import Source, files_of, picture
 
 SLOW_IMPORT = """
 import sys, time
 from pathlib import Path
-from ccl.cohorts import FolderOptions, build, writer
+from companion.cohorts.registry import FolderOptions, build, writer
 read = writer.read_frame
 def slowly(path, options):
     time.sleep(0.01)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from ccl.evaluation.contrasts import Setting, checked_results
-from ccl.evaluation.evidence import Evidence
-from ccl.evaluation.results import RESULT_COLUMNS
+from companion.claims.contrasts import Setting, checked_results
+from companion.claims.evidence import Evidence
+from companion.evaluation.results import RESULT_COLUMNS
 
 SETTING = Setting("made-up", ("A", "B"), ("C",))  # A is the common scanner, C held out
 FRACTIONS = (0.05, 0.25, 1.0)

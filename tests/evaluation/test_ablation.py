@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from ccl.evaluation.ablation import bought, errors
-from ccl.evaluation.contrasts import Setting
+from companion.claims.contrasts import Setting
+from companion.experiments.ablation import bought, errors
 
 SETTING = Setting("made up", ("Common", "Rare"), ("Unseen",))
 

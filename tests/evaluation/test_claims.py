@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ccl.cohorts import Cohort
-from ccl.evaluation import ledger
-from ccl.evaluation.claims import (
+from companion.claims import ledger
+from companion.claims.contrasts import Setting, checked_results
+from companion.claims.evidence import Evidence
+from companion.claims.judging import (
     ONE_GENERATOR,
     ONE_SEED,
     Finding,
@@ -20,9 +21,8 @@ from ccl.evaluation.claims import (
     overall,
     table,
 )
-from ccl.evaluation.contrasts import Setting, checked_results
-from ccl.evaluation.evidence import Evidence
-from ccl.evaluation.probing import probe
+from companion.cohorts.cohort import Cohort
+from companion.evaluation.probing import probe
 from tests.evaluation import test_probing as probing
 from tests.evaluation.made_up import (
     FRACTIONS,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ccl.evaluation.cost import COLUMNS, cost_table, whole_record
-from ccl.runs import Run
+from companion.engine.runs import Run
+from companion.evaluation.cost import COLUMNS, cost_table, whole_record
 
 
 def record(step: str, label: str, seconds: float, energy: float | None = 10.0) -> dict:

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from ccl.evaluation.features import extract_features, load, save
-from ccl.objectives.augment import AugmentOptions, augment
+from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.objectives.batches import as_image
-from ccl.objectives.encoder import EncoderOptions, build_encoder
+from ccl.views.augment import AugmentOptions, augment
+from companion.evaluation.features import extract_features, load, save
 
 
 @pytest.fixture

@@ -8,22 +8,22 @@ from pydantic import ValidationError
 from sklearn.utils.class_weight import compute_class_weight
 
 from ccl import devices
+from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.errors import TrainingError
-from ccl.evaluation import finetuning
-from ccl.evaluation.features import extract_features
-from ccl.evaluation.finetuning import (
+from ccl.objectives.batches import as_image
+from companion.evaluation import finetuning
+from companion.evaluation.features import extract_features
+from companion.evaluation.finetuning import (
     class_scores,
     class_weights,
     epoch_batches,
     finetune,
     fit_classifier,
 )
-from ccl.evaluation.finetuning_options import FinetuningAugmentOptions, FinetuningOptions
-from ccl.evaluation.labels import label_subset, labels_of
-from ccl.evaluation.probing import ProbingOptions, probe
-from ccl.evaluation.results import RESULT_COLUMNS
-from ccl.objectives.batches import as_image
-from ccl.objectives.encoder import EncoderOptions, build_encoder
+from companion.evaluation.finetuning_options import FinetuningAugmentOptions, FinetuningOptions
+from companion.evaluation.labels import label_subset, labels_of
+from companion.evaluation.probing import ProbingOptions, probe
+from companion.evaluation.results import RESULT_COLUMNS
 from tests.evaluation.test_probing import make_cohort
 
 ABOUT = {"objective": "simclr", "strategy": "standard", "pretrain_seed": 7}

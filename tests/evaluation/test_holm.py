@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ccl.evaluation.holm import holm, holm_levels
+from companion.claims.holm import holm, holm_levels
 
 
 def test_holm_by_hand() -> None:

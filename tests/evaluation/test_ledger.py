@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ccl.evaluation import ledger
+from companion.claims import ledger
 
 ROOT = Path(__file__).parents[2]
 

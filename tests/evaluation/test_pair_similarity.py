@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ccl.evaluation import pair_similarity as module
-from ccl.evaluation.pair_similarity import pair_similarity
-from ccl.objectives.augment import AugmentOptions
 from ccl.pairs import Pairs
+from ccl.views.augment import AugmentOptions
+from companion.evaluation import pair_similarity as module
+from companion.evaluation.pair_similarity import pair_similarity
 
 UNCHANGED = AugmentOptions(
     crop_probability=0,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ccl.evaluation import projections
-from ccl.evaluation.projections import common_layout, project
+from companion.evaluation import projections
+from companion.evaluation.projections import common_layout, project
 
 N = 120
 CODES = np.repeat([0, 1, 2], N // 3)

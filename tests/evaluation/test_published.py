@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ccl.evaluation import ledger, published
-from ccl.evaluation.claims import as_text, judge
-from ccl.evaluation.contrasts import Setting, checked_results
-from ccl.evaluation.evidence import Evidence
+from companion.claims import ledger, published
+from companion.claims.contrasts import Setting, checked_results
+from companion.claims.evidence import Evidence
+from companion.claims.judging import as_text, judge
 from tests.evaluation.made_up import papers_results
 
 BOOK = ledger.load()

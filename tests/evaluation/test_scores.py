@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ccl.evaluation.probing import probe
-from ccl.evaluation.scores import KEYS, Scores, load, paired_gain
-from ccl.evaluation.statistics import bootstrap_difference
+from companion.evaluation.probing import probe
+from companion.evaluation.scores import KEYS, Scores, load, paired_gain
+from companion.evaluation.statistics import bootstrap_difference
 from tests.evaluation.test_probing import ABOUT, OPTIONS, gaussian_features, make_cohort
 
 POINT = {"label_fraction": 1.0, "probe_seed": 0}

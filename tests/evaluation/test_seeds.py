@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ccl.evaluation.seeds import Estimate, mean_over_seeds, over_seeds, spread
+from companion.claims.seeds import Estimate, mean_over_seeds, over_seeds, spread
 from tests.evaluation import made_up
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ccl.cohorts import Cohort
-from ccl.evaluation.separability import separability
+from companion.cohorts.cohort import Cohort
+from companion.evaluation.separability import separability
 
 N = 300
 SCANNERS = np.array(["A", "B", "C"])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ccl.evaluation import simulations
-from ccl.evaluation.claims import Verdict
-from ccl.evaluation.simulations import claim_verdicts, paired_bootstrap, seed_intervals
-from ccl.evaluation.statistics import bootstrap_difference
+from companion.claims.judging import Verdict
+from companion.evaluation import simulations
+from companion.evaluation.simulations import claim_verdicts, paired_bootstrap, seed_intervals
+from companion.evaluation.statistics import bootstrap_difference
 
 
 @pytest.mark.parametrize("truth", [0.0, 0.02])
@@ -32,7 +32,7 @@ def test_paired_bootstrap_covers(better: float) -> None:
 
 def test_normal_intervals_over_three_seeds_would_not_cover(monkeypatch) -> None:
     """The simulation notices a wrong interval: 1.96 standard errors cover only 81 %."""
-    monkeypatch.setattr("ccl.evaluation.seeds.stats.t.ppf", lambda q, df: 1.96)
+    monkeypatch.setattr("companion.claims.seeds.stats.t.ppf", lambda q, df: 1.96)
     assert seed_intervals(0.0).covered < 0.87
 
 

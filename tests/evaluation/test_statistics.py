@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ccl.evaluation.statistics import bootstrap_difference, bootstrap_interval, roc_auc
+from companion.evaluation.statistics import bootstrap_difference, bootstrap_interval, roc_auc
 from tests.oracles import roc_auc as oracle
 
 
@@ -76,7 +76,7 @@ def test_interval_does_not_depend_on_how_replicates_are_blocked(monkeypatch):
         )
 
     whole = interval()
-    monkeypatch.setattr("ccl.evaluation.statistics._BLOCK", 40 * 7)
+    monkeypatch.setattr("companion.evaluation.statistics._BLOCK", 40 * 7)
     assert interval() == pytest.approx(whole)
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ccl.cohorts import Cohort
-from ccl.evaluation.probing import ProbingOptions, probe
-from ccl.evaluation.results import evaluate, evaluation_domains
-from ccl.evaluation.statistics import auc_replicates, roc_auc
-from ccl.evaluation.subgroups import GAPS, gap_name, overview, subgroups
+from companion.cohorts.cohort import Cohort
+from companion.evaluation.probing import ProbingOptions, probe
+from companion.evaluation.results import evaluate, evaluation_domains
+from companion.evaluation.statistics import auc_replicates, roc_auc
+from companion.evaluation.subgroups import GAPS, gap_name, overview, subgroups
 from tests.evaluation.test_probing import ABOUT, gaussian_features, make_cohort
 
 OPTIONS = ProbingOptions(fractions=(1.0,), seeds=(0,), n_bootstrap=100, c_grid=(0.1,))

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from ccl.cohorts import Cohort, build
-from ccl.cohorts.phantom_chest import PhantomChestOptions
-from ccl.generator.fitting import GeneratorOptions
 from ccl.generator.generator import Generator
 from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE, HVAEOptions, Stage
+from ccl.generator.training import GeneratorOptions
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.registry import build
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 
 SMALL = HVAEOptions(
     stages=(

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ccl.generator import bank as banks
-from ccl.generator.bank import BankOptions, every_target
+from companion.experiments import bank as banks
+from companion.experiments.bank import BankOptions, every_target
 
 OPTIONS = BankOptions(batch_size=16)
 

@@ -9,16 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from ccl import examples
-from ccl.cohorts import build
-from ccl.cohorts.moments import scanner_spreads
-from ccl.cohorts.phantom_breast import PhantomBreastOptions
 from ccl.devices import device_of
-from ccl.generator import bank as banks
 from ccl.generator import classifier as classifiers
-from ccl.generator import fitting
 from ccl.generator import generator as generators
-from ccl.generator.bank import BankOptions, every_target
 from ccl.generator.classifier import (
     ClassifierOptions,
     ImageClassifier,
@@ -31,14 +24,20 @@ from ccl.generator.finetuning import (
     TuningOptions,
     free_energy,
 )
-from ccl.generator.fitting import GeneratorOptions, HVAETraining, training_batches
 from ccl.generator.generator import Generator
 from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE
 from ccl.generator.options import QualityOptions
 from ccl.generator.pixel_noise import PixelNoise
-from ccl.generator.quality import Judges, compare_abduction, measure, untrained
-from ccl.generator.quality.under_age import GRAPH, under_age
+from ccl.generator.training import GeneratorOptions, HVAETraining, training_batches
+from companion.book import examples
+from companion.cohorts.moments import scanner_spreads
+from companion.cohorts.registry import build
+from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
+from companion.experiments import bank as banks
+from companion.experiments.bank import BankOptions, every_target
+from companion.quality import Judges, compare_abduction, measure, untrained
+from companion.quality.under_age import GRAPH, under_age
 from tests.generator.conftest import SMALL
 from tests.pretend_device import pretend_device
 
@@ -161,8 +160,8 @@ def realistic(monkeypatch, device):
     for name, number in few.items():
         module, constant = name.split(".")
         # By import: functions of the same names hide the modules.
-        monkeypatch.setattr(import_module(f"ccl.generator.quality.{module}"), constant, number)
-    module = import_module("ccl.generator.quality.realism")
+        monkeypatch.setattr(import_module(f"companion.quality.{module}"), constant, number)
+    module = import_module("companion.quality.realism")
     monkeypatch.setattr(module, "COMPONENTS", 4)
     return lambda there: monkeypatch.setattr(module, "fastest_device", lambda: torch.device(there))
 
@@ -206,7 +205,7 @@ def test_the_negative_control_is_where_the_generator_is(generator, device):
 
 
 def test_the_comparison_of_abductions(phantom, generator, judges, device, monkeypatch):
-    module = import_module("ccl.generator.quality.abduction")
+    module = import_module("companion.quality.abduction")
     few = {name: module.VARIANTS[name] for name in ("both", "alpha .5")}
     monkeypatch.setattr(module, "VARIANTS", few)
     tables = []

@@ -16,8 +16,8 @@ from ccl.generator.finetuning import (
     free_energy,
     soft_loss,
 )
-from ccl.generator.fitting import GeneratorOptions, train, training_batches
 from ccl.generator.generator import to_model
+from ccl.generator.training import GeneratorOptions, train, training_batches
 from tests.generator.conftest import SMALL
 
 QUICK = TuningOptions(

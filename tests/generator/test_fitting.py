@@ -6,16 +6,15 @@ import pandas as pd
 import pytest
 import torch
 
-from ccl import training
-from ccl.config import experiment
 from ccl.errors import TrainingError
 from ccl.generator import generator as generators
 from ccl.generator.batches import WeightedBatches
-from ccl.generator.fitting import HVAETraining, train, training_batches
 from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE
 from ccl.generator.tabular import COUPLINGS
-from ccl.training import fit
+from ccl.generator.training import HVAETraining, train, training_batches
+from ccl.trainer import fit
+from companion.experiments.config import experiment
 from tests.generator.conftest import SMALL
 
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from ccl.cohorts import Cohort
 from ccl.generator.graph import image_parents
+from companion.cohorts.cohort import Cohort
 
 
 def _with_sexes(cohort: Cohort, *sexes: str) -> Cohort:

@@ -4,7 +4,6 @@ import torch
 from pydantic import ValidationError
 from scipy.stats import norm
 
-from ccl.config import experiment
 from ccl.generator.hvae import (
     HVAE,
     Given,
@@ -13,6 +12,7 @@ from ccl.generator.hvae import (
     discretised_gaussian_log_prob,
     gaussian_kl,
 )
+from companion.experiments.config import experiment
 from tests.generator.conftest import SMALL
 
 PARENTS = {"scanner": 3, "sex": 2}

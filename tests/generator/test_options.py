@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from ccl.generator.bank import BankOptions
-from ccl.generator.fitting import GeneratorOptions
 from ccl.generator.hvae import HVAEOptions, Stage
+from ccl.generator.training import GeneratorOptions
+from companion.experiments.bank import BankOptions
 from tests.generator.conftest import SMALL
 
 STAGE = SMALL.stages[0].model_dump()

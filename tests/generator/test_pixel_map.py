@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from ccl.cohorts.moments import scanner_spreads
-from ccl.generator.fitting import train
 from ccl.generator.generator import load, save
 from ccl.generator.hvae import HVAE
 from ccl.generator.pixel_map import LARGEST_RATIO, PixelMap
+from ccl.generator.training import train
+from companion.cohorts.moments import scanner_spreads
 from tests.generator.conftest import SMALL
 
 FRAME = (6, 5)

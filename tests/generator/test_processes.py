@@ -9,15 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from ccl import cohorts
-from ccl.cohorts import Cohort
-from ccl.generator import bank as banks
-from ccl.generator import fitting
 from ccl.generator import generator as generators
-from ccl.generator.bank import BankOptions
+from ccl.generator import training
 from ccl.generator.generator import Generator
 from ccl.generator.options import GeneratorOptions
-from ccl.training import fit
+from ccl.trainer import fit
+from companion.cohorts.cohort import Cohort
+from companion.experiments import bank as banks
+from companion.experiments.bank import BankOptions
 from tests.generator.conftest import SMALL
 from tests.pair import Pair
 
@@ -28,7 +27,9 @@ def train_generator(cohort: Path, folder: Path) -> tuple[States, States, pd.Data
     """Averaged and last weights of a training whose latents are not drawn but the expected ones."""
     kept = []
 
-    def remember(module: fitting.HVAETraining, *arguments: object, **named: object) -> pd.DataFrame:
+    def remember(
+        module: training.HVAETraining, *arguments: object, **named: object
+    ) -> pd.DataFrame:
         kept.append(module)
         return fit(module, *arguments, **named)
 
@@ -37,9 +38,9 @@ def train_generator(cohort: Path, folder: Path) -> tuple[States, States, pd.Data
     )
     with (
         mock.patch("torch.randn_like", torch.zeros_like),
-        mock.patch("ccl.generator.fitting.fit", remember),
+        mock.patch("ccl.generator.training.fit", remember),
     ):
-        made, history = fitting.train(cohorts.load(cohort), options, folder)
+        made, history = training.train(Cohort.load(cohort), options, folder)
     return made.hvae.state_dict(), kept[0].hvae.cpu().state_dict(), history
 
 
@@ -68,8 +69,8 @@ def make_bank(cohort: Path, generator: Path, folder: Path, killed_after: int | N
 
     every_target = banks.every_target
     folder.mkdir(exist_ok=True)
-    with mock.patch("ccl.generator.bank.every_target", stopping):
-        how = cohorts.load(cohort), generators.load(generator), BankOptions(batch_size=16), folder
+    with mock.patch("companion.experiments.bank.every_target", stopping):
+        how = Cohort.load(cohort), generators.load(generator), BankOptions(batch_size=16), folder
         if killed_after is None:
             banks.make(*how)
         else:

@@ -14,9 +14,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ccl.cohorts import truths
-from ccl.cohorts.scanners import imprint
-from ccl.generator.bank import BankOptions, every_target
 from ccl.generator.classifier import (
     UNKNOWN,
     ClassifierOptions,
@@ -26,27 +23,30 @@ from ccl.generator.classifier import (
 )
 from ccl.generator.generator import to_images, to_model
 from ccl.generator.hvae import ImageNoise
-from ccl.generator.quality import attribute_targets, untrained
-from ccl.generator.quality.abduction import VARIANTS, abduction, scanner_noise, variant
-from ccl.generator.quality.baselines import PixelRegression, histogram_matched
-from ccl.generator.quality.cycles import composition, reversibility
-from ccl.generator.quality.distances import log_spectrum, ssim
-from ccl.generator.quality.effectiveness import effectiveness
-from ccl.generator.quality.gold_error import gold_error, spectrum_error
-from ccl.generator.quality.latent_probe import latent_probe, latents
-from ccl.generator.quality.likelihood import likelihood
-from ccl.generator.quality.minimality import minimality, needed_share
-from ccl.generator.quality.off_target import off_target
-from ccl.generator.quality.realism import (
+from companion.cohorts import truths
+from companion.cohorts.simulation.scanners import imprint
+from companion.experiments.bank import BankOptions, every_target
+from companion.quality import attribute_targets, untrained
+from companion.quality.abduction import VARIANTS, abduction, scanner_noise, variant
+from companion.quality.baselines import PixelRegression, histogram_matched
+from companion.quality.cycles import composition, reversibility
+from companion.quality.distances import log_spectrum, ssim
+from companion.quality.effectiveness import effectiveness
+from companion.quality.gold_error import gold_error, spectrum_error
+from companion.quality.latent_probe import latent_probe, latents
+from companion.quality.likelihood import likelihood
+from companion.quality.minimality import minimality, needed_share
+from companion.quality.off_target import off_target
+from companion.quality.realism import (
     frechet_distance,
     nearest_distance,
     nearest_training_image,
     realism,
 )
-from ccl.generator.quality.spectrum import spectrum
-from ccl.generator.quality.summary import overview, summarise, values
+from companion.quality.spectrum import spectrum
+from companion.quality.summary import overview, summarise, values
 
-latent_probing = import_module("ccl.generator.quality.latent_probe")
+latent_probing = import_module("companion.quality.latent_probe")
 
 
 @pytest.fixture(scope="module")
@@ -340,7 +340,7 @@ def test_the_spectrum_of_truth_is_the_floor_and_blur_is_seen(phantom, rows, trut
 def test_realism_of_truth_is_the_floor_and_of_leaving_alone_is_not(
     phantom, classifier, rows, truth, monkeypatch
 ):
-    module = import_module("ccl.generator.quality.realism")  # a function of the same name hides it
+    module = import_module("companion.quality.realism")  # a function of the same name hides it
     monkeypatch.setattr(module, "FEWEST", 5)
     monkeypatch.setattr(module, "COMPONENTS", 4)
     table = realism(phantom, rows, classifier, {"truth": truth})
@@ -406,7 +406,7 @@ def test_the_probe_finds_the_scanner_where_latents_carry_it(phantom, generator, 
 
 
 def test_the_probe_asks_few_images_at_once(phantom, generator, rows, monkeypatch):
-    module = import_module("ccl.generator.quality.latent_probe")
+    module = import_module("companion.quality.latent_probe")
     monkeypatch.setattr(module, "SHUFFLES", 1)
     whole = latent_probe(phantom, {"g": generator}, rows, 10)
     asked, all_at_once = [], module.latents
@@ -462,7 +462,7 @@ def test_probes_need_little_memory_beside_the_latents(monkeypatch):
 
 
 def test_cycles_take_few_images_at_once(phantom, generator, rows, monkeypatch):
-    module = import_module("ccl.generator.quality.cycles")
+    module = import_module("companion.quality.cycles")
     given, observed = [], type(generator).observed
 
     def watched(self, cohort, some):

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
-from ccl.generator import quality
-from ccl.generator.bank import Bank
+from ccl.encoders.encoder import EncoderOptions
 from ccl.generator.classifier import ClassifierOptions, scanner_target, train_classifier
-from ccl.generator.quality import Judges, QualityOptions, measure
-from ccl.objectives.encoder import EncoderOptions
+from companion import quality
+from companion.experiments.bank import Bank
+from companion.quality import Judges, QualityOptions, measure
 
 QUICK = ClassifierOptions(epochs=1, batch_size=30)
 

@@ -7,14 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from ccl.cohorts import Cohort, build, truths
-from ccl.cohorts.phantom_breast import PhantomBreastOptions
 from ccl.generator import tabular
 from ccl.generator.generator import Generator, load, save, to_model
 from ccl.generator.graph import IMAGE, image_parents
 from ccl.generator.hvae import HVAE
-from ccl.generator.quality.under_age import under_age
 from ccl.generator.tabular import COUPLINGS, PATIENT, Coupling, GumbelMax, Monotone, Table
+from companion.cohorts import truths
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.registry import build
+from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
+from companion.quality.under_age import under_age
 from tests.generator.conftest import SMALL
 
 P = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]], dtype=torch.float64)

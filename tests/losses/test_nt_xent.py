@@ -4,10 +4,10 @@ import pytest
 import torch
 from lightly.loss import NTXentLoss
 
+from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.losses import nt_xent
-from ccl.objectives.augment import AugmentOptions
-from ccl.objectives.encoder import EncoderOptions, build_encoder
 from ccl.objectives.simclr import SimCLR, SimCLROptions
+from ccl.views.augment import AugmentOptions
 from tests.losses import checks
 from tests.losses.wrong_variants import WRONG_VARIANTS, Loss, one_direction
 

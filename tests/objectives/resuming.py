@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ccl.objectives.batches import Batch, PairBatches
 from ccl.pairs import Pairs
-from ccl.training import fit
+from ccl.trainer import fit
 
 EPOCHS = 3
 States = dict[str, Tensor]

@@ -5,8 +5,8 @@ import torch
 from pydantic import ValidationError
 from torchvision.transforms.v2 import functional as torchvision
 
-from ccl.objectives import augment as module
-from ccl.objectives.augment import AugmentOptions, augment, resample, view_to_source
+from ccl.views import augment as module
+from ccl.views.augment import AugmentOptions, augment, resample, view_to_source
 
 PROBABILITIES = [name for name in AugmentOptions.model_fields if name.endswith("probability")]
 OFF = dict.fromkeys(PROBABILITIES, 0.0)

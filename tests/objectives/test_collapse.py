@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from ccl import config
+from ccl.encoders.encoder import build_encoder
 from ccl.errors import TrainingError
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.collapse import (
@@ -18,9 +18,9 @@ from ccl.objectives.collapse import (
     verdicts,
 )
 from ccl.objectives.dino import Dino, DinoOptions
-from ccl.objectives.encoder import build_encoder
 from ccl.pairs import Pairs
-from ccl.training import fit
+from ccl.trainer import fit
+from companion.experiments import config
 
 HEALTHY = {"loss_over_chance": 0.9, "embedding_std": 0.8, "prototype_entropy": 0.95}
 

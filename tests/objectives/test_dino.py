@@ -6,18 +6,18 @@ import torch
 from pydantic import ValidationError
 
 from ccl.devices import computes_in_bfloat16
+from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.losses import sinkhorn_knopp
-from ccl.objectives.augment import AugmentOptions
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.dino import Dino
 from ccl.objectives.dino_head import DinoHead, HeadOptions, Targets
 from ccl.objectives.dino_network import layer_groups
 from ccl.objectives.dino_options import DinoOptions, require_fit
-from ccl.objectives.encoder import EncoderOptions, build_encoder
-from ccl.objectives.schedules import cosine, linear
 from ccl.pairs import Pairs
+from ccl.schedules import cosine, linear
 from ccl.seeding import fair_coins
-from ccl.training import fit
+from ccl.trainer import fit
+from ccl.views.augment import AugmentOptions
 from tests.objectives.resuming import undisturbed_and_resumed
 from tests.oracles import self_distillation as oracle
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.objectives.batches import as_image
-from ccl.objectives.encoder import EncoderOptions, build_encoder
 
 
 def encoder(**options):

@@ -6,10 +6,10 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 
-from ccl.config import experiment
-from ccl.objectives import initial_weights
-from ccl.objectives.encoder import EncoderOptions, build_encoder
-from ccl.objectives.initial_weights import ROOT, weights_file
+from ccl.encoders import initial_weights
+from ccl.encoders.encoder import EncoderOptions, build_encoder
+from ccl.encoders.initial_weights import ROOT, weights_file
+from companion.experiments.config import experiment
 
 VIT = "vit_tiny_patch16_224"
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from ccl.objectives.masks import MaskOptions, block_masks
+from ccl.views.masks import MaskOptions, block_masks
 
 
 def masks(images=200, grid=(8, 8), seed=0, **options):

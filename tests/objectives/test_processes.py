@@ -11,21 +11,21 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from ccl import processes
 from ccl.batch_norm import SharedBatchNorms
 from ccl.collectives import averaged, gathered
+from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.losses import nt_xent
 from ccl.objectives.batches import Batch, PairBatches, as_image
-from ccl.objectives.crops import Crops
 from ccl.objectives.dino import Dino
 from ccl.objectives.dino_head import Centering, Targets
 from ccl.objectives.dino_network import layer_groups
 from ccl.objectives.dino_options import DinoOptions
-from ccl.objectives.encoder import EncoderOptions, build_encoder
 from ccl.objectives.simclr import SimCLR, SimCLROptions
 from ccl.pairs import Pairs
 from ccl.seeding import step_generator
-from ccl.training import fit
+from ccl.trainer import fit
+from ccl.views.crops import Crops
+from companion.engine import processes
 from tests.pair import Pair
 
 States = dict[str, Tensor]
@@ -117,7 +117,7 @@ def train_simclr_on_its_own_negatives(folder: Path) -> tuple[States, pd.DataFram
 
 
 def train_simclr_on_its_own_statistics(folder: Path) -> tuple[States, pd.DataFrame]:
-    with mock.patch("ccl.training.SharedBatchNorms.apply", lambda self, model: model):
+    with mock.patch("ccl.trainer.SharedBatchNorms.apply", lambda self, model: model):
         return train(simclr(), folder)
 
 

@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from ccl.devices import computes_in_bfloat16
-from ccl.objectives.augment import AugmentOptions
+from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.embedding_statistics import effective_rank, embedding_statistics
-from ccl.objectives.encoder import EncoderOptions, build_encoder
-from ccl.objectives.schedules import warmup_cosine
 from ccl.objectives.simclr import SimCLR, SimCLROptions
 from ccl.pairs import Pairs
-from ccl.training import fit
+from ccl.schedules import warmup_cosine
+from ccl.trainer import fit
+from ccl.views.augment import AugmentOptions
 from tests.objectives.resuming import undisturbed_and_resumed
 
 SMALL = {"projector_hidden": 16, "projector_out": 8, "batch_size": 8, "epochs": 2}

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from ccl.objectives.encoder import EncoderOptions, build_encoder, standardise
-from ccl.objectives.vit import VitOptions, as_vit, grid_of, tokens, vit_slim
+from ccl.encoders.encoder import EncoderOptions, build_encoder, standardise
+from ccl.encoders.vit import VitOptions, as_vit, grid_of, tokens, vit_slim
 
 SMALL = {"patch": 8, "width": 12, "depth": 2, "heads": 3}
 

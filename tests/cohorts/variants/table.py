@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ccl.cohorts.errors import ImageError
-from ccl.cohorts.image_files import read_grey
+from companion.cohorts.errors import ImageError
+from companion.cohorts.importing.image_files import read_grey
 from tests.cohorts.variants.dicom import DICOM
 from tests.cohorts.variants.picture import PERCENTILES, Maker
 from tests.cohorts.variants.raster import JPEG, PGM, PNG

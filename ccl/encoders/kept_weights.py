@@ -1,0 +1,44 @@
+"""Published initial weights, kept where a run lies: only the first who asks needs the network."""
+
+from pathlib import Path
+
+import torch
+
+from ccl.encoders.encoder import Encoder, build_encoder
+from ccl.encoders.options import EncoderOptions
+from companion.engine import processes, storage
+
+
+def architecture(options: EncoderOptions, image_size: tuple[int, int]) -> Encoder:
+    """An encoder with random weights, whatever it is to start from: for weights of its own."""
+    return build_encoder(options.model_copy(update={"pretrained": None}), image_size)
+
+
+def starting_encoder(options: EncoderOptions, image_size: tuple[int, int], folder: Path) -> Encoder:
+    """An encoder with its initial weights; what is drawn after it is the same wherever these were.
+
+    Args:
+        options: of the encoder.
+        image_size: height and width in pixels.
+        folder: keeps published weights; those of a file of the user's stay there alone.
+
+    Raises:
+        ValueError, OSError: as `build_encoder`.
+    """
+    encoder = architecture(options, image_size)
+    if options.pretrained is None:
+        return encoder
+    about = f"{options.architecture}-{options.pretrained}-{'x'.join(map(str, image_size))}"
+    file = folder / f"{about.replace('/', '_')}.safetensors"
+    published = not options.pretrained.endswith(".safetensors")
+    if published and file.is_file():
+        encoder.load_state_dict(storage.tensors(file))
+        return encoder
+    from ccl.encoders.initial_weights import load_initial_weights
+
+    with torch.random.fork_rng(devices=[]):  # loading may draw
+        load_initial_weights(encoder.backbone, options.architecture, options.pretrained)
+    if published and processes.is_first():
+        folder.mkdir(parents=True, exist_ok=True)
+        storage.save_tensors(file, encoder.state_dict())
+    return encoder

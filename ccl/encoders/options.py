@@ -1,0 +1,69 @@
+"""Which backbone is pretrained; apart from it, since options are read where no model is."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from ccl.options import Options
+
+ROOT = Path(__file__).parents[2]
+SLIM = "resnet-slim"
+VIT_SLIM = "vit-slim"
+IMAGENET = "imagenet"
+DINOV2 = "dinov2"
+PUBLISHED = (IMAGENET, DINOV2)  # weights that timm knows where to get
+
+
+class VitOptions(Options):
+    """Size of 'vit-slim'.
+
+    Attributes:
+        patch: side of a patch in pixels.
+        width: length of a token.
+        depth: number of blocks.
+        heads: of the attention; they divide the width.
+        mlp_ratio: width of a block's hidden layer / width of a token.
+    """
+
+    patch: int = Field(default=8, ge=1)
+    width: int = Field(default=96, ge=1)
+    depth: int = Field(default=4, ge=1)
+    heads: int = Field(default=3, ge=1)
+    mlp_ratio: float = Field(default=4.0, gt=0)
+
+
+class EncoderOptions(Options):
+    """Which backbone is pretrained.
+
+    Attributes:
+        architecture: 'resnet-slim' (below), 'vit-slim' (`ccl.encoders.vit`), or any timm name,
+            e.g. 'resnet50' or 'vit_base_patch16_224'.
+        stem_stride: of 'resnet-slim' only: the stem's downsampling. 4 is twice as fast; 2 keeps
+            maps of 32x32 for the first blocks of a 64-pixel image.
+        vit: of 'vit-slim' only: its size.
+        pretrained: weights to start from: 'imagenet', timm's for the architecture, or 'dinov2',
+            DINO-v2's for a ViT of its size, both of which need the network once; the path of a
+            safetensors file, absolute or seen from the repository, with timm's names; or None for
+            random weights.
+    """
+
+    architecture: str = Field(default=SLIM, min_length=1)
+    stem_stride: Literal[2, 4] = 4
+    vit: VitOptions = VitOptions()
+    pretrained: str | None = None
+
+    @field_validator("pretrained")
+    @classmethod
+    def _is_published_or_safetensors(cls, value: str | None) -> str | None:
+        if value is not None and value not in PUBLISHED and not value.endswith(".safetensors"):
+            raise ValueError(
+                f"'{value}' is neither '{IMAGENET}' nor '{DINOV2}' nor a .safetensors file nor "
+                "null; other formats may run code when opened"
+            )
+        return value
+
+
+def weights_file(pretrained: str) -> Path:
+    """The file that `EncoderOptions.pretrained` names, absolute or seen from the repository."""
+    return ROOT / pretrained

@@ -1,0 +1,166 @@
+"""Training the HVAE: weighted batches, gradient skipping, averaged weights."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ccl.compilation import compile_parts
+from ccl.devices import fastest_device, mixed_precision
+from ccl.errors import TrainingError
+from ccl.generator.batches import Codes, WeightedBatches
+from ccl.generator.generator import Generator
+from ccl.generator.graph import image_parents
+from ccl.generator.hvae import HVAE, Block
+from ccl.generator.options import GeneratorOptions
+from ccl.schedules import cosine
+from ccl.trainer import fit
+from companion.cohorts.cohort import Cohort
+from companion.cohorts.moments import scanner_spreads
+
+
+class HVAETraining(lightning.LightningModule):
+    """Minimises nll + beta KL; keeps an exponential moving average of the weights.
+
+    Processes that train as one apply the same gradients, and so keep the same average.
+    """
+
+    def __init__(self, hvae: HVAE, options: GeneratorOptions, total_steps: int) -> None:
+        super().__init__()
+        self.hvae, self.options, self.total_steps = hvae, options, total_steps
+        self.average = copy.deepcopy(hvae).requires_grad_(False)
+        blocks = (part for part in hvae.modules() if isinstance(part, Block))
+        compile_parts(blocks, options.compile)
+        self.skipped: Tensor | int = 0  # of this epoch's steps; read at its end
+        self.steps = 0
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        x, parents = batch
+        with mixed_precision(x.device.type, self.options.bfloat16):
+            elbo = self.hvae.elbo(x, parents, self.options.free_bits, self._told(x))
+        beta = self._beta()
+        bits = 1 / np.log(2)
+        shown = {"nll": elbo.nll * bits, "kl": elbo.kl * bits}
+        shown |= {f"kl_{size}": kl * bits for size, kl in elbo.kl_by_resolution.items()}
+        self.log_dict(shown, on_epoch=True, on_step=False, sync_dist=True)
+        loss = elbo.nll + beta * elbo.kl_penalised
+        self.log("loss", loss, on_epoch=True, on_step=False, prog_bar=True, sync_dist=True)
+        return loss
+
+    def _told(self, x: Tensor) -> Tensor | None:
+        """Whose parents are told, bool (N,)."""
+        dropped = self.options.parents_dropped
+        return torch.rand(len(x), device=x.device) >= dropped if dropped else None
+
+    def _beta(self) -> float:
+        warmup = self.options.beta_warmup_epochs * self.trainer.num_training_batches
+        return self.options.beta * min(1.0, (self.global_step + 1) / warmup if warmup else 1.0)
+
+    def configure_optimizers(self) -> Any:
+        options = self.options
+        optimizer = torch.optim.AdamW(
+            self.hvae.parameters(),
+            options.learning_rate,
+            betas=options.betas,
+            weight_decay=options.weight_decay,
+            fused=True,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _learning_rate_factor(self, step: int) -> float:
+        warm = min(1.0, (step + 1) / max(1, self.options.warmup_steps))
+        falls = self.options.decline == "cosine"
+        return warm * (cosine(step, self.total_steps, 1.0, 0.0) if falls else 1.0)
+
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        """Scales gradients down, or has the optimiser leave this step out."""
+        norm = torch.nn.utils.clip_grad_norm_(self.hvae.parameters(), self.options.gradient_clip)
+        skip = torch.logical_not(norm <= self.options.gradient_skip)  # also if it is not a number
+        # By this, of `torch.amp.GradScaler`, a fused optimiser leaves weights and state as they
+        # are, and no host waits to hear whether to.
+        optimizer.found_inf = skip.float()
+        self.skipped = self.skipped + skip
+        self.steps += 1
+        shown = {"gradient_norm": norm, "skipped_share": skip.float()}
+        self.log_dict(shown, on_epoch=True, on_step=False, sync_dist=True)
+
+    def averaged(self, batches: WeightedBatches) -> HVAE:
+        """The trained HVAE with averaged weights, its noise measured on the first epoch."""
+        hvae = self.average.eval()
+        if hvae.options.pixel_noise == "scanner":
+            hvae.to(fastest_device()).calibrate_noise(batches.epoch(0))
+        return hvae.cpu()
+
+    @torch.no_grad()
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Moves the averaged weights; they move faster at first, when weights do.
+
+        Not by torch's `AveragedModel`, whose count of steps a host has to wait for.
+        """
+        before = self.global_step - 1  # steps that are averaged
+        decay = min(self.options.ema_decay, (1 + before) / (10 + before)) if before else 0.0
+        average: list[Tensor] = list(self.average.parameters())
+        current: list[Tensor] = list(self.hvae.parameters())
+        torch._foreach_lerp_(average, current, 1 - decay)
+
+    def on_train_epoch_end(self) -> None:
+        """Raises TrainingError where most steps were skipped."""
+        skipped = int(self.skipped)
+        if skipped > self.steps / 2:
+            raise TrainingError(
+                f"{skipped} of {self.steps} steps of epoch {self.current_epoch} were skipped "
+                f"for gradients above gradient_skip={self.options.gradient_skip:g}: raise it, or "
+                "lower learning_rate"
+            )
+        self.skipped = self.steps = 0
+
+
+def train(
+    cohort: Cohort, options: GeneratorOptions, folder: Path, stop_after: int | None = None
+) -> tuple[Generator, pd.DataFrame]:
+    """Trains a generator on a cohort's train split.
+
+    Args:
+        cohort: images, scanners and, where every image states it, sex.
+        options: architecture and training.
+        folder: for checkpoints; a killed training goes on from there.
+        stop_after: epochs after which to stop, with the schedules of the whole training.
+
+    Returns:
+        The generator with averaged weights, and one row of metrics per epoch (bits per pixel).
+    """
+    parents = image_parents(cohort, options.graph, options.coupling)
+    torch.manual_seed(options.seed)
+    height, width = cohort.images.shape[1:]
+    hvae = HVAE(options.hvae, parents.sizes, height, width)
+    if fastest_device().type == "cuda":  # whose convolutions want it so; a CPU's are slower
+        hvae = hvae.to(memory_format=torch.channels_last)
+    hvae.pixel_map.calibrate(scanner_spreads(cohort))
+    batches = training_batches(cohort, parents, options)
+    module = HVAETraining(hvae, options, total_steps=len(batches) * options.epochs)
+    epochs = options.epochs if stop_after is None else min(stop_after, options.epochs)
+    history = fit(module, batches, epochs=epochs, folder=folder, seed=options.seed)
+    return Generator(parents, module.averaged(batches)), history
+
+
+def training_batches(cohort: Cohort, codes: Codes, options: GeneratorOptions) -> WeightedBatches:
+    """The batches that a generator is trained with, and what `codes` knows of their images."""
+    rows = cohort.rows("train", "pretraining")
+    return WeightedBatches(
+        cohort,
+        codes,
+        rows,
+        options.batch_size,
+        options.rare_scanner_weight,
+        options.seed,
+        options.max_steps,
+    )

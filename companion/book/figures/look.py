@@ -1,0 +1,194 @@
+"""The look that every figure shares: colours, marks, panels, legends.
+
+Figures are about five inches wide with large type, so that they stay readable at the width of a
+phone, and they bring their own light background, so that dark mode leaves them alone.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.style import context as settings
+
+from ccl.encoders.options import DINOV2, IMAGENET
+
+WIDTH = 5.2  # inches; one or two panels side by side
+CARD = "#ffffff"
+INK = "#1f2933"
+FAINT = "#7b8794"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one thing looks in every figure.
+
+    Attributes:
+        label: its name in legends.
+        colour: hex colour (Okabe and Ito's colour-blind-safe palette).
+        marker: matplotlib marker, so that colour is never the only difference.
+        width: of lines, in points; baselines are thinner.
+    """
+
+    label: str
+    colour: str
+    marker: str
+    width: float = 2.0
+
+    @property
+    def title(self) -> str:
+        """Its name above a panel, where a long one takes two lines."""
+        return self.label.replace(", ", ",\n")
+
+
+OBJECTIVES = {"simclr": "SimCLR", "dino": "DINO"}
+BASELINES = ("random", "supervised")  # strategies without contrastive pretraining
+
+
+# Objective to what its encoders start from, as `EncoderOptions.pretrained` names it.
+Initial = Mapping[str, str | None]
+NOTHING_SAID: Initial = MappingProxyType({})
+_STARTS = {None: "Random encoder", IMAGENET: "ImageNet weights", DINOV2: "DINO-v2 weights"}
+
+
+def marks(objective: str, initial: Initial = NOTHING_SAID) -> Mapping[str, Mark]:
+    """Marks of the strategies: one colour and marker each, named after the objective.
+
+    Args:
+        objective: of the encoders.
+        initial: what they start from, after which the untrained one is named; random if not there.
+    """
+    start = _STARTS.get(initial.get(objective), "Initial weights")
+    name = OBJECTIVES.get(objective, objective)
+    return {
+        "standard": Mark(name, "#0072B2", "o"),
+        "plus": Mark(f"{name}+", "#E69F00", "s"),
+        "counterfactual": Mark(f"CF-{name}", "#009E73", "D"),
+        "oracle": Mark("Oracle pairs", "#CC79A7", "^"),
+        "sexcf": Mark(f"SexCF-{name}", "#56B4E9", "v"),
+        "earlycf": Mark(f"CF-{name}, generator stopped early", "#8C6D31", "<"),
+        "tunedcf": Mark(f"CF-{name}, generator finetuned", "#5B3A8C", ">"),
+        "random": Mark(start, "#6B7280", "x", width=1.2),
+        "supervised": Mark("Supervised", "#D55E00", "P", width=1.2),
+    }
+
+
+STRATEGIES = marks("simclr")
+
+
+def said(text: str) -> Figure:
+    """A sentence in place of what cannot be drawn."""
+    with style():
+        figure = new_figure(0.6)
+        figure.text(0.5, 0.5, text, ha="center", va="center")
+    return figure
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The book's look, for the figures made inside; global settings stay untouched and unused."""
+    with mpl.rc_context(), settings(["default"]), sns.axes_style("whitegrid"):
+        mpl.rcParams.update(
+            {
+                "figure.facecolor": CARD,
+                "savefig.facecolor": CARD,
+                "figure.dpi": 160,
+                "font.size": 11,
+                "axes.titlesize": 12,
+                "axes.labelsize": 11,
+                "legend.fontsize": 10,
+                "xtick.labelsize": 10,
+                "ytick.labelsize": 10,
+                "axes.edgecolor": FAINT,
+                "text.color": INK,
+                "axes.labelcolor": INK,
+                "xtick.color": INK,
+                "ytick.color": INK,
+                "grid.color": "#e4e7eb",
+                "text.parse_math": False,  # names out of data may hold dollars
+                "lines.linewidth": 2,
+                "lines.markersize": 6,
+            }
+        )
+        yield
+
+
+class BookFigure(Figure):
+    """A figure that keeps the book's look when drawn later, and shows itself in a notebook.
+
+    It is not registered with pyplot: it appears where it is returned and nowhere else.
+    """
+
+    def draw(self, renderer: Any) -> None:
+        """Draws under the book's style: ticks are only made now, and read the settings."""
+        with style():
+            super().draw(renderer)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        with style():
+            self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def require(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ValueError(f"{what} lacks the columns {missing}; it has {list(table.columns)}")
+    if table.empty:
+        raise ValueError(f"{what} has no rows: nothing to draw")
+
+
+def new_figure(height: float, width: float = WIDTH) -> BookFigure:
+    return BookFigure(figsize=(width, height), layout="constrained")
+
+
+def new_panels(n: int, *, columns: int = 2, height: float = 2.3) -> tuple[Figure, list[Axes]]:
+    """A figure with n panels, at most `columns` beside each other, empty places left out."""
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    figure = new_figure(height * rows + 0.7)
+    axes = np.asarray(figure.subplots(rows, columns, squeeze=False)).ravel()
+    for spare in axes[n:]:
+        spare.remove()
+    return figure, list(axes[:n])
+
+
+def name_outer(panels: Sequence[Axes], x: str, y: str, columns: int = 2) -> None:
+    """Axis names at the left and lower edge of a grid of panels that share their axes."""
+    for i, axes in enumerate(panels):
+        if i % columns == 0:
+            axes.set_ylabel(y)
+        if i + columns >= len(panels):
+            axes.set_xlabel(x)
+
+
+def add_legend(figure: Figure, axes: Axes, note: str = "", columns: int = 3) -> None:
+    """One legend under all panels; `note` says below it what band or whisker means."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(columns, len(labels)),
+        frameon=False,
+        title=note or None,
+        title_fontsize=9.5,
+    )
+
+
+def present(strategies: pd.Series) -> list[str]:
+    """The strategies that occur, in the order of `STRATEGIES`."""
+    names = set(strategies)
+    unknown = names - set(STRATEGIES)
+    if unknown:
+        raise ValueError(f"unknown strategy {sorted(unknown)}; known: {list(STRATEGIES)}")
+    return [strategy for strategy in STRATEGIES if strategy in names]

@@ -1,0 +1,240 @@
+"""Executes the notebooks: papermill, with stricter parameters, the kernel of this interpreter, and
+results that are there completely or not at all.
+"""
+
+import ast
+import hashlib
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from companion.engine import pointers
+from companion.engine.clean_environment import clean
+from companion.engine.runs import Run, Step, code_digest
+from companion.experiments import plan
+
+ROOT = Path(__file__).parent.parent
+STARTING = 600  # seconds that a kernel may take to start, on a busy node with a slow disk
+Parameter = str | int | float | bool
+
+logger = logging.getLogger(__name__)
+
+
+class NotebookError(ValueError):
+    """A notebook does not accept its parameters or failed; the message names notebook and cell."""
+
+
+class ThisInterpreter(AsyncKernelManager):
+    """Starts the kernel with the interpreter that is running, whatever kernels are registered."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """A kernel specification that no registry had to know."""
+        return KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            display_name="Python 3",
+            language="python",
+        )
+
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
+        """Starts it without the user's settings of other work."""
+        await super().start_kernel(**(options | {"env": clean(os.environ)}))
+
+
+def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
+    """Executes a notebook on finished steps, unless this was done with the same runs and code.
+
+    Args:
+        profile, cohort, data_root: become the notebook's parameters.
+        name: of a file in `notebooks/`.
+
+    Raises:
+        NotebookError: there is no such notebook, or it failed.
+        FileNotFoundError: a step that it shows is not finished.
+    """
+    known = [*plan.NOTEBOOKS, *plan.LECTURES]
+    if name not in known:
+        raise NotebookError(f"there is no notebook '{name}'; there are {', '.join(known)}")
+    notebook = ROOT / "notebooks" / f"{name}.ipynb"
+    root = plan.folder(profile, cohort)
+    parameters = {"profile": profile, "cohort": cohort, "data_root": data_root or ""}
+    shown = plan.pointers(name, plan.refresh(profile, cohort, data_root))
+    step = Step(
+        root=root,
+        name="notebook",
+        options={
+            "content": hashlib.sha256(notebook.read_bytes()).hexdigest(),
+            "assets": plan.assets_digest(name),
+            "code": {module: code_digest(module) for module in _imported(notebook)},
+            **parameters,
+        },
+        inputs={pointer: pointers.follow(root, pointer) for pointer in shown},
+        module=__name__,
+        label=name,
+    )
+    return step.run(lambda folder: execute(notebook, folder / f"{name}.ipynb", parameters))
+
+
+def _imported(notebook: Path) -> list[str]:
+    """The modules of `ccl` that a notebook imports."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    code = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
+    found: set[str] = set()
+    for node in ast.walk(code):
+        if isinstance(node, ast.ImportFrom) and node.module == "ccl":
+            found |= {f"ccl.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ccl."):
+            found.add(str(node.module))
+    return sorted(found)
+
+
+def execute(
+    notebook: Path, output: Path, parameters: Mapping[str, Parameter], folder: Path = ROOT
+) -> None:
+    """Executes a notebook.
+
+    Args:
+        notebook: with one cell tagged `parameters`.
+        output: receives the executed notebook, when it is whole.
+        parameters: values of some of its parameters.
+        folder: working directory of the kernel.
+
+    Raises:
+        NotebookError: a parameter is unknown or of another type, a cell failed, or the
+            kernel did not start or died.
+    """
+    check_parameters(notebook, parameters)
+    unfinished = output.with_name(f".{output.stem}.unfinished.ipynb")
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(unfinished),
+            dict(parameters),
+            kernel_name="python3",
+            language="python",
+            cwd=str(folder),
+            progress_bar=False,
+            start_timeout=STARTING,
+            kernel_manager_class=ThisInterpreter,
+        )
+    except DeadKernelError as error:
+        raise NotebookError(_dead(notebook, unfinished)) from error
+    except RuntimeError as error:  # nbclient's, of a kernel that nothing was asked of yet
+        raise NotebookError(
+            f"{notebook}: its kernel did not start ({error}). If the machine is that busy, let "
+            "fewer jobs run at once; otherwise look whether "
+            f"`{sys.executable} -m ipykernel_launcher --version` runs, and if not, make .venv anew"
+        ) from error
+    except PapermillExecutionError as error:
+        raise NotebookError(
+            f"{_describe(notebook, error)}; the notebook as far as it came is {unfinished}"
+        ) from error
+    _tidy(unfinished, notebook, parameters)
+    unfinished.replace(output)
+
+
+def check_parameters(notebook: Path, parameters: Mapping[str, Parameter]) -> None:
+    """Refuses what papermill would only warn about, or not notice.
+
+    Raises:
+        NotebookError: a parameter that the notebook does not have, or of another type.
+    """
+    known = typed_parameters(notebook)
+    for name, value in parameters.items():
+        if name not in known:
+            raise NotebookError(
+                f"{notebook}: there is no parameter '{name}'; it has {', '.join(sorted(known))}"
+            )
+        accepted = (int, float) if known[name] is float else (known[name],)
+        if type(value) not in accepted:
+            raise NotebookError(
+                f"{notebook}: parameter '{name}' is {value!r}, expected {known[name].__name__}"
+            )
+
+
+def typed_parameters(notebook: Path) -> dict[str, type[Parameter]]:
+    """Names and types of a notebook's parameters, from its one cell tagged `parameters`.
+
+    Raises:
+        NotebookError: not exactly one such cell, or a line that is not `name: type = literal`.
+    """
+    cells = [
+        cell
+        for cell in nbformat.read(notebook, as_version=4).cells
+        if "parameters" in cell.metadata.get("tags", [])
+    ]
+    if len(cells) != 1:
+        raise NotebookError(f"{notebook}: {len(cells)} cells tagged 'parameters', expected one")
+    return dict(_typed(line, notebook) for line in ast.parse(cells[0].source).body)
+
+
+def _typed(line: ast.stmt, notebook: Path) -> tuple[str, type[Parameter]]:
+    types: dict[str, type[Parameter]] = {"str": str, "int": int, "float": float, "bool": bool}
+    match line:
+        case ast.AnnAssign(ast.Name(name), ast.Name(kind), ast.Constant(value)) if (
+            kind in types and type(value) is types[kind]
+        ):
+            return name, types[kind]
+    raise NotebookError(
+        f"{notebook}: parameters line '{ast.unparse(line)}' is not `name: type = literal`, "
+        f"with a type of {', '.join(types)}"
+    )
+
+
+def _describe(notebook: Path, error: PapermillExecutionError) -> str:
+    """The notebook, the cell and the error, without the pages of traceback."""
+    place = f"cell {error.cell_index + 1}" if error.cell_index is not None else "a cell"
+    return (
+        f"{notebook}: {place} (`{_first_line(error.source)}`) failed with {error.ename}: "
+        f"{error.evalue}"
+    )
+
+
+def _dead(notebook: Path, unfinished: Path) -> str:
+    """The notebook, the cell that it had come to, and what most likely ended its kernel."""
+    cells = nbformat.read(unfinished, as_version=4).cells
+    at = max(n for n, cell in enumerate(cells) if cell.metadata.papermill.get("start_time"))
+    return (
+        f"{notebook}: its kernel died in cell {at + 1} (`{_first_line(cells[at].source)}`), most "
+        "likely ended by the system for lack of memory. "
+        "Take a smaller profile or batch size, or let fewer jobs run at once (`--cores 1` of "
+        "Snakemake), and give the same command again"
+    )
+
+
+def _first_line(source: str) -> str:
+    return next(iter(source.strip().splitlines()), "")
+
+
+def _tidy(executed: Path, notebook: Path, parameters: Mapping[str, Parameter]) -> None:
+    """Shows the parameters in effect instead of the defaults, and forgets the files' places."""
+    content = nbformat.read(executed, as_version=4)
+    content.metadata.papermill.update(input_path=notebook.name, output_path=notebook.name)
+    for cell in content.cells:
+        tags = cell.metadata.get("tags", [])
+        if "parameters" in tags:
+            cell.source = _in_effect(cell.source, parameters)
+        if "injected-parameters" in tags:
+            tags.append("remove-cell")
+    nbformat.write(content, executed)
+
+
+def _in_effect(source: str, parameters: Mapping[str, Parameter]) -> str:
+    """The parameters cell with other values; types and comments stay."""
+    lines = source.splitlines()
+    for statement in ast.parse(source).body:
+        match statement:
+            case ast.AnnAssign(ast.Name(name), value=ast.Constant() as old) if name in parameters:
+                row, start, end = old.lineno - 1, old.col_offset, old.end_col_offset
+                lines[row] = lines[row][:start] + repr(parameters[name]) + lines[row][end:]
+    return "\n".join(lines)

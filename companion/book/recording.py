@@ -1,0 +1,140 @@
+"""Keeps what finished experiments found in `study/`; see `companion.book.record`."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from companion.book import record
+from companion.book.record import Record
+from companion.claims import judging
+from companion.claims.contrasts import Setting
+from companion.cohorts.cohort import Cohort
+from companion.engine import pointers
+from companion.engine.csv_files import read_table, write_table
+from companion.engine.files import write_atomically
+from companion.evaluation import simulations
+from companion.evaluation.cost import whole_record
+from companion.evaluation.projections import project
+from companion.experiments import steps
+from companion.experiments.config import Experiment
+from companion.strategies import BASE, GENERATORS, generator_of
+
+CLAIMS = "claims.csv"
+
+# Of every step's `run.json`; the data root is a place on somebody's machine.
+_KEPT = (
+    *("step", "label", "digest", "options", "seconds", "peak_memory_mib", "energy_joules"),
+    "continued",
+    *("finished", "git_revision", "device", "threads", "python", "versions"),
+)
+
+
+def keep(experiment: Experiment, folder: Path = record.FOLDER) -> Record:
+    """Keeps what a finished experiment found; an older record of the cohort is replaced.
+
+    Args:
+        experiment: finished; what is missing would be computed.
+        folder: receives a folder of the cohort's name.
+
+    Raises:
+        ValueError: the cohort can only test encoders, so that there is nothing to keep.
+    """
+    if not experiment.pretraining.encoders:
+        raise ValueError(f"cohort '{experiment.cohort_name}' pretrains nothing that could be kept")
+    images = Cohort.load(steps.cohort(experiment).folder)
+    unfinished = folder / f".{experiment.cohort_name}.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for name, table in _tables(experiment, images).items():
+        # Six digits are what two machines of one kind agree on.
+        write_table(table, unfinished / f"{name}.csv", float_format="%.6g")
+    info = _info(experiment, images)
+    write_atomically(unfinished / record.INFO, json.dumps(info, indent=1) + "\n")
+    made = judging.table(record.load(unfinished).findings)
+    write_table(made, unfinished / CLAIMS, float_format="%.6g")
+    final = folder / experiment.cohort_name
+    shutil.rmtree(final, ignore_errors=True)
+    unfinished.rename(final)
+    return record.load(final)
+
+
+def keep_simulations(folder: Path = record.FOLDER) -> None:
+    """Keeps what intervals and verdicts do on simulated experiments of known truth."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {"coverage": simulations.coverage(), "verdicts": simulations.verdicts()}
+    for name, table in tables.items():
+        write_table(table, folder / f"{name}.csv", float_format="%.6g")
+
+
+def _info(experiment: Experiment, images: Cohort) -> dict[str, Any]:
+    return {
+        "cohort": experiment.cohort_name,
+        "profile": experiment.profile_name,
+        "setting": asdict(Setting.of(images)),
+        "images": len(images),
+        "classes": list(images.classes),
+        "has_truth": images.has_truth,
+        "caveats": images.info.get("caveats", []),
+        "citation": images.info.get("citation", ""),
+        "checksum": images.checksum,
+        "steps": [_step(whole_record(run)) for run in pointers.finished(experiment.root).values()],
+    }
+
+
+def _step(run: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: run[key] for key in _KEPT if key in run}
+    options = {key: value for key, value in kept["options"].items() if key != "data_root"}
+    return kept | {"options": options}
+
+
+def _tables(experiment: Experiment, images: Cohort) -> dict[str, pd.DataFrame]:
+    """Every table of the record, by its name."""
+    folder = steps.results(experiment).folder
+    trained = [name for name, used in experiment.pretraining.strategies.items() if used]
+    histories = [steps.pretraining_history(experiment, name) for name in trained]
+    found = {
+        "results": read_table(folder / steps.RESULTS_FILE),
+        "separability": read_table(folder / steps.SEPARABILITY_FILE),
+        "confusion": read_table(folder / steps.CONFUSION_FILE),
+        "quality": _quality(experiment),
+        "costs": steps.costs(experiment),
+        "history": pd.concat(
+            [table.assign(objective=name) for name, table in zip(trained, histories, strict=True)]
+        ),
+    }
+    if "simclr" in trained:
+        found["pair_similarity"] = steps.pair_similarities(experiment)
+        found["map"] = _map(experiment, images)
+    return found
+
+
+def _quality(experiment: Experiment) -> pd.DataFrame:
+    """`quality.csv` of every generator that pairs were made by."""
+    trained = experiment.pretraining.encoders
+    used = {BASE, *(generator_of(name.strategy) for name in trained)} - {None}
+    files = {
+        variant: steps.quality(experiment, variant).folder / "quality.csv"
+        for variant in GENERATORS
+        if variant in used
+    }
+    return pd.concat([read_table(file).assign(generator=name) for name, file in files.items()])
+
+
+def _map(experiment: Experiment, images: Cohort) -> pd.DataFrame:
+    """t-SNE of the test images under the first seed's SimCLR encoders, on one common layout."""
+    places = project(steps.embeddings(experiment, "simclr", experiment.pretraining.seeds[0]))
+    rows = images.table.iloc[images.rows("test")]
+    return pd.concat(
+        [
+            pd.DataFrame(np.round(xy, 3), columns=["x", "y"]).assign(
+                strategy=name, scanner=rows["scanner"].to_numpy(), label=rows["label"].to_numpy()
+            )
+            for name, xy in places.items()
+        ]
+    )

@@ -1,0 +1,248 @@
+"""What claims are tested on, and the effect that each kind of test measures on it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from companion.claims.contrasts import (
+    NotTestedError,
+    Setting,
+    checked_results,
+    difference_weights,
+    gain_weights,
+)
+from companion.claims.effects import Effect, auc_effect
+from companion.claims.ledger import (
+    CostTest,
+    DifferenceTest,
+    Encoder,
+    GainTest,
+    Ledger,
+    QualityTest,
+    SeparabilityTest,
+    Test,
+    encoders_of,
+)
+from companion.claims.seeds import Estimate, mean_over_seeds
+from companion.cohorts.cohort import Cohort
+from companion.engine import pointers
+from companion.engine.csv_files import read_table
+from companion.evaluation.cost import whole_record
+from companion.strategies import BASE, STRATEGIES, bank_of
+
+QUALITY_COLUMNS = ("measure", "images", "source", "target", "value", "ci_low", "ci_high", "n")
+SEPARABILITY_COLUMNS = ("objective", "strategy", "pretrain_seed", "measure", "value", "n")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The results of one experiment.
+
+    Attributes:
+        setting: the cohort's.
+        results: `results.csv`, of `checked_results`.
+        quality: `quality.csv`, or None.
+        separability: `separability.csv`, how well embeddings tell scanners apart, or None.
+        records: of the finished steps, of `companion.evaluation.cost.whole_record`.
+    """
+
+    setting: Setting
+    results: pd.DataFrame
+    quality: pd.DataFrame | None = None
+    separability: pd.DataFrame | None = None
+    records: Sequence[Mapping[str, Any]] = ()
+
+
+def gather(root: Path) -> Evidence:
+    """Reads an experiment's results.
+
+    Args:
+        root: folder of the runs of one profile and cohort.
+
+    Raises:
+        FileNotFoundError: there are no results yet.
+        ValueError: a file is not what it should be; names it.
+    """
+    file = root / "results.csv"
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing: run `make results` first")
+    runs = pointers.finished(root)
+    setting = Setting.of(Cohort.load(pointers.follow(root, "cohort").folder))
+    return Evidence(
+        setting,
+        checked_results(read_table(file), setting, str(file)),
+        _optional(runs["quality"].folder / "quality.csv" if "quality" in runs else None),
+        _optional(root / "separability.csv"),
+        [whole_record(run) for run in runs.values()],
+    )
+
+
+def _optional(file: Path | None) -> pd.DataFrame | None:
+    return read_table(file) if file is not None and file.is_file() else None
+
+
+def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
+    """The effect that a test is about.
+
+    Raises:
+        NotTestedError: what it speaks of was not run.
+        ValueError: a table lacks what it should have, or the contrast is empty.
+    """
+    return replace(_effect(test, ledger, evidence), generators=_generators(test, ledger))
+
+
+def _effect(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
+    match test:
+        case GainTest():
+            weights = gain_weights(evidence.results, test, ledger.encoders, evidence.setting)
+            return auc_effect(evidence.results, weights)
+        case DifferenceTest():
+            weights = difference_weights(evidence.results, test, ledger.encoders, evidence.setting)
+            return auc_effect(evidence.results, weights)
+        case QualityTest():
+            return _quality(test, evidence.quality)
+        case SeparabilityTest():
+            return _separability(test, ledger, evidence.separability)
+        case CostTest():
+            return _cost(test, ledger.encoders[test.encoder], evidence)
+
+
+def _generators(test: Test, ledger: Ledger) -> frozenset[str]:
+    """Which of `companion.strategies.GENERATORS` a test rests on; pretraining seeds share them."""
+    if isinstance(test, QualityTest):
+        return frozenset({BASE})
+    used = {ledger.encoders[name].strategy for name in encoders_of(test)} & set(STRATEGIES)
+    banks = [bank for strategy in used if (bank := bank_of(strategy)) is not None]
+    return frozenset(bank.variant for bank in banks if bank.variant is not None)
+
+
+def _quality(test: QualityTest, quality: pd.DataFrame | None) -> Effect:
+    if quality is None:
+        raise NotTestedError("there is no quality.csv")
+    _require_columns(quality, QUALITY_COLUMNS, "quality.csv")
+    wanted = {
+        "measure": test.measure,
+        "images": test.images,
+        "source": test.source,
+        "target": test.target,
+    }
+    rows = quality[(quality[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    if len(rows) != 1 or rows[["value", "ci_low", "ci_high"]].isna().any(axis=None):
+        raise ValueError(
+            f"quality.csv: expected one row with figures for {wanted}, found {len(rows)}; it has "
+            f"the measures {sorted(set(quality['measure']))}"
+        )
+    value, low, high = (float(rows[name].iloc[0]) for name in ("value", "ci_low", "ci_high"))
+    return Effect(
+        Estimate(value, ci95=(low, high)),
+        seeds=0,
+        n=int(rows["n"].iloc[0]),
+        unit=test.unit,
+        covers="other test patients, for this generator",
+    )
+
+
+def _separability(test: SeparabilityTest, ledger: Ledger, table: pd.DataFrame | None) -> Effect:
+    if table is None:
+        raise NotTestedError("there is no separability.csv")
+    _require_columns(table, SEPARABILITY_COLUMNS, "separability.csv")
+    if table.empty:
+        raise NotTestedError("the test images are of one scanner, or of too few patients")
+    mine = table[table["measure"] == test.measure]
+    if mine.empty and test.where_known:
+        raise NotTestedError(f"the images of this cohort have no {test.measure}")
+    if mine.empty:
+        raise ValueError(
+            f"separability.csv: no row has the measure '{test.measure}'; it has "
+            f"{sorted(set(table['measure']))}"
+        )
+    first, second = (
+        _by_seed(mine, name, ledger.encoders[name]) for name in (test.first, test.second)
+    )
+    seeds = first.index.intersection(second.index)
+    if seeds.empty:
+        raise ValueError(
+            f"empty contrast: {test.first} and {test.second} have no pretraining seed in common "
+            "in separability.csv"
+        )
+    estimate = mean_over_seeds((first[seeds] - second[seeds]).to_numpy())
+    return Effect(
+        estimate,
+        len(seeds),
+        int(mine["n"].max()),
+        unit="difference",
+        covers=_over_seeds(len(seeds), "on these test patients"),
+    )
+
+
+def _by_seed(mine: pd.DataFrame, name: str, encoder: Encoder) -> pd.Series:
+    rows = mine[(mine["objective"] == encoder.objective) & (mine["strategy"] == encoder.strategy)]
+    if rows.empty:
+        raise NotTestedError(f"separability.csv has no figures of {name}")
+    if rows["pretrain_seed"].duplicated().any():
+        raise ValueError(f"separability.csv: {name} has two figures of one pretraining seed")
+    return rows.set_index("pretrain_seed")["value"]
+
+
+def _over_seeds(seeds: int, where: str) -> str:
+    """What an interval is over; '' for one seed, which has none."""
+    return f"other pretraining seeds, {where}" if seeds > 1 else ""
+
+
+def _cost(test: CostTest, encoder: Encoder, evidence: Evidence) -> Effect:
+    bank = bank_of(encoder.strategy) if encoder.strategy in STRATEGIES else None
+    if bank is None or bank.variant is None:
+        raise NotTestedError(f"{test.encoder} was not pretrained on pairs of a generator")
+    label = "" if bank.variant == BASE else bank.variant
+    needed = (("generator", label), ("bank", STRATEGIES[encoder.strategy].bank))
+    once = [
+        _seconds(record)
+        for record in evidence.records
+        if (record["step"], record.get("label", "")) in needed
+    ]
+    mine = evidence.results[list(Encoder.model_fields)] == pd.Series(encoder.model_dump())
+    seeds = set(evidence.results.loc[mine.all(axis=1), "pretrain_seed"])  # no others' that are left
+    trainings = [
+        _seconds(record)
+        for record in evidence.records
+        if record["step"] == "pretrain"
+        and record["options"]["strategy"] == encoder.strategy
+        and encoder.objective in record["options"]
+        and record["options"]["seed"] in seeds
+    ]
+    if len(once) != 2 or not trainings:
+        raise NotTestedError(
+            f"there are no times of generator, bank and the pretraining of {test.encoder}"
+        )
+    estimate = mean_over_seeds([sum(once) / seconds for seconds in trainings])
+    return Effect(
+        estimate,
+        len(trainings),
+        len(trainings),
+        unit="times",
+        covers=_over_seeds(len(trainings), "on this machine"),
+    )
+
+
+def _seconds(record: Mapping[str, Any]) -> float:
+    if record.get("continued"):
+        raise NotTestedError(
+            f"step '{record['step']}' ({record.get('digest')}) was interrupted, and what it took "
+            "before that is not known"
+        )
+    seconds = float(record.get("seconds", math.nan))
+    if not seconds > 0:
+        raise ValueError(
+            f"run.json of step '{record['step']}' ({record.get('digest')}): seconds is "
+            f"{record.get('seconds')!r}, expected a time above 0"
+        )
+    return seconds
+
+
+def _require_columns(table: pd.DataFrame, columns: Sequence[str], file: str) -> None:
+    if missing := [name for name in columns if name not in table.columns]:
+        raise ValueError(f"{file}: columns {missing} are missing; it has {list(table.columns)}")

@@ -1,0 +1,292 @@
+"""Verdicts: what the results of one experiment say about each claim of the ledger.
+
+A verdict follows from an interval alone. A test is *supported* where the whole interval lies on
+the claimed side of the margin, *contradicted* where it lies on the other side, and *not supported*
+otherwise. The tests of a claim share an error of 5 % (Holm), so each interval is read at the level
+that Holm's procedure gives it. A claim is supported if all of its tests are, and contradicted if
+one is. (For all of them together no correction would be needed; it allows a verdict on each.)
+
+What an interval covers is said with it. Over several pretraining seeds it is training again, on
+these test patients. With one pretraining seed it can only be other test patients, for these very
+encoders; that decides nothing about a way of training, so such a test is never more than *not
+supported*.
+
+Generators are trained once: no interval covers training them again. A verdict that rests on one, be
+it that its counterfactuals were judged or that encoders learned from them, says so.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+from companion.claims import published
+from companion.claims.contrasts import NotTestedError, gain_fractions
+from companion.claims.effects import Effect
+from companion.claims.evidence import Evidence, measure
+from companion.claims.holm import holm, holm_levels
+from companion.claims.ledger import Claim, Direction, GainTest, Ledger, SeparabilityTest, Test
+from companion.claims.published import Published
+from companion.claims.seeds import Estimate
+
+ONE_SEED = "one pretraining seed, which decides nothing about training again"
+ONE_GENERATOR = "one training of the generator, which says nothing about training it again"
+
+
+class Verdict(StrEnum):
+    """What the results say."""
+
+    supported = "supported"
+    not_supported = "not supported"
+    contradicted = "contradicted"
+    untested = "not tested here"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one test of a claim found.
+
+    Attributes:
+        words: what was measured.
+        verdict: on this test.
+        value, low, high: effect and interval; NaN where not tested.
+        level: of the interval, from Holm's procedure.
+        p_value: Holm-adjusted, of the effect being at the nearest margin.
+        effect: where the numbers come from, None where not tested.
+        reasons: what keeps the verdict from being more, or from saying more.
+        published: the paper's own value, on its own cohorts.
+        optional: not tested here, it leaves the verdict on the claim to the other tests.
+    """
+
+    words: str
+    verdict: Verdict = Verdict.untested
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    level: float = math.nan
+    p_value: float = math.nan
+    effect: Effect | None = None
+    reasons: tuple[str, ...] = ()
+    published: float | None = None
+    optional: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether the verdict on the claim needs this test."""
+        return not (self.optional and self.verdict == Verdict.untested)
+
+    @property
+    def reason(self) -> str:
+        """What keeps the verdict from being more, or from saying more."""
+        return "; ".join(self.reasons)
+
+    @property
+    def shown(self) -> str:
+        """Effect and interval as text."""
+        if self.effect is None:
+            return ""
+        form = {"AUC": "+.3f", "difference": "+.3f", "share": ".1%"}.get(self.effect.unit, ".2f")
+        if math.isinf(self.low):
+            return f"{self.value:{form}} (no interval)"
+        return f"{self.value:{form}} ({self.low:{form}} to {self.high:{form}})"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim, the verdict on it, and what each of its tests found."""
+
+    claim: Claim
+    verdict: Verdict
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def reason(self) -> str:
+        """What keeps the verdict from being more, or from saying more."""
+        reasons = (reason for each in self.outcomes if each.counts for reason in each.reasons)
+        return "; ".join(dict.fromkeys(reasons))
+
+
+def judge(ledger: Ledger, evidence: Evidence) -> list[Finding]:
+    """A finding for each claim of the ledger.
+
+    Raises:
+        ValueError: the evidence lacks what it should have, or a contrast is empty; names the claim.
+    """
+    reported = published.of_cohort(evidence.setting.cohort)
+    findings = []
+    for claim in ledger.claims:
+        try:
+            outcomes = _outcomes(claim, ledger, evidence, reported)
+        except ValueError as error:
+            raise ValueError(f"claim {claim.id}: {error}") from error
+        verdict = overall([outcome.verdict for outcome in outcomes if outcome.counts])
+        findings.append(Finding(claim, verdict, tuple(outcomes)))
+    return findings
+
+
+def _outcomes(
+    claim: Claim, ledger: Ledger, evidence: Evidence, reported: Published | None
+) -> list[Outcome]:
+    tests = [each for test in claim.tests for each in _expanded(test, ledger, evidence)]
+    effects = [_measured(test, ledger, evidence) for test in tests]
+    found = [(t, e) for t, e in zip(tests, effects, strict=True) if isinstance(e, Effect)]
+    p_values = [_p_value(test, effect.estimate) for test, effect in found]
+    corrected = iter(zip(holm(p_values), holm_levels(p_values), strict=True))
+    outcomes = []
+    for test, effect in zip(tests, effects, strict=True):
+        value = reported.gain(test, ledger) if reported else None
+        if isinstance(effect, str):
+            optional = isinstance(test, SeparabilityTest) and test.where_known
+            outcomes.append(
+                Outcome(test.words(), reasons=(effect,), published=value, optional=optional)
+            )
+        else:
+            p_value, level = next(corrected)
+            outcomes.append(_outcome(test, effect, float(p_value), float(level), value))
+    return outcomes
+
+
+def _expanded(test: Test, ledger: Ledger, evidence: Evidence) -> list[Test]:
+    """A gain at each of several label fractions is as many tests."""
+    if not isinstance(test, GainTest) or test.fractions in ("all", "smallest", "largest"):
+        return [test]
+    try:
+        shares = gain_fractions(evidence.results, test, ledger.encoders, evidence.setting)
+    except NotTestedError:
+        return [test]  # whose measurement will say why
+    return [test.model_copy(update={"fractions": (share,)}) for share in shares]
+
+
+def _measured(test: Test, ledger: Ledger, evidence: Evidence) -> Effect | str:
+    """The effect, or the reason why there is none."""
+    try:
+        return measure(test, ledger, evidence)
+    except NotTestedError as reason:
+        return str(reason)
+
+
+def _outcome(
+    test: Test, effect: Effect, p_value: float, level: float, reported: float | None
+) -> Outcome:
+    low, high = effect.estimate.interval(level)
+    verdict = decide(test.direction, test.margin, low, high)
+    reasons = (ONE_GENERATOR,) if effect.generators else ()
+    if effect.seeds == 1:
+        verdict, reasons = Verdict.not_supported, (ONE_SEED, *reasons)
+    return Outcome(
+        words=test.words(),
+        verdict=verdict,
+        value=effect.estimate.value,
+        low=low,
+        high=high,
+        level=level,
+        p_value=p_value,
+        effect=effect,
+        reasons=reasons,
+        published=reported,
+    )
+
+
+def decide(direction: Direction, margin: float, low: float, high: float) -> Verdict:
+    """The verdict that an interval gives.
+
+    Args:
+        direction, margin: what is claimed, see `companion.claims.ledger`.
+        low, high: ends of the interval of the effect.
+    """
+    yes, no = {
+        "above": (low > margin, high < margin),
+        "below": (high < margin, low > margin),
+        "not below": (low > -margin, high < -margin),
+        "equal": (-margin < low and high < margin, low > margin or high < -margin),
+    }[direction]
+    if yes:
+        return Verdict.supported
+    return Verdict.contradicted if no else Verdict.not_supported
+
+
+def _p_value(test: Test, estimate: Estimate) -> float:
+    """Of the effect lying on the margin, on the nearest one of two."""
+    bounds = {
+        "above": (test.margin,),
+        "below": (test.margin,),
+        "not below": (-test.margin,),
+        "equal": (-test.margin, test.margin),
+    }[test.direction]
+    return max(estimate.p_value(bound) for bound in bounds)
+
+
+def overall(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict on a claim whose tests all have to hold.
+
+    A claim of which a part was not tested is not supported, however the rest came out.
+    """
+    if Verdict.contradicted in verdicts:
+        return Verdict.contradicted
+    if len(set(verdicts)) == 1:
+        return verdicts[0]
+    return Verdict.not_supported
+
+
+def table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Findings with a row per test; NaN and empty text where it was not tested.
+
+    Returns:
+        Columns `claim`, `verdict` (on the claim), `test`, `test_verdict`, `unit`, `effect`,
+        `ci_low`, `ci_high`, `level`, `p_holm`, `seeds`, `n`, `covers`, `reason`, `published`,
+        `statement`, `where`, `figure`, `notebook`.
+    """
+    return pd.DataFrame(
+        [_row(finding, outcome) for finding in findings for outcome in finding.outcomes]
+    )
+
+
+def _row(finding: Finding, outcome: Outcome) -> dict[str, object]:
+    claim, effect = finding.claim, outcome.effect
+    return {
+        "claim": claim.id,
+        "verdict": str(finding.verdict),
+        "test": outcome.words,
+        "test_verdict": str(outcome.verdict),
+        "unit": effect.unit if effect else "",
+        "effect": outcome.value,
+        "ci_low": outcome.low,
+        "ci_high": outcome.high,
+        "level": outcome.level,
+        "p_holm": outcome.p_value,
+        "seeds": effect.seeds if effect else 0,
+        "n": effect.n if effect else 0,
+        "covers": effect.covers if effect else "",
+        "reason": outcome.reason,
+        "published": math.nan if outcome.published is None else outcome.published,
+        "statement": claim.statement,
+        "where": claim.where,
+        "figure": claim.figure or "",
+        "notebook": claim.notebook or "",
+    }
+
+
+def as_text(findings: Sequence[Finding]) -> str:
+    """Findings for a terminal: a line per claim, and one per test below it."""
+    lines = []
+    for finding in findings:
+        claim = finding.claim
+        lines.append(f"{claim.id:<4}{finding.verdict.upper():<17}{claim.statement} ({claim.where})")
+        for outcome in finding.outcomes:
+            lines.append(f"      {outcome.words}: {_told(outcome)}")
+    return "\n".join(lines)
+
+
+def _told(outcome: Outcome) -> str:
+    if outcome.effect is None:
+        return f"{outcome.verdict}, {outcome.reason}"
+    effect = outcome.effect
+    seeds = f", {effect.seeds} pretraining seeds" if effect.seeds > 1 else ""
+    paper = f"; the paper: {outcome.published:+.3f}" if outcome.published is not None else ""
+    reason = f" ({outcome.reason})" if outcome.reason else ""
+    interval = f"{outcome.level:.1%} interval over {effect.covers}{seeds}, " * bool(effect.covers)
+    return (
+        f"{outcome.verdict}{reason}, {outcome.shown} {effect.unit}{paper}; {interval}n = {effect.n}"
+    )

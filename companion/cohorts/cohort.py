@@ -1,0 +1,221 @@
+"""A cohort on disk: images, their table and their description (format in `load`)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from companion.engine import storage
+
+COLUMNS = (
+    "image_id",
+    "patient_id",
+    "split",
+    "scanner",
+    "sex",
+    "age",
+    "view",
+    "label",
+    "source_path",
+)
+SPLITS = ("train", "val", "test")
+SEXES = ("F", "M")
+AGES = ("below 50", "50 to 59", "60 to 69", "70 and above")  # years
+_DECADES = (50, 60, 70)
+NOT_RECORDED = "not recorded"  # the scanner of a source that names none
+ATTRIBUTE = "attribute"  # a column that a cohort may have after those
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Images of one source with one table row each; row i of `table` describes `images[i]`.
+
+    Attributes:
+        folder: where the cohort lies.
+        info: the parsed `cohort.json`.
+        images: uint8 (N, H, W), memory-mapped read-only.
+        table: N rows with the columns `COLUMNS` and perhaps `ATTRIBUTE`. `label` is -1 where the
+            label is unknown: such rows are in the train split only, for what needs no label, and
+            `labelled` drops them.
+    """
+
+    folder: Path
+    info: Mapping[str, Any]
+    images: np.ndarray
+    table: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """Name of the cohort."""
+        return str(self.info["name"])
+
+    @property
+    def scanners(self) -> tuple[str, ...]:
+        """Pretraining scanners; their order is the integer code of the variable `scanner`."""
+        return tuple(self.info["scanners"])
+
+    @property
+    def held_out_scanners(self) -> tuple[str, ...]:
+        """Scanners that appear in the test split only."""
+        return tuple(self.info["held_out_scanners"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the label's values; of two classes the second is the positive one."""
+        return tuple(self.info["classes"])
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over images and table."""
+        return str(self.info["checksum"])
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def rows(
+        self, split: str | None = None, scanners: str | Sequence[str] | None = None
+    ) -> np.ndarray:
+        """Row indices, int64, of a split and of some scanners.
+
+        Args:
+            split: 'train', 'val', 'test', or None for all.
+            scanners: 'pretraining', 'held_out', a list of names, or None for all.
+        """
+        keep = np.ones(len(self), dtype=bool)
+        if split is not None:
+            if split not in SPLITS:
+                raise ValueError(f"split '{split}' is unknown; it is one of {SPLITS}")
+            keep &= (self.table["split"] == split).to_numpy()
+        if scanners is not None:
+            keep &= self.table["scanner"].isin(self._scanner_names(scanners)).to_numpy()
+        return np.flatnonzero(keep)
+
+    def labelled(self, rows: np.ndarray) -> np.ndarray:
+        """Those of some rows, in their order, whose label is known; int64."""
+        return rows[self.table["label"].to_numpy()[rows] >= 0]
+
+    def attributes(self, rows: np.ndarray) -> np.ndarray:
+        """What else is seen on some images, such as 'implant'; strings (n,), '' for nothing."""
+        if ATTRIBUTE not in self.table:
+            return np.full(len(rows), "", dtype=object)
+        return self.table[ATTRIBUTE].to_numpy(dtype=object)[rows]
+
+    def _scanner_names(self, scanners: str | Sequence[str]) -> Sequence[str]:
+        if scanners == "pretraining":
+            return self.scanners
+        if scanners == "held_out":
+            return self.held_out_scanners
+        if isinstance(scanners, str):
+            raise ValueError(
+                f"scanners='{scanners}': give 'pretraining', 'held_out' or a list of names"
+            )
+        unknown = set(scanners) - set(self.scanners) - set(self.held_out_scanners)
+        if unknown:
+            raise ValueError(f"cohort '{self.name}' has no scanner {sorted(unknown)}")
+        return scanners
+
+    def values(self, variable: str) -> tuple[str, ...]:
+        """The values that a variable of a causal graph takes; their order is its integer code.
+
+        Args:
+            variable: 'scanner', 'sex', 'age' (in groups) or 'label'.
+        """
+        known = {"scanner": self.scanners, "sex": SEXES, "age": AGES, "label": self.classes}
+        if variable not in known:
+            raise ValueError(f"variable '{variable}' is unknown; it is one of {sorted(known)}")
+        return known[variable]
+
+    def codes(self, variable: str, rows: np.ndarray) -> np.ndarray:
+        """Integer codes, int64 (n,), of a variable, see `values`.
+
+        Raises:
+            ValueError: a row's value has no code (held-out scanner, unknown sex, age or label).
+        """
+        values, stated = self.values(variable), self.table[variable].iloc[rows]
+        if variable == "label":
+            codes = stated.to_numpy()
+        elif variable == "age":
+            codes = age_codes(stated.to_numpy(dtype=float))
+        else:
+            codes = pd.Categorical(stated, categories=list(values)).codes
+        if (codes < 0).any():
+            row = int(rows[int(np.argmax(codes < 0))])
+            raise ValueError(
+                f"{self.folder}: row {row} has {variable} "
+                f"'{self.table[variable].iloc[row]}', which is not one of {list(values)}"
+            )
+        return codes.astype(np.int64)
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether the true counterfactuals are known (simulated images or scanners)."""
+        from companion.cohorts import truths
+
+        return truths.known(self.info["source"])
+
+    def truth(self, rows: np.ndarray, do: Mapping[str, str], *, noise: bool = True) -> np.ndarray:
+        """True counterfactuals of some rows under an intervention.
+
+        Args:
+            rows: (n,) row indices.
+            do: variable to value, e.g. {"scanner": "Boreal"}; may name held-out scanners.
+            noise: with the image's own sensor noise, or the noise-free rendering.
+
+        Returns:
+            uint8 (n, H, W).
+
+        Raises:
+            LookupError: the source does not know them.
+            ValueError: `do` names an unknown variable or value.
+        """
+        if not self.has_truth:
+            raise LookupError(f"cohort '{self.name}' is not simulated: no true counterfactual")
+        from companion.cohorts import truths
+
+        return truths.of(self.info["source"])(self, rows, do, noise=noise)
+
+
+def age_codes(years: np.ndarray) -> np.ndarray:
+    """Codes (n,) of the age groups `AGES`, -1 where the age is not known."""
+    return np.where(np.isfinite(years), np.digitize(years, _DECADES), -1)
+
+
+def evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    """Of some rows (n,) at most so many, evenly taken."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+
+
+def load(folder: str | Path) -> Cohort:
+    """Opens a cohort folder: `images.npy`, `table.parquet`, `cohort.json`.
+
+    Raises:
+        FileNotFoundError: a file of the three is missing.
+        DamagedFileError: one is not what was written.
+        ValueError: the files do not fit each other or have another format.
+    """
+    folder = Path(folder)
+    for name in ("cohort.json", "table.parquet", "images.npy"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder / name} is missing: '{folder}' is not a finished cohort; import it again"
+            )
+    info = storage.described(folder / "cohort.json")
+    if info.get("format") != FORMAT:
+        raise ValueError(
+            f"{folder / 'cohort.json'}: format {info.get('format')!r} is not {FORMAT}; import again"
+        )
+    images = storage.array(folder / "images.npy")
+    table = storage.table(folder / "table.parquet")
+    if tuple(table.columns) not in (COLUMNS, (*COLUMNS, ATTRIBUTE)):
+        raise ValueError(
+            f"{folder / 'table.parquet'}: columns {list(table.columns)}, expected {list(COLUMNS)}"
+        )
+    if len(images) != len(table) or images.dtype != np.uint8 or images.ndim != 3:
+        raise ValueError(
+            f"{folder}: images {images.shape} {images.dtype} do not fit {len(table)} table rows"
+        )
+    return Cohort(folder, info, images, table)

@@ -1,0 +1,185 @@
+"""What a folder is, what it lacks, and what would be imported from it; no image is read."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing import plan as plans
+from companion.cohorts.importing import published_counts
+from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.release import Release
+from companion.cohorts.registry import planned
+from companion.cohorts.releases import (
+    chexpert,
+    embed,
+    medmnist,
+    mini_mias,
+    nih,
+    padchest,
+    rsna,
+    vindr,
+)
+from companion.cohorts.releases import folder as folder_source
+
+
+@dataclass(frozen=True)
+class Source:
+    """A release and the options that its importer takes by default."""
+
+    release: Release
+    options: ImportOptions
+
+
+# Where two fit a folder equally well, the first is taken: RSNA's holds the NIH's table as well.
+SOURCES: Mapping[str, Source] = {
+    "padchest": Source(padchest.RELEASE, padchest.PadChestOptions()),
+    "rsna": Source(rsna.RELEASE, rsna.RsnaOptions()),
+    "embed": Source(embed.RELEASE, embed.EmbedOptions()),
+    "vindr": Source(vindr.RELEASE, vindr.VindrOptions()),
+    "nih": Source(nih.RELEASE, nih.NihOptions()),
+    "chexpert": Source(chexpert.RELEASE, chexpert.CheXpertOptions()),
+    "mini-mias": Source(mini_mias.RELEASE, mini_mias.MiniMiasOptions()),
+    "medmnist": Source(medmnist.RELEASE, medmnist.MedMnistOptions()),
+    "folder": Source(folder_source.RELEASE, folder_source.FolderOptions()),
+}
+
+_LOOKED_INTO = 100  # entries of an unknown folder
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the doctor says.
+
+    Attributes:
+        source: the source that the folder is one of, '' if none.
+        text: for people.
+        healthy: whether an import would begin as things are.
+    """
+
+    source: str
+    text: str
+    healthy: bool
+
+
+def recognise(root: Path) -> str:
+    """The source whose release a folder looks like most; '' if like none.
+
+    Raises:
+        CohortError: it is no folder.
+    """
+    if not root.is_dir():
+        raise CohortError(f"{root} is no folder")
+    fits = {name: _fit(root, source.release) for name, source in SOURCES.items()}
+    best = max(fits, key=lambda name: fits[name])
+    return best if fits[best] > (0, 0) else ""
+
+
+def _fit(root: Path, release: Release) -> tuple[int, int]:
+    """How well a folder fits: needs met; of as many, the fewer are missing the better.
+
+    The first need is the most telling. Any folder may hold images, so another alone says nothing.
+    """
+    found = release.found(root)
+    telling = len(found) > 1 or next(iter(release.needs)) in found
+    return (len(found), -len(release.missing(root))) if telling else (0, 0)
+
+
+def examine(root: Path, options: ImportOptions | None = None) -> Finding:
+    """Looks at a folder as the importer would.
+
+    Args:
+        root: a data root.
+        options: of the source to look for; None: whichever the folder looks like, by default
+            options.
+
+    Raises:
+        CohortError: it is no folder.
+    """
+    name = recognise(root) if options is None else options.source
+    if not name:
+        return Finding("", _unknown(root), healthy=False)
+    source = SOURCES[name]
+    lines = [f"{root} looks like {source.release.title} (source '{name}')."]
+    missing = source.release.missing(root)
+    lines += [f"Missing: {need} ({source.release.needs[need]})." for need in missing]
+    try:
+        plan = planned(options or source.options, root)  # type: ignore[arg-type]
+        plans.check(plan, plan.rows)
+    except CohortError as error:
+        lines += [f"It cannot be imported: {error}", *_how_to_get(source.release)]
+        return Finding(name, "\n".join(lines), healthy=False)
+    absent = _absent(plan)
+    lines += [*_contents(plan), *absent]
+    return Finding(name, "\n".join(lines), healthy=not absent)
+
+
+def _unknown(root: Path) -> str:
+    """What was looked for in a folder that is nothing known, and what may have been meant."""
+    lines = [f"{root} is none of the known releases, and holds no manifest.csv."]
+    below = [path for path in sorted(root.iterdir())[:_LOOKED_INTO] if path.is_dir()]
+    for near in (*below, root.resolve().parent):
+        if name := recognise(near):
+            lines.append(f"But {near} looks like {SOURCES[name].release.title}: give that.")
+    for name, source in SOURCES.items():
+        needs = "; ".join(source.release.needs)
+        lines.append(f"  {source.release.title} (source '{name}') has {needs}")
+    tables = sorted(path.name for path in root.glob("*.csv"))
+    if tables:
+        close = difflib.get_close_matches("manifest.csv", tables, 1, 0) or tables
+        lines.append(f"To import '{close[0]}' as a manifest, name it and its columns in a profile.")
+    return "\n".join(lines)
+
+
+def _how_to_get(release: Release) -> list[str]:
+    return [f"To get {release.title}: {release.access}."] if release.access else []
+
+
+def _contents(plan: Plan) -> list[str]:
+    """Counts by split, scanner and label, what is left out, caveats, and the paper's counts."""
+    rows = plan.rows
+    patients = rows["patient_id"].nunique()
+    lines = [f"Would be imported: {len(rows):,} images of {patients:,} patients."]
+    header = ["split", "scanner", *plan.classes, plans.UNLABELLED]
+    table = [
+        [split, scanner, *(f"{cell.get(name, 0):,}" for name in header[2:])]
+        for split, scanners in plans.counts(plan, rows).items()
+        for scanner, cell in scanners.items()
+    ]
+    lines += _aligned([header, *table])
+    lines += [f"Left out, {reason}: {n:,}." for reason, n in plan.left_out.items() if n]
+    if plan.options.evaluation_only:
+        lines.append("No other scanner to go to: the cohort can test encoders, not train them.")
+    if plan.published:
+        own = rows[rows["scanner"].isin(plan.scanners)]
+        lines.append(published_counts.sentence(published_counts.beside(plan.published, own)))
+    return [*lines, *(f"Caveat: {caveat}" for caveat in plan.caveats)]
+
+
+def _aligned(table: list[list[str]]) -> list[str]:
+    """Rows of a table as lines with columns of even width, numbers to the right."""
+    widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))]
+    return [
+        "  "
+        + "  ".join(
+            cell.ljust(width) if k < 2 else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
+
+
+def _absent(plan: Plan) -> list[str]:
+    """How many of the images are not there, and the first of them."""
+    if plan.archive:
+        return []
+    paths = plan.rows["source_path"]
+    gone = [path for path in paths if not (plan.root / path).is_file()]
+    if not gone:
+        return []
+    return [
+        f"Missing: {len(gone):,} of {len(paths):,} images, the first is {gone[0]}. Get them, or "
+        "import the rest with --on-bad-image=skip."
+    ]

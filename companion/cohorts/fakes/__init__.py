@@ -1,0 +1,47 @@
+"""Made-up releases of the clinical cohorts: every file and column as published, no real patient.
+
+They are as untidy as the real ones (missing values, ages like '058Y', uncertain labels, cut-off
+images, headers that occur twice), small, and the same for the same seed. Tests import them through
+the real importers, and the dry run of profile `paper` goes through every step with them. The
+pictures hold just enough for scanner and label to be told apart; nothing can be concluded from
+them.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from companion.cohorts.fakes import chexpert, embed, padchest, rsna, vindr
+
+RELEASES: Mapping[str, Callable[[Path, int, int], None]] = {
+    "padchest": padchest.write,
+    "chexpert": chexpert.write,
+    "rsna": rsna.write,
+    "embed": embed.write,
+    "vindr": vindr.write,
+}
+
+
+def make(name: str, folder: Path, patients: int, seed: int = 0) -> None:
+    """Writes a made-up release; the folder appears whole or not at all.
+
+    Args:
+        name: a key of `RELEASES`.
+        folder: becomes the data root; must not exist.
+        patients: how many regular patients there are; a few irregular ones come on top.
+        seed: of everything random.
+
+    Raises:
+        ValueError: the name is unknown, there are too few patients, or the folder exists.
+    """
+    if name not in RELEASES:
+        raise ValueError(f"there is no made-up release '{name}'; there are {', '.join(RELEASES)}")
+    if patients < 48:
+        raise ValueError(f"{patients} patients are too few to split; give 48 or more")
+    if folder.exists():
+        raise ValueError(f"{folder} exists; remove it, or name another folder")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    RELEASES[name](partial, patients, seed)
+    partial.rename(folder)

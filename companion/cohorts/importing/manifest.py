@@ -1,0 +1,251 @@
+"""A publisher's or user's CSV table, read in one way: strings that remember each row's line.
+
+Names are compared without regard to case and space (`fold`): publishers change both between
+releases, and people do when they type.
+"""
+
+import csv
+import math
+import re
+import unicodedata
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from companion.cohorts.errors import CohortError
+
+LINE = "line"  # column with the line of the file, 1 = the header: what an editor shows
+OLDEST = 120  # years; tables hold ages up to 414
+MISSING = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "null"})  # of R, Excel, pandas and SQL
+SEX_NAMES = {"F": "F", "Female": "F", "M": "M", "Male": "M"} | dict.fromkeys(
+    ("O", "Other", "U", "Unknown", ""), ""
+)
+
+_DELIMITERS = ",;\t"  # Excel writes ';' where the decimal sign is a comma
+_NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+_AGE = re.compile(r"(.*[0-9.,]) *([YMWD])", re.IGNORECASE)  # DICOM's age string, '013M'
+_PER_YEAR = {"Y": 1, "M": 12, "W": 365.25 / 7, "D": 365.25}
+_YEAR = re.compile(r"(?<![0-9])([0-9]{4})(?:[0-9]{4})?(?![0-9])")
+
+csv.field_size_limit(2**31 - 1)  # a radiologist's report may be longer than the module's 128 KiB
+
+
+def read_manifest(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Reads some columns of a CSV file, every value as a stripped string, and `LINE`.
+
+    Values stand between commas, semicolons or tabs. What stands for a missing value (`MISSING`) is
+    ''. Empty rows, and empty values beyond the header's last name, do not count.
+
+    Args:
+        path: the file, in UTF-8.
+        columns: their names; 'A or B' where the publisher has renamed one, and so in the result.
+
+    Raises:
+        CohortError: the file is missing or no CSV, a column is missing, a row has too few or too
+            many values, or there is none.
+    """
+    if not path.is_file():
+        raise CohortError(f"{path} is missing: expected a CSV file with the columns {[*columns]}")
+    try:
+        records = list(_records(path, columns))
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path) from error
+    if not records:
+        raise CohortError(f"{path} has no row below its header: no image is left to import")
+    return pd.DataFrame(records, columns=[LINE, *columns])
+
+
+def _records(path: Path, columns: Sequence[str]) -> Iterator[tuple[int | str, ...]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        delimiter = max(_DELIMITERS, key=file.readline().count)
+        file.seek(0)
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        start = 1
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            places = [_place(path, header, column) for column in columns]
+            start = reader.line_num + 1
+            for row in reader:
+                if "".join(row).strip():
+                    _require_as_long(path, start, row, header)
+                    yield (start, *(_cell(row[place]) for place in places))
+                start = reader.line_num + 1
+        except csv.Error as error:
+            raise CohortError(
+                f"{path}, row {start}: is no CSV ({error}); close every quote, and double those "
+                "within a quoted value"
+            ) from error
+
+
+def _require_as_long(path: Path, line: int, row: list[str], header: list[str]) -> None:
+    """A header may end in a delimiter where its rows do not, and rows where it does not."""
+    named = max((i for i, name in enumerate(header, 1) if name), default=0)
+    beyond = "".join(row[named:]).strip()
+    if len(row) < named or (beyond and len(row) != len(header)):
+        raise CohortError(f"{path}, row {line}: {len(row)} values, the header has {named}")
+
+
+def _cell(text: str) -> str:
+    text = text.strip()
+    return "" if text.casefold() in MISSING else text
+
+
+def _place(path: Path, header: list[str], column: str) -> int:
+    """Where a column stands: under its very name, else one of 'A or B', else in other letters."""
+    either = column.split(" or ")
+    attempts = (
+        ([column], header),
+        (either, header),
+        ([fold(name) for name in either], [fold(name) for name in header]),
+    )
+    found = [[i for i, name in enumerate(names) if name in wanted] for wanted, names in attempts]
+    places = next((places for places in found if places), [])
+    if len(places) != 1:
+        raise CohortError(
+            f"{path}, row 1: column '{column}' occurs {len(places)} times, expected once; "
+            f"the columns are {header}"
+        )
+    return places[0]
+
+
+def _not_utf8(path: Path) -> CohortError:
+    """Says in which row; only looked for in a file that is known to be bad."""
+    for row, line in enumerate(path.read_bytes().splitlines(), start=1):
+        try:
+            line.decode()
+        except UnicodeDecodeError as error:
+            byte = line[error.start]
+            return CohortError(
+                f"{path} is no CSV file in UTF-8: row {row} holds the byte 0x{byte:02x}; "
+                "save it anew in UTF-8 (Excel: 'CSV UTF-8')"
+            )
+    return CohortError(f"{path} is no CSV file in UTF-8")
+
+
+def fold(text: str) -> str:
+    """A name without regard to case and space."""
+    return "".join(unicodedata.normalize("NFKC", text).split()).casefold()
+
+
+def folded(names: pd.Series) -> pd.Series:
+    """Names without regard to case and space."""
+    return names.map({name: fold(name) for name in names.unique()})
+
+
+def named(
+    path: Path, rows: pd.DataFrame, column: str, name: str, known: Mapping[str, Hashable]
+) -> pd.Series:
+    """What the values of a column are known as, compared without regard to case and space.
+
+    Args:
+        path: the file, for the message.
+        rows: with `LINE`.
+        column: of `rows`.
+        name: of the column in the file, for the message.
+        known: value to what it is known as.
+
+    Raises:
+        CohortError: names the first row with another value.
+    """
+    values = folded(rows[column])
+    meaning = {fold(text): value for text, value in known.items()}
+    unknown = rows[~values.isin(meaning.keys())]
+    if not unknown.empty:
+        value, line = unknown[column].iloc[0], unknown[LINE].iloc[0]
+        said = f"'{value}'" if value else "'' (empty, or a missing value such as 'NA')"
+        raise CohortError(f"{path}, row {line}: unknown {name} {said}, expected one of {[*known]}")
+    return values.map(meaning)
+
+
+def whole(numbers: pd.Series) -> pd.Series:
+    """Numbers that some tools write as '123.0', as '123'; other texts as they are."""
+    return numbers.str.replace(r"^([0-9]+)[.,]0+$", r"\1", regex=True)
+
+
+def number(path: Path, line: int, column: str, text: str) -> float:
+    """A number from a cell, with a point or a comma for decimals; NaN if the cell is empty.
+
+    Raises:
+        CohortError: it is no number.
+    """
+    if not text:
+        return math.nan
+    value = float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else math.inf
+    if math.isinf(value):
+        raise CohortError(f"{path}, row {line}: {column} '{text}' is no number")
+    return value
+
+
+def years(path: Path, line: int, column: str, text: str) -> float:
+    """An age from a cell such as '58', '58.0', '058Y', '013M', '012W' or '009D', in years.
+
+    Raises:
+        CohortError: it is no number.
+    """
+    age = _AGE.fullmatch(text)
+    if age is None:
+        return number(path, line, column, text)
+    return number(path, line, column, age[1]) / _PER_YEAR[age[2].upper()]
+
+
+def year(path: Path, line: int, column: str, text: str) -> float:
+    """The year of a date such as '20140915', '2014-09-15', '15.09.2014' or '2014.0'; NaN if empty.
+
+    Raises:
+        CohortError: there is none.
+    """
+    found = _YEAR.search(text)
+    if text and found is None:
+        raise CohortError(f"{path}, row {line}: {column} '{text}' names no year")
+    return float(found[1]) if found else math.nan
+
+
+def ages(path: Path, rows: pd.DataFrame, name: str, caveats: list[str]) -> pd.Series:
+    """The column 'age' of some rows in years, NaN where it is missing or not to be believed.
+
+    Args:
+        path: the file, for messages.
+        rows: with `LINE` and 'age', as text.
+        name: of the column in the file.
+        caveats: one is added where ages are not believed.
+
+    Raises:
+        CohortError: names the first row whose age is no number.
+    """
+    cells = zip(rows[LINE], rows["age"], strict=True)
+    return believed(path, rows, [years(path, line, name, text) for line, text in cells], caveats)
+
+
+def believed(
+    path: Path, rows: pd.DataFrame, stated: Iterable[float], caveats: list[str]
+) -> pd.Series:
+    """Ages in years, NaN where nobody has that age, which a caveat then says."""
+    found = pd.Series(list(stated), rows.index, dtype=float)
+    wrong = found.notna() & ~found.between(0, OLDEST)
+    if wrong.any():
+        caveats.append(
+            f"Ages outside 0 to {OLDEST} years count as missing: {wrong.sum():,} in {path.name}, "
+            f"the first in row {rows.loc[wrong, LINE].iloc[0]}."
+        )
+    return found.mask(wrong)
+
+
+def require_filled(path: Path, rows: pd.DataFrame, column: str, name: str) -> None:
+    """Refuses rows without a value.
+
+    Args:
+        path: the file, for the message.
+        rows: with `LINE`.
+        column: of `rows`.
+        name: of the column in the file.
+
+    Raises:
+        CohortError: names the first row without.
+    """
+    empty = rows.loc[rows[column] == "", LINE]
+    if not empty.empty:
+        raise CohortError(
+            f"{path}, row {empty.iloc[0]}: {name} is empty, or stands for a missing value as "
+            "'NA' does"
+        )

@@ -1,0 +1,32 @@
+"""Changes of source files that were accepted: so often was a data root imported anew.
+
+The number is part of the cohort's digest, so that each import is another run beside the earlier.
+"""
+
+import json
+from pathlib import Path
+
+from companion.engine.files import write_atomically
+from companion.engine.storage import described
+
+_FILE = "reimports.json"
+
+
+def count(root: Path, data_root: str) -> int:
+    """How often a change was accepted.
+
+    Args:
+        root: folder of the runs of one profile and cohort.
+        data_root: whose files changed.
+    """
+    return int(_counts(root).get(data_root, 0))
+
+
+def keep(root: Path, data_root: str, number: int) -> None:
+    """Keeps that number; once the import is finished, so that until then nothing is given up."""
+    write_atomically(root / _FILE, json.dumps(_counts(root) | {data_root: number}, indent=1))
+
+
+def _counts(root: Path) -> dict[str, int]:
+    file = root / _FILE
+    return described(file) if file.is_file() else {}

@@ -1,0 +1,39 @@
+"""What a publisher's folder looks like from outside, so that a folder can be recognised."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from companion.cohorts.importing.published_counts import PublishedCounts
+
+
+@dataclass(frozen=True)
+class Release:
+    """A publisher's release.
+
+    Attributes:
+        title: as it is called.
+        access: where and how to get it.
+        licence: under which terms.
+        needs: what its folder must hold: patterns, any of which will do, separated by ' or ', to
+            what that is.
+        published: its rows of Table 1 of the paper, by the part of it that is imported.
+    """
+
+    title: str
+    access: str
+    licence: str
+    needs: Mapping[str, str]
+    published: Mapping[str, PublishedCounts] = field(default_factory=dict)
+
+    def found(self, root: Path) -> list[str]:
+        """The needs that a folder meets."""
+        return [need for need in self.needs if _any(root, need)]
+
+    def missing(self, root: Path) -> list[str]:
+        """The needs that a folder does not meet."""
+        return [need for need in self.needs if not _any(root, need)]
+
+
+def _any(root: Path, need: str) -> bool:
+    return any(next(root.glob(pattern), None) is not None for pattern in need.split(" or "))

@@ -1,0 +1,201 @@
+"""CheXpert: 224,316 chest radiographs of 65,240 patients of Stanford, as published.
+
+Reads `train.csv` and the JPEGs in `train/` of `CheXpert-v1.0` or, smaller, `CheXpert-v1.0-small`;
+the paths in the table begin with either name. The data root is the folder that holds `train.csv`;
+of the full release, which Stanford delivers in four archives, the folder in which their four
+folders lie side by side, `CheXpert-v1.0 batch 1 (validate & csv)` with the table among them.
+
+- Access: registration at https://stanfordaimi.azurewebsites.net/datasets/
+  8cbd9ed4-2eb9-4565-affc-111cf4f7ebe2 (about 440 GB; the small release about 11 GB).
+- Licence: Stanford University Dataset Research Use Agreement; no commercial use.
+- Labels: mined from radiology reports by rules: positive, negative, uncertain, or not mentioned.
+- Kept, as in the paper: PA views; without images whose label is uncertain. A finding that is not
+  mentioned counts as negative.
+- Scanner: not published, so the cohort tests encoders that were pretrained elsewhere.
+- Split: 40 % of the patients to test, then 15 % of the rest to validation (`published_splits`).
+  The publisher's own validation images (`valid.csv`) are not used.
+
+Source: Irvin et al., CheXpert, AAAI 2019, https://arxiv.org/abs/1901.07031.
+"""
+
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+import pandas as pd
+from pydantic import model_validator
+
+from companion.cohorts.cohort import NOT_RECORDED, SEXES
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing.inclusion import keep
+from companion.cohorts.importing.manifest import LINE, SEX_NAMES, ages, named, number, read_manifest
+from companion.cohorts.importing.paths import first_there, require_inside
+from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.published_counts import PublishedCounts
+from companion.cohorts.importing.published_splits import three_way
+from companion.cohorts.importing.release import Release
+
+TABLES = ("train.csv", "CheXpert-v1.0 batch 1 (validate & csv)/train.csv")
+_PARTS = (
+    "*batch [0-9]*"  # the folders of the four archives; those that end in (train 1) hold images
+)
+FINDINGS = (
+    "No Finding",
+    "Enlarged Cardiomediastinum",
+    "Cardiomegaly",
+    "Lung Opacity",
+    "Lung Lesion",
+    "Edema",
+    "Consolidation",
+    "Pneumonia",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural Effusion",
+    "Pleural Other",
+    "Fracture",
+    "Support Devices",
+)
+RELEASE = Release(
+    title="CheXpert",
+    access="https://stanfordaimi.azurewebsites.net, after registration",
+    licence="Stanford University Dataset Research Use Agreement",
+    needs={
+        " or ".join(TABLES): "the table of the training images",
+        f"train/patient* or {_PARTS}/patient*": "the images",
+    },
+    published={"": PublishedCounts("CheXpert", 13_811, 2_449, 10_838)},
+)
+CITATION = (
+    "Irvin J, Rajpurkar P, et al. CheXpert: A Large Chest Radiograph Dataset with Uncertainty "
+    "Labels and Expert Comparison. AAAI 2019."
+)
+CAVEATS = (
+    "Labels are mined from radiology reports by rules; uncertain ones are left out.",
+    "A finding that the report does not mention counts as negative, as in the paper.",
+    "The scanner is not published: nothing can be said by scanner.",
+    "The images were compressed as JPEG with 8 bits by the publisher.",
+)
+_PATH = re.compile(r"(?:CheXpert-v1\.0(?:-small)?/)?(train/patient(\d{5})/.+)")
+_POSITIVE, _NEGATIVE, _UNCERTAIN = 1, 0, -1
+
+
+class CheXpertOptions(ImportOptions):
+    """Which radiographs of CheXpert make the cohort.
+
+    Attributes:
+        csv: the publisher's table in the data root; that in its archive's folder if it lies there.
+        finding: the positive class, one of `FINDINGS`.
+    """
+
+    source: Literal["chexpert"] = "chexpert"
+    name: str = "chexpert"
+    csv: str = TABLES[0]
+    finding: str = "Pneumonia"
+    fit: Literal["stretch", "pad", "crop"] = "crop"
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.finding not in FINDINGS:
+            raise ValueError(f"finding '{self.finding}' is unknown; it is one of {FINDINGS}")
+        return self
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The publisher's table, in either place if none is given."""
+        return TABLES if self.csv == TABLES[0] else (self.csv,)
+
+    @property
+    def evaluation_only(self) -> bool:
+        """The publisher names no scanner."""
+        return True
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men."""
+        return SEXES
+
+
+def plan(options: CheXpertOptions, data_root: Path) -> Plan:
+    """The radiographs that the paper keeps, with label and split; no image is read.
+
+    Raises:
+        CohortError: the table is not as published; names file and row.
+    """
+    path = data_root / first_there(data_root, options.tables)
+    columns = {"Path": "path", "Sex": "sex", "Age": "age", "AP/PA": "view"}
+    rows = read_manifest(path, [*columns, options.finding]).rename(columns=columns)
+    left_out: dict[str, int] = {}
+    rows["view"] = rows["view"].str.upper()
+    rows = keep(path, rows, rows["view"] == "PA", "other view", left_out)
+    rows["label"] = _label(path, rows, options.finding)
+    rows = keep(path, rows, rows["label"] != _UNCERTAIN, "label uncertain", left_out)
+    rows["sex"] = named(path, rows, "sex", "Sex", SEX_NAMES)
+    caveats = list(CAVEATS)
+    rows["age"] = ages(path, rows, "Age", caveats)
+    rows[["image_id", "patient_id"]] = _paths(path, rows)
+    rows["source_path"] = _source_paths(data_root, rows["image_id"])
+    rows["split"] = three_way(rows["patient_id"], test=0.40, val=0.15)
+    require_inside(path, rows, data_root)
+    return Plan(
+        options=options,
+        root=data_root,
+        manifest=path,
+        scanners=(NOT_RECORDED,),
+        held_out_scanners=(),
+        classes=(f"No {options.finding}", options.finding),
+        rows=rows.assign(scanner=NOT_RECORDED),
+        caveats=tuple(caveats),
+        citation=CITATION,
+        left_out=left_out,
+        published=RELEASE.published[""],
+    )
+
+
+def _label(path: Path, rows: pd.DataFrame, finding: str) -> list[int]:
+    """1, 0 or -1 (uncertain); 0 where the report does not mention the finding."""
+    labels = []
+    for line, text in zip(rows[LINE], rows[finding], strict=True):
+        value = number(path, line, finding, text) if text else _NEGATIVE
+        if value not in (_POSITIVE, _NEGATIVE, _UNCERTAIN):
+            raise CohortError(
+                f"{path}, row {line}: {finding} is '{text}', expected 1, 0, -1 or nothing"
+            )
+        labels.append(int(value))
+    return labels
+
+
+def _paths(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """Each image's path in the release, 'train/patient00001/...', and its patient."""
+    found = []
+    for line, text in zip(rows[LINE], rows["path"], strict=True):
+        match = _PATH.fullmatch(text)
+        if match is None:
+            raise CohortError(
+                f"{path}, row {line}: path '{text}' is not as published, "
+                "'CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg'"
+            )
+        found.append((match.group(1), match.group(2)))
+    return pd.DataFrame(found, rows.index, ["image_id", "patient_id"])
+
+
+def _source_paths(data_root: Path, images: pd.Series) -> list[str]:
+    """Each image's path under the data root, in `train/` or in the folder of one of the archives.
+
+    Raises:
+        CohortError: the root is the folder of one archive; the others lie beside it.
+    """
+    if (data_root / "train").is_dir():
+        return list(images)
+    parts = {
+        patient.name: part.name
+        for part in sorted(data_root.glob(_PARTS))
+        for patient in part.glob("patient*")
+    }
+    if not parts and next(data_root.resolve().parent.glob(f"{_PARTS}/patient*"), None):
+        raise CohortError(
+            f"{data_root} is one of the four archives of the release; give the folder that holds "
+            f"all four as data root, {data_root.resolve().parent}"
+        )
+    places = (image.split("/", 2) for image in images)
+    return [f"{parts.get(patient, train)}/{patient}/{file}" for train, patient, file in places]

@@ -1,0 +1,312 @@
+"""EMBED: the open part of the Emory Breast Imaging Dataset, 480,323 images, as published.
+
+Reads `tables/EMBED_OpenData_metadata_reduced.csv` (one row per image),
+`tables/EMBED_OpenData_clinical.csv` (one row per finding) and the DICOM files in `images/cohort_1/`
+and `images/cohort_2/`; the first table names them by their place on the publisher's server.
+
+- Access: a request at https://github.com/Emory-HITI/EMBED_Open_Data, then the bucket
+  `embed-dataset-open` of AWS Open Data (about 16 TB with all image types).
+- Licence: EMBED's research use agreement, in that repository.
+- Labels: density A to D of the examination, from the radiologist's report.
+- Kept, as in the paper and its code: 2D images (no synthetic views); CC and MLO, no spot or
+  magnification views; women with known age; density A to D; the scanners below.
+- Scanner: the model that the image's header names; versions of one model are one scanner.
+- Split of the five pretraining scanners: 25 % of the patients, stratified by density, are held
+  out; the first 600 of them are validation, the rest test (`published_splits`).
+- Preprocessing: everything but the breast becomes black (`breast_region`).
+
+Senographe Essential is held out: no pretraining sees it. Part 'pretraining' has its images in the
+test split, as far as its patients are not trained or validated on; part 'held-out' is these images
+alone with splits of their own, for probes on this scanner. The paper's own splits of that part
+share patients between training and test; they are there as `held_out_split: published-leak`.
+
+Source: Jeong et al., The EMory BrEast imaging Dataset (EMBED), Radiology: AI 5(1), 2023,
+https://doi.org/10.1148/ryai.220047.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing.identity import require_exact
+from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing.inclusion import keep, require_some
+from companion.cohorts.importing.manifest import (
+    LINE,
+    SEX_NAMES,
+    ages,
+    fold,
+    folded,
+    number,
+    read_manifest,
+    require_filled,
+    whole,
+)
+from companion.cohorts.importing.paths import require_inside
+from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.published_counts import PublishedCounts
+from companion.cohorts.importing.published_splits import assigned, hold_out
+from companion.cohorts.importing.release import Release
+
+IMAGES = "tables/EMBED_OpenData_metadata_reduced.csv"
+CLINICAL = "tables/EMBED_OpenData_clinical.csv"
+DENSITIES = ("A", "B", "C", "D")
+HELD_OUT = "Senographe Essential"
+MODELS = {
+    "Selenia Dimensions": "Selenia Dimensions",
+    "Senographe Pristina": "Senographe Pristina",
+    "Senograph 2000D ADS_17.4.5": "Senograph 2000D",
+    "Senograph 2000D ADS_17.5": "Senograph 2000D",
+    "Lorad Selenia": "Lorad Selenia",
+    "Clearview CSm": "Clearview CSm",
+    "Senographe Essential VERSION ADS_53.40": HELD_OUT,
+    "Senographe Essential VERSION ADS_54.10": HELD_OUT,
+}
+SCANNERS = tuple(dict.fromkeys(name for name in MODELS.values() if name != HELD_OUT))
+_IMAGE_COLUMNS = {
+    "empi_anon": "patient_id",
+    "acc_anon": "examination",
+    "anon_dicom_path": "path",
+    "SeriesDescription": "description",
+    "ViewPosition": "view",
+    "PatientSex": "sex",
+    "FinalImageType": "kind",
+    "ManufacturerModelName": "model",
+    "spot_mag": "spot",
+}
+_CLINICAL_COLUMNS = {"acc_anon": "examination", "tissueden": "density", "age_at_study": "age"}
+RELEASE = Release(
+    title="EMBED",
+    access="https://github.com/Emory-HITI/EMBED_Open_Data, on request",
+    licence="EMBED research use agreement",
+    needs={
+        IMAGES: "one row per image",
+        CLINICAL: "one row per finding, with the density",
+        "images/cohort_*": "the images",
+    },
+    published={
+        "pretraining": PublishedCounts("EMBED, in-distribution", 223_086, 8_295, 65_992),
+        "held-out": PublishedCounts(
+            "EMBED, Senographe Essential",
+            10_927,
+            1_251,
+            3_022,
+            "The paper draws training and validation from all patients, those of the test split "
+            "among them; here they are disjoint.",
+        ),
+    },
+)
+CITATION = (
+    "Jeong JJ, et al. The EMory BrEast imaging Dataset (EMBED): A Racially Diverse, Granular "
+    "Dataset of 3.4 Million Screening and Diagnostic Mammographic Images. Radiology: Artificial "
+    "Intelligence 5(1):e220047, 2023."
+)
+CAVEATS = (
+    "Density is the reading in the report, of the examination and not of the image.",
+    "The scanner goes with hospital and year: differences between scanners are also those of women "
+    "and readers.",
+    "Senographe Pristina has few images: intervals for it are wide.",
+)
+_LEAK = (
+    "Splits as published: test images and patients are trained on as well. Results on them are "
+    "not results on new patients."
+)
+
+
+class EmbedOptions(ImportOptions):
+    """Which mammograms of EMBED make the cohort.
+
+    Attributes:
+        part: 'pretraining', the five scanners with Senographe Essential in test; or 'held-out',
+            Senographe Essential alone.
+        held_out_split: of part 'held-out': 'disjoint' by patient, or 'published-leak', the
+            paper's, where training and validation are drawn from all patients.
+        validation_patients: of part 'pretraining': how many of the held-out patients validate.
+    """
+
+    source: Literal["embed"] = "embed"
+    name: str = "embed"
+    width: int | None = Field(default=56, ge=8, le=4096)
+    background: Literal["keep", "remove"] = "remove"
+    part: Literal["pretraining", "held-out"] = "pretraining"
+    held_out_split: Literal["disjoint", "published-leak"] = "disjoint"
+    validation_patients: int = Field(default=600, ge=1)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables of images and of findings."""
+        return IMAGES, CLINICAL
+
+    @property
+    def evaluation_only(self) -> bool:
+        """Part 'held-out' has one scanner."""
+        return self.part == "held-out"
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women only."""
+        return ("F",)
+
+
+def plan(options: EmbedOptions, data_root: Path) -> Plan:
+    """The mammograms with scanner, density and split; no image is read.
+
+    Raises:
+        CohortError: a table is not as published; names file and row.
+    """
+    path = data_root / IMAGES
+    left_out: dict[str, int] = {}
+    caveats = list(CAVEATS)
+    density = _density(data_root / CLINICAL, caveats)
+    rows = _joined(path, _images(path, left_out), density, left_out)
+    own = rows["scanner"] == HELD_OUT
+    of_part = ~own if options.part == "pretraining" else own
+    require_some(path, rows[of_part], {**left_out, "scanner of the other part": (~of_part).sum()})
+    if options.part == "pretraining":
+        rows = _with_held_out(rows[~own], rows[own], options.validation_patients, left_out)
+        scanners = SCANNERS
+    else:
+        rows = _held_out_alone(rows[own], options.held_out_split)
+        scanners = (HELD_OUT,)
+    require_inside(path, rows, data_root)
+    present = set(rows["scanner"])
+    leaks = options.part == "held-out" and options.held_out_split == "published-leak"
+    return Plan(
+        options=options,
+        root=data_root,
+        manifest=path,
+        scanners=tuple(name for name in scanners if name in present),
+        held_out_scanners=tuple({HELD_OUT} & present - set(scanners)),
+        classes=DENSITIES,
+        rows=rows,
+        caveats=(*caveats, _LEAK) if leaks else tuple(caveats),
+        citation=CITATION,
+        left_out=left_out,
+        published=RELEASE.published[options.part],
+        leaks=leaks,
+    )
+
+
+def _images(path: Path, left_out: dict[str, int]) -> pd.DataFrame:
+    """The images that are kept, with the views of the released code."""
+    rows = read_manifest(path, list(_IMAGE_COLUMNS)).rename(columns=_IMAGE_COLUMNS)
+    for column, name in (("patient_id", "empi_anon"), ("path", "anon_dicom_path")):
+        require_filled(path, rows, column, name)
+    require_exact(path, rows, "examination", "acc_anon")
+    rows = _views(rows)
+    rows = keep(path, rows, ~rows["path"].duplicated(), "listed twice", left_out)
+    rows = keep(path, rows, rows["spot"] == "", "spot or magnification view", left_out)
+    rows = keep(path, rows, rows["view"].isin(["CC", "MLO"]), "other view", left_out)
+    rows["sex"] = folded(rows["sex"]).map({fold(text): sex for text, sex in SEX_NAMES.items()})
+    rows = keep(path, rows, rows["sex"] == "F", "sex not F", left_out)
+    rows = keep(path, rows, folded(rows["kind"]) == fold("2D"), "not 2D", left_out)
+    models = {fold(model): scanner for model, scanner in MODELS.items()}
+    rows["scanner"] = folded(rows["model"]).map(models)
+    rows = keep(path, rows, rows["scanner"].notna(), "other scanner", left_out)
+    rows["examination"] = whole(rows["examination"])
+    rows["patient_id"] = whole(rows["patient_id"])
+    rows["source_path"] = _source_paths(path, rows)
+    rows["image_id"] = rows["source_path"].str.rpartition("/")[2].str.removesuffix(".dcm")
+    return rows
+
+
+def _views(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mends view positions, as the released code does; rows without one come last.
+
+    Exaggerated views (XCCL) are no CC views; where the position is missing, the description has it.
+    """
+    rows["description"] = rows["description"].str.upper()
+    exaggerated = rows["description"].isin(["RXCCL", "LXCCL"])
+    rows["view"] = rows["view"].str.upper().mask(exaggerated, "XCCL")
+    lacking = (rows["view"] == "") & (rows["description"] != "")
+    mended = rows[lacking].copy()
+    mended["view"] = [
+        next((view for view in ("CC", "MLO") if view in text), "") for text in mended["description"]
+    ]
+    return pd.concat([rows[~lacking], mended], ignore_index=True)
+
+
+def _density(path: Path, caveats: list[str]) -> pd.DataFrame:
+    """Density and age of each examination: the first finding with a density from 1 to 4."""
+    rows = read_manifest(path, list(_CLINICAL_COLUMNS)).rename(columns=_CLINICAL_COLUMNS)
+    require_exact(path, rows, "examination", "acc_anon")
+    cells = zip(rows[LINE], rows["density"], strict=True)
+    rows["density"] = [number(path, line, "tissueden", text) for line, text in cells]
+    rows["age"] = ages(path, rows, "age_at_study", caveats)
+    rows["examination"] = whole(rows["examination"])
+    rows = rows[rows["density"].isin([1, 2, 3, 4])].drop_duplicates("examination")
+    rows["label"] = rows["density"].astype(int) - 1
+    return rows[["examination", "label", "age"]]
+
+
+def _joined(
+    path: Path, images: pd.DataFrame, density: pd.DataFrame, left_out: dict[str, int]
+) -> pd.DataFrame:
+    """The images whose examination has a density, in the order of the table of findings."""
+    known = images["examination"].isin(density["examination"])
+    images = keep(path, images, known, "density not A to D", left_out)
+    rows = density.merge(images, on="examination")
+    return keep(path, rows, rows["age"].notna(), "no age", left_out)
+
+
+def _source_paths(path: Path, rows: pd.DataFrame) -> list[str]:
+    """'/mnt/NAS2/mammo/anon_dicom/cohort_1/...' on the publisher's server is in images/ here."""
+    found = []
+    for line, text in zip(rows[LINE], rows["path"], strict=True):
+        _, cohort, rest = text.partition("/cohort_")
+        if not cohort:
+            raise CohortError(
+                f"{path}, row {line}: anon_dicom_path '{text}' is not as published, "
+                "'.../anon_dicom/cohort_1/...'"
+            )
+        found.append(f"images/cohort_{rest}")
+    return found
+
+
+def _with_held_out(
+    rows: pd.DataFrame, held_out: pd.DataFrame, n_val: int, left_out: dict[str, int]
+) -> pd.DataFrame:
+    """The paper's split, and the held-out scanner in test without anybody trained on."""
+    trained, held = hold_out(_patients(rows), 0.25, _strata(rows))
+    drawn = {"train": trained, "val": held[:n_val], "test": held[n_val:]}
+    rows = rows.assign(split=assigned(rows["patient_id"], drawn))
+    seen = held_out["patient_id"].isin([*drawn["train"], *drawn["val"]])
+    reason = f"{HELD_OUT}, of a patient in training or validation"
+    left_out[reason] = int(seen.sum())
+    held_out = held_out[~seen].assign(split="test")
+    return pd.concat([rows, held_out], ignore_index=True)
+
+
+def _held_out_alone(rows: pd.DataFrame, how: str) -> pd.DataFrame:
+    """The held-out scanner's own split: 25 % of its patients test, 10 % of others validate."""
+    rest, tested = hold_out(_patients(rows), 0.25, _strata(rows))
+    leak = how == "published-leak"
+    trained, validated = hold_out(_patients(rows) if leak else rest, 0.10)
+    test = rows[rows["patient_id"].isin(tested)].assign(split="test")
+    if leak:
+        for column in ("image_id", "patient_id"):
+            test[column] += " (test)"
+    fitted = rows[rows["patient_id"].isin([*trained, *validated])]
+    drawn = {"train": trained, "val": validated}
+    fitted = fitted.assign(split=assigned(fitted["patient_id"], drawn))
+    return pd.concat([fitted, test], ignore_index=True)
+
+
+def _patients(rows: pd.DataFrame) -> np.ndarray:
+    """Patients in the order of their first image."""
+    return np.asarray(rows["patient_id"].unique())
+
+
+def _strata(rows: pd.DataFrame) -> list[int]:
+    """Density of each patient's first image, by increasing patient number.
+
+    The released code hands these over beside the patients in order of first appearance, so that
+    they stratify other patients than they belong to. Kept: it is what drew the paper's splits.
+    """
+    first = rows.drop_duplicates("patient_id")
+    of = dict(zip(first["patient_id"], first["label"], strict=True))
+    return [of[patient] for patient in sorted(of, key=lambda name: (len(name), name))]

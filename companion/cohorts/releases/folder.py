@@ -1,0 +1,180 @@
+"""Your own images: a folder and a CSV manifest with one row per image.
+
+Needed columns are the image's path, patient, scanner and label; identifier, sex, age, view and
+split are optional. Without a split column the rows are split by patient.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from ccl.options import Options
+from companion.cohorts.cohort import SEXES, SPLITS
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing.identity import require_one_spelling
+from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing.manifest import (
+    LINE,
+    SEX_NAMES,
+    ages,
+    fold,
+    named,
+    read_manifest,
+    require_filled,
+)
+from companion.cohorts.importing.paths import inside, located, require_inside
+from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.splits import SplitOptions, split_by_patient
+
+RELEASE = Release(
+    title="your own images with a manifest",
+    access="",
+    licence="",
+    needs={"manifest.csv": "one row per image: path, patient, scanner, label"},
+)
+
+
+class Columns(Options):
+    """Which column of the manifest holds what; None: it holds no such thing."""
+
+    path: str = "path"
+    patient_id: str = "patient_id"
+    scanner: str = "scanner"
+    label: str = "label"
+    image_id: str | None = None
+    sex: str | None = None
+    age: str | None = None
+    view: str | None = None
+    split: str | None = None
+
+
+class FolderOptions(ImportOptions):
+    """How a manifest becomes a cohort.
+
+    Attributes:
+        manifest: CSV file with a header, relative to the data root.
+        columns: names of its columns. The path is relative to the data root. Names of columns,
+            scanners, labels and splits are compared without regard to case and space.
+        scanners: pretraining scanners; None: all in the manifest that are not held out. Listed,
+            any other value is an error.
+        held_out_scanners: scanners in the test split only.
+        classes: values of the label, of two the second is positive; None: those in the manifest,
+            sorted. Listed, any other value is an error.
+        keep_unlabelled: an empty label means 'unknown' (kept for training only), not an error.
+        splits: shares of the patients where the manifest names no split.
+        caveats: what a reader of the results must know.
+        citation: of the data.
+    """
+
+    source: Literal["folder"] = "folder"
+    name: str = "folder"
+    manifest: str = "manifest.csv"
+    columns: Columns = Columns()
+    scanners: tuple[str, ...] | None = None
+    held_out_scanners: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
+    keep_unlabelled: bool = False
+    splits: SplitOptions = Field(default_factory=SplitOptions)
+    caveats: tuple[str, ...] = ()
+    citation: str = ""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for names in ((*(self.scanners or ()), *self.held_out_scanners), self.classes or ()):
+            if len({fold(name) for name in names}) < len(names):
+                raise ValueError(f"{names} names something twice")
+        return self
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The manifest."""
+        return (self.manifest,)
+
+    @property
+    def published(self) -> bool:
+        """Your own list: what is wrong with it can be mended."""
+        return False
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men, where the manifest has such a column."""
+        return () if self.columns.sex is None else SEXES
+
+
+def plan(options: FolderOptions, data_root: Path) -> Plan:
+    """The rows of the manifest with split and label; no image is read.
+
+    Raises:
+        CohortError: the manifest is bad; names file and row.
+    """
+    path = data_root / options.manifest
+    if not inside(path, data_root):
+        raise CohortError(f"manifest '{options.manifest}' lies outside the data root {data_root}")
+    rows = _cells(path, options.columns)
+    rows["source_path"] = [located(data_root, name) for name in rows["source_path"]]
+    rows["image_id"] = rows["image_id"] if options.columns.image_id else rows["source_path"]
+    scanners, classes = _scanners(path, rows, options), _classes(path, rows, options)
+    every = (*scanners, *options.held_out_scanners)
+    rows["scanner"] = named(path, rows, "scanner", "scanner", {name: name for name in every})
+    codes = {name: code for code, name in enumerate(classes)}
+    unknown = {"": -1} if options.keep_unlabelled else {}
+    rows["label"] = named(path, rows, "label", "label", codes | unknown)
+    rows["split"] = _split(path, rows, options)
+    use = (rows["label"] >= 0) | (rows["split"] == "train")
+    rows["sex"] = named(path, rows, "sex", "sex", SEX_NAMES)
+    caveats = list(options.caveats)
+    rows["age"] = ages(path, rows, "age", caveats)
+    require_inside(path, rows, data_root)
+    return Plan(
+        options=options,
+        root=data_root,
+        manifest=path,
+        scanners=scanners,
+        held_out_scanners=options.held_out_scanners,
+        classes=classes,
+        rows=rows[use].copy(),
+        caveats=tuple(caveats),
+        citation=options.citation,
+        left_out={"no label": int((~use).sum())},
+    )
+
+
+def _cells(path: Path, columns: Columns) -> pd.DataFrame:
+    """The manifest with our names for its columns; absent ones are empty."""
+    names = {ours: theirs for ours, theirs in columns.model_dump().items() if theirs}
+    cells = read_manifest(path, list(dict.fromkeys(names.values())))
+    rows = pd.DataFrame({ours: cells[theirs] for ours, theirs in names.items()})
+    rows[LINE] = cells[LINE]
+    for needed in ("path", "patient_id", "scanner", "image_id"):
+        if needed in rows:
+            require_filled(path, rows, needed, names[needed])
+    rows = rows.rename(columns={"path": "source_path"})
+    for optional in ("sex", "age", "view"):
+        if optional not in rows:
+            rows[optional] = ""
+    return rows
+
+
+def _scanners(path: Path, rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
+    if options.scanners is not None:
+        return options.scanners
+    held_out = {fold(name) for name in options.held_out_scanners}
+    others = rows[~rows["scanner"].map(fold).isin(held_out)]
+    require_one_spelling(path, others, "scanner", "scanner", fold)
+    return tuple(sorted(set(others["scanner"])))
+
+
+def _classes(path: Path, rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
+    if options.classes is not None:
+        return options.classes
+    require_one_spelling(path, rows, "label", "label", fold)
+    return tuple(sorted(set(rows["label"]) - {""}))
+
+
+def _split(path: Path, rows: pd.DataFrame, options: FolderOptions) -> pd.Series:
+    if options.columns.split is None:
+        return split_by_patient(rows, options.held_out_scanners, options.splits)
+    return named(path, rows, "split", "split", {split: split for split in SPLITS})

@@ -1,0 +1,232 @@
+"""A grey MedMNIST set, by default PneumoniaMNIST, as published, on simulated scanners.
+
+Reads an npz archive of any image size with `train_images`, `train_labels` and the same for `val`
+and `test`. The splits are the publisher's. The set names no scanner, so the scanners are simulated
+(`simulated_scanners`); it names no patient either, so every image counts as a patient of its own.
+
+Source: Yang et al., MedMNIST v2, Scientific Data 2023, https://arxiv.org/abs/2110.14795;
+PneumoniaMNIST from Kermany et al., Cell 2018: 5,856 paediatric chest radiographs.
+"""
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from math import prod
+from pathlib import Path
+from typing import IO, ClassVar, Literal
+from zlib import error as ZlibError
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from companion.cohorts.cohort import SPLITS
+from companion.cohorts.errors import CohortError, ImageError
+from companion.cohorts.importing.image_files import MAX_PIXELS, FrameOptions, to_frame
+from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing.manifest import LINE
+from companion.cohorts.importing.paths import inside
+from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.release import Release
+from companion.cohorts.simulation import simulated_scanners
+from companion.cohorts.simulation.scanner_shares import SimulatedScanners
+from companion.cohorts.simulation.scanners import SCANNERS
+
+RELEASE = Release(
+    title="MedMNIST",
+    access="https://medmnist.com, free",
+    licence="CC BY 4.0",
+    needs={"*mnist*.npz": "the archive of images and labels"},
+)
+CITATION = (
+    "Yang J, et al. MedMNIST v2: a large-scale lightweight benchmark for 2D and 3D biomedical "
+    "image classification. Scientific Data 10:41, 2023. PneumoniaMNIST: Kermany DS, et al. "
+    "Identifying medical diagnoses and treatable diseases by image-based deep learning. "
+    "Cell 172:1122-1131, 2018. CC BY 4.0."
+)
+CAVEATS = (
+    *simulated_scanners.CAVEATS,
+    "The publisher names no patients: every image counts as a patient of its own, so intervals are "
+    "too narrow where patients have several.",
+    "The splits are the publisher's; whether they keep patients apart cannot be checked.",
+    "The publisher made the images small before they are resized here: detail is lost.",
+)
+
+# RuntimeError: encrypted, or compressed in a way that Python does not know.
+_BROKEN = (zipfile.BadZipFile, ZlibError, OSError, EOFError, ValueError, KeyError, RuntimeError)
+_MOST_IMAGES = 1_000_000  # of a split; a small archive can claim far more than memory holds
+_MOST_LABELS = 100 * _MOST_IMAGES  # bytes
+
+
+class MedMnistOptions(ImportOptions, SimulatedScanners):
+    """How a MedMNIST archive becomes a cohort.
+
+    Attributes:
+        archive: npz file in the data root.
+        classes: names of the labels 0, 1, ...; of two the second is positive.
+    """
+
+    scanner_set: ClassVar = SCANNERS
+
+    source: Literal["medmnist"] = "medmnist"
+    name: str = "medmnist"
+    archive: str = "pneumoniamnist.npz"
+    classes: tuple[str, ...] = Field(default=("normal", "pneumonia"), min_length=2)
+    shares: dict[str, float] = Field(default={"Aurora": 0.6, "Boreal": 0.3, "Cirrus": 0.1})
+    held_out: tuple[str, ...] = ("Dorado", "Eos")
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The archive, which holds labels and images."""
+        return (self.archive,)
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Not stated."""
+        return ()
+
+
+def plan(options: MedMnistOptions, data_root: Path) -> Plan:
+    """The images with split, simulated scanner and label; no image is read.
+
+    Raises:
+        CohortError: the archive is not as published; names file, array and row.
+    """
+    archive = NpzArchive(data_root / options.archive)
+    if not inside(archive.path, data_root) or not archive.path.is_file():
+        raise CohortError(f"{archive.path} is missing: expected an npz archive in {data_root}")
+    rows = pd.concat([_split(archive, split, options) for split in SPLITS], ignore_index=True)
+    rows["scanner"] = simulated_scanners.assign(rows, options)
+    return Plan(
+        options=options,
+        root=data_root,
+        manifest=archive.path,
+        scanners=options.scanners,
+        held_out_scanners=options.held_out_scanners,
+        classes=options.classes,
+        rows=rows,
+        caveats=CAVEATS,
+        citation=CITATION,
+        archive=archive,
+        simulated=options,
+    )
+
+
+@dataclass(frozen=True)
+class NpzArchive:
+    """Images in the arrays of an npz file; `source_path` is '<array>/<row>'."""
+
+    path: Path
+
+    def shape(self, array: str) -> tuple[int, ...]:
+        """Shape (n, H, W) of an array of images; only its header is read.
+
+        Raises:
+            CohortError: it is missing or holds no grey 8-bit images.
+        """
+        with self._opened(array) as (_, shape):
+            return shape
+
+    def labels(self, array: str) -> np.ndarray:
+        """An array of labels.
+
+        Raises:
+            CohortError: it is missing, unreadable, too large or made of Python objects.
+        """
+        with self._member(array) as (file, unpacked):
+            shape, _, dtype = _read_header(file)
+            size = max(unpacked, prod(shape) * dtype.itemsize)  # as it is, or as it claims to be
+            if size > _MOST_LABELS:
+                raise CohortError(
+                    f"{self.path}, {array}: {size} bytes, more than is read of labels"
+                )
+            file.seek(0)
+            return np.lib.format.read_array(file, allow_pickle=False)
+
+    def frames(
+        self, source_paths: Iterable[str], frame: FrameOptions
+    ) -> Iterator[np.ndarray | ImageError]:
+        """Frames in the order of their paths; only one image is in memory at a time."""
+        for array, places in groupby(source_paths, key=lambda path: path.split("/")[0]):
+            with self._opened(array) as (file, shape):
+                start, length = file.tell(), prod(shape[1:])
+                for place in places:
+                    file.seek(start + int(place.split("/")[1]) * length)
+                    pixels = file.read(length)
+                    if len(pixels) < length:
+                        raise CohortError(
+                            f"{self.path}, {array}, row {place.split('/')[1]}: the array "
+                            f"ends here, {shape[0]} images were announced; fetch the archive again"
+                        )
+                    grey = np.frombuffer(pixels, np.uint8).reshape(shape[1:])
+                    try:
+                        yield to_frame(grey.astype(np.float32), frame)
+                    except ImageError as error:
+                        yield error
+
+    @contextmanager
+    def _opened(self, array: str) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
+        """The file behind an array of images, after its header, and the array's shape."""
+        with self._member(array) as (file, _):
+            shape = self._header(array, file)
+            yield file, shape
+
+    @contextmanager
+    def _member(self, array: str) -> Iterator[tuple[IO[bytes], int]]:
+        """The file behind an array, and its bytes unpacked as the archive states them."""
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(f"{array}.npy") as file:
+                yield file, archive.getinfo(f"{array}.npy").file_size
+        except CohortError:
+            raise
+        except _BROKEN as error:
+            raise CohortError(f"{self.path}, {array}: cannot be read ({error})") from error
+
+    def _header(self, array: str, file: IO[bytes]) -> tuple[int, ...]:
+        shape, in_columns, dtype = _read_header(file)
+        if dtype != np.uint8 or len(shape) != 3 or in_columns:
+            order = " in Fortran's order" if in_columns else ""
+            raise CohortError(
+                f"{self.path}, {array}: {dtype} {shape}{order}, expected grey images, uint8 "
+                "(n, height, width)"
+            )
+        if shape[0] > _MOST_IMAGES or shape[1] * shape[2] > MAX_PIXELS:
+            raise CohortError(
+                f"{self.path}, {array}: claims {shape[0]} images of {shape[2]} x {shape[1]} "
+                "pixels, more than is read"
+            )
+        return shape
+
+
+def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether in Fortran's order, and type of the array that an npy file claims to hold."""
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[np.lib.format.read_magic(file)]
+    return read(file)
+
+
+def _split(archive: NpzArchive, split: str, options: MedMnistOptions) -> pd.DataFrame:
+    """The rows of one of the publisher's splits; `LINE` counts its images from 0."""
+    n = archive.shape(f"{split}_images")[0]
+    labels = archive.labels(f"{split}_labels")
+    if labels.shape not in ((n,), (n, 1)) or not np.issubdtype(labels.dtype, np.integer):
+        raise CohortError(
+            f"{archive.path}, {split}_labels: {labels.dtype} {labels.shape}, expected one whole "
+            f"number for each of the {n} images"
+        )
+    labels = labels.reshape(n).astype(np.int64)
+    unknown = np.flatnonzero((labels < 0) | (labels >= len(options.classes)))
+    if len(unknown):
+        raise CohortError(
+            f"{archive.path}, {split}_labels, row {unknown[0]}: label {labels[unknown[0]]} has no "
+            f"name; the classes are {list(options.classes)}"
+        )
+    ids = [f"{split}-{i:06d}" for i in range(n)]
+    paths = [f"{split}_images/{i}" for i in range(n)]
+    facts = {"split": split, "sex": "", "age": float("nan"), "view": ""}
+    columns = {"image_id": ids, "patient_id": ids, "label": labels, "source_path": paths}
+    return pd.DataFrame({**columns, **facts, LINE: np.arange(n)})

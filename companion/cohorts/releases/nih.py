@@ -1,0 +1,249 @@
+"""NIH ChestX-ray14: 112,120 frontal chest radiographs of 30,805 patients, as published.
+
+Reads `Data_Entry_2017_v2020.csv` or, where that is not there, its first release
+`Data_Entry_2017.csv`, and the images in `images/` or, as the full download unpacks,
+`images_001/images/` to `images_012/images/`. Labels were mined from radiology reports by the
+publisher; the scanner is not published and is inferred here from the detector's pixel spacing.
+
+Images without a label (`label` -1): contrastive pretraining and the generator need none, so
+radiographs with other findings than the one asked for are kept, in the training split only.
+`Cohort.labelled` leaves them out again where labels are needed.
+
+Source: Wang et al., ChestX-ray8, CVPR 2017, https://arxiv.org/abs/1705.02315; data at
+https://nihcc.app.box.com/v/ChestXray-NIHCC.
+"""
+
+import logging
+from pathlib import Path
+from typing import Literal, Self
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from companion.cohorts.cohort import SEXES
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing.inclusion import keep
+from companion.cohorts.importing.manifest import (
+    LINE,
+    SEX_NAMES,
+    ages,
+    fold,
+    named,
+    number,
+    read_manifest,
+    whole,
+)
+from companion.cohorts.importing.paths import first_there, require_inside
+from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.splits import SplitOptions, split_by_patient
+
+TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")  # the later first: fewer faults
+SEX = "Patient Gender or Patient Sex"  # renamed by the publisher
+# The publisher's header leaves "OriginalImagePixelSpacing[x,y]" unquoted, so that its comma makes
+# two columns; the names below are the broken ones.
+_COLUMNS = {
+    "Image Index": "image_id",
+    "Finding Labels": "findings",
+    "Patient ID": "patient_id",
+    "Patient Age": "age",
+    SEX: "sex",
+    "View Position": "view",
+    "OriginalImagePixelSpacing[x": "spacing",
+}
+# Detector by pixel spacing in mm, [low, high): each group is close to one scanner.
+DETECTORS = {
+    "DR-0.139": (0.1385, 0.1395),
+    "DR-0.143": (0.1425, 0.1435),
+    "DR-0.168": (0.1675, 0.1685),
+    "DR-0.171": (0.1705, 0.1715),
+    "DR-0.194": (0.1935, 0.1946),
+}
+NO_FINDING = "No Finding"
+FINDINGS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Effusion",
+    "Emphysema",
+    "Fibrosis",
+    "Hernia",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pleural_Thickening",
+    "Pneumonia",
+    "Pneumothorax",
+)
+RELEASE = Release(
+    title="NIH ChestX-ray14",
+    access="https://nihcc.app.box.com/v/ChestXray-NIHCC, free",
+    licence="free to use with credit to the NIH Clinical Center",
+    needs={
+        " or ".join(TABLES): "the table of all images",
+        "images/*.png or images_*/images/*.png": "the images",
+    },
+)
+CITATION = (
+    "Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale Chest X-ray "
+    "Database and Benchmarks. CVPR 2017. Images provided by the NIH Clinical Center."
+)
+CAVEATS = (
+    "The scanner is inferred from the pixel spacing of the original image, not recorded.",
+    "All images come from one hospital.",
+    "DR-0.143 and DR-0.194 hold PA views only: with views mixed, scanner and view are confounded.",
+    "Labels are text-mined from radiology reports.",
+    "Prevalence differs by detector; in a subset drawn from several sources, also by sampling.",
+    "In a subset with images of several sizes, a faint trace of the size survives the resizing; "
+    "where the size goes with the label or the detector, so does the trace.",
+)
+
+log = logging.getLogger(__name__)
+
+
+class NihOptions(ImportOptions):
+    """Which radiographs of ChestX-ray14 make the cohort.
+
+    Attributes:
+        csv: the publisher's table in the data root; its first release if that alone is there.
+        finding: the positive class, one of `FINDINGS`.
+        negatives: 'no finding' takes images without any finding as negative and has images with
+            other findings as unlabelled; 'others' takes every image without `finding`.
+        view: 'PA', 'AP', or None for both.
+        scanners: detectors in pretraining, keys of `DETECTORS`.
+        held_out_scanners: detectors in the test split only.
+        keep_unlabelled: keep unlabelled images of pretraining scanners for training.
+        splits: shares of the patients. A patient whom a held-out detector saw is in test.
+    """
+
+    source: Literal["nih"] = "nih"
+    name: str = "nih"
+    csv: str = TABLES[0]
+    finding: str = "Effusion"
+    negatives: Literal["no finding", "others"] = "no finding"
+    view: Literal["PA", "AP"] | None = "PA"
+    scanners: tuple[str, ...] = ("DR-0.143", "DR-0.168", "DR-0.171")
+    held_out_scanners: tuple[str, ...] = ("DR-0.139", "DR-0.194")
+    keep_unlabelled: bool = True
+    splits: SplitOptions = Field(default_factory=SplitOptions)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.finding not in FINDINGS:
+            raise ValueError(f"finding '{self.finding}' is unknown; it is one of {FINDINGS}")
+        named = (*self.scanners, *self.held_out_scanners)
+        unknown = set(named) - set(DETECTORS)
+        if unknown or len(set(named)) < len(named):
+            raise ValueError(f"scanners {named}: expected each at most once of {[*DETECTORS]}")
+        return self
+
+    @property
+    def classes(self) -> tuple[str, str]:
+        """Names of the labels 0 and 1."""
+        negative = NO_FINDING if self.negatives == "no finding" else f"No {self.finding}"
+        return negative, self.finding
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The publisher's table, under either name if none is given."""
+        return TABLES if self.csv == TABLES[0] else (self.csv,)
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men."""
+        return SEXES
+
+
+def plan(options: NihOptions, data_root: Path) -> Plan:
+    """The rows that the options select, with split and label; no image is read.
+
+    Raises:
+        CohortError: the table is not as published; names file and row.
+    """
+    path = data_root / first_there(data_root, options.tables)
+    rows = read_manifest(path, list(_COLUMNS)).rename(columns=_COLUMNS)
+    left_out: dict[str, int] = {}
+    rows["scanner"] = _scanner(path, rows)
+    kept = rows["scanner"].isin([*options.scanners, *options.held_out_scanners])
+    rows = keep(path, rows, kept, "other detector", left_out)
+    rows["view"] = rows["view"].str.upper()
+    if options.view is not None:
+        rows = keep(path, rows, rows["view"] == options.view, "other view", left_out)
+    rows["patient_id"] = whole(rows["patient_id"])
+    rows["label"] = _label(path, rows, options)
+    rows["split"] = split_by_patient(rows, options.held_out_scanners, options.splits)
+    use = (rows["label"] >= 0) | (options.keep_unlabelled & (rows["split"] == "train"))
+    rows = keep(path, rows, use, "no label", left_out)
+    caveats = list(CAVEATS)
+    rows["age"] = ages(path, rows, "Patient Age", caveats)
+    rows["sex"] = named(path, rows, "sex", SEX, SEX_NAMES)
+    rows["source_path"] = _source_paths(path, rows, data_root)
+    require_inside(path, rows, data_root)
+    return Plan(
+        options=options,
+        root=data_root,
+        manifest=path,
+        scanners=options.scanners,
+        held_out_scanners=options.held_out_scanners,
+        classes=options.classes,
+        rows=rows,
+        caveats=tuple(caveats),
+        citation=CITATION,
+        left_out=left_out,
+    )
+
+
+def _scanner(path: Path, rows: pd.DataFrame) -> list[str]:
+    """Detector of each row by pixel spacing; '' outside all groups."""
+    spacings = [
+        number(path, line, "pixel spacing", text)
+        for line, text in zip(rows[LINE], rows["spacing"], strict=True)
+    ]
+    return [
+        next((name for name, (low, high) in DETECTORS.items() if low <= spacing < high), "")
+        for spacing in spacings
+    ]
+
+
+def _label(path: Path, rows: pd.DataFrame, options: NihOptions) -> list[int]:
+    """1 = the finding, 0 = negative, -1 = neither."""
+    known = {fold(name): name for name in (*FINDINGS, NO_FINDING)}
+    labels = []
+    for line, text in zip(rows[LINE], rows["findings"], strict=True):
+        findings = {known.get(fold(part), part) for part in text.split("|")}
+        unknown = findings - {*known.values()}
+        if unknown:
+            raise CohortError(
+                f"{path}, row {line}: unknown finding {sorted(unknown)}; expected {NO_FINDING!r} "
+                f"or some of {FINDINGS} with '|' between"
+            )
+        negative = options.negatives == "others" or NO_FINDING in findings
+        labels.append(1 if options.finding in findings else 0 if negative else -1)
+    return labels
+
+
+def _source_paths(path: Path, rows: pd.DataFrame, data_root: Path) -> list[str]:
+    """Path of each image under the root; a missing one gets the place where it should be."""
+    folders = _image_folders(data_root)
+    where = {file.name: folder for folder in folders[::-1] for file in folder.iterdir()}
+    found = []
+    for line, name in zip(rows[LINE], rows["image_id"], strict=True):
+        folder = where.get(name, folders[0])
+        if Path(name).name != name:
+            raise CohortError(
+                f"{path}, row {line}: image '{name}' leaves {folder}; expected a plain file name"
+            )
+        found.append((folder / name).relative_to(data_root).as_posix())
+    return found
+
+
+def _image_folders(data_root: Path) -> list[Path]:
+    candidates = [data_root / "images", *sorted(data_root.glob("images_*/images"))]
+    folders = [folder for folder in candidates if folder.is_dir()]
+    if not folders:
+        raise CohortError(
+            f"{data_root} holds no images: expected images/ or images_001/images/, ... in it"
+        )
+    return folders

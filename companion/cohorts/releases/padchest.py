@@ -1,0 +1,191 @@
+"""PadChest: 160,868 chest radiographs of 67,625 patients of one Spanish hospital, as published.
+
+Reads `PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv` and the 16-bit PNGs in the folders
+that its column ImageDir names (`0/` ... `54/`, also under `images/`), or all in `images/`.
+
+- Access: a request at https://bimcv.cipf.es/bimcv-projects/padchest/ (about 1 TB).
+- Licence: BIMCV's research use agreement, accepted with the request.
+- Labels: from the radiologist's report; 27 % of the reports were read by physicians, the rest
+  labelled by a recurrent network trained on those (the column MethodLabel says which).
+- Kept, as in the paper: adult PA views; neither 'exclude' nor 'suboptimal study'; sex F or M;
+  without 15 files that cannot be read. A row without labels counts as negative.
+- Scanner: the manufacturer that the image's header names, Philips or another ('Imaging').
+- Split: 20 % of the patients to test, then 10 % of the rest to validation (`published_splits`).
+
+Source: Bustos et al., PadChest, Medical Image Analysis 66, 2020, https://arxiv.org/abs/1901.07441.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from companion.cohorts.cohort import SEXES
+from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing.inclusion import keep
+from companion.cohorts.importing.manifest import (
+    LINE,
+    SEX_NAMES,
+    believed,
+    fold,
+    folded,
+    read_manifest,
+    require_filled,
+    whole,
+    year,
+)
+from companion.cohorts.importing.paths import first_there, require_inside
+from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.published_counts import PublishedCounts
+from companion.cohorts.importing.published_splits import three_way
+from companion.cohorts.importing.release import Release
+
+_COLUMNS = {
+    "ImageID": "image_id",
+    "ImageDir": "folder",
+    "StudyDate_DICOM": "date",
+    "PatientID": "patient_id",
+    "PatientBirth": "birth",
+    "PatientSex_DICOM": "sex",
+    "Projection": "view",
+    "Pediatric": "pediatric",
+    "Manufacturer_DICOM": "manufacturer",
+    "Labels": "findings",
+}
+TABLE = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
+SCANNERS = ("Imaging", "Philips")
+REJECTED = ("exclude", "suboptimal study")
+# Named in the released code; most are cut off in the middle.
+UNREADABLE = (
+    "216840111366964012339356563862009072111404053_00-043-192.png",
+    "216840111366964012373310883942009152114636712_00-102-045.png",
+    "216840111366964012487858717522009280135853083_00-075-001.png",
+    "216840111366964012558082906712009327122220177_00-102-064.png",
+    "216840111366964012819207061112010281134410801_00-129-131.png",
+    "216840111366964012819207061112010307142602253_04-014-084.png",
+    "216840111366964012959786098432011033083840143_00-176-115.png",
+    "216840111366964012989926673512011074122523403_00-163-058.png",
+    "216840111366964012989926673512011083134050913_00-168-009.png",
+    "216840111366964012989926673512011151082430686_00-157-045.png",
+    "216840111366964013590140476722013043111952381_02-065-198.png",
+    "216840111366964013590140476722013058110301622_02-056-111.png",
+    "216840111366964013686042548532013208193054515_02-026-007.png",
+    "216840111366964013829543166512013353113303615_02-092-190.png",
+    "216840111366964013962490064942014134093945580_01-178-104.png",
+)
+RELEASE = Release(
+    title="PadChest",
+    access="https://bimcv.cipf.es/bimcv-projects/padchest/, on request",
+    licence="research use agreement of BIMCV",
+    needs={
+        TABLE: "the table of all images",
+        "[0-9]*/*.png or images/*.png or images/[0-9]*/*.png or *.png": "the images",
+    },
+    published={"": PublishedCounts("PadChest", 64_989, 7_203, 17_993)},
+)
+CITATION = (
+    "Bustos A, Pertusa A, Salinas JM, de la Iglesia-Vaya M. PadChest: A large chest x-ray image "
+    "dataset with multi-label annotated reports. Medical Image Analysis 66:101797, 2020."
+)
+CAVEATS = (
+    "Labels come from radiology reports, most of them through a network trained on the others.",
+    "Images without any label count as negative, as in the paper.",
+    "The scanner is the manufacturer in the image's header; 'Imaging' is everything but Philips.",
+    "All images come from one hospital.",
+)
+
+
+class PadChestOptions(ImportOptions):
+    """Which radiographs of PadChest make the cohort.
+
+    Attributes:
+        csv: the publisher's table in the data root.
+        finding: the positive class, as the column Labels writes it.
+    """
+
+    source: Literal["padchest"] = "padchest"
+    name: str = "padchest"
+    csv: str = TABLE
+    finding: str = "pneumonia"
+    fit: Literal["stretch", "pad", "crop"] = "crop"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The publisher's table."""
+        return (self.csv,)
+
+    @property
+    def sexes(self) -> tuple[str, ...]:
+        """Women and men."""
+        return SEXES
+
+
+def plan(options: PadChestOptions, data_root: Path) -> Plan:
+    """The radiographs that the paper keeps, with scanner, label and split; no image is read.
+
+    Raises:
+        CohortError: the table is not as published; names file and row.
+    """
+    path = data_root / options.csv
+    rows = read_manifest(path, list(_COLUMNS)).rename(columns=_COLUMNS)
+    left_out: dict[str, int] = {}
+    rows = _included(path, rows, left_out)
+    for column, name in (("image_id", "ImageID"), ("patient_id", "PatientID")):
+        require_filled(path, rows, column, name)
+    rows["patient_id"] = whole(rows["patient_id"])
+    philips = folded(rows["manufacturer"]) == fold("PhilipsMedicalSystems")
+    rows["scanner"] = philips.map({True: "Philips", False: "Imaging"})
+    rows["label"] = [int(fold(options.finding) in _findings(cell)) for cell in rows["findings"]]
+    caveats = list(CAVEATS)
+    rows["age"] = believed(path, rows, _ages(path, rows), caveats)
+    rows["split"] = three_way(rows["patient_id"], test=0.20, val=0.10)
+    rows["source_path"] = [
+        first_there(data_root, _places(folder, name))
+        for folder, name in zip(whole(rows["folder"]), rows["image_id"], strict=True)
+    ]
+    require_inside(path, rows, data_root)
+    return Plan(
+        options=options,
+        root=data_root,
+        manifest=path,
+        scanners=SCANNERS,
+        held_out_scanners=(),
+        classes=(f"No {options.finding}", options.finding),
+        rows=rows,
+        caveats=tuple(caveats),
+        citation=CITATION,
+        left_out=left_out,
+        published=RELEASE.published[""],
+    )
+
+
+def _included(path: Path, rows: pd.DataFrame, left_out: dict[str, int]) -> pd.DataFrame:
+    rows["view"] = rows["view"].str.upper()
+    rows = keep(path, rows, rows["view"] == "PA", "other view", left_out)
+    rows = keep(path, rows, folded(rows["pediatric"]) == "no", "child", left_out)
+    for finding in REJECTED:
+        free = [fold(finding) not in _findings(cell) for cell in rows["findings"]]
+        rows = keep(path, rows, pd.Series(free, rows.index), f"labelled '{finding}'", left_out)
+    rows["sex"] = folded(rows["sex"]).map({fold(text): sex for text, sex in SEX_NAMES.items()})
+    rows = keep(path, rows, rows["sex"].isin(["F", "M"]), "sex not F or M", left_out)
+    readable = ~rows["image_id"].isin(UNREADABLE)
+    return keep(path, rows, readable, "known to be unreadable", left_out)
+
+
+def _findings(cell: str) -> set[str]:
+    """The folded labels in a cell such as "['pneumonia', 'pleural effusion']"."""
+    return {fold(part.strip(" '\"")) for part in cell.strip("[]").split(",")} - {""}
+
+
+def _ages(path: Path, rows: pd.DataFrame) -> list[float]:
+    """Years at the study, to the year; NaN where the year of birth is missing."""
+    cells = zip(rows[LINE], rows["date"], rows["birth"], strict=True)
+    return [
+        year(path, line, "StudyDate_DICOM", date) - year(path, line, "PatientBirth", birth)
+        for line, date, birth in cells
+    ]
+
+
+def _places(folder: str, name: str) -> tuple[str, ...]:
+    """Where an image may lie: in the publisher's numbered folders, or all in one."""
+    return f"{folder}/{name}", f"images/{folder}/{name}", f"images/{name}", name

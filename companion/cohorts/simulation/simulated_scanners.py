@@ -1,0 +1,120 @@
+"""Simulated scanners over real images: real anatomy, known truth.
+
+Beside `images.npy` such a cohort has `frames.npy`, the images as they were read and resized,
+uint8 (N, H, W). Rendering those on another scanner, with the same sensor noise, is the true
+counterfactual.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from companion.cohorts.cohort import SPLITS
+from companion.cohorts.simulation.draws import generator
+from companion.cohorts.simulation.phantom import check_do
+from companion.cohorts.simulation.scanner_shares import SimulatedScanners
+from companion.cohorts.simulation.scanners import render
+from companion.engine import storage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from companion.cohorts.cohort import Cohort
+
+FRAMES = "frames.npy"
+CAVEATS = (
+    "The scanners are simulated: rendering pipelines put over images that really came from "
+    "elsewhere. The anatomy is real, the difference between scanners is not.",
+    "The simulated scanners are independent of patient and label; real ones rarely are.",
+)
+
+_SENSOR = 2  # purpose of the random numbers, see `draws.generator`
+_BATCH = 256  # images rendered at once
+
+
+def assign(rows: pd.DataFrame, options: SimulatedScanners) -> pd.Series:
+    """Draws the scanner of each row, the same for all images of a patient.
+
+    Every class is dealt to the scanners alike: by the shares in train, evenly over the pretraining
+    scanners in val and over all scanners in test, so that each of them can be tested.
+
+    Args:
+        rows: columns patient_id, split, label.
+        options: scanners, shares and seed.
+
+    Returns:
+        Scanner of each row, with the index of `rows`.
+    """
+    patients = rows.groupby("patient_id").agg(split=("split", "first"), label=("label", "max"))
+    rng = np.random.default_rng([options.scanner_seed, *b"simulated scanners"])
+    shuffled = patients.iloc[rng.permutation(len(patients))].sort_values("label", kind="stable")
+    scanner: dict[str, str] = {}
+    for split in SPLITS:
+        names = shuffled.index[shuffled["split"] == split]
+        scanner |= zip(names, options.deal(split, len(names)), strict=True)
+    return rows["patient_id"].map(scanner)
+
+
+def put_over(folder: "Path", table: pd.DataFrame, options: SimulatedScanners) -> None:
+    """Makes `images.npy` of a cohort folder from its `frames.npy`; made anew if it is there."""
+    frames = storage.array(folder / FRAMES)
+    images = storage.create_array(folder / "images.npy", frames.shape)
+    for start in range(0, len(table), _BATCH):
+        rows = slice(start, start + _BATCH)
+        images[rows] = _rendered(frames[rows], table.iloc[rows], options, noise=True)
+    images.flush()
+
+
+def truth(
+    options: SimulatedScanners,
+    cohort: "Cohort",
+    rows: np.ndarray,
+    do: Mapping[str, str],
+    *,
+    noise: bool = True,
+) -> np.ndarray:
+    """True counterfactuals: the same image and sensor noise, another scanner.
+
+    Args:
+        options: those that the cohort was made with.
+        cohort: has `frames.npy` in its folder.
+        rows: (n,) row indices.
+        do: 'scanner' to one of the cohort's scanners, held-out ones too; empty remakes the images.
+        noise: with the image's own sensor noise, or without any.
+
+    Returns:
+        uint8 (n, H, W).
+
+    Raises:
+        FileNotFoundError: `frames.npy` is missing.
+        ValueError: `do` names an unknown variable or value.
+    """
+    path = cohort.folder / FRAMES
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: no true counterfactual; import again")
+    check_do(do, {"scanner": options.every_scanner})
+    frames = storage.array(path)[rows]
+    return _rendered(frames, cohort.table.iloc[rows].assign(**do), options, noise=noise)
+
+
+def _rendered(
+    frames: np.ndarray, rows: pd.DataFrame, options: SimulatedScanners, *, noise: bool
+) -> np.ndarray:
+    images = np.empty(frames.shape, np.uint8)
+    scanners, ids = rows["scanner"].to_numpy(), rows["image_id"].to_numpy()
+    for scanner in dict.fromkeys(scanners):
+        own = np.flatnonzero(scanners == scanner)
+        field = _noise(ids[own], frames.shape[1:], options.scanner_seed) if noise else None
+        radiance = (frames[own] / np.float32(255)) ** np.float32(options.display_gamma)
+        images[own] = render(radiance, options.settings(scanner), field)
+    return images
+
+
+def _noise(ids: np.ndarray, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Sensor noise (n, H, W), keyed by the image's id: which others are imported is no matter."""
+    keys = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") for name in ids]
+    drawn = (generator(seed, 0, _SENSOR, key) for key in keys)
+    return np.stack([g.standard_normal(shape, np.float32) for g in drawn])

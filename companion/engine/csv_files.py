@@ -1,0 +1,59 @@
+"""Tables of names out of data as CSV: written so that no spreadsheet runs them, and read back."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from companion.engine.files import write_atomically
+from companion.engine.storage import damaged
+
+# What a spreadsheet runs where a cell begins so; quotes before it, so that all can be undone.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
+
+
+def write_table(table: pd.DataFrame, file: Path, float_format: str | None = None) -> None:
+    """Writes a CSV that people may open in a spreadsheet: no name out of data is a formula there.
+
+    Texts that a spreadsheet would run, in cells or as names of columns, get a quote before them,
+    which spreadsheets take for "this is text" and `read_table` takes away again. Numbers stay.
+    """
+    as_text = table.rename(columns=_as_text)
+    for column in as_text.select_dtypes(exclude=["number", "bool"]):
+        as_text[column] = as_text[column].astype(object).map(_as_text, na_action="ignore")
+    write_atomically(file, as_text.to_csv(index=False, float_format=float_format))
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """A table of `write_table`, in which only an empty field is missing: a scanner may be NA.
+
+    Raises:
+        DamagedFileError: it is not a whole table.
+    """
+    if file.read_bytes()[-1:] != b"\n":
+        raise damaged(file, "its last line is cut off")
+    try:
+        table = pd.read_csv(file, keep_default_na=False, na_values=[""]).rename(columns=_as_it_was)
+    except ValueError as error:
+        raise damaged(file, f"it is not a table: {error}") from error
+    for column in table.select_dtypes(exclude=["number", "bool"]):
+        table[column] = table[column].map(_as_it_was, na_action="ignore")
+    return table
+
+
+def _as_text(value: object) -> object:
+    runs = isinstance(value, str) and _FORMULA.match(value) and not _is_number(value)
+    return f"'{value}" if runs else value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_it_was(value: object) -> object:
+    escaped = isinstance(value, str) and value.startswith("'") and _FORMULA.match(value[1:])
+    return str(value)[1:] if escaped else value

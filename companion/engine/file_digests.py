@@ -1,0 +1,65 @@
+"""Digests of files that every step asks for, computed anew only where a file may have changed.
+
+A publisher's table can have hundreds of megabytes, and a build looks at it in every step. So a
+digest is kept beside the runs, with what the system says of the file: its size, its inode and the
+times of its last change, of which no program can set back the second (`st_ctime`).
+"""
+
+import json
+import logging
+import os
+import time
+from pathlib import Path
+
+from ccl.errors import DamagedFileError
+from companion.engine.files import file_digest
+from companion.engine.storage import described
+
+KNOWN = "digests.json"
+# A file may change once more within the same tick of its file system's clock; so git has it, too.
+_SETTLED = 2.0  # seconds
+
+logger = logging.getLogger(__name__)
+
+
+def digest(file: Path, folder: Path) -> str:
+    """SHA-256 of a file's bytes, as of `companion.engine.files.file_digest`.
+
+    Args:
+        file: to look at.
+        folder: of the runs that ask, where digests are kept.
+    """
+    place, now = str(file.absolute()), _state(file)
+    entry = _known(folder).get(place)
+    if entry is not None and entry["state"] == now:
+        return str(entry["sha256"])
+    found = file_digest(file)
+    latest = max(now["mtime_ns"], now["ctime_ns"]) / 1e9
+    if _state(file) == now and time.time() - latest > _SETTLED:
+        _keep(folder, _known(folder) | {place: {"state": now, "sha256": found}})
+    return found
+
+
+def _state(file: Path) -> dict[str, int]:
+    status = file.stat()
+    names = ("size", "mtime_ns", "ctime_ns", "ino", "dev")
+    return {name: getattr(status, f"st_{name}") for name in names}
+
+
+def _known(folder: Path) -> dict[str, dict[str, object]]:
+    try:
+        return described(folder / KNOWN)
+    except (OSError, DamagedFileError):  # it is made again
+        return {}
+
+
+def _keep(folder: Path, known: dict[str, dict[str, object]]) -> None:
+    """Several processes may do so at once: the last one's is kept, whole."""
+    unfinished = folder / f".{os.getpid()}.{KNOWN}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        os.replace(unfinished, folder / KNOWN)
+    except OSError as error:  # a full disk ends what needs it, and this does not
+        unfinished.unlink(missing_ok=True)
+        logger.debug("%s: digests cannot be kept (%s)", folder, error)

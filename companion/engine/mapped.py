@@ -1,0 +1,75 @@
+"""Reading from arrays that lie in memory-mapped files.
+
+Rows in random order are asked for before they are read: the system then fetches them at once and
+alone, instead of one after another with what lies beside them. Pages that were read belong to the
+file and not to the process, and the system takes them back when it needs them. Until then they
+count as the process's memory, which schedulers limit: a pass over a large cohort would be ended for
+memory that it does not need. So they are let go of; whoever reads on gets them from the system's
+cache.
+
+Reading past the end of a file that became shorter would end the process without a word, so its size
+is looked at before.
+"""
+
+import mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from companion.engine.storage import damaged
+
+
+def read(array: np.ndarray, index: Any) -> np.ndarray:
+    """A copy of a part of an array, in memory that the process owns.
+
+    Args:
+        array: of any shape and type; need not be a memory map.
+        index: as NumPy takes it: row numbers, a slice, a tuple of such.
+
+    Raises:
+        DamagedFileError: the file became shorter since it was opened.
+    """
+    _require_whole(array)
+    file = _file_of(array)
+    if file is not None:
+        _ask_for(file, array, index if isinstance(index, tuple) else (index,))
+    part = array[index]
+    part = part.copy() if np.may_share_memory(part, array) else part
+    if file is not None:
+        file.madvise(mmap.MADV_DONTNEED)
+    return part
+
+
+def _require_whole(array: np.ndarray) -> None:
+    if not isinstance(array, np.memmap) or array.filename is None:
+        return
+    file = Path(array.filename)
+    try:
+        size = file.stat().st_size
+    except FileNotFoundError:  # a deleted file is kept by its map
+        return
+    if size < array.offset + array.nbytes:
+        raise damaged(file, "it became shorter while it was read")
+
+
+def _file_of(array: np.ndarray) -> mmap.mmap | None:
+    """The map of a file that an array lies in, if it is read-only and the system takes advice."""
+    base = array.base
+    while isinstance(base, np.ndarray):
+        base = base.base
+    advised = isinstance(base, mmap.mmap) and hasattr(base, "madvise")
+    return base if advised and not array.flags.writeable else None
+
+
+def _ask_for(file: mmap.mmap, array: np.ndarray, index: tuple[Any, ...]) -> None:
+    """Lets the system fetch what an index of row numbers picks; slices it fetches well unasked."""
+    numbers = all(isinstance(part, np.ndarray) and part.dtype.kind == "i" for part in index)
+    if not numbers or not array.flags.c_contiguous:
+        return
+    start = array.ctypes.data - np.frombuffer(file, np.uint8).ctypes.data
+    axes = zip(index, array.shape, array.strides, strict=False)
+    places = start + sum(part % size * stride for part, size, stride in axes)
+    for place in np.ravel(places).tolist():
+        page = place // mmap.PAGESIZE * mmap.PAGESIZE
+        file.madvise(mmap.MADV_WILLNEED, page, place + array.strides[len(index) - 1] - page)

@@ -1,0 +1,69 @@
+"""Fixed names for what lies in folders named by digests.
+
+`runs/<profile>/<cohort>/steps/<step>.json` names the finished folder of a step, and
+`results.csv` and `notebooks/<name>.ipynb` are copies of finished files. All are written completely
+or not at all. They are what the workflow sees of a step.
+"""
+
+import json
+from pathlib import Path
+
+from companion.engine.files import write_atomically
+from companion.engine.runs import Run
+from companion.engine.storage import RECORD, described
+
+
+def point(root: Path, name: str, run: Run) -> Path:
+    """Writes the pointer `steps/<name>.json` to a finished run.
+
+    Args:
+        root: folder of the runs of one profile and cohort.
+        name: name of the step, with strategy and seed where it has them.
+        run: the finished run.
+    """
+    pointer = root / "steps" / f"{name}.json"
+    pointer.parent.mkdir(parents=True, exist_ok=True)
+    content = {"folder": run.folder.relative_to(root).as_posix(), "digest": run.digest}
+    write_atomically(pointer, json.dumps(content, indent=1) + "\n")
+    return pointer
+
+
+def follow(root: Path, name: str) -> Run:
+    """The finished run that a pointer names.
+
+    Raises:
+        FileNotFoundError: the step was not run, or its folder is gone.
+    """
+    pointer = root / "steps" / f"{name}.json"
+    if not pointer.is_file():
+        raise FileNotFoundError(f"{pointer} is missing: run the step {name} first (`make book`)")
+    folder = root / described(pointer)["folder"]
+    if not (folder / RECORD).is_file():
+        raise FileNotFoundError(
+            f"{folder / RECORD} is missing: run the step {name} again (`make book`)"
+        )
+    return Run.load(folder)
+
+
+def forget_lost(root: Path) -> None:
+    """Deletes pointers to folders that somebody deleted, so that their steps are done again."""
+    for pointer in (root / "steps").glob("*.json"):
+        if not (root / described(pointer)["folder"] / RECORD).is_file():
+            pointer.unlink(missing_ok=True)
+
+
+def finished(root: Path) -> dict[str, Run]:
+    """The runs that all pointers name, by the pointers' names, in their order.
+
+    Raises:
+        FileNotFoundError: the folder of one is gone.
+    """
+    names = sorted(path.stem for path in (root / "steps").glob("*.json"))
+    return {name: follow(root, name) for name in names}
+
+
+def publish(source: Path, target: Path) -> Path:
+    """Copies a finished file to its fixed name."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, source.read_bytes())
+    return target

@@ -1,0 +1,307 @@
+"""Runs: step results in folders named by the digest of everything that they depend on.
+
+`<root>/<step>/<digest>/` where the digest covers the step's options, the digests of its inputs and
+the code of `ccl` that it reaches. A step works in `<digest>.partial`, which is renamed when whole:
+a killed run leaves no half result, and goes on from its checkpoints. A finished one is loaded.
+"""
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+from companion.engine import locks, processes
+from companion.engine.clean_environment import clean
+from companion.engine.energy import EnergyMeter
+from companion.engine.files import file_digest, full_disk_named, write_atomically
+from companion.engine.memory import MemoryMeter
+from companion.engine.storage import RECORD, described
+
+logger = logging.getLogger(__name__)
+
+PACKAGE = Path(__file__).parent
+CHECKPOINTS = "checkpoints"  # folder of what a killed training goes on from
+HISTORY_FILE = "history.csv"  # metrics of a training, one row per epoch
+REPORTED_PACKAGES = ("torch", "torchvision", "lightning", "timm", "numpy", "scikit-learn", "pandas")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished step.
+
+    Attributes:
+        folder: its results.
+        record: the parsed `run.json`.
+    """
+
+    folder: Path
+    record: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Digest of everything that the results depend on."""
+        return str(self.record["digest"])
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The finished run in a folder.
+
+        Raises:
+            DamagedFileError: its record is not what was written.
+        """
+        return cls(folder, described(folder / RECORD))
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step to be run.
+
+    Attributes:
+        root: folder of the runs of one profile and cohort.
+        name: name of the step, e.g. 'generator'.
+        options: JSON-able description of every option that the results depend on.
+        inputs: name to the finished runs that the step reads.
+        module: the module of `ccl` that does the work; its code is part of the digest.
+        label: shown beside the name, e.g. the strategy and the seed.
+        shared: processes that work as one compute it together; otherwise the first does, alone.
+    """
+
+    root: Path
+    name: str
+    options: Mapping[str, Any]
+    inputs: Mapping[str, Run]
+    module: str
+    label: str = ""
+    shared: bool = False
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits over options, inputs and code."""
+        parts = {
+            "step": self.name,
+            "options": self.options,
+            "inputs": {name: run.digest for name, run in self.inputs.items()},
+            "code": [code_digest(self.module), step_digest(self.name)],
+        }
+        text = json.dumps(parts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def folder(self) -> Path:
+        """Where the finished results lie."""
+        return self.root / self.name / self.digest
+
+    def run(self, compute: Callable[[Path], Mapping[str, Any] | None]) -> Run:
+        """Loads the finished run, or computes it.
+
+        Of processes that work as one, all call it and all return once it is finished. The first
+        holds the lock and renames the folder; one that fails is left to end the others.
+
+        Args:
+            compute: fills the folder that it is given, which may hold its own unfinished work;
+                returns what is worth recording beside the results. Where the step is shared, it
+                writes results in the first process only.
+
+        Raises:
+            DiskFullError: there is no room for the results; what is done stays.
+            DamagedFileError: the record of the finished run is not what was written.
+        """
+        folder = self.folder
+        with full_disk_named(self.root):
+            self._ensure(folder, compute)
+        return Run.load(folder)
+
+    def _ensure(self, folder: Path, compute: Callable[[Path], Mapping[str, Any] | None]) -> None:
+        if not processes.told((folder / RECORD).exists()):
+            partial = folder.with_name(folder.name + ".partial")
+            lock = folder.with_name(f".{folder.name}.lock")
+            if processes.is_first():
+                partial.mkdir(parents=True, exist_ok=True)
+            with _locked(lock) if processes.is_first() else nullcontext():
+                if not processes.told((folder / RECORD).exists()):
+                    self._compute(compute, partial)
+            processes.wait()
+
+    def _compute(self, compute: Callable[[Path], Mapping[str, Any] | None], partial: Path) -> None:
+        if not processes.is_first():
+            if self.shared:
+                compute(partial)
+            return
+        logger.info("%s %s: computing %s", self.name, self.label, self.folder)
+        continued = any(partial.iterdir())  # time and energy then lack what came before
+        start, energy, memory = time.perf_counter(), EnergyMeter(), MemoryMeter()
+        with nullcontext() if self.shared else processes.alone():
+            noted = compute(partial) or {}
+        record = {
+            "step": self.name,
+            "label": self.label,
+            "digest": self.digest,
+            "options": self.options,
+            "inputs": {name: run.digest for name, run in self.inputs.items()},
+            "code": code_digest(self.module),
+            "seconds": round(time.perf_counter() - start, 2),
+            "peak_memory_mib": round(memory.peak() / 2**20),
+            "energy_joules": energy.joules(),
+            "continued": continued,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "processes": processes.count() if self.shared else 1,
+            **environment(),
+            "checksums": _checksums(partial),
+            "noted": dict(noted),
+        }
+        write_atomically(partial / RECORD, json.dumps(record, indent=1))
+        partial.rename(self.folder)
+        forget_checkpoints(self.folder)  # not before, or a full disk here would cost the training
+
+
+@cache
+def environment() -> dict[str, Any]:
+    """Versions, git revision and device that results were made with."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in REPORTED_PACKAGES},
+        "git_revision": _git_revision(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    return f"{platform.machine()} CPU, {os.cpu_count()} cores"
+
+
+def _git_revision() -> str:
+    command = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        said = subprocess.run(
+            command, capture_output=True, encoding="utf-8", check=True, env=clean(os.environ)
+        )
+        return said.stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): file_digest(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.parent != folder / CHECKPOINTS
+    }
+
+
+def forget_checkpoints(folder: Path) -> None:
+    """Deletes what a killed training would have gone on from."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds a file lock."""
+    with path.open("wb") as file:
+        locks.lock(file, path, wait=True)
+        yield
+
+
+# -- what code a step reaches -----------------------------------------------------------------
+
+
+@cache
+def code_digest(module: str) -> str:
+    """Digest of the code of a module of `ccl` and of all modules of `ccl` that it imports.
+
+    Comments and docstrings do not count: editing them repeats no computation.
+    """
+    sources = {name: _code(path) for name, path in sorted(_reached(module).items())}
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
+
+
+@cache
+def step_digest(name: str, file: Path = PACKAGE / "steps.py") -> str:
+    """Digest of the function that does a step and of those beside it that it calls.
+
+    Without one of that name, as for notebooks, the digest is that of nothing.
+    """
+    body = _undocumented(ast.parse(file.read_text(encoding="utf-8"))).body
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+    found: dict[str, str] = {}
+    waiting = [name]
+    while waiting:
+        function = functions.get(waiting.pop())
+        if function is not None and function.name not in found:
+            found[function.name] = ast.unparse(function)
+            waiting += [node.id for node in ast.walk(function) if isinstance(node, ast.Name)]
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _reached(module: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _module_path(name)
+        if name in found or path is None:
+            continue
+        found[name] = path
+        waiting += _imports(path)
+    return found
+
+
+def _module_path(name: str) -> Path | None:
+    base = PACKAGE.parent.joinpath(*name.split("."))
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    return tuple(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
+    prefix = f"{PACKAGE.name}."
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            if name.startswith(prefix):
+                parts = name.split(".")
+                yield from (".".join(parts[:i]) for i in range(1, len(parts) + 1))
+
+
+@cache
+def _code(path: Path) -> str:
+    return ast.unparse(_undocumented(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def _undocumented(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            body[0] = ast.Pass()
+    return tree
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

@@ -1,0 +1,65 @@
+"""What the steps cost: time, memory and, where it can be read, energy."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from companion.engine.csv_files import read_table
+from companion.engine.runs import HISTORY_FILE, Run
+
+COLUMNS = ("step", "what", "runs", "seconds", "peak_memory_mib", "energy_joules")
+
+
+def whole_record(run: Run) -> dict[str, Any]:
+    """A finished step's `run.json`, with the cost of what was done before an interruption.
+
+    Returns:
+        The record. Of a training that went on from a checkpoint, `seconds` are those of all its
+        epochs. Of another step that was interrupted they are known from then on only, which
+        `continued` says. Energy before an interruption is never known, so there is no figure.
+    """
+    record = dict(run.record)
+    if record.get("continued"):
+        record["energy_joules"] = None
+        history = run.folder / HISTORY_FILE
+        if history.is_file():
+            trained = float(read_table(history)["seconds"].sum())
+            record |= {"seconds": max(record["seconds"], trained), "continued": False}
+    return record
+
+
+def cost_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Cost of one run of each step, on the machine that ran it.
+
+    Args:
+        records: of `whole_record`, of generator, banks and pretrainings.
+
+    Returns:
+        Columns `COLUMNS`; `what` is the bank or OBJECTIVE-STRATEGY, whose seeds are averaged.
+        Energy is missing (NaN) where it could not be read of every run, time where a run was
+        interrupted and nothing is known from before.
+    """
+    rows = [
+        {
+            "step": record["step"],
+            "what": _what(record),
+            "seconds": math.nan if record.get("continued") else record["seconds"],
+            "peak_memory_mib": record["peak_memory_mib"],
+            "energy_joules": record.get("energy_joules"),
+        }
+        for record in records
+    ]
+    table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "runs"])
+    table["energy_joules"] = pd.to_numeric(table["energy_joules"])
+    grouped = table.groupby(["step", "what"], sort=False)
+    # With `skipna` a mean would stand for runs of which it knows nothing.
+    means = grouped[["seconds", "peak_memory_mib", "energy_joules"]].mean(skipna=False)
+    means.insert(0, "runs", grouped.size())
+    return means.reset_index()[list(COLUMNS)]
+
+
+def _what(record: Mapping[str, Any]) -> str:
+    label = str(record.get("label", ""))
+    return label.rsplit("-", 1)[0] if record["step"] == "pretrain" else label

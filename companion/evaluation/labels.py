@@ -1,0 +1,100 @@
+"""Which labels a classifier may learn from: nested subsets of patients."""
+
+import logging
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from ccl.options import Options
+from companion.cohorts.cohort import Cohort
+
+logger = logging.getLogger(__name__)
+
+
+class LabelOptions(Options):
+    """How many labels classifiers learn from; linear probes and finetuning share it.
+
+    Attributes:
+        fractions: shares of the training patients whose labels are used.
+        min_per_class: labelled images of every class that a fraction must leave; a fraction that
+            leaves fewer is skipped, and logged.
+        seeds: of the labelled subset. At fraction 1 there is only one subset, so only the first
+            seed is used: repeating it would count one measurement several times.
+    """
+
+    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.01, 0.05, 0.1, 0.25, 1.0)
+    min_per_class: int = Field(default=10, ge=1)
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+
+
+def label_subset(cohort: Cohort, fraction: float, seed: int) -> np.ndarray:
+    """The training rows whose labels a classifier may see.
+
+    Patients are drawn, with all their images, in the same share from each class (a patient's
+    class is the highest label among its images). The subset depends on the cohort, the fraction
+    and the seed alone, so that strategies are compared on the same labels, and a smaller
+    fraction's subset lies within a larger one's.
+
+    Args:
+        cohort: its labelled training rows of pretraining scanners are drawn from.
+        fraction: share of the patients, in (0, 1].
+        seed: of the draw.
+
+    Returns:
+        int64 (n,) rising cohort rows.
+    """
+    rows = cohort.labelled(cohort.rows("train", "pretraining"))
+    images = pd.DataFrame(
+        {"patient": cohort.table["patient_id"].to_numpy()[rows], "label": labels_of(cohort, rows)}
+    )
+    label_of = images.groupby("patient", sort=True)["label"].max()
+    rng = np.random.default_rng([seed, *b"labelled patients"])
+    drawn: list[str] = []
+    for label in range(len(cohort.classes)):
+        patients = rng.permutation(label_of.index[label_of == label].to_numpy(dtype=object))
+        drawn.extend(patients[: round(fraction * len(patients))])
+    return rows[images["patient"].isin(drawn).to_numpy()]
+
+
+def labelled_subsets(
+    cohort: Cohort, options: LabelOptions
+) -> Iterator[tuple[float, int, np.ndarray]]:
+    """Yields (fraction, seed, rows) of every labelled subset that is large enough.
+
+    Raises:
+        ValueError: none is.
+    """
+    found = False
+    for fraction in options.fractions:
+        for seed in options.seeds if fraction < 1 else options.seeds[:1]:
+            rows = label_subset(cohort, fraction, seed)
+            counts = count_per_class(cohort, rows)
+            if min(counts.values()) >= options.min_per_class:
+                found = True
+                yield fraction, seed, rows
+                continue
+            logger.warning(
+                "cohort '%s': label fraction %g (seed %d) leaves %s images per class; fewer than "
+                "%d, so it is skipped",
+                *(cohort.name, fraction, seed, counts, options.min_per_class),
+            )
+    if not found:
+        raise ValueError(
+            f"cohort '{cohort.name}': no label fraction of {options.fractions} leaves "
+            f"{options.min_per_class} training images of every class; use a larger cohort, "
+            "larger fractions or a smaller min_per_class"
+        )
+
+
+def labels_of(cohort: Cohort, rows: np.ndarray) -> np.ndarray:
+    """Labels (n,) of some rows."""
+    return cohort.table["label"].to_numpy()[rows]
+
+
+def count_per_class(cohort: Cohort, rows: np.ndarray) -> dict[str, int]:
+    """How many of some rows each class has."""
+    labels = labels_of(cohort, rows)
+    return {name: int(np.sum(labels == k)) for k, name in enumerate(cohort.classes)}

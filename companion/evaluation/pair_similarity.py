@@ -1,0 +1,50 @@
+"""How alike an encoder finds the two views of a pair, before and after training."""
+
+import numpy as np
+import torch
+
+from ccl.devices import device_of
+from ccl.encoders.encoder import Encoder
+from ccl.pairs import Pairs
+from ccl.seeding import step_generator
+from ccl.views.augment import AugmentOptions, augment
+from companion.evaluation.statistics import bootstrap_mean_interval
+
+TOGETHER = 128  # views per pass
+
+
+@torch.inference_mode()
+def pair_similarity(
+    encoder: Encoder,
+    pairs: Pairs,
+    rows: np.ndarray,
+    patients: np.ndarray,
+    augmentation: AugmentOptions,
+    *,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Cosine similarity of the features of two augmented views of a pair.
+
+    Features of any images point in much the same direction, so their mean is taken off first:
+    views of different images are then at 0 on average, the same view twice is at 1.
+
+    Args:
+        encoder: as it is, in evaluation mode, on the device it is on.
+        pairs: where the views of a pair are cut from.
+        rows: (n,) rows of images that the encoder was not trained on.
+        patients: (n,) their patients, for the interval.
+        augmentation: how views are cut.
+        seed: of target domains and views; the same for every encoder.
+
+    Returns:
+        `value` with `ci_low` and `ci_high` (95 %, patient-level bootstrap), and `n`.
+    """
+    first, second = pairs.sources(rows, np.random.default_rng(seed))
+    pixels = torch.from_numpy(np.concatenate([first, second])).to(device_of(encoder))
+    views = augment(pixels, augmentation, step_generator(seed, 0, "pair similarity"))
+    few = views.split(TOGETHER)  # images
+    features = torch.cat([encoder.eval()(some).float() for some in few])
+    a, b = torch.nn.functional.normalize(features - features.mean(dim=0), dim=1).chunk(2)
+    alike = (a * b).sum(dim=1).cpu().numpy().astype(np.float64)
+    value, low, high = bootstrap_mean_interval(alike, patients)
+    return {"value": value, "ci_low": low, "ci_high": high, "n": len(rows)}

@@ -1,0 +1,203 @@
+"""Rows of `results.csv`: classifiers learn from few labels and are tested scanner by scanner."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from companion.cohorts.cohort import Cohort
+from companion.evaluation.labels import LabelOptions, count_per_class, labelled_subsets, labels_of
+from companion.evaluation.scores import Scores
+from companion.evaluation.statistics import auc_replicates, percentiles, roc_auc
+from companion.evaluation.subgroups import ALL, GAPS, gap_name, groups_of_domain, large_enough
+
+logger = logging.getLogger(__name__)
+
+RESULT_COLUMNS = (
+    *("cohort", "objective", "strategy", "pretrain_seed", "probe_seed", "protocol"),
+    *("label_fraction", "n_labels", "test_cohort", "domain", "subgroup", "metric"),
+    *("value", "ci_low", "ci_high", "n"),
+)
+POOLED = "pooled"
+
+# Cohort rows (n,) -> scores as `roc_auc` takes them.
+ScoreFunction = Callable[[np.ndarray], np.ndarray]
+
+
+class EvaluationOptions(LabelOptions):
+    """From which labels classifiers learn, and how they are tested.
+
+    Attributes:
+        n_bootstrap: replicates of the patient-level bootstrap.
+        min_test_per_class: test images of every class that a domain needs; a domain with fewer
+            gives no figure, and is logged.
+        min_subgroup_per_class: the same for a subgroup of a domain; it is left out silently, and
+            `companion.evaluation.subgroups.overview` says so.
+    """
+
+    n_bootstrap: int = Field(default=1000, ge=1)
+    min_test_per_class: int = Field(default=5, ge=1)
+    min_subgroup_per_class: int = Field(default=10, ge=1)
+
+
+def evaluate(
+    cohort: Cohort,
+    learn: Callable[[np.ndarray, int], ScoreFunction],
+    options: EvaluationOptions,
+    *,
+    protocol: str,
+    objective: str,
+    strategy: str,
+    pretrain_seed: int,
+    collected: Scores | None = None,
+) -> pd.DataFrame:
+    """ROC-AUC of classifiers per label fraction, subset and test domain.
+
+    Classifiers see labels of the training split's pretraining scanners, and of the validation
+    split to choose by; test images are scored once, when learning is over. Images without a
+    label (label < 0) are left out throughout.
+
+    Args:
+        cohort: gives labels, patients, splits and scanners.
+        learn: makes a classifier of labelled training rows (n,) and the subset's seed.
+        options: fractions, seeds and so on.
+        protocol: how it learns ('linear', 'finetuned'), for the table.
+        objective: e.g. 'simclr', for the table.
+        strategy: how pairs were made, for the table.
+        pretrain_seed: seed of the encoder, for the table.
+        collected: receives the test images' scores, for paired comparisons.
+
+    Returns:
+        One row per figure with the columns `RESULT_COLUMNS`; `domain` is a pretraining scanner,
+        'pooled' (all of them together) or a held-out scanner, `n` the number of test images.
+        Besides all images of a domain (`subgroup` 'all') there are those of each sex and, except
+        on single pretraining scanners, of each age group, and the `GAPS` between two of them:
+        `metric` 'gap' (signed) and 'absolute_gap'. Intervals are percentiles of the patient-level
+        bootstrap.
+
+    Raises:
+        ValueError: no fraction or domain has enough images.
+    """
+    domains = evaluation_domains(cohort, options.min_test_per_class)
+    tested = np.unique(np.concatenate(list(domains.values())))
+    about = {
+        "protocol": protocol,
+        "objective": objective,
+        "strategy": strategy,
+        "pretrain_seed": pretrain_seed,
+    }
+    learned, scored = [], []
+    for fraction, seed, rows in labelled_subsets(cohort, options):
+        scores = learn(rows, seed)(tested)
+        subset = about | {"probe_seed": seed, "label_fraction": fraction, "n_labels": len(rows)}
+        if collected is not None:
+            collected.keep(subset, tested, scores)
+        learned.append(subset)
+        scored.append(scores)
+    figures = []
+    for domain, rows in domains.items():
+        groups = _groups(cohort, domain, rows, options.min_subgroup_per_class)
+        mine = [scores[np.searchsorted(tested, rows)] for scores in scored]
+        for subset, found in zip(
+            learned, _figures(cohort, rows, mine, groups, options), strict=True
+        ):
+            figures += [{**subset, "domain": domain, **figure} for figure in found]
+    table = pd.DataFrame(figures).assign(cohort=cohort.name, test_cohort=cohort.name)
+    return table[list(RESULT_COLUMNS)]
+
+
+def evaluation_domains(cohort: Cohort, min_per_class: int) -> dict[str, np.ndarray]:
+    """Labelled test rows of each scanner and of the pretraining scanners together ('pooled').
+
+    Domains with fewer than `min_per_class` images of a class are left out, and logged.
+
+    Raises:
+        ValueError: none is left.
+    """
+    candidates = {name: [name] for name in cohort.scanners} | {POOLED: list(cohort.scanners)}
+    candidates |= {name: [name] for name in cohort.held_out_scanners}
+    domains = {}
+    for domain, scanners in candidates.items():
+        rows = cohort.labelled(cohort.rows("test", scanners))
+        counts = count_per_class(cohort, rows)
+        if min(counts.values()) >= min_per_class:
+            domains[domain] = rows
+        else:
+            logger.warning(
+                "cohort '%s': test domain '%s' has %s images per class; fewer than %d, so it "
+                "gives no figure",
+                *(cohort.name, domain, counts, min_per_class),
+            )
+    if not domains:
+        raise ValueError(
+            f"cohort '{cohort.name}': no test domain has {min_per_class} images of every class"
+        )
+    return domains
+
+
+def _groups(
+    cohort: Cohort, domain: str, rows: np.ndarray, min_per_class: int
+) -> dict[str, np.ndarray]:
+    """All images of a domain, and its subgroups that are large enough."""
+    parts = groups_of_domain(cohort, domain, rows)
+    whole = {ALL: np.ones(len(rows), dtype=bool)}
+    return whole | large_enough(cohort, rows, parts, min_per_class)
+
+
+def _figures(
+    cohort: Cohort,
+    rows: np.ndarray,
+    scored: Sequence[np.ndarray],
+    groups: Mapping[str, np.ndarray],
+    options: EvaluationOptions,
+) -> Iterator[list[dict[str, Any]]]:
+    """The figures of each classifier on the images of one domain."""
+    labels = labels_of(cohort, rows)
+    replicates = auc_replicates(
+        labels,
+        scored,
+        cohort.table["patient_id"].to_numpy()[rows],
+        np.random.default_rng([*b"bootstrap"]),  # the same replicates for every encoder
+        n_bootstrap=options.n_bootstrap,
+        groups=list(groups.values()),
+    )
+    names = list(groups)
+    for scores, drawn in zip(scored, np.moveaxis(replicates, 1, 0), strict=True):
+        values = [roc_auc(labels[mask], scores[mask]) for mask in groups.values()]
+        counts = [int(mask.sum()) for mask in groups.values()]
+        found = [
+            _figure(name, "roc_auc", value, drawn[:, g], n)
+            for g, (name, value, n) in enumerate(zip(names, values, counts, strict=True))
+        ]
+        for pair in GAPS:
+            if set(pair) <= set(names):
+                first, second = (names.index(name) for name in pair)
+                gap, n = values[first] - values[second], counts[first] + counts[second]
+                gaps = drawn[:, first] - drawn[:, second]
+                found.append(_figure(gap_name(*pair), "gap", gap, gaps, n))
+                found.append(_figure(gap_name(*pair), "absolute_gap", abs(gap), np.abs(gaps), n))
+        yield found
+
+
+def _figure(
+    subgroup: str, metric: str, value: float, replicates: np.ndarray, n: int
+) -> dict[str, Any]:
+    low, high = percentiles(replicates)
+    figure = {"value": value, "ci_low": low, "ci_high": high, "n": n}
+    return {"subgroup": subgroup, "metric": metric, **figure}
+
+
+def validation_auc(cohort: Cohort, scores: ScoreFunction) -> float:
+    """ROC-AUC on the labelled validation images of the pretraining scanners, to choose by.
+
+    Raises:
+        ValueError: the validation split lacks a class.
+    """
+    rows = cohort.labelled(cohort.rows("val", "pretraining"))
+    try:
+        return roc_auc(labels_of(cohort, rows), scores(rows))
+    except ValueError as error:
+        raise ValueError(f"cohort '{cohort.name}', validation split: {error}") from error

@@ -1,0 +1,148 @@
+"""Domain separability: how much do frozen features know of the scanner?
+
+Robust features predict the label, not the machine. Four measures on the test images, each with a
+different blind spot: a linear classifier sees any direction that tells scanners apart, nearest
+neighbours see clusters, the silhouette how compact they are, mixing how far neighbours come from
+other scanners. Pictures of embeddings illustrate these; they do not replace them.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import silhouette_samples
+from sklearn.model_selection import GroupKFold
+from sklearn.neighbors import NearestNeighbors
+
+from companion.cohorts.cohort import Cohort, evenly
+from companion.evaluation.features import numbers, scaler_of
+from companion.evaluation.statistics import bootstrap_mean_interval
+
+NEIGHBOURS = 15
+FOLDS = 5
+MOST = 5000  # images for the silhouette, whose time and memory grow with their square
+
+
+class Separability(NamedTuple):
+    """What features know of the scanner.
+
+    Attributes:
+        measures: rows of `separability.csv`.
+        confusion: rows `scanner`, `predicted`, `n`: what the linear classifier takes the test
+            images of each scanner for.
+    """
+
+    measures: pd.DataFrame
+    confusion: pd.DataFrame
+
+
+def separability(cohort: Cohort, features: np.ndarray) -> Separability:
+    """How well test features tell scanners apart, held-out scanners among them.
+
+    Args:
+        cohort: gives scanners and patients of the test images.
+        features: float (N, D); row i belongs to the cohort's row i.
+
+    Returns:
+        Measures: rows `measure`, `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and
+        `n`, every scanner counted alike:
+
+        - `scanner`: balanced accuracy of logistic regression, cross-validated by patient;
+        - `scanner_knn`: the same of the majority of `NEIGHBOURS` nearest neighbours;
+        - `silhouette`: of the scanners' clusters, -1 to 1; 0 where they overlap;
+        - `mixing`: share of the neighbours that are from other scanners, over the share when
+          scanners do not matter; 1 is fully mixed, 0 fully apart;
+        - `attribute`: balanced accuracy, as `scanner_knn`, of what else is seen on some images
+          (implants), where the cohort knows such a thing.
+
+        Both tables are empty where the test images are of one scanner only, or of too few patients.
+    """
+    rows = cohort.rows("test")
+    scanners = cohort.table["scanner"].to_numpy(dtype=object)[rows]
+    names, codes = np.unique(scanners.astype(str), return_inverse=True)
+    patients = cohort.table["patient_id"].to_numpy(dtype=object)[rows]
+    if len(names) < 2 or len(set(patients)) < FOLDS:
+        return Separability(
+            pd.DataFrame(columns=["measure", "value", "ci_low", "ci_high", "n"]),
+            pd.DataFrame(columns=["scanner", "predicted", "n"]),
+        )
+    scaled = numbers(features, rows)
+    scaled = scaler_of(scaled).transform(scaled)
+    nearest = _neighbours(scaled, patients)
+    guessed = _linear_guesses(features, rows, codes, patients)
+    every = np.arange(len(rows))
+    few = evenly(every, MOST)
+    per_image = {
+        "scanner": (guessed == codes, every),
+        "scanner_knn": (_vote(nearest, codes) == codes, every),
+        "silhouette": (silhouette_samples(scaled[few], codes[few]), few),
+        "mixing": (_mixing(codes[nearest], codes), every),
+    }
+    lines = [
+        {"measure": measure, **_mean(x.astype(float), codes[which], patients[which])}
+        for measure, (x, which) in per_image.items()
+    ]
+    seen, attribute = np.unique(cohort.attributes(rows).astype(str), return_inverse=True)
+    if len(seen) > 1:
+        hits = (_vote(nearest, attribute) == attribute).astype(float)
+        lines.append({"measure": "attribute", **_mean(hits, attribute, patients)})
+    return Separability(pd.DataFrame(lines), _confusion(names, codes, guessed))
+
+
+def _confusion(names: np.ndarray, codes: np.ndarray, guessed: np.ndarray) -> pd.DataFrame:
+    counts = np.zeros((len(names), len(names)), dtype=int)
+    np.add.at(counts, (codes, guessed), 1)
+    return pd.DataFrame(
+        {
+            "scanner": names.repeat(len(names)),
+            "predicted": np.tile(names, len(names)),
+            "n": counts.ravel(),
+        }
+    )
+
+
+def _linear_guesses(
+    features: np.ndarray, rows: np.ndarray, codes: np.ndarray, patients: np.ndarray
+) -> np.ndarray:
+    """The scanner (n,) that a classifier takes each image for that has not seen the patient."""
+    guesses = np.zeros(len(codes), dtype=np.int64)
+    for train, test in GroupKFold(FOLDS).split(rows, codes, patients):
+        known, asked = numbers(features, rows[train]), numbers(features, rows[test])
+        scaler = scaler_of(known)
+        model = LogisticRegression(C=0.1, class_weight="balanced", max_iter=500)
+        model.fit(scaler.transform(known), codes[train])
+        guesses[test] = model.predict(scaler.transform(asked))
+    return guesses
+
+
+def _neighbours(features: np.ndarray, patients: np.ndarray) -> np.ndarray:
+    """The nearest images of other patients, (n, k)."""
+    # Other images of the same patient are near for another reason: enough are asked for to drop
+    # them.
+    _, owner, images = np.unique(patients, return_inverse=True, return_counts=True)
+    asked = min(len(patients) - 1, NEIGHBOURS + int(images.max()))
+    index = NearestNeighbors(n_neighbors=asked).fit(features).kneighbors(return_distance=False)
+    other = owner[index] != owner[:, None]
+    order = np.argsort(~other, axis=1, kind="stable")[:, :NEIGHBOURS]
+    return np.take_along_axis(index, order, axis=1)
+
+
+def _vote(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """What the neighbours' weighted majority is, (n,)."""
+    # A scanner with many images has many neighbours everywhere: votes are weighted against that.
+    found, weight = codes[nearest], 1 / np.bincount(codes)
+    votes = np.stack([(found == k).sum(axis=1) * weight[k] for k in range(len(weight))], axis=1)
+    return votes.argmax(axis=1)
+
+
+def _mixing(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Share of neighbours from other scanners over what chance gives, (n,)."""
+    others = 1 - np.bincount(codes)[codes] / len(codes)
+    return (nearest != codes[:, None]).mean(axis=1) / others
+
+
+def _mean(x: np.ndarray, codes: np.ndarray, patients: np.ndarray) -> dict[str, float]:
+    weights = 1 / np.bincount(codes)[codes]
+    value, low, high = bootstrap_mean_interval(x, patients, weights)
+    return {"value": value, "ci_low": low, "ci_high": high, "n": len(x)}

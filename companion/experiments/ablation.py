@@ -1,0 +1,80 @@
+"""What the quality of counterfactuals buys: error of what is paired against the encoder's gain."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from companion.claims.contrasts import Setting
+from companion.quality.summary import ALL
+
+UNPAIRED = "standard"  # pairs of two views of the real image, which is left alone
+
+
+def errors(qualities: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    """Gold error of what every strategy pairs an image with, in grey levels of 255.
+
+    Args:
+        qualities: strategy to the `quality.csv` of the generator that its bank is made by.
+
+    Returns:
+        The same strategies, 'standard' (the image left alone) and 'oracle' (the truth itself).
+    """
+    found = {name: _pooled(quality, "counterfactual") for name, quality in qualities.items()}
+    untouched = _pooled(next(iter(qualities.values())), "untouched")
+    return {UNPAIRED: untouched, **found, "oracle": 0.0}
+
+
+def bought(
+    results: pd.DataFrame,
+    error: Mapping[str, float],
+    setting: Setting,
+    objective: str = "simclr",
+) -> pd.DataFrame:
+    """Gain of every strategy over unpaired views where domain shift hurts, beside its gold error.
+
+    Args:
+        results: rows of `results.csv` of one cohort.
+        error: of `errors`; strategies without results are left out.
+        setting: which scanner is the rarest, and which are held out.
+        objective: whose encoders.
+
+    Returns:
+        Rows `strategy`, `seed`, `where` ('rarest scanner', 'held-out scanners'), `error`, and
+        `gain`: difference in ROC-AUC of linear probes, same seeds and labels, mean over shares of
+        labels, scanners and probes.
+    """
+    keys = ["pretrain_seed", "probe_seed", "label_fraction", "domain"]
+    mine = results[
+        (results["objective"] == objective)
+        & (results["protocol"] == "linear")
+        & (results["metric"] == "roc_auc")
+        & (results["subgroup"] == "all")
+    ]
+    auc = mine.pivot_table(index=keys, columns="strategy", values="value")
+    places = {
+        "rarest scanner": setting.scanners[-1:],
+        "held-out scanners": setting.held_out,
+    }
+    rows = []
+    for strategy in (name for name in error if name in auc):
+        gain = (auc[strategy] - auc[UNPAIRED]).dropna()
+        for where, domains in places.items():
+            for seed, value in _by_seed(gain, domains).items():
+                rows.append((strategy, seed, where, error[strategy], value))
+    return pd.DataFrame(rows, columns=["strategy", "seed", "where", "error", "gain"])
+
+
+def _by_seed(gain: pd.Series, domains: Sequence[str]) -> dict[int, float]:
+    here = gain[gain.index.get_level_values("domain").isin(domains)]
+    means = here.groupby("pretrain_seed").mean()
+    return {int(seed): float(value) for seed, value in means.items()}  # type: ignore[call-overload]
+
+
+def _pooled(quality: pd.DataFrame, images: str) -> float:
+    rows = quality[
+        (quality["measure"] == "gold_error")
+        & (quality["images"] == images)
+        & (quality["source"] == ALL)
+        & (quality["target"] == ALL)
+    ]
+    return float(rows["value"].item())

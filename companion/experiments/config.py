@@ -1,0 +1,297 @@
+"""Profiles: every knob of every experiment, as strictly checked YAML files in `configs/`."""
+
+import dataclasses
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, Field, ValidationError, field_validator
+
+from ccl.generator import hvae
+from ccl.generator.options import GeneratorOptions, QualityOptions, TuningOptions
+from ccl.objectives import dino_options
+from ccl.objectives.dino_options import DinoOptions
+from ccl.objectives.objective import ObjectiveOptions
+from ccl.objectives.simclr_options import SimCLROptions
+from ccl.options import Options
+from companion import strategies
+from companion.cohorts import truths
+from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.registry import SourceOptions, states_sex
+from companion.evaluation.finetuning_options import FinetuningOptions
+from companion.evaluation.probing import ProbingOptions
+from companion.experiments import profiles
+from companion.experiments.bank import BankOptions
+from companion.strategies import RANDOM
+
+ROOT = Path(__file__).parent.parent
+ObjectiveName = Literal["simclr", "dino"]
+Strategy = Annotated[str, AfterValidator(strategies.known)]
+
+# Of a cohort's entry; all other keys are the source's options.
+_OUR_KEYS = ("beside", "data_root", "external")
+CohortOptions = Annotated[SourceOptions, Field(discriminator="source")]
+
+
+class EncoderName(NamedTuple):
+    """What tells the encoders of an experiment apart."""
+
+    objective: str
+    strategy: str
+    seed: int
+
+    def __str__(self) -> str:
+        return "-".join(map(str, self))
+
+    def columns(self) -> dict[str, Any]:
+        """The same as `results.csv` has it."""
+        return {
+            "objective": self.objective,
+            "strategy": self.strategy,
+            "pretrain_seed": self.seed,
+        }
+
+
+class PretrainingOptions(Options):
+    """Which encoders are pretrained, and how.
+
+    Attributes:
+        strategies: objective ('simclr', 'dino') to the strategies it is trained with, some of
+            `companion.strategies.STRATEGIES` or none; those whose bank a cohort cannot have (no known
+            truth, one sex) are left out there, which `Experiment.omissions` says.
+        seeds: pretraining seeds; every strategy is trained with each.
+        simclr, dino: options of the objectives, their encoders among them.
+    """
+
+    strategies: Mapping[ObjectiveName, tuple[Strategy, ...]] = {
+        "simclr": ("standard", "plus", "counterfactual", "oracle")
+    }
+    seeds: tuple[int, ...] = (0,)
+    simclr: SimCLROptions = SimCLROptions()
+    dino: DinoOptions = DinoOptions()
+
+    def options(self, objective: str) -> ObjectiveOptions:
+        """Options of an objective, by its name."""
+        found: ObjectiveOptions = getattr(self, objective)
+        return found
+
+    @property
+    def initial_weights(self) -> dict[str, str | None]:
+        """What the encoders of each objective start from, as `EncoderOptions.pretrained` says."""
+        return {name: self.options(name).encoder.pretrained for name in self.strategies}
+
+    @property
+    def encoders(self) -> tuple[EncoderName, ...]:
+        """Every encoder that is pretrained."""
+        return tuple(
+            EncoderName(objective, strategy, seed)
+            for objective, strategies in self.strategies.items()
+            for strategy in strategies
+            for seed in self.seeds
+        )
+
+    def named(self, name: str) -> EncoderName:
+        """The encoder or control of a name such as 'simclr-standard-0'.
+
+        Raises:
+            ValueError: there is none.
+        """
+        known = {str(encoder): encoder for encoder in (*self.encoders, *self.controls)}
+        if name not in known:
+            raise ValueError(f"there is no encoder '{name}'; there are {', '.join(known)}")
+        return known[name]
+
+    @property
+    def controls(self) -> tuple[EncoderName, ...]:
+        """Untrained encoders: the initial weights of every objective and seed."""
+        return tuple(
+            EncoderName(objective, RANDOM, seed)
+            for objective, strategies in self.strategies.items()
+            if strategies
+            for seed in self.seeds
+        )
+
+
+class VariantOptions(Options):
+    """Generators besides the one of `generator`, for what their quality buys.
+
+    Attributes:
+        early_share: of the epochs after which 'early' is stopped; at least one epoch is trained.
+        tuning: how 'tuned' is finetuned.
+    """
+
+    early_share: float = Field(default=0.1, gt=0, lt=1)
+    tuning: TuningOptions = TuningOptions()
+
+
+class Sections(Options):
+    """What every cohort of a profile shares, unless the cohort says otherwise.
+
+    Attributes:
+        remark: what a reader of its results must know; stands on every page that shows some.
+    """
+
+    remark: str = ""
+    generator: GeneratorOptions
+    variants: VariantOptions = VariantOptions()
+    bank: BankOptions = BankOptions()
+    quality: QualityOptions = QualityOptions()
+    pretraining: PretrainingOptions = PretrainingOptions()
+    probing: ProbingOptions = ProbingOptions()
+    finetuning: FinetuningOptions | None = FinetuningOptions()
+
+    @field_validator("bank")
+    @classmethod
+    def _variable_is_left_alone(cls, bank: BankOptions) -> BankOptions:
+        if "variable" in bank.model_fields_set:
+            raise ValueError(
+                "the strategy decides on the variable (`companion.strategies`); drop it"
+            )
+        return bank
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One profile applied to one cohort.
+
+    Attributes:
+        profile_name, cohort_name: its names.
+        data_root: folder of the images, for cohorts that are read from files.
+        root: folder of its runs.
+        source: where the cohort comes from.
+        beside: names of further cohorts of the same profile that stand in the same book.
+        external: names of further cohorts of the same profile that the encoders are tested on.
+        remark: what a reader of the results must know of the profile.
+        left_out: strategies that the profile asks for and the cohort cannot have, and why not.
+    """
+
+    profile_name: str
+    cohort_name: str
+    data_root: str | None
+    root: Path
+    source: SourceOptions
+    generator: GeneratorOptions
+    variants: VariantOptions
+    bank: BankOptions
+    quality: QualityOptions
+    pretraining: PretrainingOptions
+    probing: ProbingOptions
+    finetuning: FinetuningOptions | None
+    beside: tuple[str, ...] = ()
+    external: tuple[str, ...] = ()
+    remark: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def omissions(self) -> list[str]:
+        """A sentence for each strategy that is left out."""
+        return [f"Strategy '{name}' is left out: {why}." for name, why in self.left_out.items()]
+
+
+class _Source(Options):
+    source: CohortOptions
+
+
+def experiment(profile: str, cohort: str, data_root: str | None = None) -> Experiment:
+    """Reads `configs/<profile>.yaml` and picks one of its cohorts.
+
+    A cohort entry holds the options of its source; under `with`, what it changes in the profile's
+    sections; under `data_root`, the folder of its images where the caller gives none; under
+    `beside`, names of further cohorts that stand in the same book, and under `external`, of those
+    that the encoders are tested on with labels of their own, as far as their folders are there. A
+    profile may name another as its `base`, and then says only what it changes in that.
+
+    A cohort that can only test encoders pretrains none.
+
+    Raises:
+        ValueError: no such profile or cohort, or an option that is unknown or out of range; names
+            the file and the key.
+    """
+    written = profiles.read(ROOT / "configs", profile, cohort)
+    # Several cohorts may be of one source: each is called what the profile calls it.
+    chosen = {"name": cohort}
+    chosen |= {key: written.entry[key] for key in written.entry if key not in _OUR_KEYS}
+    try:
+        source = _Source.model_validate({"source": chosen}).source
+        sections = Sections.model_validate(written.sections)
+    except ValidationError as error:
+        raise ValueError(_explained(f"{profile}.yaml", cohort, error)) from error
+    try:
+        _require_fit(source, sections)
+        _require_other_judges(sections)
+    except ValueError as error:
+        raise ValueError(f"{profile}.yaml, cohort '{cohort}': {error}") from error
+    left_out = _impossible(sections.pretraining, source)
+    runs = Path("runs") / profile / cohort
+    fields = {field.name: getattr(sections, field.name) for field in _section_fields()}
+    fields |= {
+        "pretraining": _without(sections.pretraining, left_out),
+        "left_out": left_out,
+        "beside": written.there(written.beside),
+        "external": written.there(written.external),
+    }
+    root = data_root or written.root_of(cohort)
+    return Experiment(profile, cohort, root, runs, source, **fields)
+
+
+def _require_fit(source: SourceOptions, sections: Sections) -> None:
+    """Refuses models that cannot take the cohort's frame before anything is computed."""
+    frame = source.shape if isinstance(source, ImportOptions) else source.frame
+    hvae.require_fit(sections.generator.hvae, frame)
+    if sections.pretraining.strategies.get("dino"):
+        dino_options.require_fit(sections.pretraining.dino, frame)
+
+
+def _require_other_judges(sections: Sections) -> None:
+    """Refuses judges that could share the blind spots of what they judge."""
+    others = {"variants.tuning.predictor": sections.variants.tuning.predictor.encoder}
+    for objective, named in sections.pretraining.strategies.items():
+        if named:
+            others[f"pretraining.{objective}"] = sections.pretraining.options(objective).encoder
+    judge = sections.quality.classifier.encoder.architecture
+    for place, encoder in others.items():
+        if encoder.architecture == judge:
+            raise ValueError(
+                f"quality.classifier.encoder.architecture: {place} has '{judge}' as well, and a "
+                "judge must not share the blind spots of what it judges; name another, "
+                "e.g. 'test_byobnet' for small images or 'regnety_008'"
+            )
+
+
+def _impossible(pretraining: PretrainingOptions, source: SourceOptions) -> dict[str, str]:
+    """Strategies that are asked for and that a cohort of the source cannot have, and why not."""
+    asked = dict.fromkeys(name for names in pretraining.strategies.values() for name in names)
+    reasons = {name: _hindrance(source, strategies.bank_of(name)) for name in asked}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _hindrance(source: SourceOptions, bank: strategies.BankOf | None) -> str:
+    """What keeps a cohort of the source from having pairs of a bank; '' if nothing does."""
+    if isinstance(source, ImportOptions) and source.evaluation_only:
+        return "the cohort names fewer than two scanners and can only test encoders"
+    if bank is not None and bank.made_by == "cohort" and not truths.known(source.source):
+        return "the true counterfactuals of the images are not known"
+    if bank is not None and bank.variable == "sex" and not states_sex(source):
+        return f"it needs women and men, and the images state {', '.join(source.sexes) or 'no sex'}"
+    return ""
+
+
+def _without(pretraining: PretrainingOptions, left_out: Container[str]) -> PretrainingOptions:
+    kept = {
+        objective: tuple(name for name in names if name not in left_out)
+        for objective, names in pretraining.strategies.items()
+    }
+    return pretraining.model_copy(update={"strategies": kept})
+
+
+def _section_fields() -> list[Any]:
+    return [f for f in dataclasses.fields(Experiment) if f.name in Sections.model_fields]
+
+
+def _explained(file: str, cohort: str, error: ValidationError) -> str:
+    lines = [
+        f"  {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        for fault in error.errors()
+    ]
+    return "\n".join([f"{file}, cohort '{cohort}':", *lines])

@@ -1,0 +1,231 @@
+"""What a build consists of, as one small file that tells the workflow when to look again.
+
+Reading a profile imports the models and takes seconds. `refresh` therefore keeps the answer in
+`runs/<profile>/<cohort>/plan.json` beside everything it depends on, and writes the file only when
+one of these changed. Every step of the workflow has the file as an input: a build with nothing
+changed calls no step, whatever the dates of the files, for instance after a fresh checkout.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ccl.errors import DamagedFileError
+from companion.cohorts.importing import sources
+from companion.engine.clean_environment import clean
+from companion.engine.files import write_atomically
+from companion.engine.pointers import follow
+from companion.engine.runs import PACKAGE, code_digest
+from companion.engine.storage import described
+from companion.experiments import profiles
+from companion.strategies import GENERATORS, STRATEGIES
+
+ROOT = Path(__file__).parent.parent
+
+
+# What each notebook shows: the steps that it needs finished. 'evaluate' means every pretrained
+# encoder, whose evaluation is done in one go with its pretraining; 'variants' the quality of every
+# further generator that an encoder's pairs come from.
+NOTEBOOKS: dict[str, tuple[str, ...]] = {
+    "cohort": ("cohort",),
+    "generator": ("quality",),
+    "explorer": ("generator",),
+    "pretraining": ("evaluate",),
+    "probing": ("results",),
+    "projections": ("results",),
+    "subgroups": ("results",),
+}
+# The same of notebooks that teach by computing, which the book has of its main cohort only.
+LECTURES: dict[str, tuple[str, ...]] = {
+    "objective": ("bank-scanner",),
+    "ablation": ("results", "quality", "variants"),
+    "record": (),
+}
+# Files in the repository that a notebook shows beside steps.
+_KEPT = {"record": "study/**/*.*"}
+# The notebook of a cohort that can only test encoders.
+EVALUATION_ONLY = ("cohort",)
+
+
+# What pages are drawn with and no step needs: a change calls the notebooks again, and only them.
+_ASSETS = ("explorer/*.css", "explorer/*.html", "explorer/*.js")
+_MEASURING = tuple(
+    f"evaluation/{name}.py"
+    for name in (
+        *("ablation", "claims", "contrasts", "effects", "evidence", "holm", "ledger"),
+        *("projections", "published", "seeds"),
+    )
+)
+_DRAWING = (
+    "examples.py",
+    "figures/*.py",
+    "heading.py",
+    "markdown.py",
+    "pointers.py",
+    "record.py",
+    "tables.py",
+    "widgets*.py",
+)
+
+
+def drawing() -> list[Path]:
+    """Files that notebooks draw with, beside the steps that they show."""
+    return _files(*_DRAWING, *_MEASURING, *_ASSETS)
+
+
+def kept(notebook: str, root: Path = ROOT) -> list[Path]:
+    """Files in the repository, neither code nor steps, that a notebook shows."""
+    return sorted(root.glob(_KEPT[notebook])) if notebook in _KEPT else []
+
+
+def assets_digest(notebook: str) -> str:
+    """Digest of the files that a notebook's page contains and that are no code."""
+    files = [*_files(*_ASSETS), *kept(notebook)]
+    return hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()
+
+
+def _files(*patterns: str) -> list[Path]:
+    return [file for pattern in patterns for file in sorted(PACKAGE.glob(pattern))]
+
+
+def folder(profile: str, cohort: str) -> Path:
+    """Where the runs of a profile and cohort lie, relative to the repository."""
+    return Path("runs") / profile / cohort
+
+
+def notebooks(plan: Mapping[str, Any], *, lectures: bool) -> tuple[str, ...]:
+    """Names of the notebooks that an experiment can show, with those that teach by computing."""
+    if not plan["encoders"]:
+        return EVALUATION_ONLY
+    return (*NOTEBOOKS, *(LECTURES if lectures else ()))
+
+
+def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
+    """Names of the pointers to the steps that a notebook shows."""
+    several = {"evaluate": evaluated(plan["encoders"]), "variants": variants(plan["encoders"])}
+    steps = (NOTEBOOKS | LECTURES)[notebook]
+    return [name for step in steps for name in several.get(step, [step])]
+
+
+def evaluated(encoders: Sequence[str]) -> list[str]:
+    """Names of the pointers to the evaluation of some encoders."""
+    return [f"evaluate-{name}" for name in encoders]
+
+
+def variants(encoders: Sequence[str]) -> list[str]:
+    """Names of the pointers to the quality of the further generators behind some encoders."""
+    found = {name.removeprefix("bank-") for encoder in encoders for name in banks(encoder)}
+    return [f"quality-{name}" for name in GENERATORS[1:] if name in found]
+
+
+def banks(encoder: str) -> list[str]:
+    """Name of the pointer to the bank of an encoder's pairs; none where it needs no bank."""
+    _, strategy, _ = encoder.split("-")
+    name = STRATEGIES[strategy].bank if strategy in STRATEGIES else None  # controls have no pairs
+    return [] if name is None else [f"bank-{name}"]
+
+
+def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
+    """The plan of a build, made anew only if code, profile or data changed.
+
+    Args:
+        profile: name of a file in `configs/`.
+        cohort: name of a cohort in that profile.
+        data_root: folder of the images, where the cohort needs one.
+
+    Returns:
+        What `ccl plan` prints: {"encoders": [...], "controls": [...], "beside": [...], "external":
+        [...], "tables": [...], "omissions": [...]}, names of encoders such as 'simclr-standard-0',
+        of further cohorts in the same book, of those that the encoders are tested on, and of the
+        files in the data root that say which images there are; and a sentence for each strategy
+        that the profile asks for and the cohort cannot have. A cohort without encoders can only
+        test those of others.
+
+    Raises:
+        ValueError: the profile or the cohort is unknown or faulty (the message says what).
+    """
+    configs = ROOT / "configs"
+    written = profiles.read(configs, profile, cohort)
+    asked = {
+        "profile": [_digest(path) for path in profiles.files(configs, profile)],
+        "code": code_digest("companion.experiments.steps"),
+        "data_root": data_root or "",
+        "there": list(written.there((*written.beside, *written.external))),
+    }
+    images = data_root or written.root_of(cohort)
+    file = folder(profile, cohort) / "plan.json"
+    known = _known(file)
+    unchanged = known.get("asked") == asked
+    # Of a disk that is not mounted, nothing is known to have changed.
+    away = images is not None and sources.gone(Path(images).expanduser())
+    if not unchanged or not (away or known["tables"] == _stamps(images, known["plan"]["tables"])):
+        plan = _ask(profile, cohort, data_root)
+        known = {"asked": asked, "tables": _stamps(images, plan["tables"]), "plan": plan}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, json.dumps(known, indent=1))
+    return dict(known["plan"])
+
+
+def _known(file: Path) -> dict[str, Any]:
+    """What was planned before; nothing if that is absent or damaged, as it is made in seconds."""
+    try:
+        return described(file) if file.is_file() else {}
+    except DamagedFileError:
+        return {}
+
+
+def look_at_sources(profile: str, cohort: str, data_root: str | None) -> None:
+    """Has the steps called again where a finished cohort's files are not as they were imported.
+
+    Sizes and dates are compared; the step, once called, compares what the files hold.
+
+    Args:
+        profile, cohort, data_root: as of `refresh`, which made the plan.
+    """
+    root = folder(profile, cohort)
+    images = data_root or profiles.read(ROOT / "configs", profile, cohort).root_of(cohort)
+    if images is None or not (root / "steps" / "cohort.json").is_file():
+        return
+    try:
+        imported, there = follow(root, "cohort").folder, Path(images).expanduser()
+    except FileNotFoundError:  # whoever needs the folder makes it again
+        return
+    if sources.gone(there):
+        sources.warn_of_absence(imported, there)
+    elif sources.differing(imported, there):
+        # Snakemake takes a small file with a new date and the old content for unchanged.
+        noticed = described(root / "plan.json") | {"noticed": time.time_ns()}
+        write_atomically(root / "plan.json", json.dumps(noticed, indent=1))
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _stamps(data_root: str | None, tables: Sequence[str]) -> dict[str, list[int]]:
+    """Size and date of the tables that describe the images, so that an edited one is noticed."""
+    root = Path(data_root or "").expanduser()
+    there = {name: (root / name).stat() for name in tables if (root / name).is_file()}
+    return {name: [found.st_size, found.st_mtime_ns] for name, found in there.items()}
+
+
+def _ask(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
+    """Asks another process, so that the workflow itself stays free of the models."""
+    options = ["--profile", profile, "--cohort", cohort]
+    options += ["--data-root", data_root] if data_root else []
+    answer = subprocess.run(
+        [sys.executable, "-m", "ccl", "plan", *options],
+        capture_output=True,
+        encoding="utf-8",
+        env=clean(os.environ),
+    )
+    if answer.returncode != 0:
+        raise ValueError(answer.stderr.strip())
+    plan: dict[str, Any] = json.loads(answer.stdout)
+    return plan

@@ -1,0 +1,105 @@
+"""Ablation of abduction: the same weights, other ways to carry an image's noise over.
+
+None of these variants needs training anew. They are compared on validation images, since a way is
+chosen by them.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+
+import numpy as np
+import pandas as pd
+
+from ccl.generator.batches import WeightedBatches
+from ccl.generator.classifier import ImageClassifier
+from ccl.generator.generator import Generator
+from ccl.generator.hvae import HVAEOptions
+from ccl.generator.pixel_noise import PixelNoise
+from companion.cohorts.cohort import Cohort
+from companion.experiments.bank import BankOptions, every_target
+from companion.quality.cycles import reversibility
+from companion.quality.effectiveness import effectiveness
+from companion.quality.gold_error import gold_error
+from companion.quality.summary import ALL
+
+PAPER = {"abduct": "latent", "pixel_noise": "fixed", "posterior_share": 1.0, "guidance": 1.0}
+VARIANTS: Mapping[str, Mapping[str, object]] = {
+    "the paper's": {},
+    "noise follows the scanner": {"pixel_noise": "scanner"},
+    "latent noise kept": {"abduct": "noise"},
+    "both": {"abduct": "noise", "pixel_noise": "scanner"},
+    "alpha .75": {"posterior_share": 0.75},
+    "alpha .5": {"posterior_share": 0.5},
+}
+
+
+def abduction(
+    cohort: Cohort,
+    generator: Generator,
+    judge: ImageClassifier,
+    rows: np.ndarray,
+    noise: PixelNoise,
+) -> pd.DataFrame:
+    """Measures of every variant, averaged over all directions.
+
+    Args:
+        cohort: real images.
+        generator: trained.
+        judge: tells the scanner.
+        rows: (n,) validation rows of pretraining scanners.
+        noise: of each scanner, see `scanner_noise`.
+
+    Returns:
+        Rows as of `quality.csv` ('all' to 'all'), the variant in `images`: `effectiveness`,
+        `reversibility_l1` after one journey and, where the truth is known, those of `gold_error`.
+    """
+    tables = []
+    for name, changes in VARIANTS.items():
+        changed = variant(generator, changes, noise)
+        noisy = every_target(cohort, changed, rows, BankOptions())
+        found = [
+            effectiveness(cohort, rows, judge, {name: noisy}),
+            reversibility(cohort, {name: changed}, rows, (1,)),
+        ]
+        if cohort.has_truth:
+            means = every_target(cohort, changed, rows, BankOptions(pixel_noise=False))
+            found.append(gold_error(cohort, rows, means, noisy))
+        tables += [_renamed(table, name) for table in found]
+    measured = pd.concat(tables, ignore_index=True)
+    kept = ~measured["measure"].isin(["effectiveness_uniform", "reversibility_ssim"])
+    return measured[kept].reset_index(drop=True)
+
+
+def scanner_noise(cohort: Cohort, generator: Generator, most: int) -> PixelNoise:
+    """The pixel noise of each scanner, measured on at most so many training images."""
+    hvae = deepcopy(generator.hvae)
+    noise = PixelNoise("scanner", hvae.options.pixel_scale, len(cohort.scanners))
+    hvae.pixel_noise = noise.to(generator.device)
+    training = cohort.rows("train", "pretraining")[:most]
+    together = min(64, len(training))  # a batch is always full, by drawing images again
+    batches = WeightedBatches(cohort, generator.parents, training, together, 1.0, seed=0)
+    hvae.calibrate_noise(batches.epoch(0))
+    return hvae.pixel_noise
+
+
+def variant(generator: Generator, changes: Mapping[str, object], noise: PixelNoise) -> Generator:
+    """The same weights with the paper's way of abduction, but for some changes to it.
+
+    Args:
+        generator: trained.
+        changes: one of `VARIANTS`.
+        noise: where it is to follow the scanner.
+    """
+    hvae = deepcopy(generator.hvae)
+    options = {**hvae.options.model_dump(), **PAPER, **changes}
+    hvae.options = HVAEOptions.model_validate(options)
+    fixed = PixelNoise("fixed", hvae.options.pixel_scale, 1)
+    hvae.pixel_noise = noise if hvae.options.pixel_noise == "scanner" else fixed
+    return Generator(generator.parents, hvae)
+
+
+def _renamed(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The means over all directions of the counterfactuals, under the variant's name."""
+    pooled = table[(table["source"] == ALL) & (table["target"] == ALL)]
+    mine = pooled["images"].isin([name, f"{name}, 1 cycle", "counterfactual"])
+    return pooled[mine].assign(images=name)

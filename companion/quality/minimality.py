@@ -1,0 +1,80 @@
+"""Minimality: how much of the change was needed?
+
+An image is moved to its counterfactual in equal steps, x + a (x' - x). The smallest share a in
+(0, 1] at which the scanner classifier sees the target, and keeps seeing it up to a = 1, is what it
+needed. A minimal intervention needs all of its change: 1. One that overshoots needs less.
+
+The definition is ours; as Pearl's counterfactuals change no more than the intervention asks for, so
+their images should not. It counts successful counterfactuals only (see effectiveness for how many
+succeed), and judges with a classifier, which may need less than a radiologist: on simulated images
+the value of the true counterfactual stands beside it.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from ccl.generator.classifier import ImageClassifier
+from companion.cohorts.cohort import Cohort
+from companion.engine.mapped import read
+from companion.quality.summary import patient_names, scanner_names, summarise, values
+
+STEPS = 10
+
+
+def minimality(
+    cohort: Cohort,
+    rows: np.ndarray,
+    classifier: ImageClassifier,
+    counterfactuals: Mapping[str, np.ndarray],
+) -> pd.DataFrame:
+    """Smallest share of the change that a scanner classifier needs; 1 is minimal.
+
+    Args:
+        cohort: real images.
+        rows: (n,) test rows of pretraining scanners.
+        classifier: of the scanner, trained on real training images.
+        counterfactuals: name to uint8 (n, K, H, W), slot k = do(scanner = k).
+
+    Returns:
+        Rows `minimality` per direction and over all. Images whose counterfactual fails, or that are
+        taken for the target before any change, do not count.
+    """
+    own, home = cohort.codes("scanner", rows), scanner_names(cohort, rows)
+    patients = patient_names(cohort, rows)
+    found = []
+    for kind, images in counterfactuals.items():
+        for k, target in enumerate(cohort.scanners):
+            foreign = np.flatnonzero(own != k)
+            if len(foreign) == 0:
+                continue
+            real, changed = read(cohort.images, rows[foreign]), images[foreign, k]
+            needed = needed_share(real, changed, classifier, k)
+            counts = np.isfinite(needed)
+            mine = foreign[counts]
+            found.append(values(kind, home[mine], target, patients[mine], needed[counts]))
+    return summarise("minimality", found)
+
+
+def needed_share(
+    real: np.ndarray, changed: np.ndarray, classifier: ImageClassifier, target: int
+) -> np.ndarray:
+    """Needed share (n,) of the change from `real` to `changed`, NaN where none is.
+
+    Args:
+        real, changed: uint8 (n, H, W).
+        classifier: of the scanner.
+        target: code of the scanner to be seen.
+    """
+    shares = np.arange(STEPS + 1) / STEPS
+    difference = changed.astype(np.float32) - real
+    seen = np.stack(
+        [
+            classifier.seen(np.rint(real + a * difference).astype(np.uint8))["scanner"] == target
+            for a in shares
+        ]
+    )  # (STEPS + 1, n)
+    stays = np.logical_and.accumulate(seen[::-1])[::-1]  # seen here and at every later step
+    first = np.where(stays.any(axis=0), stays.argmax(axis=0), 0)
+    return np.where(first > 0, shares[first], np.nan)
