@@ -74,7 +74,7 @@ _install:
 
 .PHONY: _made-up
 _made-up: $(INSTALLED)
-	@$(if $(DRY_RUN),$(RUN) -m ccl cohort fake padchest chexpert rsna embed vindr \
+	@$(if $(DRY_RUN),$(RUN) -m companion cohort fake padchest chexpert rsna embed vindr \
 		--folder $(MADE_UP) --patients $(MADE_UP_PATIENTS) > /dev/null,true)
 
 .PHONY: book
@@ -92,9 +92,9 @@ plan: _made-up ## show what `make book` would compute, without doing it
 .PHONY: study
 study: $(INSTALLED) ## make the record in study/ anew: phantoms, and NIH with DATA_ROOT
 	@$(MAKE) --no-print-directory results PROFILE=study COHORT=phantom-chest DATA_ROOT=
-	@$(RUN) -m ccl record --cohort phantom-chest
+	@$(RUN) -m companion record --cohort phantom-chest
 	@$(if $(value DATA_ROOT),$(MAKE) --no-print-directory results PROFILE=study COHORT=nih,true)
-	@$(if $(value DATA_ROOT),$(RUN) -m ccl record --cohort nih --data-root "$$CCL_DATA_ROOT",true)
+	@$(if $(value DATA_ROOT),$(RUN) -m companion record --cohort nih --data-root "$$CCL_DATA_ROOT",true)
 
 .PHONY: serve
 serve: ## serve the built book at http://localhost:8000 (another port: PORT=...)
@@ -127,7 +127,7 @@ format: $(INSTALLED) ## put the code into the common format
 
 .PHONY: lock
 lock: $(INSTALLED) ## make the pins in requirements.txt anew from pyproject.toml
-	@$(PY) $(INSTALL) .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate \
+	@$(PY) $(INSTALL) .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --extra companion --extra dev --no-annotate \
 		--no-header --no-emit-index-url --upgrade -o requirements.txt pyproject.toml
 
 .PHONY: clean

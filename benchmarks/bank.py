@@ -2,7 +2,7 @@
 
     python benchmarks/bank.py [images] [quick|paper] [scanners]
 
-Ours: `companion.experiments.bank.make` with generator and options of a profile (`paper` is meant for a
+Ours: `bank.make` with generator and options of a profile (`paper` is meant for a
 GPU), untrained, which costs the same, on chest phantoms of three to five scanners. Plainly: the
 same weights in float32, one target at a time with an abduction each, and one PNG file per image.
 Both leave counterfactuals of every image under every scanner on disk, and how far they differ is
@@ -25,9 +25,9 @@ from timing import in_turns
 
 from ccl.devices import fastest_device
 from ccl.generator.generator import Generator, to_images
-from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE, HVAEOptions
 from companion.cohorts import registry
+from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.cohorts.simulation.scanners import SCANNERS

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from ccl.encoders.encoder import build_encoder
 from ccl.encoders.vit import vit_slim
-from ccl.objectives.batches import Batch
 from ccl.objectives.dino import Dino, DinoOptions
+from ccl.views.batch import Batch
 
 SIZE, IMAGES, STEP = 64, 64, 0
 OPTIONS = DinoOptions(batch_size=IMAGES)

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from timing import in_turns
 
-from ccl.loading import ahead
-from ccl.objectives.batches import Batch, PairBatches
+from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
+from ccl.prefetch import prefetched
+from ccl.views.batch import Batch
 from companion.experiments.bank import Bank
 
 SIZE, BATCH, DOMAINS, ROUNDS, PROCESSES = 224, 256, 3, 5, 4
@@ -58,7 +59,10 @@ def main(steps: int, wait: float | None) -> None:
         (reading,) = in_turns([lambda: trained(made.epoch(0), 0)], ROUNDS)
         wait = reading / steps if wait is None else wait
         plain, early = in_turns(
-            [lambda: trained(made.epoch(0), wait), lambda: trained(ahead(made.epoch(0)), wait)],
+            [
+                lambda: trained(made.epoch(0), wait),
+                lambda: trained(prefetched(made.epoch(0)), wait),
+            ],
             ROUNDS,
         )
         all_rows, share = in_turns(

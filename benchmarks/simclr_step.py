@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ccl.distributed import Shard, unsharded
 from ccl.encoders.encoder import EncoderOptions, build_encoder
-from ccl.objectives.batches import Batch, PairBatches
+from ccl.objectives.batches import PairBatches
 from ccl.objectives.simclr import SimCLR, SimCLROptions
 from ccl.pairs import Pairs
 from ccl.trainer import fit
-from companion.engine.processes import Share, whole
+from ccl.views.batch import Batch
 
 SIZE, DOMAINS, EPOCHS = 64, 3, 2
 
@@ -50,10 +51,10 @@ class TimedBatches(PairBatches):
 
     clock: Clock
 
-    def epoch(self, epoch: int, share: Share = whole) -> Iterator[Batch]:
+    def epoch(self, epoch: int, shard: Shard = unsharded) -> Iterator[Batch]:
         """As the parent's; the clock starts anew with each epoch."""
         self.clock.seconds.clear()
-        stream = super().epoch(epoch, share)
+        stream = super().epoch(epoch, shard)
         draw = self.clock.wrap("reading sources", lambda: next(stream, None))
         while (batch := draw()) is not None:
             yield batch

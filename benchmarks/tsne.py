@@ -1,6 +1,6 @@
 """Time and memory of t-SNE on as many embeddings as the paper draws.
 
-16,000 embeddings of 2,048 dimensions, in clusters, through `companion.evaluation.projections.project`:
+16,000 embeddings of 2,048 dimensions, in clusters, through `projections.project`:
 principal components first, then openTSNE. Run as `python -m benchmarks.tsne`; it should take less
 than 3 minutes on two cores.
 """

@@ -1,1 +1,1 @@
-"""Counterfactual contrastive learning: models, losses and experiments of the paper companion."""
+"""Counterfactual contrastive learning: pairs, losses, encoders, objectives and the generator."""

@@ -7,8 +7,8 @@ from lightning.pytorch.plugins.layer_sync import LayerSync
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ccl.collectives import summed
-from companion.engine import processes
+from ccl import distributed
+from ccl.collectives import all_reduce_sum
 
 
 class SharedBatchNorm(nn.Module):
@@ -51,10 +51,10 @@ class SharedBatchNorm(nn.Module):
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         axes = [axis for axis in range(x.ndim) if axis != 1]
         each = [1, -1, *(1 for _ in axes[1:])]  # shape of one value per channel
-        values = x.numel() // x.shape[1] * processes.count()  # all have the same share
-        mean = summed(wide.sum(axes)) / values
+        values = x.numel() // x.shape[1] * distributed.world_size()  # all have the same share
+        mean = all_reduce_sum(wide.sum(axes)) / values
         centred = wide - mean.view(each)
-        variance = summed(centred.square().sum(axes)) / values
+        variance = all_reduce_sum(centred.square().sum(axes)) / values
         self._remember(mean.detach(), variance.detach() * values / max(1, values - 1))
         normalised = centred * (variance + self.eps).rsqrt().view(each)
         normalised = normalised * self.weight.view(each) + self.bias.view(each)

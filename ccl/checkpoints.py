@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from companion.engine.files import write_atomically
+from ccl.files import write_atomically
 
 logger = logging.getLogger(__name__)
 

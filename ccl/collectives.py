@@ -1,8 +1,8 @@
-"""What processes that train as one tell each other of tensors; of one alone, the same tensor.
+"""Collectives of tensors through which gradients flow; of one process, the same tensor.
 
-Gradients flow through `gathered`, `summed` and `averaged`. When every process computes the same
-loss from gathered rows, the mean over processes of the parameters' gradients, which is what
-distributed training takes, is the gradient of one process on the whole batch.
+When every process computes the same loss from gathered rows, the mean over processes of the
+parameters' gradients, which is what distributed data parallel takes, is the gradient of one process
+on the whole batch.
 """
 
 from typing import Any
@@ -10,38 +10,38 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from companion.engine import processes
+from ccl.distributed import rank, world_size
 
 
-def gathered(rows: Tensor) -> Tensor:
-    """Rows of all processes, (n, ...) of each to (count n, ...), in the order of their ranks."""
-    if processes.count() == 1:
+def all_gather(rows: Tensor) -> Tensor:
+    """Rows of all processes, (n, ...) of each to (size n, ...), in the order of their ranks."""
+    if world_size() == 1:
         return rows
-    here, last = processes.rank(), processes.count() - 1
+    here, last = rank(), world_size() - 1
     before, after = (rows.new_zeros(n * len(rows), *rows.shape[1:]) for n in (here, last - here))
-    return summed(torch.cat([before, rows, after]))
+    return all_reduce_sum(torch.cat([before, rows, after]))
 
 
-def summed(values: Tensor) -> Tensor:
+def all_reduce_sum(values: Tensor) -> Tensor:
     """Sum over the processes, of the same shape."""
-    if processes.count() == 1:
+    if world_size() == 1:
         return values
     total: Tensor = _Sum.apply(values)
     return total
 
 
-def averaged(values: Tensor) -> Tensor:
+def all_reduce_mean(values: Tensor) -> Tensor:
     """Mean over the processes, of the same shape."""
-    return summed(values) / processes.count() if processes.count() > 1 else values
+    return all_reduce_sum(values) / world_size() if world_size() > 1 else values
 
 
-def greatest(values: Tensor) -> Tensor:
+def all_reduce_max(values: Tensor) -> Tensor:
     """Maximum over the processes, of the same shape; no gradient flows through it."""
-    if processes.count() == 1:
+    if world_size() == 1:
         return values
-    most = values.detach().clone()
-    distributed.all_reduce(most, distributed.ReduceOp.MAX)
-    return most
+    largest = values.detach().clone()
+    distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+    return largest
 
 
 class _Sum(torch.autograd.Function):

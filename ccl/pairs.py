@@ -1,18 +1,17 @@
 """The paper's idea in one place: where the two views of a positive pair come from."""
 
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from companion.engine.mapped import read
-from companion.engine.processes import Share, whole
+from ccl.distributed import Shard, unsharded
 
 Strategy = Literal["standard", "plus", "counterfactual"]
 STRATEGIES: tuple[Strategy, ...] = ("standard", "plus", "counterfactual")
 
 
 class CounterfactualBank(Protocol):
-    """What pairing needs of a bank (`companion.experiments.bank.Bank`)."""
+    """What pairing needs of a bank ; `Bank` holds it in memory."""
 
     @property
     def images(self) -> np.ndarray:
@@ -21,6 +20,13 @@ class CounterfactualBank(Protocol):
     @property
     def position(self) -> np.ndarray:
         """int64 (N,): entry of each cohort row, -1 where the bank has none."""
+
+
+class Bank(NamedTuple):
+    """Counterfactuals in memory; the attributes are those of `CounterfactualBank`."""
+
+    images: np.ndarray
+    position: np.ndarray
 
 
 class Pairs:
@@ -69,14 +75,14 @@ class Pairs:
         self.bank = bank
 
     def sources(
-        self, rows: np.ndarray, rng: np.random.Generator, share: Share = whole
+        self, rows: np.ndarray, rng: np.random.Generator, shard: Shard = unsharded
     ) -> tuple[np.ndarray, np.ndarray]:
         """The images that the first and the second view of each pair are cut from.
 
         Args:
             rows: int64 (n,) cohort rows.
             rng: draws the target domains, of all rows.
-            share: of the rows, which are read; all without it.
+            shard: of the rows, which are read; all without it.
 
         Returns:
             Two uint8 (n, H, W); the same array twice where both views share their source.
@@ -85,15 +91,15 @@ class Pairs:
             LookupError: a row has no entry in the bank.
         """
         if self.strategy == "standard":
-            real = read(self.images, share(rows))
+            real = self.images[shard(rows)]
             return real, real
-        drawn = self._uniform_domain(rows, rng, share)
+        drawn = self._uniform_domain(rows, rng, shard)
         if self.strategy == "plus":
             return drawn, drawn
-        return read(self.images, share(rows)), drawn
+        return self.images[shard(rows)], drawn
 
     def _uniform_domain(
-        self, rows: np.ndarray, rng: np.random.Generator, share: Share
+        self, rows: np.ndarray, rng: np.random.Generator, shard: Shard
     ) -> np.ndarray:
         """Each row's image under a domain drawn uniformly over all, its own included."""
         assert self.bank is not None
@@ -104,4 +110,4 @@ class Pairs:
                 "bank; make the bank for all rows that are paired"
             )
         domain = rng.integers(self.bank.images.shape[1], size=len(rows))
-        return read(self.bank.images, (share(entry), share(domain)))
+        return self.bank.images[shard(entry), shard(domain)]

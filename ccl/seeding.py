@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from companion.engine import processes
+from ccl import distributed
 
 
 def epoch_rng(seed: int, epoch: int, purpose: str) -> np.random.Generator:
@@ -21,7 +21,7 @@ def step_generator(
 
     Also of the other processes that train along, which draw for their share of the batch.
     """
-    key = [seed, step, *purpose.encode(), *processes.apart()]
+    key = [seed, step, *purpose.encode(), *distributed.rank_seed()]
     state = np.random.SeedSequence(key).generate_state(1, np.uint64)
     return torch.Generator(device=device).manual_seed(int(state[0] >> 1))
 
@@ -32,8 +32,8 @@ def fair_coins(rows: int, seed: int, step: int, purpose: str) -> torch.Tensor:
     A row's coin is the same however many processes share the batch.
     """
     coins = np.random.default_rng([seed, step, *purpose.encode()])
-    whole = coins.random((processes.count(), rows)) < 0.5
-    return torch.from_numpy(whole[processes.rank()])
+    whole = coins.random((distributed.world_size(), rows)) < 0.5
+    return torch.from_numpy(whole[distributed.rank()])
 
 
 @contextmanager

@@ -1,42 +1,46 @@
 """One way to train every module: Lightning, with exact resume at epoch boundaries.
 
-Processes that work as one (`companion.engine.processes`) train one module: each is given its share of every
+Processes that train as one (`ccl.distributed`) share one module: each is given its share of every
 batch, gradients are averaged, and statistics of batch normalisation are those of the whole batch.
 """
 
+import csv
 import logging
 import math
 import time
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 import lightning
 import numpy as np
-import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from torch import Tensor
 
+from ccl import distributed
 from ccl.batch_norm import SharedBatchNorms
 from ccl.checkpoints import LAST, TwoCheckpoints, newest_whole
-from ccl.collectives import averaged
+from ccl.collectives import all_reduce_mean
 from ccl.devices import fast_matrix_products, fastest_device
+from ccl.distributed import Shard, unsharded
 from ccl.errors import TrainingError
-from ccl.loading import on_the_way
-from companion.engine import processes
-from companion.engine.processes import Share, whole
-from companion.engine.runs import CHECKPOINTS, HISTORY_FILE
+from ccl.files import CHECKPOINTS, HISTORY_FILE
+from ccl.prefetch import prefetch_pinned
 
 logger = logging.getLogger(__name__)
 
+LAST_WORDS = timedelta(seconds=60)  # for rank 0 to write down why all of them end
 READ_EVERY = 50  # steps; a GPU's host waits for what it reads
+
+History = list[dict[str, float]]  # a row per epoch
 
 
 class EpochBatches(Protocol):
     """Batches that depend on the epoch only, so that a resumed run sees what it would have seen."""
 
-    def epoch(self, epoch: int, share: Share = whole) -> Iterable[Any]:
+    def epoch(self, epoch: int, shard: Shard = unsharded) -> Iterable[Any]:
         """The batches of one epoch, in order: of each the share that a process trains on.
 
         Which rows a batch has is drawn for the whole of it; only the share is read.
@@ -53,10 +57,10 @@ def fit(
     batches: EpochBatches,
     *,
     epochs: int,
-    folder: Path,
+    folder: Path | None,
     seed: int,
     on_epoch_end: Callable[[int], dict[str, float]] | None = None,
-) -> pd.DataFrame:
+) -> History:
     """Trains a module, continuing from the checkpoint in `folder` where there is one.
 
     Of processes that work as one, all call it. How many there are may change when a killed
@@ -67,7 +71,7 @@ def fit(
         batches: the training batches of each epoch.
         epochs: number of epochs.
         folder: receives `checkpoints/` (`ccl.checkpoints`), and `history.csv` if training cannot
-            go on. `companion.engine.runs.forget_checkpoints` deletes the former, once the results are whole.
+            go on. Whoever keeps the results deletes the former.
         seed: seeds what the module draws from the global generators, per epoch.
         on_epoch_end: extra metrics, called with the epoch after it was trained.
 
@@ -80,28 +84,31 @@ def fit(
         ValueError: a batch cannot be shared evenly among the processes.
         DiskFullError: there is no room for a checkpoint.
     """
-    checkpoints = ModelCheckpoint(
-        folder / CHECKPOINTS,
-        filename=Path(LAST).stem,
-        enable_version_counter=False,
-        save_on_train_epoch_end=True,
-    )
     history = _History(seed, on_epoch_end)
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator=fastest_device().type,
-        devices=processes.count() // processes.nodes(),
-        num_nodes=processes.nodes(),
-        strategy="auto" if processes.count() == 1 else "ddp",
+        devices=distributed.world_size() // distributed.num_nodes(),
+        num_nodes=distributed.num_nodes(),
+        strategy="auto" if distributed.world_size() == 1 else "ddp",
         plugins=_plugins(),
         logger=False,
         # The checkpoint of an epoch must hold that epoch's row, and none that is not finite.
-        callbacks=[_Guard(folder), history, checkpoints, TQDMProgressBar(refresh_rate=20)],
+        callbacks=[
+            _Guard(folder),
+            history,
+            *_checkpointing(folder),
+            TQDMProgressBar(refresh_rate=20),
+        ],
+        enable_checkpointing=folder is not None,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
     )
-    start = processes.told(newest_whole(folder / CHECKPOINTS) if processes.is_first() else None)
+    start = None
+    if folder is not None and distributed.is_main_process():
+        start = newest_whole(folder / CHECKPOINTS)
+    start = distributed.broadcast(start)
     if start is not None:
         logger.info("continuing from %s", start)
     try:
@@ -113,17 +120,41 @@ def fit(
                 weights_only=True,
             )
     except TrainingError as error:
+        if folder is None:
+            raise
         file = folder / HISTORY_FILE
-        if processes.is_first():
-            pd.DataFrame(history.rows).to_csv(file, index=False)
-        processes.wait(processes.LONGEST_FAREWELL)  # the first to end takes the others with it
+        if distributed.is_main_process():
+            save_history(history.rows, file)
+        distributed.barrier(LAST_WORDS)  # the first to end takes the others with it
         raise TrainingError(f"{error} Its history so far is kept in {file}.") from error
-    return pd.DataFrame(history.rows)
+    return history.rows
+
+
+def save_history(rows: History, path: Path) -> None:
+    """Writes a history as CSV, a row per epoch; a metric that an epoch lacks is left empty."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _checkpointing(folder: Path | None) -> list[Callback]:
+    if folder is None:
+        return []
+    return [
+        ModelCheckpoint(
+            folder / CHECKPOINTS,
+            filename=Path(LAST).stem,
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )
+    ]
 
 
 def _plugins() -> list[Any]:
-    shared = [SharedBatchNorms()] if processes.count() > 1 else []
-    return [processes.environment(), TwoCheckpoints(), *shared]
+    shared = [SharedBatchNorms()] if distributed.world_size() > 1 else []
+    return [distributed.cluster_environment(), TwoCheckpoints(), *shared]
 
 
 class _EpochData(lightning.LightningDataModule):
@@ -143,8 +174,8 @@ class _Epoch:
         self.batches, self.epoch = batches, epoch
 
     def __iter__(self) -> Any:
-        batches = self.batches.epoch(self.epoch, processes.share)
-        return on_the_way(batches, fastest_device())
+        batches = self.batches.epoch(self.epoch, distributed.shard)
+        return prefetch_pinned(batches, fastest_device())
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -165,7 +196,7 @@ class _History(Callback):
         self.rows = state_dict["rows"]
 
     def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-        key = [self.seed, trainer.current_epoch, *processes.apart()]
+        key = [self.seed, trainer.current_epoch, *distributed.rank_seed()]
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
         self.clock = time.perf_counter()
 
@@ -183,8 +214,10 @@ class _History(Callback):
 class _Guard(Callback):
     """Stops a training whose loss is not a number, at the latest at the end of the epoch."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None) -> None:
+        self.kept = (
+            f"; the last good checkpoint is kept in {folder / CHECKPOINTS}" if folder else ""
+        )
         self.losses: list[Tensor] = []  # of the last steps, not read yet
 
     def on_train_batch_end(
@@ -200,13 +233,12 @@ class _Guard(Callback):
             self._read(trainer)
 
     def _read(self, trainer: Any) -> None:
-        losses = averaged(torch.stack(self.losses))  # all stop at the same step
+        losses = all_reduce_mean(torch.stack(self.losses))  # all stop at the same step
         first = trainer.global_step - len(self.losses) + 1
         self.losses.clear()
         for step, loss in enumerate(losses.cpu().tolist(), first):
             if not math.isfinite(loss):
                 raise TrainingError(
-                    f"the loss is {loss} in epoch {trainer.current_epoch}, step {step}; the last "
-                    f"good checkpoint is kept in {self.folder / CHECKPOINTS}. Lower the learning "
-                    "rate or the gradient clip."
+                    f"the loss is {loss} in epoch {trainer.current_epoch}, step {step}{self.kept}. "
+                    "Lower the learning rate or the gradient clip."
                 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ccl import distributed
 from ccl.errors import TrainingError
 from companion.engine import processes
 from companion.engine.files import full_disk_named
@@ -73,7 +74,7 @@ def tidy_errors() -> Iterator[None]:
             yield
     except (ValueError, OSError, LookupError, FloatingPointError, TrainingError) as error:
         typer.echo(f"Error: {error}", err=True)
-        logging.getLogger("ccl").debug("traceback", exc_info=error)
+        logging.getLogger("companion").debug("traceback", exc_info=error)
         raise typer.Exit(1) from error
 
 
@@ -85,7 +86,8 @@ def main(
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S"
     )
-    logging.getLogger("ccl").setLevel(logging.DEBUG if verbose else logging.INFO)
+    for package in ("ccl", "companion"):
+        logging.getLogger(package).setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 @app.command()
@@ -151,7 +153,7 @@ def run(
             done = steps.cohort(experiment, on_bad_image.value, on_changed_data.value)
         else:
             done = getattr(steps, step.value)(experiment)
-        if processes.is_first():
+        if distributed.is_main_process():
             pointers.point(experiment.root, name, done)
             if trained is not None:
                 pointers.point(experiment.root, f"pretrain-{encoder}", trained)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SOURCES = ("ccl", "configs", "notebooks", "workflow")
+SOURCES = ("ccl", "companion", "configs", "notebooks", "workflow")
 
 
 def copy(folder: Path) -> Path:

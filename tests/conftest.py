@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ccl import devices
 from tests import small_disk
 from tests.pair import Pair
 from tests.small_disk import SmallDisk
@@ -15,6 +16,12 @@ from tests.small_disk import SmallDisk
 torch.set_num_threads(1)
 
 _ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mixed precision as wanted, also on a processor without instructions for bfloat16."""
+    monkeypatch.setattr(devices, "computes_in_bfloat16", lambda device_type: True)
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,14 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 
-from ccl.trainer import fit
 from companion.book import notebooks
-from companion.cohorts.cohort import load
+from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import build
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.engine import storage
 from companion.engine.runs import Run, Step
 from companion.experiments import bank as banks
+from tests.fitting import fit
 from tests.test_notebooks import write as write_notebook
 from tests.test_training import Batches, Line
 
@@ -36,7 +36,7 @@ def bank(root: Path) -> Run:
         build(options, None, images)
 
     def compute(folder: Path) -> None:
-        banks.make_from_truth(load(images), banks.BankOptions(), folder)
+        banks.make_from_truth(Cohort.load(images), banks.BankOptions(), folder)
 
     return Step(root, "bank", {}, {}, "ccl.pairs").run(compute)
 

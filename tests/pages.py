@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion.cohorts.cohort import Cohort
+from companion.cohorts.cohort import SPLITS, Cohort
 from companion.engine.runs import Run
 from companion.experiments import config, steps
 from companion.experiments.config import Experiment
@@ -25,7 +25,7 @@ def small_cohort(scanners: tuple[str, ...] = ("A", "B"), classes: tuple[str, ...
     """Real images, as far as the notebooks know: 12 of each scanner in each split."""
     rows = [
         (split, scanner, i % len(classes))
-        for split in cohort_format.SPLITS
+        for split in SPLITS
         for scanner in scanners
         for i in range(12)
     ]

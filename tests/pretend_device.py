@@ -134,7 +134,7 @@ def _note() -> None:
     """Notes the innermost line, of the project or of Lightning, that is being run."""
     assert _WAITS is not None
     for frame in reversed(traceback.extract_stack()):
-        if "/ccl/" in frame.filename or "/lightning/" in frame.filename:
+        if any(f"/{name}/" in frame.filename for name in ("ccl", "companion", "lightning")):
             _WAITS.append(f"{frame.filename}:{frame.lineno}: {frame.line}")
             return
     _WAITS.append("elsewhere")

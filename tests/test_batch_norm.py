@@ -5,9 +5,9 @@ import torch
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
+from ccl import distributed
 from ccl.batch_norm import SharedBatchNorms
-from ccl.collectives import averaged
-from companion.engine import processes
+from ccl.collectives import all_reduce_mean
 from tests.pair import Pair
 
 KINDS = {"plain": nn.BatchNorm2d, "timm's, with an activation": BatchNormAct2d}
@@ -29,9 +29,9 @@ def trained(kind: str, shared: bool) -> tuple[list[Tensor], dict[str, Tensor]]:
     model = network(kind)
     layers = SharedBatchNorms()
     made = layers.apply(model) if shared else model
-    mine = images().chunk(processes.count())[processes.rank()]
+    mine = images().chunk(distributed.world_size())[distributed.rank()]
     made(mine).square().mean().backward()
-    gradients = [averaged(p.grad) for p in made.parameters()]
+    gradients = [all_reduce_mean(p.grad) for p in made.parameters()]
     made = layers.revert(made)
     assert type(made[1]) is KINDS[kind]
     return gradients, {name: value.detach() for name, value in made.state_dict().items()}

@@ -10,8 +10,9 @@ import torch
 
 from ccl import checkpoints
 from ccl.checkpoints import DAMAGED, LAST, PREVIOUS, TwoCheckpoints, newest_whole
-from ccl.trainer import fit
-from companion.engine.runs import CHECKPOINTS, forget_checkpoints
+from ccl.files import CHECKPOINTS
+from companion.engine.runs import forget_checkpoints
+from tests.fitting import fit
 from tests.payload import Payload
 from tests.test_training import Batches, Line
 

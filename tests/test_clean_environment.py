@@ -110,7 +110,7 @@ def test_ccl_starts_again_in_it(tmp_path: Path) -> None:
     """Also where nobody called make."""
     (tmp_path / "yaml.py").write_text("raise SystemExit('of another project')")
     done = subprocess.run(
-        [sys.executable, "-m", "ccl", "plan", "--profile", "nosuch"],
+        [sys.executable, "-m", "companion", "plan", "--profile", "nosuch"],
         env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
         cwd=ROOT,
         capture_output=True,

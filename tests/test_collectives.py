@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ccl.collectives import averaged, gathered, greatest, summed
+from ccl import distributed
+from ccl.collectives import all_gather, all_reduce_max, all_reduce_mean, all_reduce_sum
 from ccl.losses import nt_xent
-from companion.engine import processes
 from tests.pair import Pair
 
 PAIRS, WIDTH = 6, 5
@@ -22,7 +22,7 @@ def batch() -> Tensor:
 
 
 def mine(rows: Tensor) -> Tensor:
-    return rows.chunk(processes.count())[processes.rank()]
+    return rows.chunk(distributed.world_size())[distributed.rank()]
 
 
 def contrast(together: bool) -> tuple[float, list[Tensor]]:
@@ -30,10 +30,10 @@ def contrast(together: bool) -> tuple[float, list[Tensor]]:
     model = network()
     z_a, z_b = (model(mine(view)) for view in batch())
     if together:
-        z_a, z_b = gathered(z_a), gathered(z_b)
+        z_a, z_b = all_gather(z_a), all_gather(z_b)
     loss = nt_xent(z_a, z_b, temperature=0.2)
     loss.backward()
-    return loss.item(), [averaged(parameter.grad) for parameter in model.parameters()]
+    return loss.item(), [all_reduce_mean(parameter.grad) for parameter in model.parameters()]
 
 
 def test_nt_xent_of_two_processes_is_that_of_one(pair: Pair) -> None:
@@ -53,8 +53,10 @@ def test_without_the_negatives_of_others_it_is_another_loss(pair: Pair) -> None:
 
 
 def reductions() -> list[Tensor]:
-    mine = torch.arange(4.0).reshape(2, 2) + 10 * processes.rank()
-    return [reduce(mine) for reduce in (gathered, summed, averaged, greatest)]
+    mine = torch.arange(4.0).reshape(2, 2) + 10 * distributed.rank()
+    return [
+        reduce(mine) for reduce in (all_gather, all_reduce_sum, all_reduce_mean, all_reduce_max)
+    ]
 
 
 def test_reductions(pair: Pair) -> None:
@@ -67,14 +69,18 @@ def test_reductions(pair: Pair) -> None:
 
 def test_one_process_gets_back_the_very_tensor() -> None:
     mine = torch.randn(3, 2)
-    for reduce in (gathered, summed, averaged, greatest):
+    for reduce in (all_gather, all_reduce_sum, all_reduce_mean, all_reduce_max):
         assert reduce(mine) is mine
 
 
 def reductions_alone() -> bool:
-    with processes.alone():
+    with distributed.single_process():
         mine = torch.ones(2)
-        return processes.count() == 1 and summed(mine) is mine and processes.told(mine) is mine
+        return (
+            distributed.world_size() == 1
+            and all_reduce_sum(mine) is mine
+            and distributed.broadcast(mine) is mine
+        )
 
 
 def test_alone_a_process_waits_for_nobody(pair: Pair) -> None:

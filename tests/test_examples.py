@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from ccl.generator.generator import Generator
-from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE
 from companion.book.examples import (
     cohort_grid,
@@ -20,6 +19,7 @@ from companion.book.examples import (
     scanner_grid,
 )
 from companion.book.widgets.explorer import explorer_html
+from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import PhantomBreastOptions, build
 from tests.generator.conftest import SMALL

@@ -10,8 +10,6 @@ import pytest
 import torch
 import typer
 
-from ccl.errors import DiskFullError
-from ccl.trainer import fit
 from companion.book import notebooks
 from companion.cli import tidy_errors
 from companion.cohorts.cohort import Cohort
@@ -20,6 +18,7 @@ from companion.cohorts.importing import writer
 from companion.cohorts.registry import FolderOptions, build
 from companion.cohorts.releases import folder
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
+from companion.engine.errors import DiskFullError
 from companion.engine.files import full_disk_named, write_atomically
 from companion.engine.runs import Step
 from companion.engine.storage import create_array
@@ -27,6 +26,7 @@ from companion.experiments import bank as banks
 from companion.experiments.bank import BankOptions
 from tests.cohorts.conftest import files_of
 from tests.cohorts.test_writer import many
+from tests.fitting import fit
 from tests.small_disk import SmallDisk
 from tests.test_notebooks import write
 from tests.test_training import Batches, Line
@@ -117,18 +117,20 @@ def test_a_bank_takes_its_room_before_anything_is_computed(
 ) -> None:
     disk.fill(leave=200 * 1024)
     with monkeypatch.context() as patch:
-        patch.setattr(Cohort, "truth", lambda *_, **__: pytest.fail("computed in vain"))
+        patch.setattr(
+            banks, "true_counterfactual", lambda *_, **__: pytest.fail("computed in vain")
+        )
         with pytest.raises(DiskFullError, match=full(disk.folder, TOO_FULL)):
             banks.make_from_truth(phantom, BankOptions(), disk.folder)
     disk.make_room()
-    real = Cohort.truth
+    real = banks.true_counterfactual
 
     def meddling(*arguments: object, **options: object) -> np.ndarray:
         if not (disk.folder / "filler").exists():
             disk.fill(leave=16 * 1024)  # for the record of what is done
         return real(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Cohort, "truth", meddling)
+    monkeypatch.setattr(banks, "true_counterfactual", meddling)
     banks.make_from_truth(phantom, BankOptions(), disk.folder)
     (tmp_path / "whole").mkdir()
     banks.make_from_truth(phantom, BankOptions(), tmp_path / "whole")
@@ -154,8 +156,9 @@ def test_a_training_goes_on_from_the_last_checkpoint_that_had_room(
         rows = fit(line, Batches(), epochs=5, folder=disk.folder, seed=1, on_epoch_end=meddling)
         return line, rows["loss"].tolist()
 
-    with pytest.raises(DiskFullError, match=full(disk.folder / "checkpoints")):
+    with pytest.raises(OSError) as raised:
         train()
+    assert raised.value.errno == errno.ENOSPC  # which the step names
     assert [path.name for path in (disk.folder / "checkpoints").iterdir()] == ["previous.ckpt"]
     disk.make_room()
     line, losses = train()

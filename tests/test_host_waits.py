@@ -17,25 +17,20 @@ from lightning.pytorch.accelerators import Accelerator
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from ccl.generator.classifier import (
-    ClassifierOptions,
-    ImageClassifier,
-    Targets,
-    attribute_targets,
-    scanner_target,
-)
+from ccl.generator.classifier import ClassifierOptions, ImageClassifier
 from ccl.generator.finetuning import CounterfactualFinetuning, ParentsAndStated
-from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE
 from ccl.generator.options import GeneratorOptions, TuningOptions
 from ccl.generator.training import HVAETraining, training_batches
 from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
 from ccl.trainer import EpochBatches, fit
+from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import build
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.evaluation import finetuning
+from companion.quality.classifier import Targets, attribute_targets, scanner_target
 from tests.evaluation.test_finetuning import SHORT, new_encoder, striped_cohort
 from tests.generator.conftest import SMALL
 from tests.objectives.test_devices import always, dino, simclr
@@ -158,7 +153,7 @@ def of_a_generator(phantom: Cohort) -> Training:
     )
     parents = image_parents(phantom)
     hvae = HVAE(options.hvae, parents.sizes, 32, 32)
-    batches = training_batches(phantom, parents, options)
+    batches = training_batches(phantom, phantom.rows("train", "pretraining"), parents, options)
     return HVAETraining(hvae, options, 2 * STEPS), batches
 
 
@@ -169,10 +164,10 @@ def all_targets(phantom: Cohort) -> Targets:
 def of_finetuning_a_generator(phantom: Cohort, soft: bool) -> Training:
     module, _ = of_a_generator(phantom)
     targets, options = all_targets(phantom), module.options
-    predictor = ImageClassifier(targets, (32, 32), ClassifierOptions(), 1)
+    predictor = ImageClassifier(targets.sizes, (32, 32), ClassifierOptions(), 1)
     tuning = TuningOptions(soft_labels=soft)
     codes = ParentsAndStated(image_parents(phantom), targets)
-    batches = training_batches(phantom, codes, options)
+    batches = training_batches(phantom, phantom.rows("train", "pretraining"), codes, options)
     return CounterfactualFinetuning(module.hvae, predictor, options, tuning, 0.0, 8), batches
 
 
@@ -180,8 +175,8 @@ def of_a_judge(phantom: Cohort) -> Training:
     targets = all_targets(phantom)
     assert set(targets.sizes) == {"scanner", "sex", "finding", "age"}
     options = GeneratorOptions(hvae=SMALL, epochs=2, batch_size=20, max_steps=STEPS)
-    batches = training_batches(phantom, targets, options)
-    return ImageClassifier(targets, (32, 32), ClassifierOptions(), 2 * STEPS), batches
+    batches = training_batches(phantom, phantom.rows("train", "pretraining"), targets, options)
+    return ImageClassifier(targets.sizes, (32, 32), ClassifierOptions(), 2 * STEPS), batches
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ccl import distributed
 from companion.engine import processes
 from companion.engine.runs import Step
 from tests.pair import Pair, free_port
@@ -18,8 +19,8 @@ def run_step(root: Path, shared: bool) -> tuple[list[int], str, int]:
     computed = []
 
     def compute(folder: Path) -> None:
-        computed.append(processes.count())
-        if processes.is_first():
+        computed.append(distributed.world_size())
+        if distributed.is_main_process():
             (folder / "result.txt").write_text("whole")
 
     run = Step(root, "probe", {"shared": shared}, {}, "ccl.pairs", shared=shared).run(compute)
@@ -70,7 +71,7 @@ def test_within_an_allocation_only_what_srun_starts_is_several(
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     with processes.joined():
-        assert processes.count() == 1
+        assert distributed.world_size() == 1
 
 
 def test_srun_has_to_say_how_many_processes_a_node_has(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,10 +83,12 @@ def test_srun_has_to_say_how_many_processes_a_node_has(monkeypatch: pytest.Monke
 
 
 SAYING = """
-from ccl import processes
+from ccl import distributed
+from companion.engine import processes
 
 with processes.joined():
-    print(processes.told(f"by {processes.rank()}"), processes.count(), processes.nodes())
+    said = distributed.broadcast(f"by {distributed.rank()}")
+    print(said, distributed.world_size(), distributed.num_nodes())
 """
 
 
@@ -108,13 +111,14 @@ def test_what_srun_starts_works_as_one() -> None:
 
 FAILING = """
 from pathlib import Path
-from ccl import processes
+from ccl import distributed
+from companion.engine import processes
 from companion.engine.runs import Step
 
 def compute(folder):
-    if processes.rank() == int({failing}):
+    if distributed.rank() == int({failing}):
         raise SystemExit("this one cannot go on")
-    processes.wait()
+    distributed.barrier()
 
 with processes.joined():
     Step(Path({root!r}), "probe", {{}}, {{}}, "ccl.pairs", shared=True).run(compute)
@@ -150,7 +154,7 @@ def test_the_command_line_in_two_processes(tmp_path: Path) -> None:
     from tests import checkout
 
     folder = checkout.copy(tmp_path / "checkout")
-    wanted = ["-m", "ccl", "run", "pretrain", "--profile", "tiny"]
+    wanted = ["-m", "companion", "run", "pretrain", "--profile", "tiny"]
     wanted += ["--encoder", "simclr-counterfactual-0"]
     ended = torchrun(*wanted, folder=folder)
     assert ended.returncode == 0, ended.stderr

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from companion.engine import runs
-from companion.engine.runs import Step, code_digest
+from companion.engine import digests, runs
+from companion.engine.digests import code_digest
+from companion.engine.runs import Step
 
 
 def step(root: Path, **changes) -> Step:
@@ -81,10 +82,10 @@ def test_the_code_digest_covers_imports_and_ignores_comments(tmp_path, monkeypat
     (package / "a.py").write_text("from ccl import b\n")
     (package / "b.py").write_text('"""Doc."""\nx = 1\n')
     (package / "c.py").write_text("y = 1\n")
-    monkeypatch.setattr(runs, "PACKAGE", package)
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
 
     def forget() -> None:
-        for cached in (code_digest, runs._code, runs._imports):
+        for cached in (code_digest, digests._code, digests._imports):
             cached.cache_clear()
 
     def digest() -> str:
@@ -110,7 +111,7 @@ def test_a_step_depends_on_its_own_function_and_on_those_it_calls(tmp_path):
     def digest(text, name="train"):
         file = tmp_path / f"{len(list(tmp_path.iterdir()))}.py"
         file.write_text(text)
-        return runs.step_digest(name, file)
+        return digests.step_digest(name, file)
 
     text = 'def train(x):\n    """Trains."""\n    return _half(x)\n\n'
     text += "def _half(x):\n    return x / 2\n\ndef judge(x):\n    return x\n"
@@ -119,4 +120,4 @@ def test_a_step_depends_on_its_own_function_and_on_those_it_calls(tmp_path):
     assert digest(text.replace("return x\n", "return -x\n")) == whole
     assert digest(text.replace("x / 2", "x / 3")) != whole
     assert digest(text.replace("_half(x)\n\n", "_half(2 * x)\n\n")) != whole
-    assert runs.step_digest("generator") != runs.step_digest("notebook")
+    assert digests.step_digest("generator") != digests.step_digest("notebook")

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from companion import cli
 from companion.cohorts import fakes, registry
 from companion.cohorts.cohort import Cohort
-from companion.cohorts.importing import reimports, sources
+from companion.cohorts.importing import reimports, sources, writer
 from companion.cohorts.importing.sources import SOURCES, ChangedSourcesError
 from companion.cohorts.registry import FolderOptions, MedMnistOptions
 from companion.engine import pointers, runs
@@ -222,14 +222,14 @@ def test_without_the_data_root_nothing_is_imported(experiment: Experiment) -> No
 def test_a_file_that_changes_while_it_is_read_is_no_image(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = registry.writer.read_frame
+    read = writer.read_frame
 
     def meddling(path: Path, options: FolderOptions) -> np.ndarray:
         if path.name == "005.png":
             os.utime(path, (1, 1))
         return read(path, options)
 
-    monkeypatch.setattr(registry.writer, "read_frame", meddling)
+    monkeypatch.setattr(writer, "read_frame", meddling)
     with pytest.raises(registry.CohortError, match=r"row 7: .* was changed while it was read"):
         steps.cohort(experiment)
 

@@ -11,16 +11,16 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from ccl import trainer
 from ccl.encoders.encoder import EncoderOptions, build_encoder
-from ccl.generator import training
 from ccl.generator.classifier import ClassifierOptions
 from ccl.generator.finetuning import TuningOptions
 from ccl.objectives.simclr import SimCLROptions
 from companion import quality, strategies
 from companion.cohorts import registry
 from companion.cohorts.cohort import Cohort
-from companion.engine import runs
-from companion.experiments import config, steps
+from companion.engine import digests
+from companion.experiments import config, generators, steps
 from companion.experiments.config import EncoderName, Experiment, VariantOptions, experiment
 
 _CREATE = timm.create_model
@@ -107,13 +107,13 @@ def test_variants_of_the_generator_are_runs_of_their_own(
 ) -> None:
     mine = _small(tmp_path)
     asked: list[int | None] = []
-    train = training.train
+    train = generators.train
 
     def watched(*arguments: Any) -> Any:
         asked.append(arguments[3])
         return train(*arguments)
 
-    monkeypatch.setattr(fitting, "train", watched)
+    monkeypatch.setattr(generators, "train", watched)
     runs = {variant: steps.generator(mine, variant) for variant in strategies.GENERATORS}
     assert len({run.folder for run in runs.values()}) == 3
     assert asked == [None, 2]  # base and early; tuned goes on from base
@@ -138,7 +138,7 @@ def test_pairs_that_the_table_cannot_give_are_refused_before_the_generator_is_tr
 
     load = Cohort.load
     monkeypatch.setattr(Cohort, "load", lacking)
-    monkeypatch.setattr(fitting, "train", lambda *_: pytest.fail("it was trained"))
+    monkeypatch.setattr(generators, "train", lambda *_: pytest.fail("it was trained"))
     with pytest.raises(ValueError, match=r"a bank over sex .* not every image states it"):
         steps.generator(_small(tmp_path))
 
@@ -147,7 +147,7 @@ def test_steps_start_without_what_only_pages_need() -> None:
     """Loading the figures would cost every step seconds."""
     assert not [
         name
-        for name in runs._reached("companion.experiments.steps")
+        for name in digests._reached("companion.experiments.steps")
         if name.startswith("companion.book.figures")
     ]
 
@@ -261,7 +261,7 @@ def test_steps_per_epoch_reach_the_pretraining(
         asked.append(len(batches))
         raise Killed
 
-    monkeypatch.setattr(training, "fit", watched)
+    monkeypatch.setattr(trainer, "fit", watched)
     with pytest.raises(Killed):
         steps.pretrain(mine, EncoderName("simclr", "standard", 0))
     assert asked == [expected]
@@ -282,7 +282,7 @@ def test_a_kill_before_the_weights_are_saved_loses_no_training(
         pretraining=base.pretraining.model_copy(update={"simclr": once}),
     )
     more = [EncoderName("simclr", "standard", 0)] if step == "pretrain" else []
-    saved_by = (steps.generators, "save") if step == "generator" else (steps.stored, "save_tensors")
+    saved_by = (steps, "save") if step == "generator" else (steps.storage, "save_tensors")
     with monkeypatch.context() as patch:
         patch.setattr(*saved_by, _killed)
         with pytest.raises(Killed):

@@ -17,9 +17,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from ccl.errors import DamagedFileError
 from ccl.generator.batches import WeightedBatches
-from ccl.generator.classifier import scanner_target
 from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
 from companion.cli import app
@@ -28,10 +26,12 @@ from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.engine import storage
 from companion.engine.csv_files import read_table
+from companion.engine.errors import DamagedFileError
 from companion.engine.mapped import read
 from companion.engine.runs import Run, Step
 from companion.experiments import bank as banks
 from companion.experiments.bank import BankOptions
+from companion.quality.classifier import scanner_target
 from tests.payload import Payload
 
 Kind = tuple[str, Callable[[Path], Any], Callable[[Path], Any]]

@@ -5,10 +5,10 @@ from lightning import LightningModule
 
 from ccl import trainer
 from ccl.devices import fastest_device
+from ccl.distributed import unsharded
 from ccl.seeding import epoch_rng, step_generator
-from ccl.trainer import fit
-from companion.engine.processes import whole
 from companion.engine.runs import forget_checkpoints
+from tests.fitting import fit
 
 
 class Line(LightningModule):
@@ -38,7 +38,7 @@ class Batches:
     def __len__(self):
         return 3
 
-    def epoch(self, epoch, share=whole):
+    def epoch(self, epoch, shard=unsharded):
         rng = epoch_rng(0, epoch, "test")
         return (torch.from_numpy(rng.normal(size=(8, 3))).float() for _ in range(3))
 
@@ -74,11 +74,11 @@ def test_a_whole_training_is_not_lost_before_its_results_are_saved(tmp_path):
 
 def test_training_runs_where_everything_else_does(tmp_path, monkeypatch):
     """Lightning by itself would take an Apple GPU, which nothing else here does."""
-    asked, trainer = [], trainer.lightning.Trainer
+    asked, made = [], trainer.lightning.Trainer
 
     def watched(*, accelerator, **options):
         asked.append(accelerator)
-        return trainer(accelerator=accelerator, **options)
+        return made(accelerator=accelerator, **options)
 
     monkeypatch.setattr(trainer.lightning, "Trainer", watched)
     fit(Line(), Batches(), epochs=1, folder=tmp_path, seed=1)
@@ -95,7 +95,7 @@ def test_gpus_train_in_tf32(tmp_path, monkeypatch, device, precision):
             return super().training_step(batch, batch_idx)
 
     products = trainer.fast_matrix_products
-    monkeypatch.setattr(training, "fast_matrix_products", lambda _: products(device))
+    monkeypatch.setattr(trainer, "fast_matrix_products", lambda _: products(device))
     fit(Asking(), Batches(), epochs=1, folder=tmp_path, seed=1)
     assert set(seen) == {precision}
 

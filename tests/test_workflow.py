@@ -121,10 +121,10 @@ def test_the_profile_for_slurm_gives_rules_gpus_and_those_start_as_many_processe
     for gpus, launcher in ((4, "--nproc-per-node 4 "), (0, "")):
         chosen = [*here, "--resources", "gpu=4", "--set-resources", f"generator:gpu={gpus}"]
         said = checkout.finish(checkout.snakemake(folder, *chosen, "--until", "generator"))
-        commands = [line for line in said.splitlines() if "-m ccl run generator" in line]
+        commands = [line for line in said.splitlines() if "-m companion run generator" in line]
         assert commands
         for line in commands:
-            assert f"{launcher}-m ccl" in line
+            assert f"{launcher}-m companion" in line
             assert ("torch.distributed.run" in line) == (gpus > 1)
 
 
@@ -142,7 +142,7 @@ def test_a_job_on_a_cluster_uses_the_cores_that_its_rule_asks_for(folder: Path) 
     """And not those of its node, which is what Snakemake then says there is."""
     within = ["--mode", "remote", "--cores", "64", "--dry-run", "--printshellcmds"]
     said = checkout.finish(checkout.snakemake(folder, *within, "--until", "evaluate"))
-    commands = re.findall(r"OMP_NUM_THREADS=(\d+) .*-m ccl run (\w+)", said)
+    commands = re.findall(r"OMP_NUM_THREADS=(\d+) .*-m companion run (\w+)", said)
     used = {step: cores for cores, step in commands}
     rules = rules_in((checkout.ROOT / "workflow/Snakefile").read_text())
     assert {"generator", "evaluate"} <= set(used)
@@ -153,7 +153,7 @@ def test_what_to_do_about_bad_data_reaches_the_import(folder: Path) -> None:
     chosen = ["on_bad_image=skip", "on_changed_data=reimport"]
     asked = ["--dry-run", "--printshellcmds", "--until", "cohort"]
     said = checkout.finish(checkout.snakemake(folder, *asked, config=chosen))
-    commands = [line for line in said.splitlines() if "-m ccl run cohort" in line]
+    commands = [line for line in said.splitlines() if "-m companion run cohort" in line]
     assert commands
     for line in commands:
         assert "--on-bad-image skip --on-changed-data reimport" in line

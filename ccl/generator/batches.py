@@ -2,23 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 
+from ccl.distributed import Shard, unsharded
 from ccl.generator.generator import to_model
+from ccl.generator.images import Images
 from ccl.seeding import epoch_rng
-from companion.cohorts.cohort import Cohort
-from companion.engine.mapped import read
-from companion.engine.processes import Share, whole
 
 
 class Codes(Protocol):
     """What is known of images: the parents of a causal graph, or the targets of a classifier."""
 
-    def codes(self, cohort: Cohort, rows: np.ndarray) -> dict[str, Tensor]:
-        """Name to tensor (n,), for some rows of a cohort."""
+    def codes(self, source: Any, rows: np.ndarray, /) -> dict[str, Tensor]:
+        """Name to tensor (n,), for some rows."""
         ...
 
 
@@ -27,7 +26,7 @@ class WeightedBatches:
     """Batches of training images in which rare scanners are drawn more often.
 
     Attributes:
-        cohort: where images and parents come from.
+        source: where images and codes come from.
         parents: which parents to return.
         rows: training rows.
         batch_size: images per batch.
@@ -37,7 +36,7 @@ class WeightedBatches:
         max_steps: batches per epoch at most; None for as many draws as there are rows.
     """
 
-    cohort: Cohort
+    source: Images
     parents: Codes
     rows: np.ndarray
     batch_size: int
@@ -49,23 +48,24 @@ class WeightedBatches:
         whole = max(1, len(self.rows) // self.batch_size)
         return whole if self.max_steps is None else min(whole, self.max_steps)
 
-    def epoch(self, epoch: int, share: Share = whole) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    def epoch(
+        self, epoch: int, shard: Shard = unsharded
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         """Batches of x (B, 1, H, W) in [-1, 1] and parent codes, each (B,).
 
         Args:
             epoch: from 0.
-            share: of the rows of a batch, which are read; they are drawn for the whole batch.
+            shard: of the rows of a batch, which are read; they are drawn for the whole batch.
         """
         rng = epoch_rng(self.seed, epoch, "generator batches")
         drawn = self._draw(rng)
         for batch in np.array_split(drawn, len(self)):
-            rows = share(batch)
-            images = read(self.cohort.images, rows)
-            yield to_model(images), self.parents.codes(self.cohort, rows)
+            rows = shard(batch)
+            yield to_model(self.source.images[rows]), self.parents.codes(self.source, rows)
 
     def _draw(self, rng: np.random.Generator) -> np.ndarray:
-        codes = self.cohort.codes("scanner", self.rows)
-        share = np.bincount(codes, minlength=len(self.cohort.scanners)) / len(codes)
+        codes = self.source.codes("scanner", self.rows)
+        share = np.bincount(codes, minlength=len(self.source.values("scanner"))) / len(codes)
         alpha, scanners = self.rare_scanner_weight, np.count_nonzero(share)
         weight = alpha / share[codes] + (1 - alpha) * scanners
         weight /= weight.sum()

@@ -1,8 +1,6 @@
-"""Classifiers of real images: judges of counterfactuals, and the predictor of their finetuning."""
+"""A classifier of real images: the predictor that finetuning asks, and the judges' network."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning
@@ -11,78 +9,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ccl.devices import device_of, fastest_device, mixed_precision
+from ccl.devices import device_of, mixed_precision
 from ccl.encoders.encoder import build_encoder
-from ccl.generator.batches import WeightedBatches
 from ccl.generator.generator import to_model
 from ccl.generator.options import ClassifierOptions
-from ccl.trainer import fit
-from companion.cohorts.cohort import Cohort
 
 AGE = "age"
 UNKNOWN = -1  # of a class that a row does not state
 _AGE_MEAN, _AGE_SPREAD = 50.0, 20.0  # years; the network learns ages near 0 and 1
 
 
-@dataclass(frozen=True)
-class Targets:
-    """What a judge has to tell, from a cohort's table.
-
-    Attributes:
-        sizes: variable to its number of classes; 'age' is one number, in years.
-    """
-
-    sizes: Mapping[str, int]
-
-    def codes(self, cohort: Cohort, rows: np.ndarray) -> dict[str, Tensor]:
-        """Per variable the classes int64 (n,), `UNKNOWN` where not stated; ages float32 (n,)."""
-        return {name: torch.from_numpy(_stated(cohort, name, rows)) for name in self.sizes}
-
-
-def scanner_target(cohort: Cohort) -> Targets:
-    """The scanner alone."""
-    return Targets({"scanner": len(cohort.scanners)})
-
-
-def attribute_targets(cohort: Cohort) -> Targets:
-    """What do(scanner) must leave alone: sex, finding and age, as far as the cohort knows them."""
-    rows = cohort.rows("train", "pretraining")
-    sizes = {"sex": len(cohort.values("sex")), "finding": len(cohort.classes)}
-    known = {name: _stated(cohort, name, rows) for name in sizes}
-    kept = {n: k for n, k in sizes.items() if len(set(known[n].tolist()) - {UNKNOWN}) == k}
-    ages = _stated(cohort, AGE, rows)
-    return Targets(kept | ({AGE: 1} if np.isfinite(ages).mean() > 0.5 else {}))
-
-
-def _stated(cohort: Cohort, variable: str, rows: np.ndarray) -> np.ndarray:
-    if variable == AGE:
-        return cohort.table["age"].to_numpy(dtype=np.float32)[rows]
-    if variable == "finding":
-        return cohort.table["label"].to_numpy(dtype=np.int64)[rows]
-    stated = cohort.table[variable].iloc[rows]
-    code = {value: k for k, value in enumerate(cohort.values(variable))}
-    return np.array([code.get(value, UNKNOWN) for value in stated], dtype=np.int64)
-
-
 class ImageClassifier(lightning.LightningModule):
     """A backbone with a linear layer for each variable that it tells.
 
     Args:
-        targets: the variables.
+        sizes: variable to its number of classes; 'age' is one number, in years.
         frame: height and width of the images in pixels.
         options: backbone and training.
         steps: of the whole training, for the learning rate's decay.
     """
 
     def __init__(
-        self, targets: Targets, frame: tuple[int, int], options: ClassifierOptions, steps: int
+        self,
+        sizes: Mapping[str, int],
+        frame: tuple[int, int],
+        options: ClassifierOptions,
+        steps: int,
     ) -> None:
         super().__init__()
         self.options, self.steps = options, steps
         encoder = build_encoder(options.encoder, frame)
         self.encoder = encoder.to(memory_format=torch.channels_last)
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(self.encoder.width, size) for name, size in targets.sizes.items()}
+            {name: nn.Linear(self.encoder.width, size) for name, size in sizes.items()}
         )
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -131,37 +90,13 @@ class ImageClassifier(lightning.LightningModule):
             yield to_model(images[start : start + size], device_of(self))
 
 
-def train_classifier(
-    cohort: Cohort, targets: Targets, options: ClassifierOptions, folder: Path
-) -> ImageClassifier:
-    """Trains on the real training images, every scanner drawn equally often.
-
-    Args:
-        cohort: gives the images.
-        targets: what to tell.
-        options: how.
-        folder: for checkpoints; a killed training goes on from there.
-
-    Returns:
-        The classifier on the fastest device.
-    """
-    torch.manual_seed(options.seed)
-    rows = cohort.rows("train", "pretraining")
-    batches = WeightedBatches(cohort, targets, rows, options.batch_size, 1.0, options.seed)
-    height, width = cohort.images.shape[1:]
-    steps = len(batches) * options.epochs
-    classifier = ImageClassifier(targets, (height, width), options, steps)
-    fit(classifier, batches, epochs=options.epochs, folder=folder, seed=options.seed)
-    return classifier.to(fastest_device())
-
-
 def stated_loss(variable: str, predicted: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy or, of the age, Huber's loss, over the rows that state the variable.
 
     Args:
         variable: which one.
         predicted: logits (N, K), or the scaled age (N, 1).
-        target: as `Targets.codes` gives it, (N,).
+        target: classes (N,), `UNKNOWN` where not stated; ages in years (N,), NaN where not stated.
     """
     # Not by selecting rows, for whose number a GPU's host would have to wait.
     if variable != AGE:

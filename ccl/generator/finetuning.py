@@ -20,30 +20,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ccl.collectives import averaged
+from ccl.collectives import all_reduce_mean
 from ccl.devices import device_of, mixed_precision
-from ccl.generator.classifier import (
-    AGE,
-    ImageClassifier,
-    Targets,
-    attribute_targets,
-    scanner_target,
-    stated_loss,
-    train_classifier,
-)
+from ccl.generator.batches import Codes
+from ccl.generator.classifier import AGE, ImageClassifier, stated_loss
 from ccl.generator.generator import Generator
 from ccl.generator.graph import ImageParents
 from ccl.generator.hvae import HVAE
+from ccl.generator.images import Images
 from ccl.generator.options import GeneratorOptions, TuningOptions
 from ccl.generator.training import HVAETraining, training_batches
 from ccl.seeding import seeded
-from ccl.trainer import fit
-from companion.cohorts.cohort import Cohort
+from ccl.trainer import History, fit
 
 
 @dataclass(frozen=True)
@@ -51,13 +43,13 @@ class ParentsAndStated:
     """Codes of the image's causes, and under `stated_...` what the predictor is to tell."""
 
     parents: ImageParents
-    targets: Targets
+    targets: Codes
 
-    def codes(self, cohort: Cohort, rows: np.ndarray) -> dict[str, Tensor]:
+    def codes(self, source: Images, rows: np.ndarray) -> dict[str, Tensor]:
         """Name to tensor (n,)."""
-        stated = self.targets.codes(cohort, rows)
+        stated = self.targets.codes(source, rows)
         return {
-            **self.parents.codes(cohort, rows),
+            **self.parents.codes(source, rows),
             **{f"stated_{name}": codes for name, codes in stated.items()},
         }
 
@@ -101,7 +93,7 @@ class CounterfactualFinetuning(HVAETraining):
             elbo = self.hvae.elbo(x, codes, self.options.free_bits, self._told(x))
             miss = self._miss(x, codes)
         violation = elbo.nll + self.options.beta * elbo.kl_penalised - self.constraint
-        violated = averaged(violation.detach())  # by the whole batch, as in every process
+        violated = all_reduce_mean(violation.detach())  # by the whole batch, as in every process
         weight = (self.multiplier + self.tuning.damping * violated).clamp(min=0)
         loss: Tensor = miss + weight * violation
         rise = self.tuning.multiplier_rate * violated
@@ -143,29 +135,32 @@ def soft_loss(variable: str, predicted: Tensor, before: Tensor) -> Tensor:
 
 
 def finetune(
-    cohort: Cohort,
+    source: Images,
+    rows: np.ndarray,
     base: Generator,
+    predictor: ImageClassifier,
+    targets: Codes,
     options: GeneratorOptions,
     tuning: TuningOptions,
-    folder: Path,
-) -> tuple[Generator, pd.DataFrame]:
+    folder: Path | None = None,
+) -> tuple[Generator, History]:
     """Finetunes a trained generator on its counterfactuals of training images.
 
     Args:
-        cohort: what the generator was trained on.
+        source, rows: what the generator was trained on.
         base: the trained generator; it is changed.
-        options: how it was trained.
+        predictor: trained on real images.
+        targets: gives what the predictor is to tell, for some rows.
+        options: how the generator was trained.
         tuning: how to go on.
-        folder: for checkpoints; a killed training goes on from there.
+        folder: for checkpoints; a killed training resumes from there.
 
     Returns:
         The finetuned generator, and one row of metrics per epoch.
     """
-    targets = Targets({**scanner_target(cohort).sizes, **attribute_targets(cohort).sizes})
-    predictor = train_classifier(cohort, targets, tuning.predictor, folder / "predictor")
     changes = {"learning_rate": tuning.learning_rate, "beta_warmup_epochs": 0.0}
     changed = options.model_copy(update=changes)
-    batches = training_batches(cohort, ParentsAndStated(base.parents, targets), changed)
+    batches = training_batches(source, rows, ParentsAndStated(base.parents, targets), changed)
     steps = len(batches) * tuning.epochs
     constraint = free_energy(base.hvae, batches.epoch(0), options) + tuning.slack
     hvae = base.hvae.train().requires_grad_(True)

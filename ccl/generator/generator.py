@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from torch import Tensor
 
-from ccl.devices import device_of
+from ccl.devices import device_of, mixed_precision
+from ccl.files import write_atomically
 from ccl.generator.graph import IMAGE, ImageParents
 from ccl.generator.hvae import HVAE, HVAEOptions
+from ccl.generator.images import Images
 from ccl.generator.scm import StructuralCausalModel
 from ccl.generator.tabular import COUPLINGS, Table
-from companion.cohorts.cohort import Cohort
-from companion.engine import storage
-from companion.engine.files import write_atomically
-from companion.engine.mapped import read
+
+DESCRIPTION, WEIGHTS = "generator.json", "weights.safetensors"
 
 
 def to_model(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
@@ -50,10 +51,10 @@ class Generator:
         """Where the image mechanism is, and images and codes have to be."""
         return device_of(self.hvae)
 
-    def observed(self, cohort: Cohort, rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
-        """Some images of a cohort, (n, 1, H, W), and the codes of their causes, on the device."""
-        codes = self.parents.codes(cohort, rows)
-        return to_model(read(cohort.images, rows), self.device), {
+    def observed(self, source: Images, rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
+        """Some images, (n, 1, H, W), and the codes of their causes, on the device."""
+        codes = self.parents.codes(source, rows)
+        return to_model(source.images[rows], self.device), {
             name: code.to(self.device) for name, code in codes.items()
         }
 
@@ -131,11 +132,46 @@ class Generator:
         return self.scm.act(constants).predict(exogenous)
 
 
-def save(generator: Generator, folder: Path) -> None:
-    """Writes `weights.safetensors` and `generator.json`."""
-    storage.save_tensors(folder / "weights.safetensors", generator.hvae.state_dict())
+@torch.inference_mode()
+def counterfactuals(
+    generator: Generator,
+    source: Images,
+    rows: np.ndarray,
+    variable: str,
+    *,
+    pixel_noise: bool = True,
+    bfloat16: bool = False,
+) -> np.ndarray:
+    """Images under every value of a variable: each is abducted once and predicted in one pass.
+
+    Args:
+        generator: knows the variable.
+        source: of the images.
+        rows: int64 (n,).
+        variable: the intervened parent.
+        pixel_noise: as in `Generator.counterfactual`.
+        bfloat16: compute in mixed precision, where the device has it.
+
+    Returns:
+        uint8 (n, K, H, W); the slot of an image's own value holds the real image.
+    """
+    size = len(generator.parents.values[variable])
+    x, parents = generator.observed(source, rows)
+    foreign = parents[variable][:, None] != torch.arange(size, device=x.device)
+    image, target = foreign.nonzero(as_tuple=True)  # one entry per prediction
+    with mixed_precision(x.device.type, bfloat16):
+        abducted = generator.abduct(x, parents)
+        exogenous = {name: noise[image] for name, noise in abducted.items()}
+        predicted = generator.predict(exogenous, do={variable: target}, pixel_noise=pixel_noise)
+    made = np.repeat(to_images(x)[:, None], size, axis=1)
+    made[image.cpu().numpy(), target.cpu().numpy()] = to_images(predicted)
+    return made
+
+
+def description(generator: Generator) -> dict[str, Any]:
+    """All but the weights, as JSON takes it; see `build`."""
     height, width = generator.hvae.frame
-    description = {
+    return {
         "parents": {name: list(values) for name, values in generator.parents.values.items()},
         "tables": {name: _described(table) for name, table in generator.parents.tables.items()},
         "indirect": list(generator.parents.indirect),
@@ -143,7 +179,6 @@ def save(generator: Generator, folder: Path) -> None:
         "height": height,
         "width": width,
     }
-    write_atomically(folder / "generator.json", json.dumps(description, indent=1))
 
 
 def _described(table: Table) -> dict[str, Any]:
@@ -162,17 +197,12 @@ def _table(variable: str, described: Mapping[str, Any]) -> Table:
     return kind(tuple(described["parents"]), probabilities, variable)
 
 
-def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
-    """Opens what `save` wrote, onto a device.
-
-    Raises:
-        FileNotFoundError: the folder holds no generator.
-        DamagedFileError: a file is not what was written.
-    """
-    path = folder / "generator.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: '{folder}' holds no trained generator")
-    description = storage.described(path)
+def build(
+    description: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    device: torch.device | str = "cpu",
+) -> Generator:
+    """The generator of a `description` and the weights of its HVAE, on a device."""
     parents = ImageParents(
         {name: tuple(values) for name, values in description["parents"].items()},
         {name: _table(name, table) for name, table in description["tables"].items()},
@@ -180,5 +210,18 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
     )
     options = HVAEOptions.model_validate(description["hvae"])
     hvae = HVAE(options, parents.sizes, description["height"], description["width"])
-    hvae.load_state_dict(storage.tensors(folder / "weights.safetensors"))
+    hvae.load_state_dict(weights)
     return Generator(parents, hvae.to(device).eval().requires_grad_(False))
+
+
+def save(generator: Generator, folder: Path) -> None:
+    """Writes `weights.safetensors` and `generator.json`."""
+    weights = {name: value.contiguous() for name, value in generator.hvae.state_dict().items()}
+    write_atomically(folder / WEIGHTS, safetensors.torch.save(weights))
+    write_atomically(folder / DESCRIPTION, json.dumps(description(generator), indent=1))
+
+
+def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
+    """Opens what `save` wrote, onto a device."""
+    described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    return build(described, safetensors.torch.load_file(folder / WEIGHTS), device)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ccl.generator import tabular
+from ccl.generator.images import Images
 from ccl.generator.scm import Mechanism
 from ccl.generator.tabular import PATIENT, Coupling, Table
-from companion.cohorts.cohort import Cohort
 
 IMAGE = "image"
 Graph = Mapping[str, tuple[str, ...]]
@@ -56,14 +56,14 @@ class ImageParents:
         """Mechanisms of the variables that are no roots."""
         return dict(self.tables)
 
-    def codes(self, cohort: Cohort, rows: np.ndarray) -> dict[str, Tensor]:
-        """Integer codes int64 (n,) of every variable for some rows of a cohort.
+    def codes(self, source: Images, rows: np.ndarray) -> dict[str, Tensor]:
+        """Integer codes int64 (n,) of every variable for some rows.
 
         Where there are tables, their patients' keys as well.
         """
-        codes = {name: torch.from_numpy(cohort.codes(name, rows)) for name in self.values}
+        codes = {name: torch.from_numpy(source.codes(name, rows)) for name in self.values}
         if self.tables:
-            codes[PATIENT] = tabular.patient_keys(cohort.table["patient_id"].to_numpy()[rows])
+            codes[PATIENT] = tabular.patient_keys(source.patients(rows))
         return codes
 
     def code(self, name: str, value: str) -> int:
@@ -78,33 +78,24 @@ class ImageParents:
 
 
 def image_parents(
-    cohort: Cohort, graph: Graph | None = None, coupling: Coupling = "monotone"
+    source: Images, rows: np.ndarray, graph: Graph, coupling: Coupling = "monotone"
 ) -> ImageParents:
-    """Causes of the image in a cohort.
+    """Causes of the images.
 
     Args:
-        cohort: gives the variables' values, and the tables of those that have parents.
-        graph: variables, with 'image' among them, to their parents. By default the image's parents
-            are the scanner and the sex, both roots. The sex is then left out where some row does
-            not state it, and where all are of one sex: a parent with one value explains nothing,
-            and nothing can be learned of the other.
+        source: gives the variables' values, and the tables of those that have parents.
+        rows: training rows, which tables are counted over.
+        graph: variables, with 'image' among them, to their parents.
         coupling: what `ccl.generator.tabular` makes of a table.
 
     Raises:
         ValueError: the graph lacks the image or its scanner, has a cycle or causes behind the
             image, names a parent that is no variable of it, or a row does not state a variable.
     """
-    rows = cohort.rows(scanners="pretraining")
-    if graph is None:
-        values = {"scanner": cohort.scanners}
-        if set(cohort.table["sex"].iloc[rows]) == set(cohort.values("sex")):
-            values["sex"] = cohort.values("sex")
-        return ImageParents(values)
     ordered = _ordered(graph)
-    values = {name: cohort.values(name) for name in ordered if name != IMAGE}
+    values = {name: source.values(name) for name in ordered if name != IMAGE}
     sizes = {name: len(found) for name, found in values.items()}
-    training = cohort.rows("train", "pretraining")
-    codes = {name: torch.from_numpy(cohort.codes(name, training)) for name in values}
+    codes = {name: torch.from_numpy(source.codes(name, rows)) for name in values}
     tables = {
         name: tabular.fit(
             codes[name], {p: codes[p] for p in graph[name]}, sizes, size, coupling, variable=name

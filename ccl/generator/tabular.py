@@ -57,7 +57,7 @@ class Table(ABC):
         """Uniform random numbers of the patients, float64 (N, draws) in [0, 1)."""
         variable = zlib.crc32(self.variable.encode())
         numbers = np.empty((len(parents[PATIENT]), draws))
-        for row, key in zip(numbers, parents[PATIENT].tolist(), strict=True):
+        for row, key in zip(numbers, parents[PATIENT].cpu().tolist(), strict=True):
             row[:] = np.random.Generator(np.random.Philox(key=[variable, key])).random(draws)
         return torch.from_numpy(numbers)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import lightning
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -15,13 +14,13 @@ from ccl.devices import fastest_device, mixed_precision
 from ccl.errors import TrainingError
 from ccl.generator.batches import Codes, WeightedBatches
 from ccl.generator.generator import Generator
-from ccl.generator.graph import image_parents
+from ccl.generator.graph import ImageParents
 from ccl.generator.hvae import HVAE, Block
+from ccl.generator.images import Images
 from ccl.generator.options import GeneratorOptions
+from ccl.generator.pixel_moments import scanner_spreads
 from ccl.schedules import cosine
-from ccl.trainer import fit
-from companion.cohorts.cohort import Cohort
-from companion.cohorts.moments import scanner_spreads
+from ccl.trainer import History, fit
 
 
 class HVAETraining(lightning.LightningModule):
@@ -125,38 +124,45 @@ class HVAETraining(lightning.LightningModule):
 
 
 def train(
-    cohort: Cohort, options: GeneratorOptions, folder: Path, stop_after: int | None = None
-) -> tuple[Generator, pd.DataFrame]:
-    """Trains a generator on a cohort's train split.
+    source: Images,
+    rows: np.ndarray,
+    parents: ImageParents,
+    options: GeneratorOptions,
+    folder: Path | None = None,
+    stop_after: int | None = None,
+) -> tuple[Generator, History]:
+    """Trains a generator.
 
     Args:
-        cohort: images, scanners and, where every image states it, sex.
+        source: images and what is stated of them.
+        rows: int64 (n,) training rows.
+        parents: causes of the images, see `ccl.generator.graph.image_parents`.
         options: architecture and training.
-        folder: for checkpoints; a killed training goes on from there.
+        folder: for checkpoints; a killed training resumes from there. None keeps none.
         stop_after: epochs after which to stop, with the schedules of the whole training.
 
     Returns:
         The generator with averaged weights, and one row of metrics per epoch (bits per pixel).
     """
-    parents = image_parents(cohort, options.graph, options.coupling)
     torch.manual_seed(options.seed)
-    height, width = cohort.images.shape[1:]
+    height, width = source.images.shape[1:]
     hvae = HVAE(options.hvae, parents.sizes, height, width)
     if fastest_device().type == "cuda":  # whose convolutions want it so; a CPU's are slower
         hvae = hvae.to(memory_format=torch.channels_last)
-    hvae.pixel_map.calibrate(scanner_spreads(cohort))
-    batches = training_batches(cohort, parents, options)
+    hvae.pixel_map.calibrate(scanner_spreads(source, rows))
+    batches = training_batches(source, rows, parents, options)
     module = HVAETraining(hvae, options, total_steps=len(batches) * options.epochs)
     epochs = options.epochs if stop_after is None else min(stop_after, options.epochs)
     history = fit(module, batches, epochs=epochs, folder=folder, seed=options.seed)
     return Generator(parents, module.averaged(batches)), history
 
 
-def training_batches(cohort: Cohort, codes: Codes, options: GeneratorOptions) -> WeightedBatches:
+def training_batches(
+    source: Images, rows: np.ndarray, codes: Codes, options: GeneratorOptions
+) -> WeightedBatches:
     """The batches that a generator is trained with, and what `codes` knows of their images."""
-    rows = cohort.rows("train", "pretraining")
     return WeightedBatches(
-        cohort,
+        source,
         codes,
         rows,
         options.batch_size,

@@ -4,13 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from ccl.distributed import Shard, unsharded
 from ccl.pairs import Pairs
 from ccl.seeding import epoch_rng
-from companion.engine.processes import Share, whole
-
-Batch = dict[str, Tensor]
+from ccl.views.batch import Batch
 
 
 class PairBatches:
@@ -18,7 +16,7 @@ class PairBatches:
 
     Each epoch visits every row at most once, in a new order, and drops the rows that do not fill
     a batch. Strategies of one seed visit the rows in the same order. Reading uint8 rows of a
-    memory map costs so little that no worker processes are needed: `ccl.loading` reads ahead.
+    memory map costs so little that no worker processes are needed: `ccl.prefetch` reads ahead.
     """
 
     def __init__(
@@ -57,23 +55,16 @@ class PairBatches:
         whole = len(self.rows) // self.batch_size
         return whole if self.max_steps is None else min(whole, self.max_steps)
 
-    def epoch(self, epoch: int, share: Share = whole) -> Iterator[Batch]:
+    def epoch(self, epoch: int, shard: Shard = unsharded) -> Iterator[Batch]:
         """Yields {'a': uint8 (N, H, W), 'b': uint8 (N, H, W)}, the sources of both views.
 
         Args:
             epoch: from 0.
-            share: of the rows of a batch, which are read; order and target domains are drawn for
+            shard: of the rows of a batch, which are read; order and target domains are drawn for
                 the whole batch.
         """
         rng = epoch_rng(self.seed, epoch, "pairs")
         order = rng.permutation(self.rows)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            a, b = self.pairs.sources(order[start : start + self.batch_size], rng, share)
+            a, b = self.pairs.sources(order[start : start + self.batch_size], rng, shard)
             yield {"a": torch.from_numpy(a), "b": torch.from_numpy(b)}
-
-
-def as_image(pixels: Tensor) -> Tensor:
-    """Stored uint8 images (n, H, W) as an encoder's input, float32 (n, 1, H, W) in [0, 1]."""
-    if pixels.dtype != torch.uint8 or pixels.ndim != 3:
-        raise ValueError(f"pixels must be uint8 (n, H, W), got {pixels.dtype} {pixels.shape}")
-    return pixels.unsqueeze(1).float() / 255

@@ -4,12 +4,11 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import pandas as pd
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from ccl.collectives import averaged
+from ccl.collectives import all_reduce_mean
 from ccl.errors import TrainingError
 from ccl.options import Options
 
@@ -69,7 +68,7 @@ def distillation_statistics(targets: Tensor, loss: Tensor) -> dict[str, Tensor]:
     return {
         "loss_over_chance": loss / chance,
         "teacher_entropy": entropy / chance,
-        "prototype_entropy": torch.special.entr(averaged(targets.mean(0))).sum() / chance,
+        "prototype_entropy": torch.special.entr(all_reduce_mean(targets.mean(0))).sum() / chance,
         "kl": loss - entropy,
     }
 
@@ -127,19 +126,3 @@ def stop_if_collapsed(
             f"the representation has collapsed in epoch {epoch}: {sign.found}. Training stops; "
             f"{sign.remedy}. A collapse.grace above {options.grace:g} gives a slow start more time."
         )
-
-
-def verdicts(history: pd.DataFrame) -> pd.DataFrame:
-    """How each run ended, by the default limits whatever those were that could stop it.
-
-    Args:
-        history: one row per epoch and run; `strategy`, `seed`, `epoch` and what
-            `sign_of_collapse` reads.
-
-    Returns:
-        One row per run, its last: the same columns and `verdict`, 'healthy' or the sign's name.
-    """
-    last = history.sort_values("epoch").groupby(["strategy", "seed"], sort=False).tail(1)
-    read = last[["loss_over_chance", "embedding_std", "prototype_entropy"]]
-    signs = [sign_of_collapse(dict(row), CollapseOptions()) for _, row in read.iterrows()]
-    return last.assign(verdict=[sign.name if sign else "healthy" for sign in signs])

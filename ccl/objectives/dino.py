@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from ccl.collectives import gathered
+from ccl.collectives import all_gather
 from ccl.compilation import compile_parts
 from ccl.devices import mixed_precision
 from ccl.encoders.encoder import Encoder
 from ccl.encoders.vit import as_vit, grid_of
 from ccl.losses import dino, ibot, koleo
-from ccl.objectives.batches import Batch
 from ccl.objectives.collapse import distillation_statistics, stop_if_collapsed
 from ccl.objectives.dino_head import Targets
 from ccl.objectives.dino_network import DinoNetwork, drop_blocks, layer_groups
@@ -22,6 +21,7 @@ from ccl.objectives.dino_options import DinoOptions
 from ccl.objectives.embedding_statistics import embedding_statistics
 from ccl.schedules import cosine, linear, warmup_cosine
 from ccl.seeding import fair_coins, step_generator
+from ccl.views.batch import Batch
 from ccl.views.crops import Crops, multi_crop
 from ccl.views.masks import Masked, block_masks
 
@@ -118,13 +118,15 @@ class Dino(lightning.LightningModule):
         class_loss = dino(logits, targets, temperature=tau)
         patch_loss = ibot(patch_logits, patch_targets, masks, temperature=tau)
         # Per global crop: crops of one image are to come near each other.
-        spread_loss = torch.stack([koleo(gathered(t)) for t in student_class.chunk(2)]).sum()
+        spread_loss = torch.stack([koleo(all_gather(t)) for t in student_class.chunk(2)]).sum()
         loss = class_loss + options.ibot_weight * patch_loss + options.koleo_weight * spread_loss
         self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True)
         self.log_dict(
             {"dino": class_loss, "ibot": patch_loss, "koleo": spread_loss}
             | distillation_statistics(targets.flatten(0, 1), class_loss.detach())
-            | embedding_statistics(*(gathered(t) for t in teacher_class.chunk(2)), step=batch_idx),
+            | embedding_statistics(
+                *(all_gather(t) for t in teacher_class.chunk(2)), step=batch_idx
+            ),
             on_step=False,
             on_epoch=True,
             sync_dist=True,

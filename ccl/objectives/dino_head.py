@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from ccl.collectives import greatest, summed
+from ccl.collectives import all_reduce_max, all_reduce_sum
 from ccl.losses import centred_softmax, sinkhorn_knopp
 from ccl.options import Options
 
@@ -87,7 +87,12 @@ class Targets(nn.Module):
     def forward(self, logits: Tensor, temperature: float) -> Tensor:
         """Targets, float32 (n, K), of logits (n, K); n may be 0."""
         if self.kind == "sinkhorn":
-            return sinkhorn_knopp(logits, temperature=temperature, summed=summed, greatest=greatest)
+            return sinkhorn_knopp(
+                logits,
+                temperature=temperature,
+                summed=all_reduce_sum,
+                greatest=all_reduce_max,
+            )
         # Without centering the centre stays where it starts: 0.
         targets = centred_softmax(logits, self.centre, temperature=temperature)
         if self.kind == "softmax":
@@ -95,7 +100,7 @@ class Targets(nn.Module):
         return targets
 
     def _move_centre(self, logits: Tensor) -> None:
-        samples = summed(self.centre.new_full((), len(logits)))
-        mean = summed(logits.float().sum(0)) / samples.clamp(min=1)
+        samples = all_reduce_sum(self.centre.new_full((), len(logits)))
+        mean = all_reduce_sum(logits.float().sum(0)) / samples.clamp(min=1)
         # Of no samples the centre stays; a host that asked for their number would wait for it.
         self.centre.lerp_(torch.where(samples > 0, mean, self.centre), 1 - self.momentum)

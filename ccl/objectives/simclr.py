@@ -7,17 +7,17 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from ccl.collectives import gathered
+from ccl.collectives import all_gather
 from ccl.compilation import compile_parts
 from ccl.devices import mixed_precision
 from ccl.encoders.encoder import Encoder
 from ccl.losses import nt_xent
-from ccl.objectives.batches import Batch
 from ccl.objectives.embedding_statistics import embedding_statistics
 from ccl.objectives.simclr_options import SimCLROptions
 from ccl.schedules import warmup_cosine
 from ccl.seeding import step_generator
 from ccl.views.augment import augment
+from ccl.views.batch import Batch
 
 
 class SimCLR(lightning.LightningModule):
@@ -78,7 +78,7 @@ class SimCLR(lightning.LightningModule):
         Processes that train as one contrast every pair with those of all of them.
         """
         embedded = self.embed(self.views(batch, self.global_step)).chunk(2)
-        z_a, z_b = (gathered(z) for z in embedded)  # 2 x (N, D)
+        z_a, z_b = (all_gather(z) for z in embedded)  # 2 x (N, D)
         loss = nt_xent(z_a, z_b, temperature=self.options.temperature)
         self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True)
         chance = math.log(2 * len(z_a) - 1)  # the loss of embeddings that tell nothing apart

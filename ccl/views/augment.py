@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from ccl.objectives.batches import as_image
 from ccl.options import Options
+from ccl.views.batch import as_image
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ccl.objectives.batches import Batch
 from ccl.options import Options
 from ccl.views.augment import AugmentOptions, Probability, Range, augment
+from ccl.views.batch import Batch
 
 Size = tuple[int, int]
 

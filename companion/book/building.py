@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from companion import ROOT
 from companion.book import report
 from companion.engine.clean_environment import clean
 from companion.engine.storage import described
@@ -19,7 +20,6 @@ from companion.engine.storage import described
 if TYPE_CHECKING:
     from companion.experiments.config import Experiment
 
-ROOT = Path(__file__).parent.parent
 EXECUTED = Path("book/executed")
 BUILD = Path("_build")
 

@@ -14,6 +14,7 @@ from companion.book.figures.look import NOTHING_SAID, Initial
 from companion.book.widgets.explorer import ExplorerItem, Target, explore
 from companion.book.widgets.projection import projection_html
 from companion.cohorts.cohort import Cohort, evenly
+from companion.cohorts.truths import has_truth, true_counterfactual
 
 POINTED_AT = 600  # images that a map on a page shows: thumbnails have to be sent along
 NOTHING = "none"
@@ -62,8 +63,8 @@ def cohort_grid(cohort: Cohort, rows: np.ndarray) -> Grid:
     """Patients on every scanner where that is known, else the patients of each scanner."""
     scanners = [*cohort.scanners, *cohort.held_out_scanners]
     origins = [str(scanner) for scanner in cohort.table["scanner"].iloc[rows]]
-    if cohort.has_truth:
-        rendered = [cohort.truth(rows, {"scanner": scanner}) for scanner in scanners]
+    if has_truth(cohort):
+        rendered = [true_counterfactual(cohort, rows, {"scanner": scanner}) for scanner in scanners]
         same: Cells = [[images[i] for images in rendered] for i in range(len(rows))]
         findings = [cohort.classes[label] for label in cohort.table["label"].iloc[rows]]
         return same, scanners, [f"{o}\n{f}" for o, f in zip(origins, findings, strict=True)]
@@ -97,7 +98,11 @@ def explorer_items(cohort: Cohort, generator: Generator, rows: np.ndarray) -> li
     targets = {_target(do): do for do in interventions(generator)}
     exogenous = _abduct(cohort, generator, rows)
     made = {t: to_images(generator.predict(exogenous, do=do)) for t, do in targets.items()}
-    true = {t: cohort.truth(rows, do) for t, do in targets.items()} if cohort.has_truth else {}
+    true = (
+        {t: true_counterfactual(cohort, rows, do) for t, do in targets.items()}
+        if has_truth(cohort)
+        else {}
+    )
     return [_item(cohort, int(row), i, made, true) for i, row in enumerate(rows)]
 
 
@@ -155,7 +160,11 @@ def scanner_grid(cohort: Cohort, generator: Generator, rows: np.ndarray) -> Grid
     made = [to_images(generator.predict(exogenous, do={"scanner": s})) for s in cohort.scanners]
     cells: Cells = []
     names: list[str] = []
-    true = [cohort.truth(rows, {"scanner": s}) for s in cohort.scanners] if cohort.has_truth else []
+    true = (
+        [true_counterfactual(cohort, rows, {"scanner": s}) for s in cohort.scanners]
+        if has_truth(cohort)
+        else []
+    )
     for i, row in enumerate(rows):
         real, scanner = np.asarray(cohort.images[row]), str(cohort.table["scanner"].iloc[row])
         cells.append([real, *(images[i] for images in made)])

@@ -18,12 +18,13 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
+from companion import ROOT
 from companion.engine import pointers
 from companion.engine.clean_environment import clean
-from companion.engine.runs import Run, Step, code_digest
+from companion.engine.digests import PACKAGES, code_digest
+from companion.engine.runs import Run, Step
 from companion.experiments import plan
 
-ROOT = Path(__file__).parent.parent
 STARTING = 600  # seconds that a kernel may take to start, on a busy node with a slow disk
 Parameter = str | int | float | bool
 
@@ -86,15 +87,14 @@ def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
 
 
 def _imported(notebook: Path) -> list[str]:
-    """The modules of `ccl` that a notebook imports."""
+    """The modules of `PACKAGES` that a notebook imports, or what it imports from them."""
     cells = nbformat.read(notebook, as_version=4).cells
     code = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
     found: set[str] = set()
     for node in ast.walk(code):
-        if isinstance(node, ast.ImportFrom) and node.module == "ccl":
-            found |= {f"ccl.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ccl."):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in PACKAGES:
             found.add(str(node.module))
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return sorted(found)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from companion import ROOT
 from companion.claims import judging, ledger
 from companion.claims.contrasts import Setting, checked_results
 from companion.claims.evidence import Evidence
@@ -21,7 +22,7 @@ from companion.engine.csv_files import read_table
 from companion.engine.storage import described
 from companion.strategies import BASE, STRATEGIES, generator_of
 
-FOLDER = Path(__file__).parent.parent / "study"
+FOLDER = ROOT / "study"
 INFO = "record.json"
 
 

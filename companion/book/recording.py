@@ -15,6 +15,7 @@ from companion.book.record import Record
 from companion.claims import judging
 from companion.claims.contrasts import Setting
 from companion.cohorts.cohort import Cohort
+from companion.cohorts.truths import has_truth
 from companion.engine import pointers
 from companion.engine.csv_files import read_table, write_table
 from companion.engine.files import write_atomically
@@ -79,7 +80,7 @@ def _info(experiment: Experiment, images: Cohort) -> dict[str, Any]:
         "setting": asdict(Setting.of(images)),
         "images": len(images),
         "classes": list(images.classes),
-        "has_truth": images.has_truth,
+        "has_truth": has_truth(images),
         "caveats": images.info.get("caveats", []),
         "citation": images.info.get("citation", ""),
         "checksum": images.checksum,

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from ccl.objectives.collapse import verdicts
+from ccl.generator.pixel_moments import grey_spread
 from companion.book.figures.look import marks
 from companion.book.markdown import escape
 from companion.cohorts.cohort import SPLITS, Cohort
-from companion.cohorts.moments import grey_spread
+from companion.evaluation.collapse import verdicts
 from companion.quality.summary import overview
 
 

@@ -22,9 +22,9 @@ import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ccl.options import Options
-from companion import strategies
+from companion import ROOT, strategies
 
-LEDGER = Path(__file__).parents[2] / "book" / "claims.yml"
+LEDGER = ROOT / "book" / "claims.yml"
 
 Objective = Literal["simclr", "dino"]
 Protocol = Literal["linear", "finetuned"]

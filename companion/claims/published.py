@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from companion import ROOT
 from companion.claims.contrasts import (
     NotTestedError,
     Setting,
@@ -18,7 +19,7 @@ from companion.claims.contrasts import (
 from companion.claims.effects import seed_effects
 from companion.claims.ledger import DifferenceTest, Gain, Ledger, Test
 
-REPORTED = Path(__file__).parents[2] / "book" / "reported_auc.csv"
+REPORTED = ROOT / "book" / "reported_auc.csv"
 
 COLUMNS = ("modality", "protocol", "method", "domain", "in_distribution", "label_fraction")
 PROTOCOLS = {"linear": "linear", "finetune": "finetuned"}

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from companion.engine import storage
+from companion.engine.mapped import MappedArray
 
 COLUMNS = (
     "image_id",
@@ -72,6 +73,41 @@ class Cohort:
     def checksum(self) -> str:
         """SHA-256 over images and table."""
         return str(self.info["checksum"])
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Cohort":
+        """Opens a cohort folder: `images.npy`, `table.parquet`, `cohort.json`.
+
+        Raises:
+            FileNotFoundError: a file of the three is missing.
+            DamagedFileError: one is not what was written.
+            ValueError: the files do not fit each other or have another format.
+        """
+        folder = Path(folder)
+        for name in ("cohort.json", "table.parquet", "images.npy"):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(
+                    f"{folder / name} is missing: '{folder}' is not a finished cohort; "
+                    "import it again"
+                )
+        info = storage.described(folder / "cohort.json")
+        if info.get("format") != FORMAT:
+            raise ValueError(
+                f"{folder / 'cohort.json'}: format {info.get('format')!r} is not {FORMAT}; "
+                "import again"
+            )
+        images = storage.array(folder / "images.npy").view(MappedArray)
+        table = storage.table(folder / "table.parquet")
+        if tuple(table.columns) not in (COLUMNS, (*COLUMNS, ATTRIBUTE)):
+            raise ValueError(
+                f"{folder / 'table.parquet'}: columns {list(table.columns)}, "
+                f"expected {list(COLUMNS)}"
+            )
+        if len(images) != len(table) or images.dtype != np.uint8 or images.ndim != 3:
+            raise ValueError(
+                f"{folder}: images {images.shape} {images.dtype} do not fit {len(table)} table rows"
+            )
+        return cls(folder, info, images, table)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -150,33 +186,9 @@ class Cohort:
             )
         return codes.astype(np.int64)
 
-    @property
-    def has_truth(self) -> bool:
-        """Whether the true counterfactuals are known (simulated images or scanners)."""
-        from companion.cohorts import truths
-
-        return truths.known(self.info["source"])
-
-    def truth(self, rows: np.ndarray, do: Mapping[str, str], *, noise: bool = True) -> np.ndarray:
-        """True counterfactuals of some rows under an intervention.
-
-        Args:
-            rows: (n,) row indices.
-            do: variable to value, e.g. {"scanner": "Boreal"}; may name held-out scanners.
-            noise: with the image's own sensor noise, or the noise-free rendering.
-
-        Returns:
-            uint8 (n, H, W).
-
-        Raises:
-            LookupError: the source does not know them.
-            ValueError: `do` names an unknown variable or value.
-        """
-        if not self.has_truth:
-            raise LookupError(f"cohort '{self.name}' is not simulated: no true counterfactual")
-        from companion.cohorts import truths
-
-        return truths.of(self.info["source"])(self, rows, do, noise=noise)
+    def patients(self, rows: np.ndarray) -> np.ndarray:
+        """Identifiers (n,) of the patients of some rows."""
+        return self.table["patient_id"].to_numpy()[rows]
 
 
 def age_codes(years: np.ndarray) -> np.ndarray:
@@ -187,35 +199,3 @@ def age_codes(years: np.ndarray) -> np.ndarray:
 def evenly(rows: np.ndarray, most: int) -> np.ndarray:
     """Of some rows (n,) at most so many, evenly taken."""
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
-
-
-def load(folder: str | Path) -> Cohort:
-    """Opens a cohort folder: `images.npy`, `table.parquet`, `cohort.json`.
-
-    Raises:
-        FileNotFoundError: a file of the three is missing.
-        DamagedFileError: one is not what was written.
-        ValueError: the files do not fit each other or have another format.
-    """
-    folder = Path(folder)
-    for name in ("cohort.json", "table.parquet", "images.npy"):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(
-                f"{folder / name} is missing: '{folder}' is not a finished cohort; import it again"
-            )
-    info = storage.described(folder / "cohort.json")
-    if info.get("format") != FORMAT:
-        raise ValueError(
-            f"{folder / 'cohort.json'}: format {info.get('format')!r} is not {FORMAT}; import again"
-        )
-    images = storage.array(folder / "images.npy")
-    table = storage.table(folder / "table.parquet")
-    if tuple(table.columns) not in (COLUMNS, (*COLUMNS, ATTRIBUTE)):
-        raise ValueError(
-            f"{folder / 'table.parquet'}: columns {list(table.columns)}, expected {list(COLUMNS)}"
-        )
-    if len(images) != len(table) or images.dtype != np.uint8 or images.ndim != 3:
-        raise ValueError(
-            f"{folder}: images {images.shape} {images.dtype} do not fit {len(table)} table rows"
-        )
-    return Cohort(folder, info, images, table)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from companion.cohorts.cohort import SEXES, Cohort, evenly, load
+from companion.cohorts.cohort import SEXES, Cohort
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.writer import OnBadImage, write
@@ -47,8 +47,6 @@ __all__ = [
     "SourceOptions",
     "VindrOptions",
     "build",
-    "evenly",
-    "load",
     "planned",
     "states_sex",
 ]
@@ -105,7 +103,7 @@ def build(
         phantom.build(BREAST, options, folder)
     else:
         write(planned(options, data_root), folder, on_bad_image)
-    return load(folder)
+    return Cohort.load(folder)
 
 
 def states_sex(options: SourceOptions) -> bool:

@@ -1,7 +1,6 @@
 """Which sources know the true counterfactuals of their images, and how.
 
-A source that does is entered in `_TRUTHS`; `Cohort.has_truth` and `Cohort.truth` look there, and so
-does whoever asks for the oracle.
+A source that does is entered in `_TRUTHS`.
 """
 
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from companion.cohorts.simulation.scanners import Scanner
 
 
 class MakesTruth(Protocol):
-    """True counterfactuals uint8 (n, H, W) of some rows of a cohort, see `Cohort.truth`."""
+    """True counterfactuals uint8 (n, H, W) of some rows of a cohort, see `true_counterfactual`."""
 
     def __call__(
         self, cohort: Cohort, rows: np.ndarray, do: Mapping[str, str], *, noise: bool
@@ -45,21 +44,39 @@ class Truth:
 
 
 def known(source: str) -> bool:
-    """Whether a source knows the truth."""
+    """Whether a source knows the true counterfactuals of its images."""
     return source in _TRUTHS
 
 
-def of(source: str) -> MakesTruth:
-    """The truth of a source that knows it."""
-    return _TRUTHS[source].make
-
-
-def knows(cohort: Cohort, variable: str) -> bool:
-    """Whether a cohort's source knows what do(variable) would have done."""
+def has_truth(cohort: Cohort, variable: str = "scanner") -> bool:
+    """Whether it is known what do(variable) would have done to a cohort's images."""
     truth = _TRUTHS.get(cohort.info["source"])
     if truth is None or variable == "scanner":
         return truth is not None
     return truth.simulator is not None and variable in truth.simulator.variables
+
+
+def true_counterfactual(
+    cohort: Cohort, rows: np.ndarray, do: Mapping[str, str], *, noise: bool = True
+) -> np.ndarray:
+    """True counterfactuals of some rows under an intervention.
+
+    Args:
+        cohort: of simulated images or scanners.
+        rows: (n,) row indices.
+        do: variable to value, e.g. {"scanner": "Boreal"}; may name held-out scanners.
+        noise: with the image's own sensor noise, or the noise-free rendering.
+
+    Returns:
+        uint8 (n, H, W).
+
+    Raises:
+        LookupError: the source does not know them.
+        ValueError: `do` names an unknown variable or value.
+    """
+    if not has_truth(cohort):
+        raise LookupError(f"cohort '{cohort.name}' is not simulated: no true counterfactual")
+    return _TRUTHS[cohort.info["source"]].make(cohort, rows, do, noise=noise)
 
 
 def labels(cohort: Cohort, rows: np.ndarray, do: Mapping[str, str]) -> np.ndarray:

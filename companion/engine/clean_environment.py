@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 # Left out: what begins with one of these, or is one of those.
 _PROGRAMS = ("PYTHON", "MPL", "MATPLOTLIB", "IPYTHON", "JUPYTER", "SNAKEMAKE_", "LC_", "PANDAS_")

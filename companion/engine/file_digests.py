@@ -11,7 +11,7 @@ import os
 import time
 from pathlib import Path
 
-from ccl.errors import DamagedFileError
+from companion.engine.errors import DamagedFileError
 from companion.engine.files import file_digest
 from companion.engine.storage import described
 

@@ -8,27 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ccl.errors import DiskFullError
+from ccl import files
+from companion.engine.errors import DiskFullError
 
 _FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "has no more room for you, by its quota"}
 
 
 def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
-    """Writes a file so that it is never seen half-written; one that was there stays until then.
+    """`ccl.files.write_atomically`, which names a full disk and the remedy.
 
     Raises:
         DiskFullError: there is no room; nothing is left behind.
     """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with full_disk_named(path.parent), partial.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())  # else the name could reach the disk before the content
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with full_disk_named(path.parent):
+        files.write_atomically(path, content)
 
 
 @contextmanager

@@ -30,6 +30,8 @@ def read(array: np.ndarray, index: Any) -> np.ndarray:
     Raises:
         DamagedFileError: the file became shorter since it was opened.
     """
+    if isinstance(array, MappedArray):
+        array = array.view(np.memmap)
     _require_whole(array)
     file = _file_of(array)
     if file is not None:
@@ -73,3 +75,10 @@ def _ask_for(file: mmap.mmap, array: np.ndarray, index: tuple[Any, ...]) -> None
     for place in np.ravel(places).tolist():
         page = place // mmap.PAGESIZE * mmap.PAGESIZE
         file.madvise(mmap.MADV_WILLNEED, page, place + array.strides[len(index) - 1] - page)
+
+
+class MappedArray(np.memmap):
+    """An array in a memory-mapped file of which every part that is asked for is `read`: a copy."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return read(self, index)

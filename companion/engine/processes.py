@@ -1,88 +1,11 @@
-"""Several processes that work as one, started by `torchrun` or SLURM's `srun`.
-
-Each is known by its rank; rank 0 decides and writes, the others compute along. All see the same
-files. Where one process was started, or within `alone`, everything here is of no effect.
-"""
+"""Joins processes that `torchrun` or SLURM's `srun` started, so that they train as one."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-if TYPE_CHECKING:
-    import numpy as np
-    from lightning.fabric.plugins.environments import ClusterEnvironment
-    from torch.distributed import ProcessGroup
-
-Said = TypeVar("Said")
-Share: TypeAlias = "Callable[[np.ndarray], np.ndarray]"  # of the rows of a batch
-
-# Others wait for what rank 0 does alone, such as an evaluation; the launcher ends them if it fails.
-LONGEST_WAIT = timedelta(days=30)
-LONGEST_FAREWELL = timedelta(seconds=60)  # for rank 0 to write down why all of them end
-
-
-@dataclass(frozen=True)
-class _Processes:
-    rank: int
-    count: int
-    nodes: int
-    control: "ProcessGroup"  # for messages, on the CPU; tensors go through the default group
-
-
-_JOINED: ContextVar[_Processes | None] = ContextVar("joined processes", default=None)
-
-
-def count() -> int:
-    """How many processes work as one."""
-    joined = _JOINED.get()
-    return 1 if joined is None else joined.count
-
-
-def rank() -> int:
-    """Which of them this is, from 0."""
-    joined = _JOINED.get()
-    return 0 if joined is None else joined.rank
-
-
-def nodes() -> int:
-    """On how many machines they run, on each the same number."""
-    joined = _JOINED.get()
-    return 1 if joined is None else joined.nodes
-
-
-def is_first() -> bool:
-    """Whether this is the process that decides and writes."""
-    return rank() == 0
-
-
-def share(rows: "np.ndarray") -> "np.ndarray":
-    """This process's rows of a whole batch, in the order of the ranks.
-
-    Raises:
-        ValueError: the rows cannot be shared evenly.
-    """
-    if len(rows) % count():
-        raise ValueError(
-            f"batch_size = {len(rows)} cannot be shared evenly among {count()} processes: it is "
-            "the size of the whole batch; make it a multiple of their number"
-        )
-    each = len(rows) // count()
-    return rows[rank() * each : (rank() + 1) * each]
-
-
-def whole(rows: "np.ndarray") -> "np.ndarray":
-    """All rows of a batch, for what every process computes by itself."""
-    return rows
-
-
-def apart() -> tuple[int, ...]:
-    """The part of a seed that is a process's own; none of the first, which draws as one alone."""
-    # Beyond any byte, of which seeds are made as well.
-    return (2**16 + rank(),) if rank() else ()
+from ccl import distributed
+from ccl.distributed import World
 
 
 @contextmanager
@@ -92,88 +15,18 @@ def joined() -> Iterator[None]:
     Raises:
         ValueError: a node has fewer GPUs than processes, or `srun` was not told how many it has.
     """
-    if _started() == 1 or _JOINED.get() is not None:
+    if _launched() == 1 or distributed.is_initialized():
         yield
         return
-    token = _JOINED.set(_join())
-    try:
+    with distributed.use(_join()):
         yield
-    finally:
-        _JOINED.reset(token)
     # Not after an error: the others may be waiting in another place.
-    from torch import distributed
+    from torch.distributed import destroy_process_group
 
-    distributed.destroy_process_group()
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Within it this process works by itself, as if no other had been started."""
-    token = _JOINED.set(None)
-    try:
-        yield
-    finally:
-        _JOINED.reset(token)
+    destroy_process_group()
 
 
-def told(value: Said) -> Said:
-    """What rank 0 says; the others wait for it, and their own value does not matter.
-
-    Raises:
-        ConnectionError: another process ended.
-    """
-    joined = _JOINED.get()
-    if joined is None:
-        return value
-    from torch import distributed
-
-    said = [value]
-    with _ended_by_others():
-        distributed.broadcast_object_list(said, src=0, group=joined.control)
-    return said[0]
-
-
-def wait(longest: timedelta = LONGEST_WAIT) -> None:
-    """Returns once every process has come here.
-
-    Raises:
-        ConnectionError: another process ended, or did not come in time.
-    """
-    joined = _JOINED.get()
-    if joined is not None:
-        from torch import distributed
-
-        with _ended_by_others():
-            distributed.monitored_barrier(joined.control, timeout=longest)
-
-
-def environment() -> "ClusterEnvironment":
-    """What Lightning is to know of the processes."""
-    from lightning.fabric.plugins.environments import (
-        LightningEnvironment,
-        SLURMEnvironment,
-        TorchElasticEnvironment,
-    )
-
-    if _JOINED.get() is None:
-        return LightningEnvironment()
-    if TorchElasticEnvironment.detect():
-        return TorchElasticEnvironment()
-    # Its requeueing would save in the middle of an epoch; a resumed training starts at one's end.
-    return SLURMEnvironment(auto_requeue=False)
-
-
-@contextmanager
-def _ended_by_others() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        raise ConnectionError(
-            "another process ended before its work was done; its message says why"
-        ) from error
-
-
-def _started() -> int:
+def _launched() -> int:
     """How many processes `torchrun` or `srun` started, without importing either's library."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["WORLD_SIZE"])
@@ -184,10 +37,10 @@ def _started() -> int:
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
 
 
-def _join() -> _Processes:
+def _join() -> World:
     import torch
     from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-    from torch import distributed
+    from torch.distributed import ProcessGroup, init_process_group, new_group
 
     by_torchrun = TorchElasticEnvironment.detect()
     if not by_torchrun and "SLURM_NTASKS_PER_NODE" not in os.environ:
@@ -195,6 +48,7 @@ def _join() -> _Processes:
             "srun was told how many processes there are, but not how many each node has, which has "
             "to be the same for all: give `--nodes` and `--ntasks-per-node` instead of `--ntasks`"
         )
+    # Requeueing would save within an epoch; a resumed training starts at an epoch's end.
     place = TorchElasticEnvironment() if by_torchrun else SLURMEnvironment(auto_requeue=False)
     count = place.world_size()
     here = int(os.environ["LOCAL_WORLD_SIZE"]) if by_torchrun else 0
@@ -211,7 +65,7 @@ def _join() -> _Processes:
         backend = "nccl"
     os.environ["MASTER_ADDR"] = place.main_address
     os.environ["MASTER_PORT"] = str(place.main_port)
-    distributed.init_process_group(backend, rank=place.global_rank(), world_size=count)
-    control = distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
-    assert isinstance(control, distributed.ProcessGroup)  # as every process is in it
-    return _Processes(place.global_rank(), count, nodes, control)
+    init_process_group(backend, rank=place.global_rank(), world_size=count)
+    control = new_group(backend="gloo", timeout=distributed.LONGEST_WAIT)
+    assert isinstance(control, ProcessGroup)  # as every process is in it
+    return World(place.global_rank(), count, nodes, control, place)

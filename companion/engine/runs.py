@@ -5,7 +5,6 @@ the code of `ccl` that it reaches. A step works in `<digest>.partial`, which is 
 a killed run leaves no half result, and goes on from its checkpoints. A finished one is loaded.
 """
 
-import ast
 import hashlib
 import importlib.metadata
 import json
@@ -23,8 +22,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from companion.engine import locks, processes
+from ccl import distributed
+from ccl.files import CHECKPOINTS
+from companion import ROOT
+from companion.engine import locks
 from companion.engine.clean_environment import clean
+from companion.engine.digests import code_digest, step_digest
 from companion.engine.energy import EnergyMeter
 from companion.engine.files import file_digest, full_disk_named, write_atomically
 from companion.engine.memory import MemoryMeter
@@ -32,9 +35,6 @@ from companion.engine.storage import RECORD, described
 
 logger = logging.getLogger(__name__)
 
-PACKAGE = Path(__file__).parent
-CHECKPOINTS = "checkpoints"  # folder of what a killed training goes on from
-HISTORY_FILE = "history.csv"  # metrics of a training, one row per epoch
 REPORTED_PACKAGES = ("torch", "torchvision", "lightning", "timm", "numpy", "scikit-learn", "pandas")
 
 
@@ -125,25 +125,25 @@ class Step:
         return Run.load(folder)
 
     def _ensure(self, folder: Path, compute: Callable[[Path], Mapping[str, Any] | None]) -> None:
-        if not processes.told((folder / RECORD).exists()):
+        if not distributed.broadcast((folder / RECORD).exists()):
             partial = folder.with_name(folder.name + ".partial")
             lock = folder.with_name(f".{folder.name}.lock")
-            if processes.is_first():
+            if distributed.is_main_process():
                 partial.mkdir(parents=True, exist_ok=True)
-            with _locked(lock) if processes.is_first() else nullcontext():
-                if not processes.told((folder / RECORD).exists()):
+            with _locked(lock) if distributed.is_main_process() else nullcontext():
+                if not distributed.broadcast((folder / RECORD).exists()):
                     self._compute(compute, partial)
-            processes.wait()
+            distributed.barrier()
 
     def _compute(self, compute: Callable[[Path], Mapping[str, Any] | None], partial: Path) -> None:
-        if not processes.is_first():
+        if not distributed.is_main_process():
             if self.shared:
                 compute(partial)
             return
         logger.info("%s %s: computing %s", self.name, self.label, self.folder)
         continued = any(partial.iterdir())  # time and energy then lack what came before
         start, energy, memory = time.perf_counter(), EnergyMeter(), MemoryMeter()
-        with nullcontext() if self.shared else processes.alone():
+        with nullcontext() if self.shared else distributed.single_process():
             noted = compute(partial) or {}
         record = {
             "step": self.name,
@@ -157,7 +157,7 @@ class Step:
             "energy_joules": energy.joules(),
             "continued": continued,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "processes": processes.count() if self.shared else 1,
+            "processes": distributed.world_size() if self.shared else 1,
             **environment(),
             "checksums": _checksums(partial),
             "noted": dict(noted),
@@ -186,7 +186,7 @@ def _processor() -> str:
 
 
 def _git_revision() -> str:
-    command = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty", "--abbrev=12"]
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         said = subprocess.run(
             command, capture_output=True, encoding="utf-8", check=True, env=clean(os.environ)
@@ -215,93 +215,3 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("wb") as file:
         locks.lock(file, path, wait=True)
         yield
-
-
-# -- what code a step reaches -----------------------------------------------------------------
-
-
-@cache
-def code_digest(module: str) -> str:
-    """Digest of the code of a module of `ccl` and of all modules of `ccl` that it imports.
-
-    Comments and docstrings do not count: editing them repeats no computation.
-    """
-    sources = {name: _code(path) for name, path in sorted(_reached(module).items())}
-    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
-
-
-@cache
-def step_digest(name: str, file: Path = PACKAGE / "steps.py") -> str:
-    """Digest of the function that does a step and of those beside it that it calls.
-
-    Without one of that name, as for notebooks, the digest is that of nothing.
-    """
-    body = _undocumented(ast.parse(file.read_text(encoding="utf-8"))).body
-    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
-    found: dict[str, str] = {}
-    waiting = [name]
-    while waiting:
-        function = functions.get(waiting.pop())
-        if function is not None and function.name not in found:
-            found[function.name] = ast.unparse(function)
-            waiting += [node.id for node in ast.walk(function) if isinstance(node, ast.Name)]
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _reached(module: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        path = _module_path(name)
-        if name in found or path is None:
-            continue
-        found[name] = path
-        waiting += _imports(path)
-    return found
-
-
-def _module_path(name: str) -> Path | None:
-    base = PACKAGE.parent.joinpath(*name.split("."))
-    candidates = (base.with_suffix(".py"), base / "__init__.py")
-    return next((path for path in candidates if path.is_file()), None)
-
-
-@cache
-def _imports(path: Path) -> tuple[str, ...]:
-    return tuple(_imported(path))
-
-
-def _imported(path: Path) -> Iterator[str]:
-    prefix = f"{PACKAGE.name}."
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            if name.startswith(prefix):
-                parts = name.split(".")
-                yield from (".".join(parts[:i]) for i in range(1, len(parts) + 1))
-
-
-@cache
-def _code(path: Path) -> str:
-    return ast.unparse(_undocumented(ast.parse(path.read_text(encoding="utf-8"))))
-
-
-def _undocumented(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(body[0]):
-            body[0] = ast.Pass()
-    return tree
-
-
-def _is_docstring(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )

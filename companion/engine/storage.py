@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ccl.errors import DamagedFileError
+from companion.engine.errors import DamagedFileError
 from companion.engine.files import allocate, write_atomically
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ccl.errors import DamagedFileError
+from companion.engine.errors import DamagedFileError
 from companion.engine.files import file_digest
 from companion.engine.runs import Run
 from companion.engine.storage import RECORD

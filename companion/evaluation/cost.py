@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from ccl.files import HISTORY_FILE
 from companion.engine.csv_files import read_table
-from companion.engine.runs import HISTORY_FILE, Run
+from companion.engine.runs import Run
 
 COLUMNS = ("step", "what", "runs", "seconds", "peak_memory_mib", "energy_joules")
 

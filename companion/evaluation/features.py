@@ -8,8 +8,8 @@ from sklearn.preprocessing import StandardScaler
 
 from ccl.devices import device_of
 from ccl.encoders.encoder import Encoder
-from ccl.loading import pixels
-from ccl.objectives.batches import as_image
+from ccl.prefetch import pixels
+from ccl.views.batch import as_image
 from companion.engine import storage
 
 NUMBERS_AT_ONCE = 2**24  # of features that are copied in float64 to compute with

@@ -13,10 +13,10 @@ from torch.nn import functional
 from ccl.devices import device_of, fast_matrix_products, mixed_precision
 from ccl.encoders.encoder import Encoder
 from ccl.errors import TrainingError
-from ccl.loading import pixels
-from ccl.objectives.batches import as_image
+from ccl.prefetch import pixels
 from ccl.seeding import epoch_rng, step_generator
 from ccl.views.augment import augment
+from ccl.views.batch import as_image
 from companion.cohorts.cohort import Cohort
 from companion.evaluation.finetuning_options import FinetuningOptions
 from companion.evaluation.labels import labels_of

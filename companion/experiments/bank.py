@@ -15,14 +15,15 @@ import torch
 from pydantic import Field
 from tqdm import tqdm
 
-from ccl.devices import mixed_precision
-from ccl.generator.generator import Generator, to_images
+from ccl import distributed
+from ccl.generator.generator import Generator, counterfactuals
 from ccl.generator.graph import ImageParents
 from ccl.options import Options
 from companion.cohorts.cohort import Cohort
-from companion.engine import processes, storage
+from companion.cohorts.truths import true_counterfactual
+from companion.engine import storage
 from companion.engine.files import write_atomically
-from companion.engine.mapped import read
+from companion.engine.mapped import MappedArray, read
 
 COUNTERFACTUALS = "counterfactuals.npy"
 _PIXELS_AT_ONCE = 2**19  # 128 images of 64 x 64; more at once are no faster
@@ -76,7 +77,7 @@ def load(folder: Path, cohort: Cohort) -> Bank:
     info = storage.described(folder / "bank.json")
     if info["cohort"] != cohort.checksum:
         raise ValueError(f"{folder}: made from another cohort than {cohort.folder}; make it again")
-    images = storage.array(folder / COUNTERFACTUALS)
+    images = storage.array(folder / COUNTERFACTUALS).view(MappedArray)
     rows = np.array(storage.array(folder / "rows.npy"))
     position = np.full(len(cohort), -1, dtype=np.int64)
     position[rows] = np.arange(len(rows))
@@ -134,7 +135,7 @@ def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
 
     def targets(rows: np.ndarray) -> np.ndarray:
         truths = [
-            cohort.truth(rows, {options.variable: value}, noise=options.pixel_noise)
+            true_counterfactual(cohort, rows, {options.variable: value}, noise=options.pixel_noise)
             for value in values
         ]
         made = np.stack(truths, axis=1)
@@ -144,7 +145,6 @@ def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
     _fill(cohort, folder, options.variable, values, targets, 256, "truth")
 
 
-@torch.inference_mode()
 def every_target(
     cohort: Cohort, generator: Generator, rows: np.ndarray, options: BankOptions
 ) -> np.ndarray:
@@ -164,7 +164,14 @@ def every_target(
     most = _at_once(generator.device, frame, options)
     for start in range(0, len(rows), most):
         part = slice(start, start + most)
-        made[part] = _every_target_at_once(cohort, generator, rows[part], options)
+        made[part] = counterfactuals(
+            generator,
+            cohort,
+            rows[part],
+            options.variable,
+            pixel_noise=options.pixel_noise,
+            bfloat16=options.bfloat16,
+        )
     return made
 
 
@@ -173,23 +180,6 @@ def _at_once(device: torch.device, frame: tuple[int, ...], options: BankOptions)
     if device.type != "cpu":
         return options.batch_size
     return max(options.batch_size, _PIXELS_AT_ONCE // math.prod(frame))
-
-
-def _every_target_at_once(
-    cohort: Cohort, generator: Generator, rows: np.ndarray, options: BankOptions
-) -> np.ndarray:
-    values = generator.parents.values[options.variable]
-    x, parents = generator.observed(cohort, rows)
-    foreign = parents[options.variable][:, None] != torch.arange(len(values), device=x.device)
-    image, target = foreign.nonzero(as_tuple=True)  # one entry per prediction
-    with mixed_precision(x.device.type, options.bfloat16):
-        abducted = generator.abduct(x, parents)
-        exogenous = {variable: noise[image] for variable, noise in abducted.items()}
-        do = {options.variable: target}
-        predicted = generator.predict(exogenous, do=do, pixel_noise=options.pixel_noise)
-    made = np.repeat(to_images(x)[:, None], len(values), axis=1)
-    made[image.cpu().numpy(), target.cpu().numpy()] = to_images(predicted)
-    return made
 
 
 def _fill(
@@ -202,13 +192,15 @@ def _fill(
     source: str,
 ) -> None:
     progress = _Progress(folder)
-    if not processes.told((folder / "bank.json").is_file()):  # else a kill came after the bank
+    if not distributed.broadcast(
+        (folder / "bank.json").is_file()
+    ):  # else a kill came after the bank
         rows = cohort.rows(scanners="pretraining")
         shape = (len(rows), len(values), *cohort.images.shape[1:])
         _write_missing(folder / COUNTERFACTUALS, progress, rows, shape, targets, batch_size, source)
-        if processes.is_first():
+        if distributed.is_main_process():
             _finish(cohort, folder, variable, values, source)
-    if processes.is_first():
+    if distributed.is_main_process():
         progress.forget()
 
 
@@ -223,13 +215,13 @@ def _write_missing(
 ) -> None:
     first_entry = len(storage.array_header(shape))
     entry = int(np.prod(shape[1:]))  # bytes
-    if processes.is_first():
+    if distributed.is_main_process():
         if not path.is_file() or path.stat().st_size != first_entry + len(rows) * entry:
             progress.forget()  # what it speaks of is not there
         if not progress.files:
             storage.create_array(path, shape)
             progress.own.touch()
-    missing = processes.told(sorted(set(range(0, len(rows), batch_size)) - progress.done()))
+    missing = distributed.broadcast(sorted(set(range(0, len(rows), batch_size)) - progress.done()))
 
     with path.open("r+b") as made, ThreadPoolExecutor(max_workers=1) as writer:
 
@@ -238,15 +230,15 @@ def _write_missing(
             progress.note(start)
 
         pending = None
-        mine = missing[processes.rank() :: processes.count()]
-        for start in tqdm(mine, desc=f"bank ({source})", disable=not processes.is_first()):
+        mine = missing[distributed.rank() :: distributed.world_size()]
+        for start in tqdm(mine, desc=f"bank ({source})", disable=not distributed.is_main_process()):
             batch = targets(rows[start : start + batch_size])
             if pending is not None:
                 pending.result()  # at most one batch waits: memory does not grow with the cohort
             pending = writer.submit(write, start, batch)
         if pending is not None:
             pending.result()
-    processes.wait()
+    distributed.barrier()
 
 
 def _finish(
@@ -279,7 +271,7 @@ class _Progress:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.own = folder / f"progress-{processes.rank()}.txt"
+        self.own = folder / f"progress-{distributed.rank()}.txt"
 
     @property
     def files(self) -> list[Path]:

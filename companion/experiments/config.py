@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from ccl.generator import hvae
-from ccl.generator.options import GeneratorOptions, QualityOptions, TuningOptions
+from ccl.generator.options import GeneratorOptions, TuningOptions
 from ccl.objectives import dino_options
 from ccl.objectives.dino_options import DinoOptions
 from ccl.objectives.objective import ObjectiveOptions
 from ccl.objectives.simclr_options import SimCLROptions
 from ccl.options import Options
-from companion import strategies
+from companion import ROOT, strategies
 from companion.cohorts import truths
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.registry import SourceOptions, states_sex
@@ -23,9 +23,9 @@ from companion.evaluation.finetuning_options import FinetuningOptions
 from companion.evaluation.probing import ProbingOptions
 from companion.experiments import profiles
 from companion.experiments.bank import BankOptions
+from companion.quality.options import QualityOptions
 from companion.strategies import RANDOM
 
-ROOT = Path(__file__).parent.parent
 ObjectiveName = Literal["simclr", "dino"]
 Strategy = Annotated[str, AfterValidator(strategies.known)]
 
@@ -58,8 +58,8 @@ class PretrainingOptions(Options):
 
     Attributes:
         strategies: objective ('simclr', 'dino') to the strategies it is trained with, some of
-            `companion.strategies.STRATEGIES` or none; those whose bank a cohort cannot have (no known
-            truth, one sex) are left out there, which `Experiment.omissions` says.
+            `STRATEGIES` or none; those whose bank a cohort cannot have (no known truth, one
+            sex) are left out there, which `Experiment.omissions` says.
         seeds: pretraining seeds; every strategy is trained with each.
         simclr, dino: options of the objectives, their encoders among them.
     """

@@ -16,18 +16,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ccl.errors import DamagedFileError
+from companion import ROOT
 from companion.cohorts.importing import sources
 from companion.engine.clean_environment import clean
+from companion.engine.digests import code_digest
+from companion.engine.errors import DamagedFileError
 from companion.engine.files import write_atomically
 from companion.engine.pointers import follow
-from companion.engine.runs import PACKAGE, code_digest
 from companion.engine.storage import described
 from companion.experiments import profiles
 from companion.strategies import GENERATORS, STRATEGIES
-
-ROOT = Path(__file__).parent.parent
-
 
 # What each notebook shows: the steps that it needs finished. 'evaluate' means every pretrained
 # encoder, whose evaluation is done in one go with its pretraining; 'variants' the quality of every
@@ -54,29 +52,22 @@ EVALUATION_ONLY = ("cohort",)
 
 
 # What pages are drawn with and no step needs: a change calls the notebooks again, and only them.
-_ASSETS = ("explorer/*.css", "explorer/*.html", "explorer/*.js")
-_MEASURING = tuple(
-    f"evaluation/{name}.py"
-    for name in (
-        *("ablation", "claims", "contrasts", "effects", "evidence", "holm", "ledger"),
-        *("projections", "published", "seeds"),
-    )
-)
+_ASSETS = tuple(f"companion/book/widgets/*.{kind}" for kind in ("css", "html", "js"))
 _DRAWING = (
-    "examples.py",
-    "figures/*.py",
-    "heading.py",
-    "markdown.py",
-    "pointers.py",
-    "record.py",
-    "tables.py",
-    "widgets*.py",
+    "companion/book/*.py",
+    "companion/book/figures/*.py",
+    "companion/book/widgets/*.py",
+    "companion/claims/*.py",
+    "companion/engine/pointers.py",
+    "companion/evaluation/collapse.py",
+    "companion/evaluation/projections.py",
+    "companion/experiments/ablation.py",
 )
 
 
 def drawing() -> list[Path]:
     """Files that notebooks draw with, beside the steps that they show."""
-    return _files(*_DRAWING, *_MEASURING, *_ASSETS)
+    return _files(*_DRAWING, *_ASSETS)
 
 
 def kept(notebook: str, root: Path = ROOT) -> list[Path]:
@@ -91,7 +82,7 @@ def assets_digest(notebook: str) -> str:
 
 
 def _files(*patterns: str) -> list[Path]:
-    return [file for pattern in patterns for file in sorted(PACKAGE.glob(pattern))]
+    return [file for pattern in patterns for file in sorted(ROOT.glob(pattern))]
 
 
 def folder(profile: str, cohort: str) -> Path:
@@ -220,7 +211,7 @@ def _ask(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     options = ["--profile", profile, "--cohort", cohort]
     options += ["--data-root", data_root] if data_root else []
     answer = subprocess.run(
-        [sys.executable, "-m", "ccl", "plan", *options],
+        [sys.executable, "-m", "companion", "plan", *options],
         capture_output=True,
         encoding="utf-8",
         env=clean(os.environ),

@@ -1,6 +1,6 @@
 """Profiles as they are written: YAML files in `configs/`, each perhaps on top of another.
 
-Knows nothing of what the options mean (`companion.experiments.config` does), so that the workflow can look at a
+Knows nothing of what the options mean (`config` does), so that the workflow can look at a
 profile without importing the models.
 """
 

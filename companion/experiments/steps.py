@@ -12,32 +12,34 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ccl import distributed
 from ccl.devices import fastest_device
 from ccl.encoders.encoder import Encoder
-from ccl.encoders.kept_weights import architecture, starting_encoder
 from ccl.encoders.options import PUBLISHED, EncoderOptions, weights_file
-from ccl.generator import generator as generators
-from ccl.generator.graph import image_parents
+from ccl.files import HISTORY_FILE
+from ccl.generator.generator import Generator, save
 from ccl.objectives.batches import PairBatches
 from ccl.options import Options
 from ccl.pairs import Pairs
 from companion.cohorts import registry
+from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort, evenly
 from companion.cohorts.importing import reimports, sources
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.writer import OnBadImage
-from companion.engine import processes, storage
+from companion.engine import storage
 from companion.engine.csv_files import read_table, write_table
 from companion.engine.file_digests import digest
-from companion.engine.runs import HISTORY_FILE, Run, Step
+from companion.engine.runs import Run, Step
 from companion.engine.storage import RECORD
 from companion.evaluation import features as saved_features
 from companion.evaluation.cost import cost_table, whole_record
 from companion.evaluation.pair_similarity import pair_similarity
 from companion.evaluation.scores import Scores
 from companion.experiments import bank as banks
-from companion.experiments import config
+from companion.experiments import config, generators
 from companion.experiments.config import EncoderName, Experiment, ObjectiveName
+from companion.experiments.initial_weights import architecture, starting_encoder
 from companion.strategies import BANKS, BASE, GENERATORS, RANDOM, STRATEGIES, generator_of
 
 ENCODER_FILE = "encoder.safetensors"
@@ -73,11 +75,13 @@ def cohort(
     root = str(Path(experiment.data_root).resolve())
     reimported = reimports.count(experiment.root, root)
     run = _imported(experiment, bad, reimported)
-    if processes.told(processes.is_first() and _is_to_reimport(run, Path(root), on_changed_data)):
+    if distributed.broadcast(
+        distributed.is_main_process() and _is_to_reimport(run, Path(root), on_changed_data)
+    ):
         run = _imported(experiment, bad, reimported + 1)
-        if processes.is_first():
+        if distributed.is_main_process():
             reimports.keep(experiment.root, root, reimported + 1)
-        processes.wait()
+        distributed.barrier()
     return run
 
 
@@ -87,9 +91,7 @@ def _imported(experiment: Experiment, on_bad_image: OnBadImage, reimported: int)
     options = _options(source=source) | ({"reimported": reimported} if reimported else {})
     options["data_root"] = str(Path(experiment.data_root).resolve()) if experiment.data_root else ""
     options["tables"] = _table_digests(experiment, options)
-    step = Step(
-        experiment.root, "cohort", options, {}, f"companion.cohorts.registry.{_module(source)}"
-    )
+    step = Step(experiment.root, "cohort", options, {}, type(source).__module__)
 
     def compute(folder: Path) -> dict[str, Any]:
         # The importer renames its own unfinished work: it goes on from there after a kill.
@@ -151,10 +153,6 @@ def _last_tables(experiment: Experiment, options: dict[str, Any]) -> dict[str, s
     return dict(last["options"]["tables"])
 
 
-def _module(source: Options) -> str:
-    return type(source).__module__.rsplit(".", 1)[-1]
-
-
 def generator(experiment: Experiment, variant: str = BASE) -> Run:
     """Trains the causal generator.
 
@@ -176,17 +174,15 @@ def generator(experiment: Experiment, variant: str = BASE) -> Run:
     if variant == "early":
         stop_after = max(1, round(experiment.variants.early_share * options.epochs))
         described["stop_after"] = stop_after
-    step = _generator_step(experiment, described, {"cohort": images}, "fitting", variant)
+    step = _generator_step(experiment, described, {"cohort": images}, "training", variant)
 
     def compute(folder: Path) -> dict[str, Any]:
-        from ccl.generator import training
-
         loaded = Cohort.load(images.folder)
         known = image_parents(loaded, options.graph, options.coupling)
         for name in banks_of(experiment):  # rather now than after the training
             if BANKS[name].variant is not None:
                 banks.require_variable(BANKS[name].variable, known, loaded.name)
-        made = training.train(loaded, options, folder, stop_after)
+        made = generators.train(loaded, options, folder, stop_after)
         return _finish_generator(*made, folder)
 
     return step.run(compute)
@@ -199,12 +195,10 @@ def _tuned_generator(experiment: Experiment) -> Run:
     step = _generator_step(experiment, described, inputs, "finetuning", "tuned")
 
     def compute(folder: Path) -> dict[str, Any]:
-        from ccl.generator import finetuning
-
         base = generators.load(inputs["generator"].folder, fastest_device())
         images = Cohort.load(inputs["cohort"].folder)
-        made = finetuning.finetune(images, base, options, tuning, folder)
-        if processes.is_first():
+        made = generators.finetune(images, base, options, tuning, folder)
+        if distributed.is_main_process():
             shutil.rmtree(folder / "predictor")  # checkpoints of the predictor
         return _finish_generator(*made, folder)
 
@@ -223,11 +217,9 @@ def _generator_step(
     return Step(experiment.root, "generator", options, inputs, code, label, shared=True)
 
 
-def _finish_generator(
-    trained: generators.Generator, history: pd.DataFrame, folder: Path
-) -> dict[str, Any]:
-    if processes.is_first():
-        generators.save(trained, folder)
+def _finish_generator(trained: Generator, history: pd.DataFrame, folder: Path) -> dict[str, Any]:
+    if distributed.is_main_process():
+        save(trained, folder)
         history.to_csv(folder / HISTORY_FILE, index=False)
     return {"parameters": sum(p.numel() for p in trained.hvae.parameters())}
 
@@ -373,9 +365,9 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
             encoder, options, seed=name.seed, steps_per_epoch=len(batches)
         )
         history = fit(trained, batches, epochs=options.epochs, folder=folder, seed=name.seed)
-        if processes.is_first():
+        if distributed.is_main_process():
             storage.save_tensors(folder / ENCODER_FILE, trained.pretrained.cpu().state_dict())
-            history.to_csv(folder / HISTORY_FILE, index=False)
+            pd.DataFrame(history).to_csv(folder / HISTORY_FILE, index=False)
 
     return step.run(compute)
 
@@ -455,7 +447,7 @@ def pair_similarities(experiment: Experiment, *, most: int = 240) -> pd.DataFram
 
 
 def costs(experiment: Experiment) -> pd.DataFrame:
-    """What generator, banks and pretraining cost, of the finished runs (`companion.evaluation.cost`)."""
+    """What generator, banks and pretraining cost, of the finished runs (`cost_table`)."""
     made = banks_of(experiment)
     runs = [
         *([generator(experiment)] if any(BANKS[n].made_by == "generator" for n in made) else []),

@@ -6,21 +6,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ccl.generator.classifier import (
-    ImageClassifier,
+from ccl.generator.classifier import ImageClassifier
+from ccl.generator.generator import Generator
+from ccl.generator.hvae import HVAE
+from companion.cohorts.cohort import Cohort, evenly
+from companion.cohorts.truths import has_truth, true_counterfactual
+from companion.engine.mapped import read
+from companion.experiments.bank import Bank, BankOptions, every_target
+from companion.quality.abduction import abduction, scanner_noise
+from companion.quality.classifier import (
     Targets,
     attribute_targets,
     scanner_target,
     train_classifier,
 )
-from ccl.generator.generator import Generator
-from ccl.generator.hvae import HVAE
-from ccl.generator.options import QualityOptions
-from companion.cohorts import truths
-from companion.cohorts.cohort import Cohort, evenly
-from companion.engine.mapped import read
-from companion.experiments.bank import Bank, BankOptions, every_target
-from companion.quality.abduction import abduction, scanner_noise
 from companion.quality.cycles import composition, reversibility
 from companion.quality.effectiveness import effectiveness
 from companion.quality.gold_error import gold_error
@@ -28,6 +27,7 @@ from companion.quality.latent_probe import latent_probe
 from companion.quality.likelihood import likelihood
 from companion.quality.minimality import minimality
 from companion.quality.off_target import off_target
+from companion.quality.options import QualityOptions
 from companion.quality.realism import nearest_training_image, realism
 from companion.quality.spectrum import spectrum
 from companion.quality.under_age import under_age
@@ -85,8 +85,10 @@ def measure(
     made = read(bank.images, bank.position[rows])
     images = {"counterfactual": made}
     # What a perfect generator would make: it shows what the judges themselves contribute.
-    if cohort.has_truth:
-        true = [cohort.truth(rows, {"scanner": scanner}) for scanner in cohort.scanners]
+    if has_truth(cohort):
+        true = [
+            true_counterfactual(cohort, rows, {"scanner": scanner}) for scanner in cohort.scanners
+        ]
         images["truth"] = np.stack(true, axis=1)
     few = {kind: x[np.isin(rows, sample)] for kind, x in images.items()}
     # The negative control: a generator that has learned nothing must fail.
@@ -114,9 +116,9 @@ def measure(
         tables.append(off_target(cohort, sample, judge, targets, nothing))
     if "sex" in generator.parents.sizes:
         tables += _of_sex(cohort, generator, judges, sample)
-    if truths.knows(cohort, "age"):
+    if has_truth(cohort, "age"):
         tables.append(under_age(cohort, generator, sample))
-    if cohort.has_truth:
+    if has_truth(cohort):
         means = every_target(cohort, generator, rows, mean)
         tables.append(gold_error(cohort, rows, means, made))
     return pd.concat(tables, ignore_index=True)
@@ -149,7 +151,7 @@ def _of_sex(
     if judges.attributes is not None and "sex" in judges.targets.sizes:
         images = {"counterfactual": made}
         tables.append(effectiveness(cohort, rows, judges.attributes, images, variable="sex"))
-    if truths.knows(cohort, "sex"):
+    if has_truth(cohort, "sex"):
         tables.append(gold_error(cohort, rows, means, made, variable="sex"))
     return tables
 

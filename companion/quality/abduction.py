@@ -16,6 +16,7 @@ from ccl.generator.generator import Generator
 from ccl.generator.hvae import HVAEOptions
 from ccl.generator.pixel_noise import PixelNoise
 from companion.cohorts.cohort import Cohort
+from companion.cohorts.truths import has_truth
 from companion.experiments.bank import BankOptions, every_target
 from companion.quality.cycles import reversibility
 from companion.quality.effectiveness import effectiveness
@@ -61,7 +62,7 @@ def abduction(
             effectiveness(cohort, rows, judge, {name: noisy}),
             reversibility(cohort, {name: changed}, rows, (1,)),
         ]
-        if cohort.has_truth:
+        if has_truth(cohort):
             means = every_target(cohort, changed, rows, BankOptions(pixel_noise=False))
             found.append(gold_error(cohort, rows, means, noisy))
         tables += [_renamed(table, name) for table in found]

@@ -3,8 +3,8 @@
 import numpy as np
 from skimage.exposure import match_histograms
 
+from ccl.generator.pixel_moments import scanner_spreads
 from companion.cohorts.cohort import Cohort
-from companion.cohorts.moments import scanner_spreads
 from companion.engine.mapped import read
 
 REFERENCES = 128  # training images whose pooled histogram stands for a scanner's
@@ -31,7 +31,11 @@ class PixelRegression:
 
     def __init__(self, cohort: Cohort) -> None:
         """Means and spreads of every pixel in the training images of every pretraining scanner."""
-        spreads = zip(cohort.scanners, scanner_spreads(cohort), strict=True)
+        spreads = zip(
+            cohort.scanners,
+            scanner_spreads(cohort, cohort.rows("train", "pretraining")),
+            strict=True,
+        )
         self.moments = {name: (mean, np.maximum(spread, 1.0)) for name, (mean, spread) in spreads}
 
     def __call__(self, images: np.ndarray, source: str, target: str) -> np.ndarray:

@@ -8,6 +8,7 @@ import pandas as pd
 from companion.cohorts import truths
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation.scanners import imprint
+from companion.cohorts.truths import true_counterfactual
 from companion.engine.mapped import read
 from companion.quality.baselines import PixelRegression, histogram_matched, reference
 from companion.quality.distances import log_spectrum, mean_absolute_error, ssim
@@ -52,8 +53,8 @@ def gold_error(
         if len(mine) == 0:
             continue
         real = read(cohort.images, rows[mine])
-        truth = cohort.truth(rows[mine], {variable: target}, noise=False)
-        noisy_truth = cohort.truth(rows[mine], {variable: target})
+        truth = true_counterfactual(cohort, rows[mine], {variable: target}, noise=False)
+        noisy_truth = true_counterfactual(cohort, rows[mine], {variable: target})
         candidates = {"untouched": (real, real)}
         letters = np.zeros(real.shape[1:], dtype=bool)
         if baselines is not None:

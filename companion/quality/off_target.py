@@ -12,9 +12,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ccl.generator.classifier import AGE, UNKNOWN, ImageClassifier, Targets
+from ccl.generator.classifier import AGE, UNKNOWN, ImageClassifier
 from companion.cohorts.cohort import Cohort
 from companion.engine.mapped import read
+from companion.quality.classifier import Targets
 from companion.quality.summary import patient_names, scanner_names, summarise, values
 
 

@@ -11,10 +11,12 @@ import pandas as pd
 import torch
 
 from ccl.generator.generator import Generator
-from ccl.generator.graph import IMAGE, image_parents
+from ccl.generator.graph import IMAGE
 from ccl.generator.tabular import COUPLINGS
 from companion.cohorts import truths
+from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
+from companion.cohorts.truths import true_counterfactual
 from companion.engine.mapped import read
 from companion.experiments.bank import BankOptions, every_target
 from companion.quality.distances import mean_absolute_error
@@ -53,7 +55,9 @@ def under_age(cohort: Cohort, generator: Generator, rows: np.ndarray) -> pd.Data
             labels.append(values(kind, home[foreign], group, patients[foreign], hit))
         if "age" in generator.parents.values:
             for kind, made in _images(cohort, generator, here, k).items():
-                error = mean_absolute_error(made, cohort.truth(here, do, noise=False))
+                error = mean_absolute_error(
+                    made, true_counterfactual(cohort, here, do, noise=False)
+                )
                 images.append(values(kind, home[foreign], group, patients[foreign], error))
     parts = [summarise("label_under_age", labels)]
     parts += [summarise("gold_error_age", images)] if images else []

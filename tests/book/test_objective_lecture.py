@@ -15,7 +15,7 @@ from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.simclr import SimCLROptions
 from ccl.pairs import STRATEGIES, Pairs
-from ccl.trainer import fit
+from tests.fitting import fit
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "objective.ipynb"
 

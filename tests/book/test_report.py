@@ -135,7 +135,7 @@ def test_pages_come_from_the_folders_of_an_experiment(tmp_path: Path, monkeypatc
     (tmp_path / "notebooks").mkdir()
     notebook = {"metadata": {"papermill": {"duration": 3.5, "end_time": "2026-01-01T00:00:05"}}}
     (tmp_path / "notebooks" / "probing.ipynb").write_text(json.dumps(notebook))
-    monkeypatch.setattr("companion.cohorts.cohort.load", lambda folder: cohort())
+    monkeypatch.setattr("companion.cohorts.cohort.Cohort.load", lambda folder: cohort())
     experiment = SimpleNamespace(
         root=tmp_path, profile_name="quick", cohort_name="phantom-chest", remark="", omissions=[]
     )

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from companion.cohorts.checksum import checksum
-from companion.cohorts.cohort import COLUMNS, load
+from companion.cohorts.cohort import COLUMNS, Cohort
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.image_files import FrameOptions, read_frame
 from companion.cohorts.registry import FolderOptions, build
@@ -335,7 +335,7 @@ def test_finished_cohort_is_never_overwritten(source: Source, tmp_path: Path) ->
     first = source.build(tmp_path / "cohort")
     with pytest.raises(CohortError, match="already exists"):
         source.build(tmp_path / "cohort", size=16)
-    assert load(tmp_path / "cohort").checksum == first.checksum
+    assert Cohort.load(tmp_path / "cohort").checksum == first.checksum
 
 
 def test_each_frame_option_reaches_its_use(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.errors import CohortError
 from companion.cohorts.registry import MedMnistOptions, build
+from companion.cohorts.truths import has_truth, true_counterfactual
 from tests.cohorts.conftest import picture
 
 SIZES = {"train": 40, "val": 12, "test": 30}
@@ -67,10 +68,13 @@ def test_every_scanner_is_tested_and_held_out_ones_in_test_only(tmp_path: Path) 
 def test_truth_is_known(tmp_path: Path) -> None:
     cohort = _imported(tmp_path, made_up())
     every = np.arange(len(cohort))
-    assert cohort.has_truth
-    np.testing.assert_array_equal(cohort.truth(every, {}), cohort.images)
+    assert has_truth(cohort)
+    np.testing.assert_array_equal(true_counterfactual(cohort, every, {}), cohort.images)
     for scanner in (*cohort.scanners, *cohort.held_out_scanners):
-        under, own = cohort.truth(every, {"scanner": scanner}), cohort.rows(scanners=[scanner])
+        under, own = (
+            true_counterfactual(cohort, every, {"scanner": scanner}),
+            cohort.rows(scanners=[scanner]),
+        )
         np.testing.assert_array_equal(under[own], cohort.images[own])
 
 
@@ -110,7 +114,9 @@ def test_blank_image_is_named_or_skipped(tmp_path: Path) -> None:
         _imported(tmp_path, arrays)
     cohort = _imported(tmp_path, arrays, on_bad_image="skip")
     assert len(cohort) == sum(SIZES.values()) - 1
-    np.testing.assert_array_equal(cohort.truth(np.arange(len(cohort)), {}), cohort.images)
+    np.testing.assert_array_equal(
+        true_counterfactual(cohort, np.arange(len(cohort)), {}), cohort.images
+    )
 
 
 def _spoiled(how: str) -> dict[str, Any]:
@@ -208,7 +214,7 @@ def test_the_real_pneumoniamnist(shared_data: Path, tmp_path: Path) -> None:
     assert cohort.images.shape == (5856, 64, 64)
     assert [len(cohort.rows(split)) for split in SIZES] == [4708, 524, 624]
     rows = np.arange(0, 5856, 500)
-    np.testing.assert_array_equal(cohort.truth(rows, {}), cohort.images[rows])
+    np.testing.assert_array_equal(true_counterfactual(cohort, rows, {}), cohort.images[rows])
 
 
 def test_an_array_that_ends_early_is_named_with_the_row(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from companion.cohorts.importing import writer
 from companion.cohorts.registry import MiniMiasOptions, build
 from companion.cohorts.releases import mini_mias
 from companion.cohorts.simulation.scanners import MAMMOGRAPHS, render
+from companion.cohorts.truths import true_counterfactual
 from tests.cohorts.conftest import files_of, picture
 
 WOMEN = 40
@@ -133,13 +134,13 @@ def test_the_truth_renders_the_frame_on_the_asked_scanner(download: Download) ->
     download.save()
     cohort = imported(download, display_gamma=1.5, scanner_seed=3)
     every = np.arange(len(cohort))
-    np.testing.assert_array_equal(cohort.truth(every, {}), cohort.images)
+    np.testing.assert_array_equal(true_counterfactual(cohort, every, {}), cohort.images)
     radiance = (np.load(cohort.folder / "frames.npy") / np.float32(255)) ** np.float32(1.5)
     for name in (*cohort.scanners, *cohort.held_out_scanners):
         settings = MAMMOGRAPHS["strong"][name]
-        clean = cohort.truth(every, {"scanner": name}, noise=False)
+        clean = true_counterfactual(cohort, every, {"scanner": name}, noise=False)
         np.testing.assert_array_equal(clean, render(radiance, settings))
-        noisy = cohort.truth(every, {"scanner": name})
+        noisy = true_counterfactual(cohort, every, {"scanner": name})
         own = cohort.rows(scanners=[name])
         np.testing.assert_array_equal(noisy[own], cohort.images[own])
         if settings.noise:
@@ -152,7 +153,7 @@ def test_the_sensor_noise_is_the_image_s_own(download: Download) -> None:
     cohort = imported(download, size=64, width=48)
     rows = np.arange(20)
     both = [
-        cohort.truth(rows, {"scanner": "Haven"}, noise=noise).astype(float)
+        true_counterfactual(cohort, rows, {"scanner": "Haven"}, noise=noise).astype(float)
         for noise in (True, False)
     ]
     change = both[0] - both[1]
@@ -172,14 +173,16 @@ def test_what_is_skipped_changes_no_other_image(download: Download) -> None:
     assert [image["file"] for image in fewer.info["skipped"]] == ["mdb003.pgm"]
     kept = (whole.table["image_id"] != "mdb003").to_numpy()
     np.testing.assert_array_equal(fewer.images, whole.images[kept])
-    np.testing.assert_array_equal(fewer.truth(np.arange(len(fewer)), {}), fewer.images)
+    np.testing.assert_array_equal(
+        true_counterfactual(fewer, np.arange(len(fewer)), {}), fewer.images
+    )
 
 
 @pytest.mark.parametrize("do", [{"sex": "M"}, {"scanner": "Gale"}, {"scanner": "Aurora"}])
 def test_unknown_interventions_are_refused(download: Download, do: dict[str, str]) -> None:
     download.save()
     with pytest.raises(ValueError, match="it is one of"):
-        imported(download).truth(np.array([0]), do)
+        true_counterfactual(imported(download), np.array([0]), do)
 
 
 def test_truth_without_its_frames(download: Download) -> None:
@@ -187,7 +190,7 @@ def test_truth_without_its_frames(download: Download) -> None:
     cohort = imported(download)
     (cohort.folder / "frames.npy").unlink()
     with pytest.raises(FileNotFoundError, match="import again"):
-        cohort.truth(np.array([0]), {})
+        true_counterfactual(cohort, np.array([0]), {})
 
 
 def test_interrupted_while_rendering_goes_on_with_the_same_bytes(
@@ -264,4 +267,4 @@ def test_the_real_films(shared_data: Path, tmp_path: Path) -> None:
             labels = cohort.table["label"].to_numpy()[cohort.rows(split, [scanner])]
             assert np.bincount(labels, minlength=3).min() >= 4
     rows = np.arange(0, 322, 10)
-    np.testing.assert_array_equal(cohort.truth(rows, {}), cohort.images[rows])
+    np.testing.assert_array_equal(true_counterfactual(cohort, rows, {}), cohort.images[rows])

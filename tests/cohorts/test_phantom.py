@@ -8,6 +8,7 @@ import pytest
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import PhantomBreastOptions, PhantomChestOptions, build
 from companion.cohorts.simulation.scanner_shares import ScannerShares
+from companion.cohorts.truths import has_truth, true_counterfactual
 
 # Of the cohort below before the machinery was taken out of phantom_chest: SHA-256 of the table as
 # CSV, and mean grey levels of 12 images. Not of all bytes: another processor may round otherwise.
@@ -58,7 +59,7 @@ def test_scanners_are_dealt_as_promised(options: ScannerShares) -> None:
 
 def test_real_cohorts_know_no_truth(chest: Cohort) -> None:
     real = Cohort(chest.folder, {**chest.info, "source": "nih"}, chest.images, chest.table)
-    assert chest.has_truth
-    assert not real.has_truth
+    assert has_truth(chest)
+    assert not has_truth(real)
     with pytest.raises(LookupError, match="not simulated"):
-        real.truth(np.array([0]), {})
+        true_counterfactual(real, np.array([0]), {})

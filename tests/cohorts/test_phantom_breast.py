@@ -14,12 +14,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from companion.cohorts import truths
-from companion.cohorts.cohort import Cohort, load
+from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import PhantomBreastOptions, build
 from companion.cohorts.simulation import phantom, phantom_breast
 from companion.cohorts.simulation.breast_anatomy import Breast, anatomy, exogenous, radiance
 from companion.cohorts.simulation.phantom_breast import BREAST, CLASSES, TISSUE_SHARE, density
 from companion.cohorts.simulation.scanners import MAMMOGRAPHS, render
+from companion.cohorts.truths import true_counterfactual
 from companion.evaluation.probing import ProbingOptions, probe
 
 SMALL: dict[str, Any] = {
@@ -187,7 +188,7 @@ def test_implants_are_bright_found_and_in_their_share(larger: Cohort) -> None:
         assert found == pytest.approx(options.implants, abs=0.02)
     implant = larger.attributes(np.arange(len(larger))) == "implant"
     assert 0 < implant.sum() < 0.1 * len(larger)
-    shown = larger.truth(np.arange(len(larger)), {"scanner": "Gale"}, noise=False)
+    shown = true_counterfactual(larger, np.arange(len(larger)), {"scanner": "Gale"}, noise=False)
     middle = shown[:, 16:48, :].max((1, 2))
     assert np.median(middle[implant]) > np.median(middle[~implant]) + 30
 
@@ -200,7 +201,7 @@ def test_cohorts_without_attributes_say_so(small: Cohort, tmp_path: Path) -> Non
         (tmp_path / name).write_bytes((small.folder / name).read_bytes())
     small.table.assign(colour="").to_parquet(tmp_path / "table.parquet", index=False)
     with pytest.raises(ValueError, match="columns"):
-        load(tmp_path)
+        Cohort.load(tmp_path)
 
 
 # Truth
@@ -211,13 +212,15 @@ def test_the_null_intervention_is_the_stored_image(frame: tuple[int, int], tmp_p
     sizes = {"n_train": 9, "n_val": 3, "n_test_per_scanner": 2}
     cohort = _made(tmp_path / "c", height=frame[0], width=frame[1], **sizes)
     assert cohort.images.shape[1:] == frame
-    np.testing.assert_array_equal(cohort.truth(np.arange(len(cohort)), {}), cohort.images)
+    np.testing.assert_array_equal(
+        true_counterfactual(cohort, np.arange(len(cohort)), {}), cohort.images
+    )
 
 
 @pytest.mark.parametrize("scanner", NAMES)
 def test_do_scanner_is_the_image_of_who_was_there(small: Cohort, scanner: str) -> None:
     every = np.arange(len(small))
-    under = small.truth(every, {"scanner": scanner})
+    under = true_counterfactual(small, every, {"scanner": scanner})
     own = small.rows(scanners=[scanner])
     np.testing.assert_array_equal(under[own], small.images[own])
     other = np.setdiff1d(every, own)
@@ -239,7 +242,7 @@ def test_the_truth_keeps_anatomy_and_noise(small: Cohort) -> None:
 @pytest.mark.parametrize("do", [{"label": "A"}, {"scanner": "Aurora"}, {"sex": "M"}])
 def test_unknown_interventions_are_refused(small: Cohort, do: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="it is one of"):
-        small.truth(np.array([0]), do)
+        true_counterfactual(small, np.array([0]), do)
 
 
 # Options
@@ -331,7 +334,8 @@ def test_strong_scanners_differ_by_more_than_the_classes(larger: Cohort) -> None
     rows = larger.rows("test", "pretraining")
     label = larger.table["label"].iloc[rows].to_numpy()
     shown = [
-        larger.truth(rows, {"scanner": name}, noise=False).astype(float) for name in larger.scanners
+        true_counterfactual(larger, rows, {"scanner": name}, noise=False).astype(float)
+        for name in larger.scanners
     ]
     for i, image in enumerate(shown):
         between = np.abs(image[label >= 2].mean(0) - image[label < 2].mean(0)).mean()
@@ -348,9 +352,9 @@ def test_do_age_changes_the_density_and_through_it_the_image(small: Cohort) -> N
     assert (young > old).mean() > 0.3
     # Where the density stays in its very place there is no change: the woman's own age.
     own = np.flatnonzero(ages == ages[0])
-    same = small.truth(rows[own], {"age": f"{ages[0]:.0f}"})
+    same = true_counterfactual(small, rows[own], {"age": f"{ages[0]:.0f}"})
     np.testing.assert_array_equal(same, small.images[rows[own]])
-    as_young, as_old = (small.truth(rows, {"age": age}) for age in ("40", "79"))
+    as_young, as_old = (true_counterfactual(small, rows, {"age": age}) for age in ("40", "79"))
     assert as_young.mean() > as_old.mean() + 2  # denser is brighter
     with pytest.raises(ValueError, match="do age = '39'"):
-        small.truth(rows, {"age": "39"})
+        true_counterfactual(small, rows, {"age": "39"})

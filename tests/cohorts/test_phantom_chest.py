@@ -12,12 +12,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from companion.cohorts.checksum import checksum
-from companion.cohorts.cohort import Cohort, load
+from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation import phantom
 from companion.cohorts.simulation.chest_anatomy import anatomy, exogenous, radiance
 from companion.cohorts.simulation.phantom import build, truth
 from companion.cohorts.simulation.phantom_chest import CHEST, PhantomChestOptions
 from companion.cohorts.simulation.scanners import SCANNERS, render
+from companion.cohorts.truths import true_counterfactual
 
 SMALL: dict[str, Any] = {"size": 32, "n_train": 60, "n_val": 30, "n_test_per_scanner": 12}
 SCANNER_NAMES = tuple(SCANNERS["strong"])
@@ -25,7 +26,7 @@ SCANNER_NAMES = tuple(SCANNERS["strong"])
 
 def _made(folder: Path, **options: Any) -> Cohort:
     build(CHEST, PhantomChestOptions(**(SMALL | options)), folder)
-    return load(folder)
+    return Cohort.load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -146,23 +147,23 @@ def test_the_null_intervention_is_the_stored_image(size: int, tmp_path: Path) ->
     cohort = _made(tmp_path / "c", size=size, n_train=9, n_val=3, n_test_per_scanner=2)
     rows = np.arange(len(cohort))
     assert cohort.images.shape[1:] == (size, size)
-    np.testing.assert_array_equal(cohort.truth(rows, {}), cohort.images)
+    np.testing.assert_array_equal(true_counterfactual(cohort, rows, {}), cohort.images)
     for row in (0, len(cohort) - 1):  # alone, under its own values
         own = {name: cohort.table[name].iloc[row] for name in ("scanner", "sex")}
         np.testing.assert_array_equal(
-            cohort.truth(np.array([row]), own), cohort.images[row : row + 1]
+            true_counterfactual(cohort, np.array([row]), own), cohort.images[row : row + 1]
         )
 
 
 def test_rows_may_come_in_any_order_and_repeat(small: Cohort) -> None:
     rows = np.array([140, 3, 77, 3, 0])
-    np.testing.assert_array_equal(small.truth(rows, {}), small.images[rows])
-    assert small.truth(rows[:0], {}).shape == (0, 32, 32)
+    np.testing.assert_array_equal(true_counterfactual(small, rows, {}), small.images[rows])
+    assert true_counterfactual(small, rows[:0], {}).shape == (0, 32, 32)
 
 
 @pytest.mark.parametrize("scanner", SCANNER_NAMES)
 def test_do_scanner_is_the_image_of_who_was_there(small: Cohort, scanner: str) -> None:
-    under = small.truth(np.arange(len(small)), {"scanner": scanner})
+    under = true_counterfactual(small, np.arange(len(small)), {"scanner": scanner})
     own = small.rows(scanners=[scanner])
     np.testing.assert_array_equal(under[own], small.images[own])
     other = np.setdiff1d(np.arange(len(small)), own)
@@ -211,23 +212,25 @@ def test_do_sex_changes_the_anatomy_and_neither_finding_nor_noise() -> None:
 
 def test_do_both_is_both(small: Cohort) -> None:
     rows = small.rows("train")
-    both = small.truth(rows, {"scanner": "Eos", "sex": "F"})
+    both = true_counterfactual(small, rows, {"scanner": "Eos", "sex": "F"})
     women = small.table["sex"].iloc[rows].to_numpy() == "F"
-    np.testing.assert_array_equal(both[women], small.truth(rows[women], {"scanner": "Eos"}))
-    assert (both[~women] != small.truth(rows[~women], {"scanner": "Eos"})).any()
+    np.testing.assert_array_equal(
+        both[women], true_counterfactual(small, rows[women], {"scanner": "Eos"})
+    )
+    assert (both[~women] != true_counterfactual(small, rows[~women], {"scanner": "Eos"})).any()
 
 
 @pytest.mark.parametrize("do", [{"label": "1"}, {"scanner": "Zephyr"}, {"sex": "X"}])
 def test_unknown_interventions_are_refused(small: Cohort, do: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="it is one of"):
-        small.truth(np.array([0]), do)
+        true_counterfactual(small, np.array([0]), do)
 
 
 def test_letters_only_where_a_scanner_has_them(small: Cohort) -> None:
     rows = np.arange(len(small))
     bright = {}
     for name in SCANNER_NAMES:
-        mean = small.truth(rows, {"scanner": name}, noise=False).mean(0)
+        mean = true_counterfactual(small, rows, {"scanner": name}, noise=False).mean(0)
         bright[name] = (mean[1:4, 1:5].max(), mean[1:4, 25:31].max())
     letters = {name: s.text_position for name, s in SCANNERS["strong"].items() if s.text}
     assert set(letters) == {"Cirrus", "Eos"}
@@ -362,7 +365,8 @@ def test_strong_scanners_differ_by_more_than_the_classes(larger: Cohort) -> None
     rows = larger.rows("test", "pretraining")
     label = larger.table["label"].iloc[rows].to_numpy()
     shown = [
-        larger.truth(rows, {"scanner": name}, noise=False).astype(float) for name in larger.scanners
+        true_counterfactual(larger, rows, {"scanner": name}, noise=False).astype(float)
+        for name in larger.scanners
     ]
     for i, image in enumerate(shown):
         between_classes = np.abs(image[label == 1].mean(0) - image[label == 0].mean(0)).mean()

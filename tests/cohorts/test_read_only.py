@@ -22,7 +22,8 @@ from tests.cohorts.conftest import Source
 IMPORT = """
 import sys
 from pathlib import Path
-from companion.cohorts.registry import FolderOptions, RsnaOptions, build, doctor
+from companion.cohorts import doctor
+from companion.cohorts.registry import FolderOptions, RsnaOptions, build
 root, out = map(Path, sys.argv[1:])
 try:
     (root / "folder" / "written").touch()
@@ -128,7 +129,7 @@ def test_a_data_root_that_can_only_be_read(how: str, roots: Path, tmp_path: Path
     "command",
     [
         [str(ROOT / "workflow/alone.py"), "runs/.lock", "true"],
-        ["-m", "ccl", "run", "cohort", "--profile", "tiny"],
+        ["-m", "companion", "run", "cohort", "--profile", "tiny"],
     ],
     ids=["make", "ccl"],
 )

@@ -21,7 +21,8 @@ from tests.cohorts.conftest import Source, files_of, picture
 SLOW_IMPORT = """
 import sys, time
 from pathlib import Path
-from companion.cohorts.registry import FolderOptions, build, writer
+from companion.cohorts.importing import writer
+from companion.cohorts.registry import FolderOptions, build
 read = writer.read_frame
 def slowly(path, options):
     time.sleep(0.01)

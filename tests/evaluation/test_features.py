@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from ccl.encoders.encoder import EncoderOptions, build_encoder
-from ccl.objectives.batches import as_image
 from ccl.views.augment import AugmentOptions, augment
+from ccl.views.batch import as_image
 from companion.evaluation.features import extract_features, load, save
 
 

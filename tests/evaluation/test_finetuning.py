@@ -7,10 +7,9 @@ import torch
 from pydantic import ValidationError
 from sklearn.utils.class_weight import compute_class_weight
 
-from ccl import devices
 from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.errors import TrainingError
-from ccl.objectives.batches import as_image
+from ccl.views.batch import as_image
 from companion.evaluation import finetuning
 from companion.evaluation.features import extract_features
 from companion.evaluation.finetuning import (
@@ -335,8 +334,8 @@ def test_validation_without_a_class_is_an_error(cohort):
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_options_reach_the_training(cohort, change, monkeypatch):
-    monkeypatch.setattr(devices, "computes_in_bfloat16", lambda kind: True)  # whatever the CPU
+@pytest.mark.usefixtures("half_precision")
+def test_options_reach_the_training(cohort, change):
     base = {"weight_decay": change["weight_decay"]} if "optimizer" in change else {}
     few = {"epochs": 1} | base
     reference = weights_of(fitted(cohort, **few).classifier)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ccl.generator.generator import Generator
-from ccl.generator.graph import image_parents
 from ccl.generator.hvae import HVAE, HVAEOptions, Stage
 from ccl.generator.training import GeneratorOptions
+from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import build
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from companion.cohorts.truths import true_counterfactual
 from companion.experiments import bank as banks
 from companion.experiments.bank import BankOptions, every_target
 
@@ -79,7 +80,7 @@ def test_the_oracle_bank_is_the_truth(phantom, folder):
     bank = banks.load(folder, phantom)
     rows = phantom.rows("test", "pretraining")[:8]
     for k, scanner in enumerate(bank.values):
-        truth = phantom.truth(rows, {"scanner": scanner})
+        truth = true_counterfactual(phantom, rows, {"scanner": scanner})
         np.testing.assert_array_equal(bank.images[bank.position[rows], k], truth)
 
 
@@ -120,6 +121,7 @@ def test_batch_size_reaches_the_passes(phantom, generator, folder, monkeypatch, 
     assert set(sizes[:-1]) == {size}
 
 
+@pytest.mark.usefixtures("half_precision")
 def test_precision_and_variable_reach_the_prediction(phantom, generator):
     rows = phantom.rows("test", "pretraining")[:4]
     exact, rough = (

@@ -10,33 +10,30 @@ import pytest
 import torch
 
 from ccl.devices import device_of
-from ccl.generator import classifier as classifiers
-from ccl.generator import generator as generators
-from ccl.generator.classifier import (
-    ClassifierOptions,
-    ImageClassifier,
-    attribute_targets,
-    scanner_target,
-)
+from ccl.generator import training
+from ccl.generator.classifier import ClassifierOptions, ImageClassifier
 from ccl.generator.finetuning import (
     CounterfactualFinetuning,
     ParentsAndStated,
     TuningOptions,
     free_energy,
 )
-from ccl.generator.generator import Generator
-from ccl.generator.graph import image_parents
+from ccl.generator.generator import Generator, save
 from ccl.generator.hvae import HVAE
-from ccl.generator.options import QualityOptions
+from ccl.generator.pixel_moments import scanner_spreads
 from ccl.generator.pixel_noise import PixelNoise
 from ccl.generator.training import GeneratorOptions, HVAETraining, training_batches
 from companion.book import examples
-from companion.cohorts.moments import scanner_spreads
+from companion.cohorts.causes import image_parents
 from companion.cohorts.registry import build
 from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
 from companion.experiments import bank as banks
+from companion.experiments import generators
 from companion.experiments.bank import BankOptions, every_target
 from companion.quality import Judges, compare_abduction, measure, untrained
+from companion.quality import classifier as judging
+from companion.quality.classifier import attribute_targets, scanner_target
+from companion.quality.options import QualityOptions
 from companion.quality.under_age import GRAPH, under_age
 from tests.generator.conftest import SMALL
 from tests.pretend_device import pretend_device
@@ -67,7 +64,7 @@ def moved(phantom, graph=None, **options) -> Generator:
     hvae = HVAE(SMALL.model_copy(update=options), parents.sizes, 32, 32)
     for parameter in hvae.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    hvae.pixel_map.calibrate(scanner_spreads(phantom))
+    hvae.pixel_map.calibrate(scanner_spreads(phantom, phantom.rows("train", "pretraining")))
     return Generator(parents, hvae.eval().requires_grad_(False))
 
 
@@ -143,7 +140,7 @@ def judges(phantom):
     torch.manual_seed(0)
     of_scanner, of_rest = scanner_target(phantom), attribute_targets(phantom)
     one, other = (
-        ImageClassifier(targets, (32, 32), ClassifierOptions(), 1)
+        ImageClassifier(targets.sizes, (32, 32), ClassifierOptions(), 1)
         for targets in (of_scanner, of_rest)
     )
     return Judges(one, other, of_rest)
@@ -238,7 +235,7 @@ def test_a_step_of_training(phantom, device, options, monkeypatch):
 
     monkeypatch.setattr(HVAE, "calibrate_noise", watched)
     for place in ("cpu", device):
-        monkeypatch.setattr(fitting, "fastest_device", lambda place=place: torch.device(place))
+        monkeypatch.setattr(training, "fastest_device", lambda place=place: torch.device(place))
         here = moved(phantom, **options)
         changed = GeneratorOptions(
             hvae=here.hvae.options,
@@ -249,7 +246,9 @@ def test_a_step_of_training(phantom, device, options, monkeypatch):
             ema_decay=0.5,
             gradient_skip=1e9,
         )
-        batches = training_batches(phantom, here.parents, changed)
+        batches = training_batches(
+            phantom, phantom.rows("train", "pretraining"), here.parents, changed
+        )
         module = HVAETraining(here.hvae.train().requires_grad_(True), changed, 5).to(place)
         optimizer = module.configure_optimizers()["optimizer"]
         torch.manual_seed(0)
@@ -291,9 +290,14 @@ def test_a_step_of_finetuning_and_its_baseline(phantom, generator, device, soft,
     targets = attribute_targets(phantom)
     targets = replace(targets, sizes={**scanner_target(phantom).sizes, **targets.sizes})
     torch.manual_seed(0)
-    predictor = ImageClassifier(targets, (32, 32), ClassifierOptions(), 1).eval()
+    predictor = ImageClassifier(targets.sizes, (32, 32), ClassifierOptions(), 1).eval()
     changed = GeneratorOptions(hvae=SMALL, epochs=1, batch_size=20)
-    batches = training_batches(phantom, ParentsAndStated(generator.parents, targets), changed)
+    batches = training_batches(
+        phantom,
+        phantom.rows("train", "pretraining"),
+        ParentsAndStated(generator.parents, targets),
+        changed,
+    )
     found = []
     for place in ("cpu", device):
         hvae = on(place, generator).hvae
@@ -316,9 +320,9 @@ def test_a_step_of_finetuning_and_its_baseline(phantom, generator, device, soft,
 
 
 def test_a_judge_is_trained_and_kept_on_the_fastest_device(phantom, device, tmp_path, monkeypatch):
-    monkeypatch.setattr(classifiers, "fastest_device", lambda: device)
+    monkeypatch.setattr(judging, "fastest_device", lambda: device)
     options = ClassifierOptions(epochs=1, batch_size=60)
-    judge = classifiers.train_classifier(phantom, scanner_target(phantom), options, tmp_path)
+    judge = judging.train_classifier(phantom, scanner_target(phantom), options, tmp_path)
     assert device_of(judge) == device
     images = phantom.images[:5]
     answers, features = judge.seen(images), judge.features(images)
@@ -329,7 +333,7 @@ def test_a_judge_is_trained_and_kept_on_the_fastest_device(phantom, device, tmp_
 def test_a_generator_is_stored_from_the_device_and_loaded_onto_it(
     phantom, generator, device, tmp_path
 ):
-    generators.save(on(device, generator), tmp_path)
+    save(on(device, generator), tmp_path)
     loaded = generators.load(tmp_path, device)
     assert loaded.device == device
     for one, other in zip(generator.hvae.parameters(), loaded.hvae.parameters(), strict=True):

@@ -7,17 +7,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from ccl.generator.classifier import AGE, ClassifierOptions, attribute_targets, scanner_target
+from ccl.generator.classifier import AGE, ClassifierOptions
 from ccl.generator.finetuning import (
     CounterfactualFinetuning,
     ParentsAndStated,
     TuningOptions,
-    finetune,
     free_energy,
     soft_loss,
 )
 from ccl.generator.generator import to_model
-from ccl.generator.training import GeneratorOptions, train, training_batches
+from ccl.generator.training import GeneratorOptions, training_batches
+from companion.experiments.generators import finetune, train
+from companion.quality.classifier import attribute_targets, scanner_target
 from tests.generator.conftest import SMALL
 
 QUICK = TuningOptions(
@@ -111,7 +112,12 @@ class Blind(torch.nn.Module):
 def lagrangian(phantom, trained, monkeypatch):
     base, options = trained
     targets = scanner_target(phantom)
-    batches = training_batches(phantom, ParentsAndStated(base.parents, targets), options)
+    batches = training_batches(
+        phantom,
+        phantom.rows("train", "pretraining"),
+        ParentsAndStated(base.parents, targets),
+        options,
+    )
     x, codes = next(iter(batches.epoch(0)))
 
     def loss(constraint, multiplier=0.0, tuning=QUICK):
@@ -159,7 +165,7 @@ def test_the_predictor_stays_as_it_is(phantom, trained, tmp_path, monkeypatch):
 
 def test_the_free_energy_is_that_of_training(phantom, trained):
     base, options = trained
-    batches = training_batches(phantom, base.parents, options)
+    batches = training_batches(phantom, phantom.rows("train", "pretraining"), base.parents, options)
     found = free_energy(base.hvae, batches.epoch(0), options)
     assert found == free_energy(base.hvae, batches.epoch(0), options)
     assert not base.hvae.training

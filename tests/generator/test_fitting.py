@@ -6,15 +6,18 @@ import pandas as pd
 import pytest
 import torch
 
+from ccl import trainer
 from ccl.errors import TrainingError
-from ccl.generator import generator as generators
 from ccl.generator.batches import WeightedBatches
-from ccl.generator.graph import image_parents
+from ccl.generator.generator import save, to_model
 from ccl.generator.hvae import HVAE
 from ccl.generator.tabular import COUPLINGS
-from ccl.generator.training import HVAETraining, train, training_batches
-from ccl.trainer import fit
+from ccl.generator.training import HVAETraining, training_batches
+from companion.cohorts.causes import image_parents
+from companion.experiments import generators
 from companion.experiments.config import experiment
+from companion.experiments.generators import train
+from tests.fitting import fit
 from tests.generator.conftest import SMALL
 
 
@@ -53,6 +56,7 @@ def test_the_same_options_give_the_same_generator(phantom, options, tmp_path):
     ],
     ids=lambda change: next(iter(change)),
 )
+@pytest.mark.usefixtures("half_precision")
 def test_every_option_reaches_the_training(phantom, options, tmp_path, change):
     base, _ = train(phantom, options, tmp_path / "a")
     other, _ = train(phantom, options.model_copy(update=change), tmp_path / "b")
@@ -135,7 +139,9 @@ def test_a_skipped_step_leaves_weights_and_optimiser_as_they_are(
     module = HVAETraining(HVAE(options.hvae, parents.sizes, 32, 32), changed, 10)
     module.log_dict = lambda *_, **__: None
     optimizer = module.configure_optimizers()["optimizer"]
-    x, codes = next(training_batches(phantom, parents, changed).epoch(0))
+    x, codes = next(
+        training_batches(phantom, phantom.rows("train", "pretraining"), parents, changed).epoch(0)
+    )
 
     def step(limit=1e9, factor=1.0):
         module.options = changed.model_copy(update={"gradient_skip": limit})
@@ -165,7 +171,7 @@ def test_the_average_is_of_every_step_and_goes_on_after_a_kill(phantom, options,
 
     parents = image_parents(phantom)
     changed = options.model_copy(update={"max_steps": 4, "warmup_steps": 0, "learning_rate": 0.01})
-    batches = training_batches(phantom, parents, changed)
+    batches = training_batches(phantom, phantom.rows("train", "pretraining"), parents, changed)
     for epochs in (1, 2):  # the second goes on from the checkpoint of the first
         module = Watched(HVAE(options.hvae, parents.sizes, 32, 32), changed, 8)
         fit(module, batches, epochs=epochs, folder=tmp_path, seed=0)
@@ -204,17 +210,17 @@ def test_a_loss_that_is_no_number_stops_within_an_epoch(phantom, options, tmp_pa
         return loss * float("nan") if batch_idx >= 2 else loss
 
     monkeypatch.setattr(HVAETraining, "training_step", broken)
-    monkeypatch.setattr(training, "READ_EVERY", 4)
+    monkeypatch.setattr(trainer, "READ_EVERY", 4)
     with pytest.raises(TrainingError, match="the loss is nan in epoch 0, step 3;"):
         train(phantom, options, tmp_path)
     assert tried == [0, 1, 2, 3]
 
 
 def test_saved_and_loaded_generators_agree(phantom, generator, tmp_path):
-    generators.save(generator, tmp_path)
+    save(generator, tmp_path)
     loaded = generators.load(tmp_path)
     rows = phantom.rows("test", "pretraining")[:5]
-    x = generators.to_model(phantom.images[rows])
+    x = to_model(phantom.images[rows])
     parents = generator.parents.codes(phantom, rows)
     for do in ({"scanner": "Cirrus"}, {"scanner": "Aurora", "sex": "F"}):
         expected = generator.counterfactual(x, parents, do=do)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ccl.generator.graph import image_parents
+from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
 
 

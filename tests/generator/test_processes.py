@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from ccl.generator import generator as generators
 from ccl.generator import training
-from ccl.generator.generator import Generator
+from ccl.generator.generator import Generator, save
 from ccl.generator.options import GeneratorOptions
-from ccl.trainer import fit
 from companion.cohorts.cohort import Cohort
 from companion.experiments import bank as banks
+from companion.experiments import generators
 from companion.experiments.bank import BankOptions
+from tests.fitting import fit
 from tests.generator.conftest import SMALL
 from tests.pair import Pair
 
@@ -40,7 +40,7 @@ def train_generator(cohort: Path, folder: Path) -> tuple[States, States, pd.Data
         mock.patch("torch.randn_like", torch.zeros_like),
         mock.patch("ccl.generator.training.fit", remember),
     ):
-        made, history = training.train(Cohort.load(cohort), options, folder)
+        made, history = generators.train(Cohort.load(cohort), options, folder)
     return made.hvae.state_dict(), kept[0].hvae.cpu().state_dict(), history
 
 
@@ -84,7 +84,7 @@ def test_a_bank_has_the_same_bytes_whoever_makes_it(
 ) -> None:
     made_of = phantom.folder, tmp_path / "generator"
     made_of[1].mkdir()
-    generators.save(generator, made_of[1])
+    save(generator, made_of[1])
     make_bank(*made_of, tmp_path / "one")
     other = *made_of, tmp_path / "other"
     if killed == "in two":

@@ -14,21 +14,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ccl.generator.classifier import (
-    UNKNOWN,
-    ClassifierOptions,
-    Targets,
-    scanner_target,
-    train_classifier,
-)
+from ccl.generator.classifier import UNKNOWN, ClassifierOptions
 from ccl.generator.generator import to_images, to_model
 from ccl.generator.hvae import ImageNoise
 from companion.cohorts import truths
 from companion.cohorts.simulation.scanners import imprint
+from companion.cohorts.truths import true_counterfactual
 from companion.experiments.bank import BankOptions, every_target
 from companion.quality import attribute_targets, untrained
 from companion.quality.abduction import VARIANTS, abduction, scanner_noise, variant
 from companion.quality.baselines import PixelRegression, histogram_matched
+from companion.quality.classifier import Targets, scanner_target, train_classifier
 from companion.quality.cycles import composition, reversibility
 from companion.quality.distances import log_spectrum, ssim
 from companion.quality.effectiveness import effectiveness
@@ -67,7 +63,9 @@ def alone(phantom, rows):
 
 @pytest.fixture(scope="module")
 def truth(phantom, rows):
-    return np.stack([phantom.truth(rows, {"scanner": s}) for s in phantom.scanners], axis=1)
+    return np.stack(
+        [true_counterfactual(phantom, rows, {"scanner": s}) for s in phantom.scanners], axis=1
+    )
 
 
 def pooled(table: pd.DataFrame, images: str, measure: str | None = None) -> float:
@@ -89,7 +87,9 @@ class Answers:
 
 def test_truth_is_effective_and_leaving_alone_is_not(phantom, generator, classifier, rows, alone):
     blank = every_target(phantom, generator, rows, BankOptions())
-    true = np.stack([phantom.truth(rows, {"scanner": s}) for s in phantom.scanners], axis=1)
+    true = np.stack(
+        [true_counterfactual(phantom, rows, {"scanner": s}) for s in phantom.scanners], axis=1
+    )
     images = {"truth": true, "alone": alone, "untrained": blank}
     table = effectiveness(phantom, rows, classifier, images)
     assert pooled(table, "real") > 0.9
@@ -144,7 +144,8 @@ def test_the_overview_has_a_row_per_measure_in_their_order():
 
 def test_gold_error_of_truth_is_zero_and_of_leaving_alone_is_not(phantom, rows, truth):
     means = np.stack(
-        [phantom.truth(rows, {"scanner": s}, noise=False) for s in phantom.scanners], axis=1
+        [true_counterfactual(phantom, rows, {"scanner": s}, noise=False) for s in phantom.scanners],
+        axis=1,
     )
     table = gold_error(phantom, rows, means, truth)
     for measure, perfect in {"gold_error": 0, "gold_ssim": 1, "gold_spectrum": 0}.items():
@@ -166,7 +167,9 @@ def test_gold_error_of_truth_is_zero_and_of_leaving_alone_is_not(phantom, rows, 
 
 def test_gold_error_of_the_sex_is_against_its_truth(phantom, rows):
     sexes = phantom.values("sex")
-    means = np.stack([phantom.truth(rows, {"sex": x}, noise=False) for x in sexes], axis=1)
+    means = np.stack(
+        [true_counterfactual(phantom, rows, {"sex": x}, noise=False) for x in sexes], axis=1
+    )
     table = gold_error(phantom, rows, means, means, variable="sex")
     assert pooled(table, "counterfactual", "gold_error_sex") == 0
     assert pooled(table, "untouched", "gold_error_sex") > 2

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from ccl.encoders.encoder import EncoderOptions
-from ccl.generator.classifier import ClassifierOptions, scanner_target, train_classifier
+from ccl.generator.classifier import ClassifierOptions
 from companion import quality
 from companion.experiments.bank import Bank
 from companion.quality import Judges, QualityOptions, measure
+from companion.quality.classifier import scanner_target, train_classifier
 
 QUICK = ClassifierOptions(epochs=1, batch_size=30)
 

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 
 from ccl.generator import tabular
-from ccl.generator.generator import Generator, load, save, to_model
-from ccl.generator.graph import IMAGE, image_parents
+from ccl.generator.generator import Generator, save, to_model
+from ccl.generator.graph import IMAGE
 from ccl.generator.hvae import HVAE
 from ccl.generator.tabular import COUPLINGS, PATIENT, Coupling, GumbelMax, Monotone, Table
 from companion.cohorts import truths
+from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import build
 from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
+from companion.experiments.generators import load
 from companion.quality.under_age import under_age
 from tests.generator.conftest import SMALL
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ccl.objectives.batches import Batch, PairBatches
+from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
-from ccl.trainer import fit
+from ccl.views.batch import Batch
+from tests.fitting import fit
 
 EPOCHS = 3
 States = dict[str, Tensor]

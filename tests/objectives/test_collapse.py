@@ -15,12 +15,12 @@ from ccl.objectives.collapse import (
     CollapseOptions,
     distillation_statistics,
     stop_if_collapsed,
-    verdicts,
 )
 from ccl.objectives.dino import Dino, DinoOptions
 from ccl.pairs import Pairs
-from ccl.trainer import fit
+from companion.evaluation.collapse import verdicts
 from companion.experiments import config
+from tests.fitting import fit
 
 HEALTHY = {"loss_over_chance": 0.9, "embedding_std": 0.8, "prototype_entropy": 0.95}
 

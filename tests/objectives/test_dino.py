@@ -16,8 +16,8 @@ from ccl.objectives.dino_options import DinoOptions, require_fit
 from ccl.pairs import Pairs
 from ccl.schedules import cosine, linear
 from ccl.seeding import fair_coins
-from ccl.trainer import fit
 from ccl.views.augment import AugmentOptions
+from tests.fitting import fit
 from tests.objectives.resuming import undisturbed_and_resumed
 from tests.oracles import self_distillation as oracle
 
@@ -237,6 +237,7 @@ def test_student_does_not_see_masked_patches(batch):
     ],
     ids=str,
 )
+@pytest.mark.usefixtures("half_precision")
 def test_options_reach_the_loss(batch, changed):
     losses = []
     for options in ({}, {}, changed):

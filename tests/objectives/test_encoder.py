@@ -3,7 +3,7 @@ import torch
 from pydantic import ValidationError
 
 from ccl.encoders.encoder import EncoderOptions, build_encoder
-from ccl.objectives.batches import as_image
+from ccl.views.batch import as_image
 
 
 def encoder(**options):

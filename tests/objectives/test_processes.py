@@ -11,11 +11,12 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
+from ccl import distributed
 from ccl.batch_norm import SharedBatchNorms
-from ccl.collectives import averaged, gathered
+from ccl.collectives import all_gather, all_reduce_mean
 from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.losses import nt_xent
-from ccl.objectives.batches import Batch, PairBatches, as_image
+from ccl.objectives.batches import PairBatches
 from ccl.objectives.dino import Dino
 from ccl.objectives.dino_head import Centering, Targets
 from ccl.objectives.dino_network import layer_groups
@@ -23,9 +24,9 @@ from ccl.objectives.dino_options import DinoOptions
 from ccl.objectives.simclr import SimCLR, SimCLROptions
 from ccl.pairs import Pairs
 from ccl.seeding import step_generator
-from ccl.trainer import fit
+from ccl.views.batch import Batch, as_image
 from ccl.views.crops import Crops
-from companion.engine import processes
+from tests.fitting import fit
 from tests.pair import Pair
 
 States = dict[str, Tensor]
@@ -148,13 +149,13 @@ def distance(found: States, expected: States, start: States) -> float:
 def gradients_of_a_step(together: bool = True) -> States:
     """In float64; averaged over the processes, as distributed training does."""
     module = simclr().double().train()
-    views = module.views(next(batches().epoch(0, processes.share)), 0).double()
-    if processes.count() > 1 and together:
+    views = module.views(next(batches().epoch(0, distributed.shard)), 0).double()
+    if distributed.world_size() > 1 and together:
         SharedBatchNorms().apply(module)
     embedded = module.projector(module.encoder(views)).chunk(2)
-    z_a, z_b = (gathered(z) if together else z for z in embedded)
+    z_a, z_b = (all_gather(z) if together else z for z in embedded)
     nt_xent(z_a, z_b, temperature=0.1).backward()
-    return {name: averaged(p.grad) for name, p in module.named_parameters()}
+    return {name: all_reduce_mean(p.grad) for name, p in module.named_parameters()}
 
 
 def test_gradients_through_encoder_and_loss_are_those_of_one(pair: Pair) -> None:
@@ -193,7 +194,7 @@ def targets(centering: Centering, shares: tuple[int, ...]) -> tuple[Tensor, Tens
     """Targets of this process's share of 6 logits, and the centre afterwards."""
     logits = torch.randn(6, 5, generator=torch.Generator())
     made = Targets(centering, 5, momentum=0.5)
-    mine = logits.split(shares)[processes.rank()]
+    mine = logits.split(shares)[distributed.rank()]
     return made(mine, 0.1), made.centre
 
 

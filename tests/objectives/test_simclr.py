@@ -9,8 +9,8 @@ from ccl.objectives.embedding_statistics import effective_rank, embedding_statis
 from ccl.objectives.simclr import SimCLR, SimCLROptions
 from ccl.pairs import Pairs
 from ccl.schedules import warmup_cosine
-from ccl.trainer import fit
 from ccl.views.augment import AugmentOptions
+from tests.fitting import fit
 from tests.objectives.resuming import undisturbed_and_resumed
 
 SMALL = {"projector_hidden": 16, "projector_out": 8, "batch_size": 8, "epochs": 2}

@@ -142,7 +142,7 @@ def png_base64(image: np.ndarray) -> str:
 
 
 def filled(name: str, parts: Mapping[str, str]) -> str:
-    """A page of `companion/book/widgets/` with its @@places@@ filled in, in the order of the parts."""
+    """A page beside this module with its @@places@@ filled in, in the order of the parts."""
     page = asset(name)
     for place, part in parts.items():
         page = page.replace(f"@@{place}@@", part)
@@ -151,7 +151,7 @@ def filled(name: str, parts: Mapping[str, str]) -> str:
 
 def asset(name: str) -> str:
     """The text of a file in `companion/book/widgets/`."""
-    return resources.files("ccl").joinpath("explorer", name).read_text(encoding="utf-8")
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 # Live, in a notebook

@@ -4,7 +4,7 @@ The folder appears whole or not at all. Until then its content lies beside it in
 `.<name>.partial`, where `images.npy` grows frame by frame and `progress.jsonl` says how far; an
 interrupted import goes on there and ends with the same bytes as an undisturbed one. Pixels in
 memory are those of the few images being read, however many there are; only the table is held.
-`sources.jsonl` grows with the frames: what each file was when it was read (`companion.cohorts.importing.sources`).
+`sources.jsonl` grows with the frames: what each file was when it was read (`sources`).
 Where scanners are simulated, what grows is `frames.npy`, and `images.npy` is made from it.
 
 Images are read by threads: Pillow and NumPy release the interpreter lock, and threads neither

@@ -34,7 +34,7 @@ CAVEATS = (
     "The scanner is independent of age, density, implants and view; in real cohorts it rarely is.",
     "Where there is an implant, it hides tissue that counts for the density.",
 )
-CITATION = "Simulated by companion.cohorts.simulation.phantom_breast; no publication and no women behind it."
+CITATION = "Simulated by phantom_breast.py of this project; no publication and no women behind it."
 
 
 class PhantomBreastOptions(PhantomOptions):

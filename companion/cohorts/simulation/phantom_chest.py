@@ -25,7 +25,7 @@ CAVEATS = (
     "is what the method presupposes. Real scanners may differ less.",
     "Scanner, sex and finding are independent of each other; in real cohorts they rarely are.",
 )
-CITATION = "Simulated by companion.cohorts.simulation.phantom_chest; no publication and no patients behind it."
+CITATION = "Simulated by phantom_chest.py of this project: no publication, no patients behind it."
 
 
 class PhantomChestOptions(PhantomOptions):

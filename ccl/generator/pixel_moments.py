@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from companion.cohorts.cohort import Cohort
-from companion.engine.mapped import read
+from ccl.generator.images import Images
 
 CHUNK = 256  # images in memory at once
 
@@ -25,7 +24,7 @@ def pixel_moments(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.
     total = np.zeros(images.shape[1:], dtype=np.int64)
     squares = np.zeros_like(total)
     for start in range(0, len(rows), CHUNK):
-        some = read(images, rows[start : start + CHUNK]).astype(np.uint16)
+        some = images[rows[start : start + CHUNK]].astype(np.uint16)
         total += some.sum(0, dtype=np.int64)
         squares += (some * some).sum(0, dtype=np.int64)  # 255^2 fits 16 bits
     return total / len(rows), squares / len(rows)
@@ -37,10 +36,11 @@ def pixel_spread(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.n
     return mean, np.sqrt(np.maximum(square - mean**2, 0))
 
 
-def scanner_spreads(cohort: Cohort) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """`pixel_spread` of the training images of each pretraining scanner, read one by one."""
-    for scanner in cohort.scanners:
-        yield pixel_spread(cohort.images, cohort.rows("train", [scanner]))
+def scanner_spreads(source: Images, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`pixel_spread` of the images of each scanner among some rows, scanner by scanner."""
+    codes = source.codes("scanner", rows)
+    for code in range(len(source.values("scanner"))):
+        yield pixel_spread(source.images, rows[codes == code])
 
 
 def grey_spread(images: np.ndarray, rows: np.ndarray) -> tuple[float, float]:

@@ -14,14 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion.engine.mapped import read
-
 Item = TypeVar("Item")
 AHEAD = 2  # batches in memory besides the one in use
 _END: Any = object()
 
 
-def ahead(items: Iterator[Item], most: int = AHEAD) -> Iterator[Item]:
+def prefetched(items: Iterator[Item], most: int = AHEAD) -> Iterator[Item]:
     """The items of an iterator in their order, up to so many made before they are asked for.
 
     What the iterator raises is raised where its item would have been.
@@ -38,30 +36,30 @@ def ahead(items: Iterator[Item], most: int = AHEAD) -> Iterator[Item]:
             yield item
 
 
-def on_the_way(batches: Iterable[Item], device: torch.device) -> Iterator[Item]:
-    """Batches, read ahead, whose tensors can be copied to a device while the host goes on.
+def prefetch_pinned(batches: Iterable[Item], device: torch.device) -> Iterator[Item]:
+    """Batches, read prefetched, whose tensors can be copied to a device while the host goes on.
 
     Args:
         batches: tensors, or dictionaries or tuples of such.
         device: 'cpu', to which there is no way, or another.
     """
     if device.type != "cuda":
-        return ahead(iter(batches))
+        return prefetched(iter(batches))
     number = torch.cuda.current_device()  # a thread of its own would start with the first GPU
 
     def pinned(tensor: Tensor) -> Tensor:
         with torch.cuda.device(number):
             return tensor.pin_memory()
 
-    return ahead(each_tensor(pinned, batch) for batch in batches)
+    return prefetched(map_tensors(pinned, batch) for batch in batches)
 
 
-def each_tensor(change: Callable[[Tensor], Tensor], batch: Any) -> Any:
+def map_tensors(change: Callable[[Tensor], Tensor], batch: Any) -> Any:
     """A batch in which every tensor is changed: it, or all in a dictionary or tuple."""
     if isinstance(batch, dict):
-        return {name: each_tensor(change, part) for name, part in batch.items()}
+        return {name: map_tensors(change, part) for name, part in batch.items()}
     if isinstance(batch, tuple):
-        return tuple(each_tensor(change, part) for part in batch)
+        return tuple(map_tensors(change, part) for part in batch)
     return change(batch)
 
 
@@ -75,6 +73,6 @@ def pixels(
         parts: rows (n,) of each.
         device: where they are wanted.
     """
-    stored = (torch.from_numpy(read(images, rows)) for rows in parts)
-    for some in on_the_way(stored, device):
+    stored = (torch.from_numpy(images[rows]) for rows in parts)
+    for some in prefetch_pinned(stored, device):
         yield some.to(device, non_blocking=True)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import torch
 
+from ccl import distributed
 from ccl.encoders.encoder import Encoder, build_encoder
 from ccl.encoders.options import EncoderOptions
-from companion.engine import processes, storage
+from companion.engine import storage
 
 
 def architecture(options: EncoderOptions, image_size: tuple[int, int]) -> Encoder:
@@ -38,7 +39,7 @@ def starting_encoder(options: EncoderOptions, image_size: tuple[int, int], folde
 
     with torch.random.fork_rng(devices=[]):  # loading may draw
         load_initial_weights(encoder.backbone, options.architecture, options.pretrained)
-    if published and processes.is_first():
+    if published and distributed.is_main_process():
         folder.mkdir(parents=True, exist_ok=True)
         storage.save_tensors(file, encoder.state_dict())
     return encoder

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from ccl.loading import ahead, on_the_way, pixels
+from ccl.prefetch import pixels, prefetch_pinned, prefetched
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_items_come_in_their_order(count):
-    assert list(ahead(iter(range(count)))) == list(range(count))
+    assert list(prefetched(iter(range(count)))) == list(range(count))
 
 
 def test_the_next_items_are_made_while_one_is_in_use():
@@ -23,7 +23,7 @@ def test_the_next_items_are_made_while_one_is_in_use():
             event.set()
             yield number
 
-    stream = ahead(making(), most=2)
+    stream = prefetched(making(), most=2)
     assert next(stream) == 0
     assert made[1].wait(10)
     assert made[2].wait(10)
@@ -34,7 +34,7 @@ def test_what_is_read_ahead_knows_what_the_reader_knows():
     """Such as how many processes work as one, of which each reads its share."""
     known = ContextVar("known", default="nothing")
     known.set("something")
-    assert list(ahead(known.get() for _ in range(3))) == ["something"] * 3
+    assert list(prefetched(known.get() for _ in range(3))) == ["something"] * 3
 
 
 def test_an_error_comes_where_its_item_would_have():
@@ -42,7 +42,7 @@ def test_an_error_comes_where_its_item_would_have():
         yield 1
         raise OSError("the disk is gone")
 
-    stream = ahead(failing())
+    stream = prefetched(failing())
     assert next(stream) == 1
     with pytest.raises(OSError, match="the disk is gone"):
         next(stream)
@@ -54,12 +54,12 @@ def test_tensors_on_the_way_to_a_gpu_are_pinned(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device", lambda number: torch.random.fork_rng(devices=[]))
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: pinned.append(x.sum()) or x)
     batches = [({"a": torch.ones(2), "b": torch.zeros(2)}, torch.ones(3))]
-    ((views, codes),) = on_the_way(batches, torch.device("cuda"))
+    ((views, codes),) = prefetch_pinned(batches, torch.device("cuda"))
     assert sorted(map(int, pinned)) == [0, 2, 3]
     assert torch.equal(views["a"], torch.ones(2))
     assert torch.equal(codes, torch.ones(3))
     pinned.clear()
-    assert len(list(on_the_way(batches, torch.device("cpu")))) == 1
+    assert len(list(prefetch_pinned(batches, torch.device("cpu")))) == 1
     assert not pinned
 
 

@@ -15,8 +15,10 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were read, where a file counts as settled at once."""
     files: list[Path] = []
     real = file_digests.file_digest
-    monkeypatch.setattr(digests, "file_digest", lambda path: (files.append(path), real(path))[1])
-    monkeypatch.setattr(digests, "_SETTLED", -60)
+    monkeypatch.setattr(
+        file_digests, "file_digest", lambda path: (files.append(path), real(path))[1]
+    )
+    monkeypatch.setattr(file_digests, "_SETTLED", -60)
     return files
 
 

@@ -1,0 +1,100 @@
+"""Digests of the code that computes a step: a module with what it imports, without its words."""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from companion import ROOT
+
+PACKAGES = ("ccl", "companion")
+
+
+@cache
+def code_digest(module: str) -> str:
+    """Digest of the code of a module and of all modules of `PACKAGES` that it imports.
+
+    Comments and docstrings do not count: editing them repeats no computation.
+    """
+    if _module_path(module) is None:
+        raise ValueError(f"there is no module '{module}' to take the digest of")
+    sources = {name: _code(path) for name, path in sorted(_reached(module).items())}
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
+
+
+@cache
+def step_digest(name: str, file: Path = ROOT / "companion" / "experiments" / "steps.py") -> str:
+    """Digest of the function that does a step and of those beside it that it calls.
+
+    Without one of that name, as for notebooks, the digest is that of nothing.
+    """
+    body = _undocumented(ast.parse(file.read_text(encoding="utf-8"))).body
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+    found: dict[str, str] = {}
+    waiting = [name]
+    while waiting:
+        function = functions.get(waiting.pop())
+        if function is not None and function.name not in found:
+            found[function.name] = ast.unparse(function)
+            waiting += [node.id for node in ast.walk(function) if isinstance(node, ast.Name)]
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _reached(module: str) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _module_path(name)
+        if name in found or path is None:
+            continue
+        found[name] = path
+        waiting += _imports(path)
+    return found
+
+
+def _module_path(name: str) -> Path | None:
+    base = ROOT.joinpath(*name.split("."))
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    return tuple(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] in PACKAGES:
+                yield from (".".join(parts[:i]) for i in range(1, len(parts) + 1))
+
+
+@cache
+def _code(path: Path) -> str:
+    return ast.unparse(_undocumented(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def _undocumented(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            body[0] = ast.Pass()
+    return tree
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
