@@ -38,7 +38,7 @@ def bank(root: Path) -> Run:
     def compute(folder: Path) -> None:
         banks.make_from_truth(Cohort.load(images), banks.BankOptions(), folder)
 
-    return Step(root, "bank", {}, {}, "ccl.pairs").run(compute)
+    return Step(root, "bank", {}, {}, ("ccl.pairs",)).run(compute)
 
 
 def stop_bank(root: Path) -> None:
@@ -65,7 +65,7 @@ def training(root: Path) -> Run:
         storage.save_tensors(folder / "line.safetensors", line.state_dict())
         history.drop(columns="seconds").to_csv(folder / "history.csv", index=False)
 
-    return Step(root, "training", {}, {}, "ccl.pairs").run(compute)
+    return Step(root, "training", {}, {}, ("ccl.pairs",)).run(compute)
 
 
 def stop_training(root: Path) -> None:
@@ -89,7 +89,7 @@ def notebook(root: Path, cell: str = "print(6 * 7)") -> Run:
     def compute(folder: Path) -> None:
         notebooks.execute(source, folder / "a.ipynb", {}, root)
 
-    return Step(root, "notebook", {}, {}, "ccl.pairs").run(compute)
+    return Step(root, "notebook", {}, {}, ("ccl.pairs",)).run(compute)
 
 
 def stop_notebook(root: Path) -> None:

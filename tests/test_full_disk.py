@@ -169,7 +169,7 @@ def test_a_training_goes_on_from_the_last_checkpoint_that_had_room(
 
 def in_step(disk: SmallDisk, compute: Callable[[Path], None]) -> Path:
     """Does a step on a disk that is full in its course, and again with room."""
-    step = Step(disk.folder, "probe", {}, {}, "ccl.pairs")
+    step = Step(disk.folder, "probe", {}, {}, ("ccl.pairs",))
     with pytest.raises(DiskFullError, match=full(disk.folder)):
         step.run(compute)
     assert not step.folder.exists()

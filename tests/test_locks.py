@@ -24,7 +24,7 @@ def no_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_step_is_done_without_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    done = Step(tmp_path, "probe", {}, {}, "ccl.pairs").run(lambda folder: {"items": 1})
+    done = Step(tmp_path, "probe", {}, {}, ("ccl.pairs",)).run(lambda folder: {"items": 1})
     assert done.record["noted"] == {"items": 1}
     assert f"the file system of {tmp_path / 'probe'} cannot lock files" in caplog.text
 

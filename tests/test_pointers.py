@@ -12,7 +12,7 @@ from companion.engine.runs import Step
 def test_a_step_whose_folder_was_deleted_is_done_again(tmp_path: Path) -> None:
     made = {}
     for name in ("kept", "deleted"):
-        made[name] = Step(tmp_path, name, {}, {}, "ccl.pairs").run(lambda _: None)
+        made[name] = Step(tmp_path, name, {}, {}, ("ccl.pairs",)).run(lambda _: None)
         pointers.point(tmp_path, name, made[name])
     shutil.rmtree(made["deleted"].folder)
     with pytest.raises(FileNotFoundError, match=r"run the step deleted again \(`make book`\)"):

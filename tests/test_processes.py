@@ -23,7 +23,7 @@ def run_step(root: Path, shared: bool) -> tuple[list[int], str, int]:
         if distributed.is_main_process():
             (folder / "result.txt").write_text("whole")
 
-    run = Step(root, "probe", {"shared": shared}, {}, "ccl.pairs", shared=shared).run(compute)
+    run = Step(root, "probe", {"shared": shared}, {}, ("ccl.pairs",), shared=shared).run(compute)
     return computed, str(run.folder), run.record["processes"]
 
 
@@ -121,7 +121,7 @@ def compute(folder):
     distributed.barrier()
 
 with processes.joined():
-    Step(Path({root!r}), "probe", {{}}, {{}}, "ccl.pairs", shared=True).run(compute)
+    Step(Path({root!r}), "probe", {{}}, {{}}, ("ccl.pairs",), shared=True).run(compute)
 """
 
 

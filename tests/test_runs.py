@@ -9,7 +9,7 @@ from companion.engine.runs import Step
 
 
 def step(root: Path, **changes) -> Step:
-    fields = {"name": "probe", "options": {"a": 1}, "inputs": {}, "module": "ccl.pairs"}
+    fields = {"name": "probe", "options": {"a": 1}, "inputs": {}, "modules": ("ccl.pairs",)}
     return Step(root, **{**fields, **changes})
 
 
@@ -69,7 +69,7 @@ def test_the_digest_depends_on_options_inputs_and_code(tmp_path):
     others = [
         step(tmp_path, options={"a": 2}),
         step(tmp_path, inputs={"x": made}),
-        step(tmp_path, module="ccl.losses.nt_xent"),
+        step(tmp_path, modules=("ccl.losses.nt_xent",)),
         step(tmp_path, name="other"),
     ]
     assert len({base.digest, *(other.digest for other in others)}) == 5

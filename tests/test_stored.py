@@ -169,7 +169,7 @@ def finished_step(root: Path) -> Run:
         for name, write, _ in KINDS:
             write(folder / name)
 
-    return Step(root, "probe", {}, {}, "ccl.pairs").run(compute)
+    return Step(root, "probe", {}, {}, ("ccl.pairs",)).run(compute)
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:

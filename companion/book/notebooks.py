@@ -80,7 +80,7 @@ def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
             **parameters,
         },
         inputs={pointer: pointers.follow(root, pointer) for pointer in shown},
-        module=__name__,
+        modules=(__name__,),
         label=name,
     )
     return step.run(lambda folder: execute(notebook, folder / f"{name}.ipynb", parameters))

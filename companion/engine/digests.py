@@ -13,14 +13,15 @@ PACKAGES = ("ccl", "companion")
 
 
 @cache
-def code_digest(module: str) -> str:
-    """Digest of the code of a module and of all modules of `PACKAGES` that it imports.
+def code_digest(*modules: str) -> str:
+    """Digest of the code of some modules and of all modules of `PACKAGES` that it imports.
 
     Comments and docstrings do not count: editing them repeats no computation.
     """
-    if _module_path(module) is None:
-        raise ValueError(f"there is no module '{module}' to take the digest of")
-    sources = {name: _code(path) for name, path in sorted(_reached(module).items())}
+    for module in modules:
+        if _module_path(module) is None:
+            raise ValueError(f"there is no module '{module}' to take the digest of")
+    sources = {name: _code(path) for name, path in sorted(_reached(*modules).items())}
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
 
 
@@ -42,9 +43,9 @@ def step_digest(name: str, file: Path = ROOT / "companion" / "experiments" / "st
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _reached(module: str) -> dict[str, Path]:
+def _reached(*modules: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    waiting = [module]
+    waiting = list(modules)
     while waiting:
         name = waiting.pop()
         path = _module_path(name)

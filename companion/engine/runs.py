@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ccl import distributed
-from ccl.files import CHECKPOINTS
+from ccl.files import CHECKPOINTS, HISTORY_FILE
 from companion import ROOT
 from companion.engine import locks
 from companion.engine.clean_environment import clean
@@ -55,6 +55,16 @@ class Run:
         """Digest of everything that the results depend on."""
         return str(self.record["digest"])
 
+    @property
+    def content(self) -> str:
+        """Digest of the results themselves, whatever code made them; how long it took is none."""
+        files = {
+            name: digest
+            for name, digest in self.record["checksums"].items()
+            if Path(name).name != HISTORY_FILE
+        }
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The finished run in a folder.
@@ -74,7 +84,7 @@ class Step:
         name: name of the step, e.g. 'generator'.
         options: JSON-able description of every option that the results depend on.
         inputs: name to the finished runs that the step reads.
-        module: the module of `ccl` that does the work; its code is part of the digest.
+        modules: those that do the work; their code and all that they import is in the digest.
         label: shown beside the name, e.g. the strategy and the seed.
         shared: processes that work as one compute it together; otherwise the first does, alone.
     """
@@ -83,18 +93,18 @@ class Step:
     name: str
     options: Mapping[str, Any]
     inputs: Mapping[str, Run]
-    module: str
+    modules: tuple[str, ...]
     label: str = ""
     shared: bool = False
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits over options, inputs and code."""
+        """16 hexadecimal digits over options, the content of the inputs, and code."""
         parts = {
             "step": self.name,
             "options": self.options,
-            "inputs": {name: run.digest for name, run in self.inputs.items()},
-            "code": [code_digest(self.module), step_digest(self.name)],
+            "inputs": {name: run.content for name, run in self.inputs.items()},
+            "code": [code_digest(*self.modules), step_digest(self.name)],
         }
         text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -151,7 +161,7 @@ class Step:
             "digest": self.digest,
             "options": self.options,
             "inputs": {name: run.digest for name, run in self.inputs.items()},
-            "code": code_digest(self.module),
+            "code": code_digest(*self.modules),
             "seconds": round(time.perf_counter() - start, 2),
             "peak_memory_mib": round(memory.peak() / 2**20),
             "energy_joules": energy.joules(),

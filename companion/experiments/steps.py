@@ -5,6 +5,7 @@ is imported where it does so: notebooks and small steps, which load what is fini
 """
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,6 +50,21 @@ SEPARABILITY_FILE = "separability.csv"
 CONFUSION_FILE = "confusion.csv"
 FEATURES_FILE = "test_features.npy"
 
+# The modules whose code, with all that they import, each step's results depend on.
+CODE: Mapping[str, tuple[str, ...]] = {
+    "cohort": ("companion.cohorts.importing.writer",),  # and the source's
+    "generator": ("companion.experiments.generators",),
+    "bank": ("companion.experiments.bank",),
+    "quality": ("companion.quality",),
+    "pretrain": (  # and the objective's
+        "ccl.objectives.batches",
+        "ccl.trainer",
+        "companion.experiments.initial_weights",
+    ),
+    "evaluate": ("companion.evaluation.protocols",),
+    "results": ("companion.evaluation.results",),
+}
+
 
 def _options(**sections: Options) -> dict[str, Any]:
     return {name: section.model_dump(mode="json") for name, section in sections.items()}
@@ -91,7 +107,8 @@ def _imported(experiment: Experiment, on_bad_image: OnBadImage, reimported: int)
     options = _options(source=source) | ({"reimported": reimported} if reimported else {})
     options["data_root"] = str(Path(experiment.data_root).resolve()) if experiment.data_root else ""
     options["tables"] = _table_digests(experiment, options)
-    step = Step(experiment.root, "cohort", options, {}, type(source).__module__)
+    code = (type(source).__module__, *CODE["cohort"])
+    step = Step(experiment.root, "cohort", options, {}, code)
 
     def compute(folder: Path) -> dict[str, Any]:
         # The importer renames its own unfinished work: it goes on from there after a kill.
@@ -174,7 +191,7 @@ def generator(experiment: Experiment, variant: str = BASE) -> Run:
     if variant == "early":
         stop_after = max(1, round(experiment.variants.early_share * options.epochs))
         described["stop_after"] = stop_after
-    step = _generator_step(experiment, described, {"cohort": images}, "training", variant)
+    step = _generator_step(experiment, described, {"cohort": images}, variant)
 
     def compute(folder: Path) -> dict[str, Any]:
         loaded = Cohort.load(images.folder)
@@ -192,7 +209,7 @@ def _tuned_generator(experiment: Experiment) -> Run:
     options, tuning = experiment.generator, experiment.variants.tuning
     inputs = {"cohort": cohort(experiment), "generator": generator(experiment)}
     described = _options(generator=options, tuning=tuning)
-    step = _generator_step(experiment, described, inputs, "finetuning", "tuned")
+    step = _generator_step(experiment, described, inputs, "tuned")
 
     def compute(folder: Path) -> dict[str, Any]:
         base = generators.load(inputs["generator"].folder, fastest_device())
@@ -209,11 +226,10 @@ def _generator_step(
     experiment: Experiment,
     options: dict[str, Any],
     inputs: dict[str, Run],
-    module: str,
     variant: str,
 ) -> Step:
     label = "" if variant == BASE else variant
-    code = f"ccl.generator.{module}"
+    code = CODE["generator"]
     return Step(experiment.root, "generator", options, inputs, code, label, shared=True)
 
 
@@ -242,7 +258,7 @@ def bank(experiment: Experiment, name: str = "scanner") -> Run:
         inputs["generator"] = generator(experiment, variant)
     options = experiment.bank.model_copy(update={"variable": BANKS[name].variable})
     described = _options(bank=options)
-    code = "companion.experiments.bank"
+    code = CODE["bank"]
     step = Step(experiment.root, "bank", described, inputs, code, name, shared=True)
 
     def compute(folder: Path) -> None:
@@ -270,7 +286,7 @@ def quality(experiment: Experiment, variant: str = BASE) -> Run:
     }
     options = _options(quality=experiment.quality)
     label = "" if variant == BASE else variant
-    step = Step(experiment.root, "quality", options, inputs, "companion.quality", label)
+    step = Step(experiment.root, "quality", options, inputs, CODE["quality"], label)
 
     def compute(folder: Path) -> None:
         from companion.quality import compare_abduction, measure, train_judges
@@ -345,7 +361,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
         **_initial_weights(experiment, options.encoder),
         **name._asdict(),
     }
-    code = f"ccl.objectives.{name.objective}"
+    code = (f"ccl.objectives.{name.objective}", *CODE["pretrain"])
     step = Step(experiment.root, "pretrain", described, inputs, code, str(name), shared=True)
 
     def compute(folder: Path) -> None:
@@ -480,7 +496,12 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
     if experiment.finetuning is not None:
         described |= _options(finetuning=experiment.finetuning)
     step = Step(
-        experiment.root, "evaluate", described, inputs, "companion.evaluation.protocols", str(name)
+        experiment.root,
+        "evaluate",
+        described,
+        inputs,
+        ("companion.evaluation.protocols",),
+        str(name),
     )
 
     def compute(folder: Path) -> None:
@@ -511,7 +532,7 @@ def results(experiment: Experiment) -> Run:
     """
     names = (*experiment.pretraining.encoders, *experiment.pretraining.controls)
     inputs = {str(name): evaluate(experiment, name) for name in names}
-    step = Step(experiment.root, "results", {}, inputs, "companion.evaluation.results")
+    step = Step(experiment.root, "results", {}, inputs, CODE["results"])
 
     def compute(folder: Path) -> None:
         for file in (SEPARABILITY_FILE, CONFUSION_FILE, RESULTS_FILE):

@@ -1,0 +1,64 @@
+"""What a change of the code computes again: what it reaches, and no more."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from companion import ROOT
+from companion.engine import digests
+from companion.experiments.steps import CODE
+
+STEPS = CODE | {
+    "cohort": (*CODE["cohort"], "companion.cohorts.simulation.phantom_chest"),
+    "pretrain": (*CODE["pretrain"], "ccl.objectives.simclr"),
+}
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Both packages, to be edited."""
+    for package in digests.PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package)
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
+    return tmp_path
+
+
+def of_steps() -> dict[str, str]:
+    for cached in (digests.code_digest, digests._code, digests._imports):
+        cached.cache_clear()
+    return {step: digests.code_digest(*modules) for step, modules in STEPS.items()}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "again"),
+    [
+        ("companion/cohorts/releases/nih.py", '"Effusion"', '"Edema"', set()),
+        ("companion/book/tables.py", "def ", "def other_", set()),
+        ("companion/claims/holm.py", "def ", "def other_", set()),
+        ("ccl/losses/nt_xent.py", "def ", "def other_", {"pretrain"}),
+        ("ccl/pairs.py", "def ", "def other_", {"pretrain", "evaluate"}),
+        ("companion/evaluation/probing.py", "def ", "def other_", {"evaluate"}),
+        (
+            "ccl/generator/hvae.py",
+            "def ",
+            "def other_",
+            {"generator", "bank", "quality"},
+        ),
+    ],
+    ids=lambda value: value if str(value).endswith(".py") else "",
+)
+def test_an_edit_computes_again_what_it_reaches(
+    copied: Path, file: str, old: str, new: str, again: set[str]
+) -> None:
+    before = of_steps()
+    text = (copied / file).read_text()
+    assert old in text
+    (copied / file).write_text(text.replace(old, new))
+    after = of_steps()
+    assert {step for step in STEPS if before[step] != after[step]} == again
+
+
+def test_a_module_that_is_not_there_has_no_digest() -> None:
+    with pytest.raises(ValueError, match=r"no module 'ccl\.nowhere'"):
+        digests.code_digest("ccl.nowhere")
