@@ -14,7 +14,12 @@ from companion.engine import clean_environment
 from companion.engine.clean_environment import clean
 
 ROOT = Path(__file__).parents[1]
-BECOME = [sys.executable, "-I", str(ROOT / "ccl" / "clean_environment.py"), sys.executable]
+BECOME = [
+    sys.executable,
+    "-I",
+    str(ROOT / "companion" / "engine" / "clean_environment.py"),
+    sys.executable,
+]
 
 MACHINE = {
     **{"OMP_NUM_THREADS": "3", "CUDA_VISIBLE_DEVICES": "1", "NCCL_DEBUG": "INFO"},

@@ -99,7 +99,7 @@ def test_a_judge_of_an_architecture_in_use_elsewhere_is_refused(tmp_path, monkey
 def test_a_profile_is_read_as_utf_8_whatever_the_login_s_encoding(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_bytes("cohorts: {folder: {columns: {label: Médecin}}}".encode())
-    code = "import sys; from pathlib import Path; from ccl import profiles\n"
+    code = "import sys; from pathlib import Path; from companion.experiments import profiles\n"
     code += "print(ascii(profiles.read(Path(sys.argv[1]), 'mine', 'folder').entry))"
     old = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": str(config.ROOT)}
     done = subprocess.run(

@@ -113,7 +113,7 @@ def train_simclr(folder: Path) -> tuple[States, pd.DataFrame]:
 
 
 def train_simclr_on_its_own_negatives(folder: Path) -> tuple[States, pd.DataFrame]:
-    with mock.patch("ccl.objectives.simclr.gathered", lambda rows: rows):
+    with mock.patch("ccl.objectives.simclr.all_gather", lambda rows: rows):
         return train(simclr(), folder)
 
 
@@ -128,7 +128,9 @@ def train_dino(folder: Path, centering: str) -> tuple[States, pd.DataFrame]:
 
 def train_dino_on_its_own_targets(folder: Path, centering: str) -> tuple[States, pd.DataFrame]:
     with mock.patch.multiple(
-        "ccl.objectives.dino_head", summed=lambda values: values, greatest=lambda values: values
+        "ccl.objectives.dino_head",
+        all_reduce_sum=lambda values: values,
+        all_reduce_max=lambda values: values,
     ):
         return train(dino(centering), folder)
 
