@@ -1,7 +1,7 @@
 """Runs: step results in folders named by the digest of everything that they depend on.
 
-`<root>/<step>/<digest>/` where the digest covers the step's options, the digests of its inputs and
-the code of `ccl` that it reaches. A step works in `<digest>.partial`, which is renamed when whole:
+`<root>/<step>/<digest>/` where the digest covers the step's options, the content of its inputs and
+the code that it reaches. A step works in `<digest>.partial`, which is renamed when whole:
 a killed run leaves no half result, and goes on from its checkpoints. A finished one is loaded.
 """
 
