@@ -159,7 +159,7 @@ def test_what_to_do_about_bad_data_reaches_the_import(folder: Path) -> None:
         assert "--on-bad-image skip --on-changed-data reimport" in line
 
 
-FOLDERS = ("study #2", "2023_11_20", "007", "o'brien", "a: b", "{x}", "$HOME", 'a "b"', "größe")
+FOLDERS = ("study #2", "007", 'a: {x} "b" o\'brien größe')
 
 
 @pytest.mark.parametrize("by", ["--config", "make"])
