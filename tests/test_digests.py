@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from companion import ROOT
+from companion.book import notebooks
 from companion.engine import digests
 from companion.experiments.steps import CODE
 
@@ -57,6 +58,13 @@ def test_an_edit_computes_again_what_it_reaches(
     (copied / file).write_text(text.replace(old, new))
     after = of_steps()
     assert {step for step in STEPS if before[step] != after[step]} == again
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda f: f.stem
+)
+def test_the_code_behind_a_notebook_has_a_digest(notebook: Path) -> None:
+    assert digests.code_digest(*notebooks.imported(notebook))
 
 
 def test_a_module_that_is_not_there_has_no_digest() -> None:

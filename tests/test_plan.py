@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from companion.book.notebooks import _imported
+from companion.book.notebooks import imported
 from companion.cohorts.registry import FolderOptions, MedMnistOptions, MiniMiasOptions, NihOptions
 from companion.engine import digests
 from companion.experiments import config, plan, steps
@@ -59,7 +59,7 @@ def test_what_notebooks_draw_with_is_watched() -> None:
     """Every module that a notebook reaches is code of a step, or calls the notebook again."""
     watched = set(plan.drawing()) | set(digests._reached("companion.experiments.steps").values())
     for notebook in NOTEBOOKS:
-        for module in _imported(notebook):
+        for module in imported(notebook):
             assert set(digests._reached(module).values()) <= watched, (notebook.stem, module)
     assert {file.suffix for file in plan.drawing()} == {".py", ".js", ".css", ".html"}
 

@@ -21,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 from companion import ROOT
 from companion.engine import pointers
 from companion.engine.clean_environment import clean
-from companion.engine.digests import PACKAGES, code_digest
+from companion.engine.digests import PACKAGES, code_digest, module_path
 from companion.engine.runs import Run, Step
 from companion.experiments import plan
 
@@ -76,7 +76,7 @@ def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
         options={
             "content": hashlib.sha256(notebook.read_bytes()).hexdigest(),
             "assets": plan.assets_digest(name),
-            "code": {module: code_digest(module) for module in _imported(notebook)},
+            "code": {module: code_digest(module) for module in imported(notebook)},
             **parameters,
         },
         inputs={pointer: pointers.follow(root, pointer) for pointer in shown},
@@ -86,8 +86,8 @@ def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
     return step.run(lambda folder: execute(notebook, folder / f"{name}.ipynb", parameters))
 
 
-def _imported(notebook: Path) -> list[str]:
-    """The modules of `PACKAGES` that a notebook imports, or what it imports from them."""
+def imported(notebook: Path) -> list[str]:
+    """The modules of `PACKAGES` that a notebook imports."""
     cells = nbformat.read(notebook, as_version=4).cells
     code = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
     found: set[str] = set()
@@ -95,7 +95,7 @@ def _imported(notebook: Path) -> list[str]:
         if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in PACKAGES:
             found.add(str(node.module))
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return sorted(found)
+    return sorted(name for name in found if module_path(name))
 
 
 def execute(

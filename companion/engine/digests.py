@@ -19,7 +19,7 @@ def code_digest(*modules: str) -> str:
     Comments and docstrings do not count: editing them repeats no computation.
     """
     for module in modules:
-        if _module_path(module) is None:
+        if module_path(module) is None:
             raise ValueError(f"there is no module '{module}' to take the digest of")
     sources = {name: _code(path) for name, path in sorted(_reached(*modules).items())}
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
@@ -48,7 +48,7 @@ def _reached(*modules: str) -> dict[str, Path]:
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        path = _module_path(name)
+        path = module_path(name)
         if name in found or path is None:
             continue
         found[name] = path
@@ -56,7 +56,8 @@ def _reached(*modules: str) -> dict[str, Path]:
     return found
 
 
-def _module_path(name: str) -> Path | None:
+def module_path(name: str) -> Path | None:
+    """The file of a module; None where there is none of that name."""
     base = ROOT.joinpath(*name.split("."))
     candidates = (base.with_suffix(".py"), base / "__init__.py")
     return next((path for path in candidates if path.is_file()), None)
