@@ -30,7 +30,7 @@ class TwoCheckpoints(TorchCheckpointIO):
         """Writes it to a path that ends in `last.ckpt`.
 
         Raises:
-            DiskFullError: there is no room for it; the one before stays.
+            OSError: there is no room for it; the one before stays.
         """
         last = Path(path)
         last.parent.mkdir(parents=True, exist_ok=True)

@@ -71,7 +71,7 @@ def fit(
         batches: the training batches of each epoch.
         epochs: number of epochs.
         folder: receives `checkpoints/` (`ccl.checkpoints`), and `history.csv` if training cannot
-            go on. Whoever keeps the results deletes the former.
+            go on. Whoever keeps the results deletes the former. None keeps nothing.
         seed: seeds what the module draws from the global generators, per epoch.
         on_epoch_end: extra metrics, called with the epoch after it was trained.
 
@@ -82,7 +82,7 @@ def fit(
         TrainingError: the loss is not finite, or the module says that it cannot go on; names the
             file with the history so far.
         ValueError: a batch cannot be shared evenly among the processes.
-        DiskFullError: there is no room for a checkpoint.
+        OSError: there is no room for a checkpoint.
     """
     history = _History(seed, on_epoch_end)
     trainer = lightning.Trainer(
