@@ -1,10 +1,12 @@
 """What the notebooks show, on a cohort of one sex and of frames that are not square."""
 
+import base64
 import re
 
 import numpy as np
 import pytest
 import torch
+from anywidget import AnyWidget
 
 from ccl.generator.generator import Generator
 from ccl.generator.hvae import HVAE
@@ -12,6 +14,7 @@ from companion.book.examples import (
     cohort_grid,
     colourings,
     explorer_items,
+    explorer_page,
     live_explorer,
     palettes,
     pick,
@@ -58,11 +61,26 @@ def test_the_explorer_offers_scanners_only(women: Cohort, generator: Generator) 
         assert {image.shape for image in item.counterfactuals.values()} == {(32, 28)}
         np.testing.assert_array_equal(item.truths[item.scanner, ""], women.images[row])
     page = explorer_html(items)
-    assert re.search(r'"sexes":\[""\]', page)
+    assert re.search(r'"sex":\[""\]', page)
 
 
-def test_the_live_explorer_has_no_choice_of_sex(women: Cohort, generator: Generator) -> None:
-    live = live_explorer(women, generator, pick(women, 1))
+def test_a_small_generator_comes_along(women: Cohort, generator: Generator) -> None:
+    rows = pick(women, 1)
+    page, widget = explorer_page(women, generator, rows), live_explorer(women, generator, rows)
+    assert isinstance(widget, AnyWidget)
+    assert base64.b64encode(widget.weights).decode() in page  # type: ignore[attr-defined]
+    assert '"parents":{"scanner":"Fjord"}' in page
+    # The real image and the two truths, and no stored counterfactual.
+    assert '"counterfactuals":{},"truths":{"[\\"Fjord\\",\\"\\"]":1' in page
+
+
+def test_a_large_generator_is_asked_in_the_kernel(
+    women: Cohort, generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("companion.book.widgets.live.LARGEST", 0)
+    rows = pick(women, 1)
+    assert '"generator":null' in explorer_page(women, generator, rows)
+    live = live_explorer(women, generator, rows)
     names = [child.description for child in live.children if hasattr(child, "description")]  # type: ignore[attr-defined]
     assert names == ["Patient", "Scanner"]
 

@@ -11,7 +11,9 @@ from ccl.generator.generator import Generator, to_images
 from ccl.pairs import Pairs
 from companion.book.figures import marks, palette
 from companion.book.figures.look import NOTHING_SAID, Initial
-from companion.book.widgets.explorer import ExplorerItem, Target, explore
+from companion.book.widgets.explorer import ExplorerItem, Target, explorer_html
+from companion.book.widgets.jupyter import explore, explorer_widget
+from companion.book.widgets.live import live
 from companion.book.widgets.projection import projection_html
 from companion.cohorts.cohort import Cohort, evenly
 from companion.cohorts.truths import has_truth, true_counterfactual
@@ -87,27 +89,23 @@ def interventions(generator: Generator) -> list[dict[str, str]]:
     ]
 
 
-def explorer_items(cohort: Cohort, generator: Generator, rows: np.ndarray) -> list[ExplorerItem]:
-    """Some patients under every intervention, with the truth where it is known.
+def explorer_page(cohort: Cohort, generator: Generator, rows: np.ndarray) -> str:
+    """The explorer of some patients as HTML: computed in the page, or stored for a large generator.
 
     Args:
         cohort: of the patients.
-        generator: abducts once per patient and predicts under every intervention.
+        generator: makes the counterfactuals.
         rows: (n,) rows of pretraining scanners.
     """
-    targets = {_target(do): do for do in interventions(generator)}
-    exogenous = _abduct(cohort, generator, rows)
-    made = {t: to_images(generator.predict(exogenous, do=do)) for t, do in targets.items()}
-    true = (
-        {t: true_counterfactual(cohort, rows, do) for t, do in targets.items()}
-        if has_truth(cohort)
-        else {}
-    )
-    return [_item(cohort, int(row), i, made, true) for i, row in enumerate(rows)]
+    opened = live(generator)
+    return explorer_html(explorer_items(cohort, generator, rows, stored=opened is None), opened)
 
 
-def live_explorer(cohort: Cohort, generator: Generator, rows: np.ndarray) -> ipywidgets.Widget:
-    """The explorer with the generator behind it, for a running notebook."""
+def live_explorer(cohort: Cohort, generator: Generator, rows: np.ndarray) -> ipywidgets.DOMWidget:
+    """The same for a running notebook; a large generator answers from the kernel."""
+    opened = live(generator)
+    if opened is not None:
+        return explorer_widget(explorer_items(cohort, generator, rows, stored=False), opened)
 
     def decode(position: int, do: dict[str, str]) -> np.ndarray:
         exogenous = _abduct(cohort, generator, rows[[position]])
@@ -121,6 +119,27 @@ def live_explorer(cohort: Cohort, generator: Generator, rows: np.ndarray) -> ipy
     )
 
 
+def explorer_items(
+    cohort: Cohort, generator: Generator, rows: np.ndarray, *, stored: bool = True
+) -> list[ExplorerItem]:
+    """Some patients, with the truth of every intervention where it is known.
+
+    Args:
+        cohort: of the patients.
+        generator: abducts once per patient and predicts under every intervention.
+        rows: (n,) rows of pretraining scanners.
+        stored: with their counterfactuals under every intervention.
+    """
+    targets = {_target(do): do for do in interventions(generator)}
+    made, true = {}, {}
+    if stored:
+        exogenous = _abduct(cohort, generator, rows)
+        made = {t: to_images(generator.predict(exogenous, do=do)) for t, do in targets.items()}
+    if has_truth(cohort):
+        true = {t: true_counterfactual(cohort, rows, do) for t, do in targets.items()}
+    return [_item(cohort, generator, int(row), i, made, true) for i, row in enumerate(rows)]
+
+
 def _target(do: Mapping[str, str]) -> Target:
     return do["scanner"], do.get("sex", "")
 
@@ -131,21 +150,24 @@ def _abduct(cohort: Cohort, generator: Generator, rows: np.ndarray) -> dict[str,
 
 def _item(
     cohort: Cohort,
+    generator: Generator,
     row: int,
     position: int,
     made: Mapping[Target, np.ndarray],
     true: Mapping[Target, np.ndarray],
 ) -> ExplorerItem:
     facts = cohort.table.iloc[row]
-    knows_sex = any(sex for _, sex in made)
+    known = generator.parents
+    codes = known.codes(cohort, np.array([row]))
     return ExplorerItem(
         patient=str(facts["patient_id"]),
         scanner=str(facts["scanner"]),
-        sex=str(facts["sex"]) if knows_sex else "",
+        sex=str(facts["sex"]) if "sex" in known.values else "",
         label=_label(cohort, facts["label"]),
         real=np.asarray(cohort.images[row]),
         counterfactuals={target: images[position] for target, images in made.items()},
         truths={target: images[position] for target, images in true.items()},
+        parents={name: values[int(codes[name])] for name, values in known.values.items()},
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from companion.book.widgets.explorer import asset, filled, png_base64, script_json
+from companion.book.widgets.page import asset, filled, png_base64, script_json
 
 COLUMNS = 25  # thumbnails side by side in the one picture that holds them
 THUMBNAIL = 40  # pixels of its longer side, at most

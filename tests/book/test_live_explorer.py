@@ -1,0 +1,174 @@
+"""The explorer with a generator in the page, from a file, without a server (headless Chromium)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from companion.book.widgets.explorer import ExplorerItem, explorer_html
+from companion.book.widgets.live import live
+from tests.book import chromium
+from tests.book.test_live_generator import OPTIONS, made
+
+FRAME = (32, 28)
+SHOWN = ".ccl-explorer .ccl-panel:not([hidden]) > .ccl-frame > canvas"
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    items = []
+    for name, scanner, sex in (("P1", "A", "F"), ("P2", "B", "M")):
+        real = rng.integers(0, 200, FRAME, dtype=np.uint8)
+        truths = {(s, x): rng.integers(0, 256, FRAME, np.uint8) for s in "ABC" for x in "FM"}
+        parents = {"scanner": scanner, "sex": sex}
+        items.append(ExplorerItem(name, scanner, sex, "healthy", real, {}, truths, parents))
+    html = explorer_html(items, live(made(OPTIONS["quick"], FRAME)))
+    path = tmp_path_factory.mktemp("page") / "explorer.html"
+    path.write_text(
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><body>{html}</body></html>"
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[chromium.Tab]:
+    if chromium.executable() is None:
+        pytest.skip(f"no Chromium is installed under the names {chromium.NAMES}")
+    with chromium.tab() as opened:
+        yield opened
+
+
+@pytest.fixture
+def tab(browser: chromium.Tab, page: Path) -> chromium.Tab:
+    browser.open(page.as_uri())
+    browser.wait("document.querySelector('.ccl-explorer [data-part=says]')?.textContent.length > 0")
+    return browser
+
+
+def part(name: str) -> str:
+    return f"document.querySelector('.ccl-explorer [data-part={name}]')"
+
+
+def image(tab: chromium.Tab, title: str) -> str | None:
+    """The pixels of the panel of a title; None where it is hidden."""
+    return tab.run(
+        f"[...document.querySelectorAll('.ccl-explorer .ccl-panel')].filter(p => !p.hidden"
+        f" && p.querySelector('b').textContent === '{title}')"
+        ".map(p => p.querySelector('canvas').toDataURL())[0] ?? null"
+    )
+
+
+def slide(tab: chromium.Tab, name: str, value: float) -> None:
+    tab.run(
+        f"(() => {{ const s = {part(name)}; s.value = {value};"
+        "s.dispatchEvent(new Event('input', {bubbles: true})); })()"
+    )
+    tab.run("new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
+
+
+def press(tab: chromium.Tab, key: str, code: str) -> None:
+    for kind in ("keyDown", "keyUp"):
+        tab.call("Input.dispatchKeyEvent", type=kind, key=key, code=code)
+    tab.run("new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
+
+
+def choose(tab: chromium.Tab, name: str, value: str) -> None:
+    tab.run(f"{part(name)}.querySelector('button[value=\"{value}\"]').click()")
+
+
+def test_it_asks_nobody_and_makes_what_is_chosen(tab: chromium.Tab) -> None:
+    assert [url for url in tab.requests if not url.startswith(("file:", "data:"))] == []
+    assert tab.errors == []
+    first = image(tab, "Counterfactual")
+    choose(tab, "scanner", "C")
+    assert image(tab, "Counterfactual") != first
+    assert "asked for C, F" in tab.run(f"{part('says')}.textContent")
+    assert image(tab, "Truth")
+
+
+def test_between_two_scanners_there_is_no_truth(tab: chromium.Tab) -> None:
+    whole = image(tab, "Counterfactual")
+    slide(tab, "way-scanner", 0.5)
+    assert image(tab, "Counterfactual") != whole
+    assert "no intervention on a scanner" in tab.run(f"{part('says')}.textContent")
+    assert image(tab, "Truth") is None
+    slide(tab, "way-scanner", 0)
+    assert "nothing changed" in tab.run(f"{part('says')}.textContent")
+    slide(tab, "way-scanner", 1)
+    assert image(tab, "Counterfactual") == whole
+
+
+@pytest.mark.parametrize(("knob", "value"), [("grain", 0), ("temperature", 0.7), ("kept", 0.3)])
+def test_knobs_move_the_image_and_go_back(tab: chromium.Tab, knob: str, value: float) -> None:
+    before = image(tab, "Counterfactual")
+    slide(tab, knob, value)
+    assert image(tab, "Counterfactual") != before
+    tab.run(
+        "[...document.querySelectorAll('.ccl-explorer button')]"
+        ".find(b => b.textContent === 'Back').click()"
+    )
+    assert image(tab, "Counterfactual") == before
+
+
+def test_one_patient_takes_the_parents_of_another(tab: chromium.Tab) -> None:
+    real = image(tab, "Real")
+    tab.run(
+        f"(() => {{ const s = {part('parents')}; s.value = '1';"
+        "s.dispatchEvent(new Event('change')); })()"
+    )
+    assert "asked for B, M" in tab.run(f"{part('says')}.textContent")
+    assert image(tab, "Real") == real
+    assert image(tab, "The other patient")
+
+
+def test_an_opacity_is_painted_by_keyboard_and_carried_along(tab: chromium.Tab) -> None:
+    real, before = image(tab, "Real"), image(tab, "Counterfactual")
+    tab.run(f"{part('paint')}.click()")
+    tab.run("document.querySelector('.ccl-explorer canvas[tabindex=\"0\"]').focus()")
+    press(tab, "ArrowLeft", "ArrowLeft")
+    assert image(tab, "Real") == real
+    press(tab, " ", "Space")
+    assert image(tab, "Real") != real
+    assert image(tab, "Counterfactual") != before
+    assert image(tab, "Truth") is None
+    tab.run(
+        "[...document.querySelectorAll('.ccl-explorer button')]"
+        ".find(b => b.textContent === 'Take it back').click()"
+    )
+    assert image(tab, "Real") == real
+    assert image(tab, "Counterfactual") == before
+
+
+def test_a_dropped_image_becomes_the_patient(tab: chromium.Tab) -> None:
+    before = image(tab, "Counterfactual")
+    drop = (
+        "new Promise(done => { const c = document.createElement('canvas'); "
+        "c.width = 90; c.height = 60; "
+        "const pen = c.getContext('2d'); pen.fillStyle = 'white'; pen.fillRect(20, 10, 40, 40);"
+        "c.toBlob(blob => { const data = new DataTransfer();"
+        "data.items.add(new File([blob], 'mine.TYPE', { type: 'image/TYPE' }));"
+        "document.querySelector('.ccl-explorer').dispatchEvent("
+        "new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));"
+        "setTimeout(done, 600); }, 'image/png'); })"
+    )
+    tab.run(drop.replace("TYPE", "gif"))
+    assert "mine.gif could not be read" in tab.run(f"{part('says')}.textContent")
+    tab.run(drop.replace("TYPE", "png"))
+    assert tab.run(f"{part('says')}.textContent").startswith("Your image")
+    assert image(tab, "Counterfactual") != before
+    assert tab.errors == []
+    assert [url for url in tab.requests if url.startswith("http")] == []
+
+
+def test_every_control_has_a_name(tab: chromium.Tab) -> None:
+    nameless = tab.run(
+        "[...document.querySelectorAll('.ccl-explorer :is(input, select, button)')].filter(e =>"
+        "!(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length))"
+        ".map(e => e.outerHTML)"
+    )
+    assert nameless == []
+    assert tab.run(f"document.querySelectorAll('{SHOWN}[role=img][aria-label]').length") >= 5
