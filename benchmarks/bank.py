@@ -26,12 +26,12 @@ from timing import in_turns
 from ccl.devices import fastest_device
 from ccl.generator.generator import Generator, to_images
 from ccl.generator.hvae import HVAE, HVAEOptions
-from companion.cohorts import registry
+from companion.cohorts import bank, registry
 from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.cohorts.simulation.scanners import SCANNERS
-from companion.experiments import bank, config
+from companion.experiments import config
 
 EXPERIMENTS = {"quick": ("quick", "phantom-chest"), "paper": ("paper", "padchest", ".")}
 PLAIN = 256  # images made plainly; the time per image does not depend on their number

@@ -24,8 +24,8 @@ from peaks import watched
 
 from ccl.generator.options import QualityOptions
 from companion import quality
+from companion.cohorts.bank import Bank
 from companion.cohorts.cohort import Cohort
-from companion.experiments.bank import Bank
 
 SCANNERS = ("A", "B", "C", "D")
 Part = Callable[[], tuple[Callable[[], Any], int]]  # makes the work, and bytes that it is given

@@ -25,13 +25,13 @@ from peaks import watched
 
 from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
+from companion.cohorts.bank import Bank
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.importing import writer
 from companion.cohorts.importing.image_files import FrameOptions
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.manifest import LINE
 from companion.cohorts.importing.plan import Plan
-from companion.experiments.bank import Bank
 
 SMALL, ROUNDS, SCANNERS = 2000, 5, ("A", "B", "C")
 

@@ -21,7 +21,7 @@ from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
 from ccl.prefetch import prefetched
 from ccl.views.batch import Batch
-from companion.experiments.bank import Bank
+from companion.cohorts.bank import Bank
 
 SIZE, BATCH, DOMAINS, ROUNDS, PROCESSES = 224, 256, 3, 5, 4
 

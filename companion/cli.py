@@ -4,13 +4,14 @@ What the workflow calls; each command can as well be typed. Imports of the model
 commands, so that `ccl --help` and a mistyped option answer at once.
 """
 
+import importlib
 import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +21,7 @@ from companion.engine import processes
 from companion.engine.files import full_disk_named
 
 if TYPE_CHECKING:
+    from companion.engine.runs import Run
     from companion.experiments.config import Experiment
 
 app = typer.Typer(
@@ -40,9 +42,31 @@ class Step(StrEnum):
     generator = "generator"
     bank = "bank"
     quality = "quality"
-    pretrain = "pretrain"
-    evaluate = "evaluate"
+    pretraining = "pretraining"
+    evaluation = "evaluation"
     results = "results"
+
+
+# What makes each, in the module of `companion.experiments` of its name.
+FUNCTIONS = {
+    Step.cohort: "make_cohort",
+    Step.generator: "train_generator",
+    Step.bank: "make_bank",
+    Step.quality: "measure_quality",
+    Step.pretraining: "pretrain",
+    Step.evaluation: "evaluate",
+    Step.results: "collect_results",
+}
+# What steps are called as well.
+ALIASES = {"pretrain": Step.pretraining, "evaluate": Step.evaluation}
+
+
+def parse_step(name: str) -> Step:
+    """The step of a name or alias."""
+    try:
+        return ALIASES.get(name) or Step(name)
+    except ValueError:
+        raise typer.BadParameter(f"'{name}' is not one of {', '.join(Step)}") from None
 
 
 class OnBadImage(StrEnum):
@@ -92,14 +116,14 @@ def main(
 
 @app.command()
 def run(
-    step: Step,
+    step: Annotated[Step, typer.Argument(parser=parse_step, metavar=f"[{'|'.join(Step)}]")],
     profile: Profile = "quick",
     cohort: CohortName = "phantom-chest",
     data_root: DataRoot = None,
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="Of pretrain and evaluate: OBJECTIVE-STRATEGY-SEED, as `ccl plan` lists them."
+            help="Of pretraining and evaluation: OBJECTIVE-STRATEGY-SEED, as `ccl plan` lists them."
         ),
     ] = None,
     bank: Annotated[
@@ -120,47 +144,59 @@ def run(
 ) -> None:
     """Does one step unless it is done, and leaves a pointer to its folder in runs/.
 
-    `evaluate` pretrains the encoder first, where that is not done. Several processes, started by
+    `evaluation` pretrains the encoder first, where that is not done. Several processes, started by
     `torchrun` or SLURM's `srun`, work as one.
     """
-    if (encoder is not None) != (step in (Step.pretrain, Step.evaluate)):
+    if (encoder is not None) != (step in (Step.pretraining, Step.evaluation)):
         raise typer.BadParameter(
-            "'pretrain' and 'evaluate' need --encoder, other steps do not have it"
+            "'pretraining' and 'evaluation' need --encoder, other steps do not have it"
         )
     if (bank is not None) != (step is Step.bank):
         raise typer.BadParameter("'bank' needs --bank, other steps do not have it")
     if variant != "base" and step not in (Step.generator, Step.quality):
         raise typer.BadParameter("only 'generator' and 'quality' have a --variant")
+    label = encoder or bank or ("" if variant == "base" else variant)
     with tidy_errors(), processes.joined():
         from companion.engine import pointers
-        from companion.experiments import steps
 
         experiment = _experiment(profile, cohort, data_root)
-        name, trained = step.value, None
+        if step is Step.evaluation:
+            _leave_pretraining(experiment, str(encoder))
+        arguments: dict[Step, tuple[Any, ...]] = {
+            Step.cohort: (on_bad_image.value, on_changed_data.value),
+            Step.bank: (bank,),
+            Step.results: (),
+        }
         if encoder is not None:
-            name = f"{name}-{encoder}"
-            chosen = experiment.pretraining.named(encoder)
-            done = getattr(steps, step.value)(experiment, chosen)
-            if step is Step.evaluate and chosen in experiment.pretraining.encoders:
-                trained = steps.pretrain(experiment, chosen)
-        elif bank is not None:
-            name = f"{name}-{bank}"
-            done = steps.bank(experiment, bank)
-        elif variant != "base":
-            name = f"{name}-{variant}"
-            done = getattr(steps, step.value)(experiment, variant)
-        elif step is Step.cohort:
-            done = steps.cohort(experiment, on_bad_image.value, on_changed_data.value)
-        else:
-            done = getattr(steps, step.value)(experiment)
+            arguments[step] = (experiment.pretraining.named(encoder),)
+        done = _finished(step, experiment, *arguments.get(step, (variant,)))
         if distributed.is_main_process():
-            pointers.point(experiment.root, name, done)
-            if trained is not None:
-                pointers.point(experiment.root, f"pretrain-{encoder}", trained)
+            pointers.point(experiment.root, f"{step}-{label}" if label else step, done)
             if step is Step.results:
-                for file in (steps.SEPARABILITY_FILE, steps.RESULTS_FILE):
+                for file in ("separability.csv", "results.csv"):
                     pointers.publish(done.folder / file, experiment.root / file)
             typer.echo(str(done.folder))
+
+
+def _finished(step: Step, experiment: "Experiment", *arguments: Any) -> "Run":
+    """A finished step, by the function of the experiment's module that is named as the step."""
+    module = importlib.import_module(f"companion.experiments.{step}")
+    finished: Run = getattr(module, FUNCTIONS[step])(experiment, *arguments)
+    return finished
+
+
+def _leave_pretraining(experiment: "Experiment", encoder: str) -> None:
+    """Pretrains what is to be evaluated and leaves a pointer to it, unless there is one."""
+    from companion.engine import pointers
+
+    name = experiment.pretraining.named(encoder)
+    if name in experiment.pretraining.controls:
+        return
+    trained = _finished(Step.pretraining, experiment, name)
+    pointer = f"pretraining-{encoder}"
+    # One that is newer than the evaluation would have the workflow evaluate again.
+    if distributed.is_main_process() and not pointers.names(experiment.root, pointer, trained):
+        pointers.point(experiment.root, pointer, trained)
 
 
 @app.command()
@@ -190,7 +226,7 @@ def show_plan(
 ) -> None:
     """Prints as JSON which encoders an experiment has or cannot have, and its further cohorts."""
     with tidy_errors():
-        from companion.experiments import steps
+        from companion.experiments.cohort import tables
 
         experiment = _experiment(profile, cohort, data_root)
     answer = {
@@ -198,7 +234,7 @@ def show_plan(
         "controls": [str(name) for name in experiment.pretraining.controls],
         "beside": list(experiment.beside),
         "external": list(experiment.external),
-        "tables": steps.tables(experiment),
+        "tables": tables(experiment),
         "omissions": experiment.omissions,
     }
     typer.echo(json.dumps(answer))

@@ -8,12 +8,12 @@ from typing import BinaryIO, NoReturn
 import numpy as np
 
 from companion.book import notebooks
+from companion.cohorts import bank as banks
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import build
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.engine import storage
 from companion.engine.runs import Run, Step
-from companion.experiments import bank as banks
 from tests.fitting import fit
 from tests.test_notebooks import write as write_notebook
 from tests.test_training import Batches, Line

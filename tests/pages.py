@@ -12,7 +12,8 @@ import pytest
 
 from companion.cohorts.cohort import SPLITS, Cohort
 from companion.engine.runs import Run
-from companion.experiments import config, steps
+from companion.experiments import cohort as cohorts
+from companion.experiments import config, generator, pretraining, results
 from companion.experiments.config import Experiment
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -60,11 +61,19 @@ def values(
     monkeypatch.setattr(config, "experiment", lambda *_: experiment)
     monkeypatch.setattr(Cohort, "load", lambda _: cohort)
     monkeypatch.setattr(Cohort, "load", lambda _: cohort)
-    monkeypatch.setattr(steps, "pair_similarities", lambda _: _similarities())
-    record = {"step": "pretrain", "label": "simclr-standard-0"}
+    monkeypatch.setattr(pretraining, "pair_similarities", lambda _: _similarities())
+    record = {"step": "pretraining", "label": "simclr-standard-0"}
     record |= {"seconds": 1.0, "peak_memory_mib": 1}
-    for step in ("cohort", "generator", "bank", "pretrain", "results"):
-        monkeypatch.setattr(steps, step, lambda *_: Run(tmp_path, record))
+    finished = {
+        "make_cohort": (cohorts, pretraining),
+        "train_generator": (generator, pretraining),
+        "make_bank": (pretraining,),
+        "pretrain": (pretraining,),
+        "collect_results": (results,),
+    }
+    for step, modules in finished.items():
+        for module in modules:
+            monkeypatch.setattr(module, step, lambda *_: Run(tmp_path, record))
     cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
     names: dict[str, Any] = {}
     return [_value(cell.source, names) for cell in cells if cell.cell_type == "code"]

@@ -76,7 +76,8 @@ def test_an_unknown_profile_or_cohort_is_one_message(wrong: str) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["run", "evaluate"],
+        ["run", "evaluation"],
+        ["run", "pretraining"],
         ["run", "pretrain"],
         ["run", "bank"],
         ["run", "cohort", "--bank", "sex"],

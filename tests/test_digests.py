@@ -8,11 +8,24 @@ import pytest
 from companion import ROOT
 from companion.book import notebooks
 from companion.engine import digests
-from companion.experiments.steps import CODE
+from companion.experiments import (
+    bank,
+    cohort,
+    evaluation,
+    generator,
+    pretraining,
+    quality,
+    results,
+)
 
-STEPS = CODE | {
-    "cohort": (*CODE["cohort"], "companion.cohorts.simulation.phantom_chest"),
-    "pretrain": (*CODE["pretrain"], "ccl.objectives.simclr"),
+STEPS = {
+    cohort.make_cohort: (*cohort.CODE, "companion.cohorts.simulation.phantom_chest"),
+    generator.train_generator: generator.TUNING_CODE,
+    bank.make_bank: bank.CODE,
+    quality.measure_quality: quality.CODE,
+    pretraining.pretrain: (*pretraining.CODE, "ccl.objectives.simclr"),
+    evaluation.evaluate: evaluation.CODE,
+    results.collect_results: results.CODE,
 }
 
 
@@ -25,10 +38,16 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def of_steps() -> dict[str, str]:
-    for cached in (digests.code_digest, digests._code, digests._imports):
+def of_steps() -> dict[str, tuple[str, str]]:
+    for cached in (digests.code_digest, digests.function_digest, digests._code, digests._imports):
         cached.cache_clear()
-    return {step: digests.code_digest(*modules) for step, modules in STEPS.items()}
+    return {
+        function.__module__.rpartition(".")[2]: (
+            digests.code_digest(*modules),
+            digests.function_digest(function),
+        )
+        for function, modules in STEPS.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -37,9 +56,12 @@ def of_steps() -> dict[str, str]:
         ("companion/cohorts/releases/nih.py", '"Effusion"', '"Edema"', set()),
         ("companion/book/tables.py", "def ", "def other_", set()),
         ("companion/claims/holm.py", "def ", "def other_", set()),
-        ("ccl/losses/nt_xent.py", "def ", "def other_", {"pretrain"}),
-        ("ccl/pairs.py", "def ", "def other_", {"pretrain", "evaluate"}),
-        ("companion/evaluation/probing.py", "def ", "def other_", {"evaluate"}),
+        ("ccl/losses/nt_xent.py", "def ", "def other_", {"pretraining"}),
+        ("ccl/pairs.py", "def ", "def other_", {"pretraining", "evaluation"}),
+        ("companion/evaluation/probing.py", "def ", "def other_", {"evaluation"}),
+        ("companion/quality/spectrum.py", "def ", "def other_", {"quality"}),
+        ("companion/experiments/pretraining.py", "max_steps=", "most_steps=", {"pretraining"}),
+        ("companion/experiments/pretraining.py", "most: int", "many: int", set()),
         (
             "ccl/generator/hvae.py",
             "def ",
@@ -57,7 +79,7 @@ def test_an_edit_computes_again_what_it_reaches(
     assert old in text
     (copied / file).write_text(text.replace(old, new))
     after = of_steps()
-    assert {step for step in STEPS if before[step] != after[step]} == again
+    assert {step for step in before if before[step] != after[step]} == again
 
 
 @pytest.mark.parametrize(

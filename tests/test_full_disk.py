@@ -12,6 +12,8 @@ import typer
 
 from companion.book import notebooks
 from companion.cli import tidy_errors
+from companion.cohorts import bank as banks
+from companion.cohorts.bank import BankOptions
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing import writer
@@ -22,8 +24,6 @@ from companion.engine.errors import DiskFullError
 from companion.engine.files import full_disk_named, write_atomically
 from companion.engine.runs import Step
 from companion.engine.storage import create_array
-from companion.experiments import bank as banks
-from companion.experiments.bank import BankOptions
 from tests.cohorts.conftest import files_of
 from tests.cohorts.test_writer import many
 from tests.fitting import fit

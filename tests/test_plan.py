@@ -10,7 +10,8 @@ import pytest
 from companion.book.notebooks import imported
 from companion.cohorts.registry import FolderOptions, MedMnistOptions, MiniMiasOptions, NihOptions
 from companion.engine import digests
-from companion.experiments import config, plan, steps
+from companion.experiments import config, plan
+from companion.experiments.cohort import tables
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SOURCES = [
@@ -42,7 +43,7 @@ def test_an_edited_table_is_looked_at_again(
     source: config.SourceOptions, table: str, asked: list[str], tmp_path: Path
 ) -> None:
     base = config.experiment("tiny", "phantom-chest")
-    assert table in steps.tables(replace(base, source=source))
+    assert table in tables(replace(base, source=source))
     file = tmp_path / "data" / table
     file.parent.mkdir(parents=True)
     file.write_text("a")
@@ -57,7 +58,7 @@ def test_an_edited_table_is_looked_at_again(
 
 def test_what_notebooks_draw_with_is_watched() -> None:
     """Every module that a notebook reaches is code of a step, or calls the notebook again."""
-    watched = set(plan.drawing()) | set(digests._reached("companion.experiments.steps").values())
+    watched = set(plan.drawing()) | set(digests._reached(*plan.STEPS).values())
     for notebook in NOTEBOOKS:
         for module in imported(notebook):
             assert set(digests._reached(module).values()) <= watched, (notebook.stem, module)

@@ -154,7 +154,7 @@ def test_the_command_line_in_two_processes(tmp_path: Path) -> None:
     from tests import checkout
 
     folder = checkout.copy(tmp_path / "checkout")
-    wanted = ["-m", "companion", "run", "pretrain", "--profile", "tiny"]
+    wanted = ["-m", "companion", "run", "pretraining", "--profile", "tiny"]
     wanted += ["--encoder", "simclr-counterfactual-0"]
     ended = torchrun(*wanted, folder=folder)
     assert ended.returncode == 0, ended.stderr
@@ -170,7 +170,7 @@ def test_the_command_line_in_two_processes(tmp_path: Path) -> None:
 
 def pretrained(checkout: Path) -> tuple[Path, pd.DataFrame]:
     """The only pretraining's folder, which holds what it has to, and its history."""
-    (record,) = checkout.glob("runs/tiny/phantom-chest/pretrain/*/run.json")
+    (record,) = checkout.glob("runs/tiny/phantom-chest/pretraining/*/run.json")
     names = {file.name for file in record.parent.iterdir()}
     assert names == {"run.json", "history.csv", "encoder.safetensors"}
     return record.parent, pd.read_csv(record.with_name("history.csv"))

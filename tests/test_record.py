@@ -19,7 +19,6 @@ from companion.engine import pointers
 from companion.engine.csv_files import read_table
 from companion.engine.runs import Run
 from companion.evaluation import simulations
-from companion.experiments import steps
 from companion.experiments.config import Experiment
 from tests import pages
 from tests.evaluation import made_up
@@ -107,7 +106,7 @@ def test_a_failure_leaves_the_older_record(
     def fail(_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(steps, "costs", fail)
+    monkeypatch.setattr(recording, "costs_of", fail)
     with pytest.raises(OSError, match="No space"):
         recording.keep(experiment, tmp_path / "study")
     assert record.load(kept.folder).info == kept.info
@@ -151,7 +150,7 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     options |= {"data_root": "/home/somebody"}
     run = Run(
         folder,
-        {"step": "pretrain", "label": "", "digest": "0", "options": options}
+        {"step": "pretraining", "label": "", "digest": "0", "options": options}
         | {"seconds": 100.0, "finished": "2026-01-01", "device": "CPU"}
         | {"git_revision": "abc"},
     )
@@ -167,16 +166,16 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
         info={**images.info, "checksum": "0", "name": "phantom-chest", "held_out_scanners": ["C"]},
     )
     fakes: dict[str, Any] = {
-        "cohort": lambda _: run,
-        "results": lambda _: run,
-        "quality": lambda *_: run,
-        "costs": lambda _: pd.DataFrame({"step": ["generator"], "seconds": [1.0]}),
+        "make_cohort": lambda _: run,
+        "collect_results": lambda _: run,
+        "measure_quality": lambda *_: run,
+        "costs_of": lambda _: pd.DataFrame({"step": ["generator"], "seconds": [1.0]}),
         "pretraining_history": lambda *_: pages._history(),
         "pair_similarities": lambda _: pages._similarities(),
         "embeddings": lambda *_: _features(len(images.rows("test"))),
     }
     for name, fake in fakes.items():
-        monkeypatch.setattr(steps, name, fake)
+        monkeypatch.setattr(recording, name, fake)
     monkeypatch.setattr(Cohort, "load", lambda _: images)
     monkeypatch.setattr(pointers, "follow", lambda *_: run)
     return replace(base, root=tmp_path / "runs", pretraining=mine)

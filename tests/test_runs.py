@@ -107,11 +107,18 @@ def test_the_record_is_valid_json_with_versions(tmp_path):
     assert {"git_revision", "device", "seconds", "options", "python"} <= set(record)
 
 
-def test_a_step_depends_on_its_own_function_and_on_those_it_calls(tmp_path):
-    def digest(text, name="train"):
-        file = tmp_path / f"{len(list(tmp_path.iterdir()))}.py"
-        file.write_text(text)
-        return digests.step_digest(name, file)
+def test_a_step_depends_on_its_own_function_and_on_those_it_calls(tmp_path, monkeypatch):
+    def digest(text):
+        (tmp_path / "ccl" / "step.py").write_text(text)
+        digests.function_digest.cache_clear()
+        return digests.function_digest(train)
+
+    def train(x):
+        """Stands for the one in the file."""
+
+    train.__module__ = "ccl.step"
+    (tmp_path / "ccl").mkdir()
+    monkeypatch.setattr(digests, "ROOT", tmp_path)
 
     text = 'def train(x):\n    """Trains."""\n    return _half(x)\n\n'
     text += "def _half(x):\n    return x / 2\n\ndef judge(x):\n    return x\n"
@@ -120,4 +127,3 @@ def test_a_step_depends_on_its_own_function_and_on_those_it_calls(tmp_path):
     assert digest(text.replace("return x\n", "return -x\n")) == whole
     assert digest(text.replace("x / 2", "x / 3")) != whole
     assert digest(text.replace("_half(x)\n\n", "_half(2 * x)\n\n")) != whole
-    assert digests.step_digest("generator") != digests.step_digest("notebook")

@@ -21,7 +21,8 @@ from companion.cohorts.importing.sources import SOURCES, ChangedSourcesError
 from companion.cohorts.registry import FolderOptions, MedMnistOptions
 from companion.engine import pointers, runs
 from companion.engine.runs import Run
-from companion.experiments import config, plan, profiles, steps
+from companion.experiments import config, plan, profiles
+from companion.experiments.cohort import make_cohort
 from companion.experiments.config import Experiment, SourceOptions
 from tests import checkout
 from tests.cohorts.conftest import Source, picture
@@ -50,7 +51,7 @@ def of(root: Path, options: SourceOptions | None = None) -> Experiment:
 
 def asked_again(experiment: Experiment, on_changed_data: str = "error") -> Run:
     forget()
-    return steps.cohort(experiment, on_changed_data=on_changed_data)
+    return make_cohort(experiment, on_changed_data=on_changed_data)
 
 
 def listed(folder: Path) -> list[dict[str, object]]:
@@ -70,7 +71,7 @@ def experiment(source: Source) -> Experiment:
 def test_every_file_is_listed_with_the_checksum_of_its_bytes(experiment: Experiment) -> None:
     root = Path(str(experiment.data_root))
     (root / "img/003.png").write_bytes(b"no image")
-    run = steps.cohort(experiment, on_bad_image="skip")
+    run = make_cohort(experiment, on_bad_image="skip")
     found = listed(run.folder)
     assert [each["path"] for each in found] == [f"img/{i:03d}.png" for i in range(24)]
     for each in found:
@@ -84,7 +85,7 @@ def test_the_same_bytes_are_silent_and_not_read_twice(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = Path(str(experiment.data_root))
-    run = steps.cohort(experiment)
+    run = make_cohort(experiment)
     before = content(run.folder)
     copied = root.with_name("copied")
     shutil.copytree(root, copied, copy_function=shutil.copy)
@@ -130,7 +131,7 @@ def changed(root: Path, how: str) -> Path:
 def test_other_bytes_are_an_error_and_putting_them_back_mends_it(
     experiment: Experiment, tmp_path: Path, how: str, said: str
 ) -> None:
-    run = steps.cohort(experiment)
+    run = make_cohort(experiment)
     root = Path(str(experiment.data_root))
     kept = shutil.copytree(root, tmp_path / "kept")
     changed(root, how)
@@ -144,7 +145,7 @@ def test_other_bytes_are_an_error_and_putting_them_back_mends_it(
 
 
 def test_a_message_names_the_first_of_many(experiment: Experiment) -> None:
-    steps.cohort(experiment)
+    make_cohort(experiment)
     for file in Path(str(experiment.data_root), "img").iterdir():
         file.unlink()
     with pytest.raises(ChangedSourcesError, match=r"24 of 24 .*000\.png.*004\.png.* and 19 more"):
@@ -156,7 +157,7 @@ def test_a_skipped_file_that_is_mended_or_comes_is_a_change(experiment: Experime
     mended = [root / "img/003.png", root / "img/004.png"]
     mended[0].write_bytes(b"no image")
     mended[1].unlink()
-    steps.cohort(experiment, on_bad_image="skip")
+    make_cohort(experiment, on_bad_image="skip")
     assert asked_again(experiment)
     for i, file in enumerate(mended):
         Image.fromarray(picture(50 + i)).save(file)
@@ -166,7 +167,7 @@ def test_a_skipped_file_that_is_mended_or_comes_is_a_change(experiment: Experime
 
 
 def test_accepted_changes_are_another_run_and_the_first_stays(experiment: Experiment) -> None:
-    first = steps.cohort(experiment)
+    first = make_cohort(experiment)
     before = content(first.folder)
     assert asked_again(experiment, "reimport").digest == first.digest  # nothing to accept
     changed(Path(str(experiment.data_root)), "replaced")
@@ -183,7 +184,7 @@ def test_accepted_changes_are_another_run_and_the_first_stays(experiment: Experi
 
 def test_a_change_is_not_accepted_before_its_import_is_whole(experiment: Experiment) -> None:
     root = Path(str(experiment.data_root))
-    first = steps.cohort(experiment)
+    first = make_cohort(experiment)
     kept = (root / "img/005.png").read_bytes()
     (root / "img/005.png").write_bytes(kept[:-30])
     with pytest.raises(ValueError, match=r"row 7: image 'img/005\.png' cannot be read"):
@@ -197,13 +198,13 @@ def test_a_change_is_not_accepted_before_its_import_is_whole(experiment: Experim
 def test_without_the_data_root_finished_results_are_used_with_a_warning(
     experiment: Experiment, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = steps.cohort(experiment)
+    run = make_cohort(experiment)
     root = Path(str(experiment.data_root))
     away = root.rename(root.with_name("away"))
     if how == "empty":
         root.mkdir()
     for _ in range(2):
-        assert steps.cohort(experiment).digest == run.digest
+        assert make_cohort(experiment).digest == run.digest
     (said,) = [each.getMessage() for each in caplog.records if each.name == sources.__name__]
     assert f"{root} is not there: its files could not be compared" in said
     if how == "empty":
@@ -213,10 +214,10 @@ def test_without_the_data_root_finished_results_are_used_with_a_warning(
 
 
 def test_without_the_data_root_nothing_is_imported(experiment: Experiment) -> None:
-    steps.cohort(experiment)
+    make_cohort(experiment)
     shutil.rmtree(str(experiment.data_root))
     with pytest.raises(registry.CohortError, match="is no folder"):
-        steps.cohort(replace(experiment, source=FolderOptions(size=9)))
+        make_cohort(replace(experiment, source=FolderOptions(size=9)))
 
 
 def test_a_file_that_changes_while_it_is_read_is_no_image(
@@ -231,7 +232,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_image(
 
     monkeypatch.setattr(writer, "read_frame", meddling)
     with pytest.raises(registry.CohortError, match=r"row 7: .* was changed while it was read"):
-        steps.cohort(experiment)
+        make_cohort(experiment)
 
 
 def test_an_edited_archive_is_imported_anew(tmp_path: Path) -> None:
@@ -244,7 +245,7 @@ def test_an_edited_archive_is_imported_anew(tmp_path: Path) -> None:
     archive = root / "pneumoniamnist.npz"
     np.savez(archive, **arrays)
     mine = of(root, MedMnistOptions(size=12))
-    run = steps.cohort(mine)
+    run = make_cohort(mine)
     (only,) = listed(run.folder)
     assert only["sha256"] == runs.file_digest(archive)
     os.utime(archive, (1, 1))
@@ -268,7 +269,7 @@ def test_a_simulated_cohort_has_no_files_to_compare(tmp_path: Path) -> None:
     base = config.experiment("tiny", "phantom-chest")
     few = base.source.model_copy(update={"n_train": 70, "n_val": 6, "n_test_per_scanner": 4})
     mine = replace(base, root=tmp_path / "runs", source=few, data_root=str(tmp_path / "none"))
-    assert not (steps.cohort(mine).folder / SOURCES).exists()
+    assert not (make_cohort(mine).folder / SOURCES).exists()
     assert asked_again(mine)
 
 
@@ -313,7 +314,7 @@ def test_the_workflow_looks_again_where_files_changed(
     root.mkdir(parents=True)
     stamp.write_text("{}")
     assert not looked_again()  # nothing is imported yet
-    pointers.point(root, "cohort", steps.cohort(mine))
+    pointers.point(root, "cohort", make_cohort(mine))
     assert not looked_again()
     os.utime(source.root / "img/005.png", (1, 1))
     assert looked_again()

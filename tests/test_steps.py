@@ -1,6 +1,7 @@
 """The steps' digests: what makes a run another run."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,16 @@ from ccl.objectives.simclr import SimCLROptions
 from companion import quality, strategies
 from companion.cohorts import registry
 from companion.cohorts.cohort import Cohort
-from companion.engine import digests
-from companion.experiments import config, generators, steps
+from companion.engine import digests, storage
+from companion.experiments import bank, config, generator, plan
+from companion.experiments import quality as quality_step
+from companion.experiments.bank import make_bank
+from companion.experiments.cohort import make_cohort
 from companion.experiments.config import EncoderName, Experiment, VariantOptions, experiment
+from companion.experiments.evaluation import RESULTS_FILE, evaluate
+from companion.experiments.generator import train_generator
+from companion.experiments.pretraining import encoder_of, initial_encoder, pretrain
+from companion.experiments.quality import measure_quality
 
 _CREATE = timm.create_model
 
@@ -38,7 +46,7 @@ def test_other_initial_weights_in_the_same_file_are_another_run(tmp_path: Path) 
         torch.manual_seed(seed)
         backbone = build_encoder(EncoderOptions(), (32, 32)).backbone
         save_file(backbone.state_dict(), weights)
-        folders |= {steps.evaluate(mine, control).folder for _ in range(2)}
+        folders |= {evaluate(mine, control).folder for _ in range(2)}
     assert len(folders) == 2
 
 
@@ -47,13 +55,13 @@ def test_a_finished_encoder_opens_without_its_initial_weights(
 ) -> None:
     mine = _from_imagenet(tmp_path)
     name, control = EncoderName("simclr", "standard", 0), EncoderName("simclr", "random", 0)
-    images = Cohort.load(steps.cohort(mine).folder)
+    images = Cohort.load(make_cohort(mine).folder)
     _publish(monkeypatch)
-    trained = steps.encoder_of(mine, images, name).state_dict()
-    started = steps.encoder_of(mine, images, control).state_dict()
+    trained = encoder_of(mine, images, name).state_dict()
+    started = encoder_of(mine, images, control).state_dict()
     _publish(monkeypatch, online=False)
     for of, before in ((name, trained), (control, started)):
-        again = steps.encoder_of(mine, images, of).state_dict()
+        again = encoder_of(mine, images, of).state_dict()
         assert all(torch.equal(again[key], value) for key, value in before.items())
     assert not torch.equal(trained["backbone.conv1.weight"], started["backbone.conv1.weight"])
 
@@ -62,11 +70,11 @@ def test_what_is_drawn_after_initial_weights_does_not_depend_on_where_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = _from_imagenet(tmp_path)
-    images = Cohort.load(steps.cohort(mine).folder)
+    images = Cohort.load(make_cohort(mine).folder)
     _publish(monkeypatch)
     drawn = []
     for _ in ("published", "kept"):
-        steps.initial_encoder(mine, images, EncoderName("simclr", "standard", 0))
+        initial_encoder(mine, images, EncoderName("simclr", "standard", 0))
         drawn.append(torch.rand(1).item())
     assert drawn[0] == drawn[1]
 
@@ -107,14 +115,14 @@ def test_variants_of_the_generator_are_runs_of_their_own(
 ) -> None:
     mine = _small(tmp_path)
     asked: list[int | None] = []
-    train = generators.train
+    train = generator.train
 
     def watched(*arguments: Any) -> Any:
         asked.append(arguments[3])
         return train(*arguments)
 
-    monkeypatch.setattr(generators, "train", watched)
-    runs = {variant: steps.generator(mine, variant) for variant in strategies.GENERATORS}
+    monkeypatch.setattr(generator, "train", watched)
+    runs = {variant: train_generator(mine, variant) for variant in strategies.GENERATORS}
     assert len({run.folder for run in runs.values()}) == 3
     assert asked == [None, 2]  # base and early; tuned goes on from base
     assert [run.record["label"] for run in runs.values()] == ["", "early", "tuned"]
@@ -122,10 +130,10 @@ def test_variants_of_the_generator_are_runs_of_their_own(
     assert "violation" in tuned
     left = {path.name for path in runs["tuned"].folder.iterdir() if path.is_dir()}
     assert not left & {"predictor", "checkpoints"}
-    banks = [steps.bank(mine, name).record for name in ("scanner", "early", "tuned")]
+    banks = [make_bank(mine, name).record for name in ("scanner", "early", "tuned")]
     assert len({record["digest"] for record in banks}) == 3
     with pytest.raises(ValueError, match="no generator 'late'"):
-        steps.generator(mine, "late")
+        train_generator(mine, "late")
 
 
 def test_pairs_that_the_table_cannot_give_are_refused_before_the_generator_is_trained(
@@ -138,17 +146,15 @@ def test_pairs_that_the_table_cannot_give_are_refused_before_the_generator_is_tr
 
     load = Cohort.load
     monkeypatch.setattr(Cohort, "load", lacking)
-    monkeypatch.setattr(generators, "train", lambda *_: pytest.fail("it was trained"))
+    monkeypatch.setattr(generator, "train", lambda *_: pytest.fail("it was trained"))
     with pytest.raises(ValueError, match=r"a bank over sex .* not every image states it"):
-        steps.generator(_small(tmp_path))
+        train_generator(_small(tmp_path))
 
 
 def test_steps_start_without_what_only_pages_need() -> None:
     """Loading the figures would cost every step seconds."""
     assert not [
-        name
-        for name in digests._reached("companion.experiments.steps")
-        if name.startswith("companion.book.figures")
+        name for name in digests._reached(*plan.STEPS) if name.startswith("companion.book.figures")
     ]
 
 
@@ -190,13 +196,13 @@ def test_encoders_are_tested_on_external_cohorts(
 ) -> None:
     mine = _profile(tmp_path, monkeypatch, "phantom-chest")
     control = mine.pretraining.controls[0]
-    found = pd.read_csv(steps.evaluate(mine, control).folder / steps.RESULTS_FILE)
+    found = pd.read_csv(evaluate(mine, control).folder / RESULTS_FILE)
     assert set(found["cohort"]) == {"phantom-chest"}
     external = found[found["test_cohort"] == "elsewhere"]
     assert set(external["domain"]) == {"elsewhere"}
     # The same figures as of an encoder that is at home there.
     home = config.experiment("tested", "elsewhere")
-    there = pd.read_csv(steps.evaluate(home, control).folder / steps.RESULTS_FILE)
+    there = pd.read_csv(evaluate(home, control).folder / RESULTS_FILE)
     there = there[there["domain"] == "pooled"]
     assert external["value"].tolist() == pytest.approx(there["value"].tolist())
     assert len(external) > 0
@@ -206,7 +212,7 @@ def test_an_external_cohort_with_too_few_images_gives_no_figure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     mine = _profile(tmp_path, monkeypatch, "phantom-chest", n_test_per_scanner=4)
-    found = pd.read_csv(steps.evaluate(mine, mine.pretraining.controls[0]).folder / "results.csv")
+    found = pd.read_csv(evaluate(mine, mine.pretraining.controls[0]).folder / "results.csv")
     assert set(found["test_cohort"]) == {"phantom-chest"}
     assert "external cohort 'elsewhere' gives no figure: split 'test' has" in caplog.text
 
@@ -216,27 +222,28 @@ def test_external_cohorts_have_images_of_the_same_size(
 ) -> None:
     mine = _profile(tmp_path, monkeypatch, "phantom-breast")
     with pytest.raises(ValueError, match=r"external cohort 'elsewhere' has images of \(32, 28\)"):
-        steps.evaluate(mine, mine.pretraining.controls[0])
+        evaluate(mine, mine.pretraining.controls[0])
 
 
 def test_bank_and_quality_load_the_generator_onto_the_fastest_device(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine, asked = _small(tmp_path), list[Any]()
-    load, device = steps.generators.load, torch.device("meta")
+    load, device = generator.load, torch.device("meta")
 
     def watched(folder: Path, device: torch.device | str = "cpu") -> Any:
         asked.append(device)
         return load(folder)
 
-    monkeypatch.setattr(steps, "fastest_device", lambda: device)
-    monkeypatch.setattr(steps.generators, "load", watched)
-    steps.bank(mine)
+    for step in (bank, quality_step):
+        monkeypatch.setattr(step, "fastest_device", lambda: device)
+        monkeypatch.setattr(step, "load", watched)
+    make_bank(mine)
     assert asked == [device]
     monkeypatch.setattr(quality, "train_judges", lambda *given: given[-1].mkdir())
     for name in ("compare_abduction", "measure"):
         monkeypatch.setattr(quality, name, lambda *_: pd.DataFrame({"measure": [""]}))
-    steps.quality(mine)
+    measure_quality(mine)
     assert asked == [device, device]
 
 
@@ -263,11 +270,11 @@ def test_steps_per_epoch_reach_the_pretraining(
 
     monkeypatch.setattr(trainer, "fit", watched)
     with pytest.raises(Killed):
-        steps.pretrain(mine, EncoderName("simclr", "standard", 0))
+        pretrain(mine, EncoderName("simclr", "standard", 0))
     assert asked == [expected]
 
 
-@pytest.mark.parametrize("step", ["generator", "pretrain"])
+@pytest.mark.parametrize("step", ["generator", "pretraining"])
 def test_a_kill_before_the_weights_are_saved_loses_no_training(
     step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,14 +288,17 @@ def test_a_kill_before_the_weights_are_saved_loses_no_training(
         generator=base.generator.model_copy(update={"epochs": 1}),
         pretraining=base.pretraining.model_copy(update={"simclr": once}),
     )
-    more = [EncoderName("simclr", "standard", 0)] if step == "pretrain" else []
-    saved_by = (steps, "save") if step == "generator" else (steps.storage, "save_tensors")
+    name = EncoderName("simclr", "standard", 0)
+    if step == "generator":
+        saved_by, finish = (generator, "save"), partial(train_generator, mine)
+    else:
+        saved_by, finish = (storage, "save_tensors"), partial(pretrain, mine, name)
     with monkeypatch.context() as patch:
         patch.setattr(*saved_by, _killed)
         with pytest.raises(Killed):
-            getattr(steps, step)(mine, *more)
+            finish()
     (unfinished,) = (tmp_path / step).glob("*.partial")
     assert (unfinished / "checkpoints" / "last.ckpt").is_file()
-    done = getattr(steps, step)(mine, *more).folder
+    done = finish().folder
     assert not (done / "checkpoints").exists()
     assert len(pd.read_csv(done / "history.csv")) == 1

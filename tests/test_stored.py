@@ -21,7 +21,9 @@ from ccl.generator.batches import WeightedBatches
 from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
 from companion.cli import app
+from companion.cohorts import bank as banks
 from companion.cohorts import registry
+from companion.cohorts.bank import BankOptions
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.engine import storage
@@ -29,8 +31,6 @@ from companion.engine.csv_files import read_table
 from companion.engine.errors import DamagedFileError
 from companion.engine.mapped import read
 from companion.engine.runs import Run, Step
-from companion.experiments import bank as banks
-from companion.experiments.bank import BankOptions
 from companion.quality.classifier import scanner_target
 from tests.payload import Payload
 

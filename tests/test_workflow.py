@@ -39,7 +39,8 @@ def test_a_fresh_checkout_makes_everything(folder: Path) -> None:
     each = ("cohort", "generator", "quality", "results_table")
     expected = dict.fromkeys(each, len(plans)) | {
         "bank": sum(len(banks_of(found["encoders"])) for found in plans),
-        "evaluate": sum(len(found["encoders"]) + len(found["controls"]) for found in plans),
+        "pretraining": sum(len(found["encoders"]) for found in plans),
+        "evaluation": sum(len(found["encoders"]) + len(found["controls"]) for found in plans),
         "notebook": len(plans) * len(plan.NOTEBOOKS) + len(plan.LECTURES),
         "book": 1,
     }
@@ -65,10 +66,10 @@ def test_the_plan_follows_the_profile(folder: Path) -> None:
     assert asked.stat().st_mtime_ns == before
     profile = folder / "configs" / "tiny.yaml"
     content = yaml.safe_load(profile.read_text())
-    once = jobs(folder)["evaluate"]
+    once = jobs(folder)["pretraining"]
     content["pretraining"]["seeds"] = [7, 8]
     profile.write_text(yaml.safe_dump(content))
-    assert jobs(folder)["evaluate"] == 2 * once
+    assert jobs(folder)["pretraining"] == 2 * once
 
 
 def test_a_build_starts_by_saying_what_the_cohort_cannot_have(folder: Path) -> None:
@@ -141,11 +142,11 @@ def test_the_plugin_for_slurm_is_the_same_in_page_and_profile() -> None:
 def test_a_job_on_a_cluster_uses_the_cores_that_its_rule_asks_for(folder: Path) -> None:
     """And not those of its node, which is what Snakemake then says there is."""
     within = ["--mode", "remote", "--cores", "64", "--dry-run", "--printshellcmds"]
-    said = checkout.finish(checkout.snakemake(folder, *within, "--until", "evaluate"))
+    said = checkout.finish(checkout.snakemake(folder, *within, "--until", "evaluation"))
     commands = re.findall(r"OMP_NUM_THREADS=(\d+) .*-m companion run (\w+)", said)
     used = {step: cores for cores, step in commands}
     rules = rules_in((checkout.ROOT / "workflow/Snakefile").read_text())
-    assert {"generator", "evaluate"} <= set(used)
+    assert {"generator", "pretraining", "evaluation"} <= set(used)
     assert used == {step: rules[step][0] for step in used}
 
 

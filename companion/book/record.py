@@ -88,7 +88,7 @@ class Record:
     @property
     def initial_weights(self) -> dict[str, str | None]:
         """What the encoders of each objective started from, as `EncoderOptions.pretrained` says."""
-        evaluated = (each["options"] for each in self.info["steps"] if each["step"] == "evaluate")
+        evaluated = (each["options"] for each in self.info["steps"] if each["step"] == "evaluation")
         return {each["objective"]: each["encoder"]["pretrained"] for each in evaluated}
 
     @property
@@ -143,7 +143,7 @@ def _described(record: Record) -> dict[str, str]:
     }
     return {
         "images": f"{record.info['images']:,}",
-        "encoders pretrained": str(sum(step["step"] == "pretrain" for step in made)),
+        "encoders pretrained": str(sum(step["step"] == "pretraining" for step in made)),
         "pretraining seeds": str(seeds),
         "hours, one step after another": f"{record.seconds / 3600:.1f}",
         "device": ", ".join(several["device"]),

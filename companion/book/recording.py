@@ -22,8 +22,13 @@ from companion.engine.files import write_atomically
 from companion.evaluation import simulations
 from companion.evaluation.cost import whole_record
 from companion.evaluation.projections import project
-from companion.experiments import steps
+from companion.experiments.cohort import make_cohort
 from companion.experiments.config import Experiment
+from companion.experiments.evaluation import CONFUSION_FILE, RESULTS_FILE, SEPARABILITY_FILE
+from companion.experiments.pretraining import costs_of, pair_similarities, pretraining_history
+from companion.experiments.projections import embeddings
+from companion.experiments.quality import measure_quality
+from companion.experiments.results import collect_results
 from companion.strategies import BASE, GENERATORS, generator_of
 
 CLAIMS = "claims.csv"
@@ -48,7 +53,7 @@ def keep(experiment: Experiment, folder: Path = record.FOLDER) -> Record:
     """
     if not experiment.pretraining.encoders:
         raise ValueError(f"cohort '{experiment.cohort_name}' pretrains nothing that could be kept")
-    images = Cohort.load(steps.cohort(experiment).folder)
+    images = Cohort.load(make_cohort(experiment).folder)
     unfinished = folder / f".{experiment.cohort_name}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -96,21 +101,21 @@ def _step(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tables(experiment: Experiment, images: Cohort) -> dict[str, pd.DataFrame]:
     """Every table of the record, by its name."""
-    folder = steps.results(experiment).folder
+    folder = collect_results(experiment).folder
     trained = [name for name, used in experiment.pretraining.strategies.items() if used]
-    histories = [steps.pretraining_history(experiment, name) for name in trained]
+    histories = [pretraining_history(experiment, name) for name in trained]
     found = {
-        "results": read_table(folder / steps.RESULTS_FILE),
-        "separability": read_table(folder / steps.SEPARABILITY_FILE),
-        "confusion": read_table(folder / steps.CONFUSION_FILE),
+        "results": read_table(folder / RESULTS_FILE),
+        "separability": read_table(folder / SEPARABILITY_FILE),
+        "confusion": read_table(folder / CONFUSION_FILE),
         "quality": _quality(experiment),
-        "costs": steps.costs(experiment),
+        "costs": costs_of(experiment),
         "history": pd.concat(
             [table.assign(objective=name) for name, table in zip(trained, histories, strict=True)]
         ),
     }
     if "simclr" in trained:
-        found["pair_similarity"] = steps.pair_similarities(experiment)
+        found["pair_similarity"] = pair_similarities(experiment)
         found["map"] = _map(experiment, images)
     return found
 
@@ -120,7 +125,7 @@ def _quality(experiment: Experiment) -> pd.DataFrame:
     trained = experiment.pretraining.encoders
     used = {BASE, *(generator_of(name.strategy) for name in trained)} - {None}
     files = {
-        variant: steps.quality(experiment, variant).folder / "quality.csv"
+        variant: measure_quality(experiment, variant).folder / "quality.csv"
         for variant in GENERATORS
         if variant in used
     }
@@ -129,7 +134,7 @@ def _quality(experiment: Experiment) -> pd.DataFrame:
 
 def _map(experiment: Experiment, images: Cohort) -> pd.DataFrame:
     """t-SNE of the test images under the first seed's SimCLR encoders, on one common layout."""
-    places = project(steps.embeddings(experiment, "simclr", experiment.pretraining.seeds[0]))
+    places = project(embeddings(experiment, "simclr", experiment.pretraining.seeds[0]))
     rows = images.table.iloc[images.rows("test")]
     return pd.concat(
         [

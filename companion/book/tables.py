@@ -56,7 +56,7 @@ def ends_of_distillation(history: pd.DataFrame) -> pd.DataFrame:
     """How each run of self-distillation ended.
 
     Args:
-        history: as of `companion.experiments.steps.pretraining_history`.
+        history: as of `companion.experiments.pretraining.pretraining_history`.
     """
     labels = {name: mark.label for name, mark in marks("dino").items()}
     columns = {

@@ -209,7 +209,7 @@ def _cost(test: CostTest, encoder: Encoder, evidence: Evidence) -> Effect:
     trainings = [
         _seconds(record)
         for record in evidence.records
-        if record["step"] == "pretrain"
+        if record["step"] == "pretraining"
         and record["options"]["strategy"] == encoder.strategy
         and encoder.objective in record["options"]
         and record["options"]["seed"] in seeds

@@ -3,9 +3,10 @@
 import ast
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from companion import ROOT
 
@@ -26,21 +27,28 @@ def code_digest(*modules: str) -> str:
 
 
 @cache
-def step_digest(name: str, file: Path = ROOT / "companion" / "experiments" / "steps.py") -> str:
-    """Digest of the function that does a step and of those beside it that it calls.
+def function_digest(*functions: Callable[..., Any]) -> str:
+    """Digest of the code of some functions and of all functions of the same files that they call.
 
-    Without one of that name, as for notebooks, the digest is that of nothing.
+    Nothing that they import counts: for that there is `code_digest`.
     """
-    body = _undocumented(ast.parse(file.read_text(encoding="utf-8"))).body
+    found = {f"{f.__module__}.{f.__name__}": _with_callees(f) for f in functions}
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _with_callees(function: Callable[..., Any]) -> dict[str, str]:
+    """Code of a function and of those of its file that it calls, by their names."""
+    path = module_path(function.__module__)
+    body = _undocumented(ast.parse(path.read_text(encoding="utf-8"))).body if path else []
     functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
     found: dict[str, str] = {}
-    waiting = [name]
+    waiting = [function.__name__]
     while waiting:
-        function = functions.get(waiting.pop())
-        if function is not None and function.name not in found:
-            found[function.name] = ast.unparse(function)
-            waiting += [node.id for node in ast.walk(function) if isinstance(node, ast.Name)]
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+        node = functions.get(waiting.pop())
+        if node is not None and node.name not in found:
+            found[node.name] = ast.unparse(node)
+            waiting += [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
+    return found
 
 
 def _reached(*modules: str) -> dict[str, Path]:
@@ -75,10 +83,8 @@ def _imported(path: Path) -> Iterator[str]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] in PACKAGES:
-                yield from (".".join(parts[:i]) for i in range(1, len(parts) + 1))
+        # Not the packages above: what stands in their `__init__.py` is not used by this import.
+        yield from (name for name in names if name.split(".")[0] in PACKAGES)
 
 
 @cache

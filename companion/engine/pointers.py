@@ -28,6 +28,12 @@ def point(root: Path, name: str, run: Run) -> Path:
     return pointer
 
 
+def names(root: Path, name: str, run: Run) -> bool:
+    """Whether a pointer names a finished run."""
+    pointer = root / "steps" / f"{name}.json"
+    return pointer.is_file() and described(pointer).get("digest") == run.digest
+
+
 def follow(root: Path, name: str) -> Run:
     """The finished run that a pointer names.
 

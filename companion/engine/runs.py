@@ -24,10 +24,11 @@ from typing import Any, Self
 
 from ccl import distributed
 from ccl.files import CHECKPOINTS, HISTORY_FILE
+from ccl.options import Options
 from companion import ROOT
 from companion.engine import locks
 from companion.engine.clean_environment import clean
-from companion.engine.digests import code_digest, step_digest
+from companion.engine.digests import code_digest, function_digest
 from companion.engine.energy import EnergyMeter
 from companion.engine.files import file_digest, full_disk_named, write_atomically
 from companion.engine.memory import MemoryMeter
@@ -85,6 +86,8 @@ class Step:
         options: JSON-able description of every option that the results depend on.
         inputs: name to the finished runs that the step reads.
         modules: those that do the work; their code and all that they import is in the digest.
+        functions: those that do the work, with the functions of their files that they call; what
+            these import is in `modules` or, as other steps, among the inputs.
         label: shown beside the name, e.g. the strategy and the seed.
         shared: processes that work as one compute it together; otherwise the first does, alone.
     """
@@ -94,6 +97,7 @@ class Step:
     options: Mapping[str, Any]
     inputs: Mapping[str, Run]
     modules: tuple[str, ...]
+    functions: tuple[Callable[..., Any], ...] = ()
     label: str = ""
     shared: bool = False
 
@@ -104,7 +108,7 @@ class Step:
             "step": self.name,
             "options": self.options,
             "inputs": {name: run.content for name, run in self.inputs.items()},
-            "code": [code_digest(*self.modules), step_digest(self.name)],
+            "code": [code_digest(*self.modules), function_digest(*self.functions)],
         }
         text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -175,6 +179,11 @@ class Step:
         write_atomically(partial / RECORD, json.dumps(record, indent=1))
         partial.rename(self.folder)
         forget_checkpoints(self.folder)  # not before, or a full disk here would cost the training
+
+
+def as_json(**options: Options) -> dict[str, Any]:
+    """Options as a digest is taken of them and a record holds them, by their names."""
+    return {name: section.model_dump(mode="json") for name, section in options.items()}
 
 
 @cache

@@ -63,4 +63,4 @@ def cost_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def _what(record: Mapping[str, Any]) -> str:
     label = str(record.get("label", ""))
-    return label.rsplit("-", 1)[0] if record["step"] == "pretrain" else label
+    return label.rsplit("-", 1)[0] if record["step"] == "pretraining" else label

@@ -5,9 +5,25 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from companion.claims.contrasts import Setting
+from companion.engine.csv_files import read_table
+from companion.experiments.config import Experiment, ObjectiveName
+from companion.experiments.quality import measure_quality
 from companion.quality.summary import ALL
+from companion.strategies import generator_of
 
 UNPAIRED = "standard"  # pairs of two views of the real image, which is left alone
+
+
+def qualities(experiment: Experiment, objective: ObjectiveName) -> dict[str, pd.DataFrame]:
+    """`quality.csv` of the generators behind an objective's counterfactual pairs, by strategy."""
+    found = {}
+    for strategy in experiment.pretraining.strategies[objective]:
+        variant = generator_of(strategy)
+        if variant is not None:
+            found[strategy] = read_table(
+                measure_quality(experiment, variant).folder / "quality.csv"
+            )
+    return found
 
 
 def errors(qualities: Mapping[str, pd.DataFrame]) -> dict[str, float]:

@@ -1,294 +1,59 @@
-"""The counterfactual bank: every image under every value of one variable, made once, on disk."""
+"""The step `bank`: the counterfactuals of every image under every value of one variable."""
 
-import json
-import math
-import os
-import re
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-import numpy as np
-import torch
-from pydantic import Field
-from tqdm import tqdm
-
-from ccl import distributed
-from ccl.generator.generator import Generator, counterfactuals
-from ccl.generator.graph import ImageParents
-from ccl.options import Options
+from ccl.devices import fastest_device
+from companion.cohorts import bank
 from companion.cohorts.cohort import Cohort
-from companion.cohorts.truths import true_counterfactual
-from companion.engine import storage
-from companion.engine.files import write_atomically
-from companion.engine.mapped import MappedArray, read
+from companion.engine.runs import Run, Step, as_json
+from companion.experiments.cohort import make_cohort
+from companion.experiments.config import Experiment
+from companion.experiments.generator import load, train_generator
+from companion.strategies import BANKS, STRATEGIES
 
-COUNTERFACTUALS = "counterfactuals.npy"
-_PIXELS_AT_ONCE = 2**19  # 128 images of 64 x 64; more at once are no faster
-
-
-class BankOptions(Options):
-    """How the bank is made.
-
-    Attributes:
-        variable: the intervened parent; a profile leaves it to the strategy.
-        pixel_noise: add the abducted pixel noise back (the paper does).
-        batch_size: images per pass.
-        bfloat16: decode in mixed precision.
-    """
-
-    variable: str = "scanner"
-    pixel_noise: bool = True
-    batch_size: int = Field(default=64, ge=1)
-    bfloat16: bool = False
+CODE = ("companion.cohorts.bank",)
 
 
-@dataclass(frozen=True)
-class Bank:
-    """Images under interventions.
-
-    Attributes:
-        images: uint8 (M, K, H, W), memory-mapped; slot k is do(variable = values[k]), and the slot
-            of an image's own value holds the real image.
-        rows: int64 (M,), the cohort row of each entry.
-        position: int64 (N,), the entry of each cohort row, -1 where there is none.
-        variable, values: the intervened variable and its K values.
-    """
-
-    images: np.ndarray
-    rows: np.ndarray
-    position: np.ndarray
-    variable: str
-    values: tuple[str, ...]
-
-
-def load(folder: Path, cohort: Cohort) -> Bank:
-    """Opens a bank of a cohort.
-
-    Raises:
-        FileNotFoundError: the folder holds no bank.
-        ValueError: the bank was made from another cohort.
-        DamagedFileError: a file is not what was written.
-    """
-    if not (folder / "bank.json").is_file():
-        raise FileNotFoundError(f"{folder / 'bank.json'} is missing: make the bank first")
-    info = storage.described(folder / "bank.json")
-    if info["cohort"] != cohort.checksum:
-        raise ValueError(f"{folder}: made from another cohort than {cohort.folder}; make it again")
-    images = storage.array(folder / COUNTERFACTUALS).view(MappedArray)
-    rows = np.array(storage.array(folder / "rows.npy"))
-    position = np.full(len(cohort), -1, dtype=np.int64)
-    position[rows] = np.arange(len(rows))
-    return Bank(images, rows, position, info["variable"], tuple(info["values"]))
-
-
-def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Path) -> None:
-    """Fills a folder with the generator's counterfactuals of all pretraining-scanner images.
-
-    Each batch is abducted once and predicted for all other values in one pass; the slot of an
-    image's own value holds the real image. Finished batches are written behind the computation, and
-    a killed job makes only those that are missing. Processes that work as one share them out; how
-    many there are does not matter to what is made.
-
-    Raises:
-        ValueError: the generator does not know the variable.
-        DiskFullError: there is no room for the bank; nothing was computed yet.
-    """
-    require_variable(options.variable, generator.parents, cohort.name)
-    values = generator.parents.values[options.variable]
-
-    def targets(rows: np.ndarray) -> np.ndarray:
-        return every_target(cohort, generator, rows, options)
-
-    _fill(cohort, folder, options.variable, values, targets, options.batch_size, "generator")
-
-
-def require_variable(variable: str, parents: ImageParents, cohort: str) -> None:
-    """Refuses a bank over what a generator does not know.
+def make_bank(experiment: Experiment, name: str = "scanner") -> Run:
+    """The finished bank.
 
     Args:
-        variable: that is to be intervened on.
-        parents: the generator's.
-        cohort: its name, for the message.
+        experiment: of the images.
+        name: of one of `companion.strategies.BANKS`.
 
     Raises:
-        ValueError: the generator does not know the variable.
+        ValueError: there is no bank of that name, or the generator does not know its variable.
     """
-    if variable not in parents.values:
-        raise ValueError(
-            f"a bank over {variable} of cohort '{cohort}': its generator knows only "
-            f"{list(parents.values)}, since not every image states it, all state the same, or the "
-            "profile's graph lacks it. Leave the strategies that need this bank out of the "
-            "profile, or complete the table"
-        )
+    if name not in BANKS:
+        raise ValueError(f"there is no bank '{name}'; there are {', '.join(BANKS)}")
+    inputs = {"cohort": make_cohort(experiment)}
+    variant = BANKS[name].variant
+    if variant is not None:
+        inputs["generator"] = train_generator(experiment, variant)
+    options = experiment.bank.model_copy(update={"variable": BANKS[name].variable})
+    step = Step(
+        experiment.root,
+        "bank",
+        as_json(bank=options),
+        inputs,
+        CODE,
+        (make_bank,),
+        name,
+        shared=True,
+    )
+
+    def compute(folder: Path) -> None:
+        images = Cohort.load(inputs["cohort"].folder)
+        if "generator" in inputs:
+            generator = load(inputs["generator"].folder, fastest_device())
+            bank.make(images, generator, options, folder)
+        else:
+            bank.make_from_truth(images, options, folder)
+
+    return step.run(compute)
 
 
-def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
-    """The same from the simulator's truth: the bank of the `oracle` strategy.
-
-    Raises:
-        LookupError: the cohort is not simulated.
-    """
-    values = cohort.values(options.variable)
-
-    def targets(rows: np.ndarray) -> np.ndarray:
-        truths = [
-            true_counterfactual(cohort, rows, {options.variable: value}, noise=options.pixel_noise)
-            for value in values
-        ]
-        made = np.stack(truths, axis=1)
-        made[np.arange(len(rows)), cohort.codes(options.variable, rows)] = read(cohort.images, rows)
-        return made
-
-    _fill(cohort, folder, options.variable, values, targets, 256, "truth")
-
-
-def every_target(
-    cohort: Cohort, generator: Generator, rows: np.ndarray, options: BankOptions
-) -> np.ndarray:
-    """Counterfactuals of some rows under every other value of the variable.
-
-    Args:
-        cohort: of the images.
-        generator: knows the variable.
-        rows: (n,) row indices.
-        options: how.
-
-    Returns:
-        uint8 (n, K, H, W); the slot of an image's own value holds the real image.
-    """
-    frame, values = cohort.images.shape[1:], generator.parents.values[options.variable]
-    made = np.empty((len(rows), len(values), *frame), dtype=np.uint8)
-    most = _at_once(generator.device, frame, options)
-    for start in range(0, len(rows), most):
-        part = slice(start, start + most)
-        made[part] = counterfactuals(
-            generator,
-            cohort,
-            rows[part],
-            options.variable,
-            pixel_noise=options.pixel_noise,
-            bfloat16=options.bfloat16,
-        )
-    return made
-
-
-def _at_once(device: torch.device, frame: tuple[int, ...], options: BankOptions) -> int:
-    """Images per pass: a GPU's memory holds few, a CPU's more of small ones."""
-    if device.type != "cpu":
-        return options.batch_size
-    return max(options.batch_size, _PIXELS_AT_ONCE // math.prod(frame))
-
-
-def _fill(
-    cohort: Cohort,
-    folder: Path,
-    variable: str,
-    values: tuple[str, ...],
-    targets: Callable[[np.ndarray], np.ndarray],
-    batch_size: int,
-    source: str,
-) -> None:
-    progress = _Progress(folder)
-    if not distributed.broadcast(
-        (folder / "bank.json").is_file()
-    ):  # else a kill came after the bank
-        rows = cohort.rows(scanners="pretraining")
-        shape = (len(rows), len(values), *cohort.images.shape[1:])
-        _write_missing(folder / COUNTERFACTUALS, progress, rows, shape, targets, batch_size, source)
-        if distributed.is_main_process():
-            _finish(cohort, folder, variable, values, source)
-    if distributed.is_main_process():
-        progress.forget()
-
-
-def _write_missing(
-    path: Path,
-    progress: "_Progress",
-    rows: np.ndarray,
-    shape: tuple[int, ...],
-    targets: Callable[[np.ndarray], np.ndarray],
-    batch_size: int,
-    source: str,
-) -> None:
-    first_entry = len(storage.array_header(shape))
-    entry = int(np.prod(shape[1:]))  # bytes
-    if distributed.is_main_process():
-        if not path.is_file() or path.stat().st_size != first_entry + len(rows) * entry:
-            progress.forget()  # what it speaks of is not there
-        if not progress.files:
-            storage.create_array(path, shape)
-            progress.own.touch()
-    missing = distributed.broadcast(sorted(set(range(0, len(rows), batch_size)) - progress.done()))
-
-    with path.open("r+b") as made, ThreadPoolExecutor(max_workers=1) as writer:
-
-        def write(start: int, batch: np.ndarray) -> None:
-            _write(made, first_entry + start * entry, batch)
-            progress.note(start)
-
-        pending = None
-        mine = missing[distributed.rank() :: distributed.world_size()]
-        for start in tqdm(mine, desc=f"bank ({source})", disable=not distributed.is_main_process()):
-            batch = targets(rows[start : start + batch_size])
-            if pending is not None:
-                pending.result()  # at most one batch waits: memory does not grow with the cohort
-            pending = writer.submit(write, start, batch)
-        if pending is not None:
-            pending.result()
-    distributed.barrier()
-
-
-def _finish(
-    cohort: Cohort, folder: Path, variable: str, values: tuple[str, ...], source: str
-) -> None:
-    storage.save_array(folder / "rows.npy", cohort.rows(scanners="pretraining"))
-    info = {
-        "variable": variable,
-        "values": list(values),
-        "source": source,
-        "cohort": cohort.checksum,
-    }
-    write_atomically(folder / "bank.json", json.dumps(info, indent=1))
-
-
-def _write(made: BinaryIO, at: int, batch: np.ndarray) -> None:
-    # Not through a memory map, which writes whole pages: another machine's entry may share one.
-    made.seek(at)
-    made.write(batch.tobytes())
-    made.flush()
-    os.fsync(made.fileno())
-
-
-class _Progress:
-    """Which batches are written: each process appends their first entries to a file of its own.
-
-    Whoever goes on reads those of all, however many there were. A line that was cut off by a kill
-    says nothing, and harms none after it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.own = folder / f"progress-{distributed.rank()}.txt"
-
-    @property
-    def files(self) -> list[Path]:
-        return list(self.folder.glob("progress-*.txt"))
-
-    def forget(self) -> None:
-        for file in self.files:
-            file.unlink()
-
-    def done(self) -> set[int]:
-        whole = re.compile(r"^(\d+) written$", re.MULTILINE)
-        return {
-            int(start)
-            for file in self.files
-            for start in whole.findall(file.read_text(encoding="utf-8"))
-        }
-
-    def note(self, start: int) -> None:
-        with self.own.open("a", encoding="utf-8") as file:
-            file.write(f"\n{start} written\n")
+def bank_of(experiment: Experiment, strategy: str) -> Run | None:
+    """The finished bank that a strategy draws from; None where it needs none."""
+    name = STRATEGIES[strategy].bank
+    return None if name is None else make_bank(experiment, name)

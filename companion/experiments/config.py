@@ -17,12 +17,12 @@ from ccl.objectives.simclr_options import SimCLROptions
 from ccl.options import Options
 from companion import ROOT, strategies
 from companion.cohorts import truths
+from companion.cohorts.bank import BankOptions
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.registry import SourceOptions, states_sex
 from companion.evaluation.finetuning_options import FinetuningOptions
 from companion.evaluation.probing import ProbingOptions
 from companion.experiments import profiles
-from companion.experiments.bank import BankOptions
 from companion.quality.options import QualityOptions
 from companion.strategies import RANDOM
 
@@ -90,6 +90,12 @@ class PretrainingOptions(Options):
             for strategy in strategies
             for seed in self.seeds
         )
+
+    @property
+    def banks(self) -> list[str]:
+        """Names of the banks that pairs are drawn from, in the order of `BANKS`."""
+        needed = {strategies.STRATEGIES[name.strategy].bank for name in self.encoders}
+        return [name for name in strategies.BANKS if name in needed]
 
     def named(self, name: str) -> EncoderName:
         """The encoder or control of a name such as 'simclr-standard-0'.

@@ -27,14 +27,18 @@ from companion.engine.storage import described
 from companion.experiments import profiles
 from companion.strategies import GENERATORS, STRATEGIES
 
-# What each notebook shows: the steps that it needs finished. 'evaluate' means every pretrained
-# encoder, whose evaluation is done in one go with its pretraining; 'variants' the quality of every
-# further generator that an encoder's pairs come from.
+# The modules of the steps, in the order of the data.
+STEPS = tuple(
+    f"companion.experiments.{name}"
+    for name in ("cohort", "generator", "bank", "quality", "pretraining", "evaluation", "results")
+)
+# What each notebook shows: the steps that it needs finished. 'pretraining' means every encoder;
+# 'variants' the quality of every further generator that an encoder's pairs come from.
 NOTEBOOKS: dict[str, tuple[str, ...]] = {
     "cohort": ("cohort",),
     "generator": ("quality",),
     "explorer": ("generator",),
-    "pretraining": ("evaluate",),
+    "pretraining": ("pretraining",),
     "probing": ("results",),
     "projections": ("results",),
     "subgroups": ("results",),
@@ -62,6 +66,7 @@ _DRAWING = (
     "companion/evaluation/collapse.py",
     "companion/evaluation/projections.py",
     "companion/experiments/ablation.py",
+    "companion/experiments/projections.py",
 )
 
 
@@ -99,14 +104,12 @@ def notebooks(plan: Mapping[str, Any], *, lectures: bool) -> tuple[str, ...]:
 
 def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
     """Names of the pointers to the steps that a notebook shows."""
-    several = {"evaluate": evaluated(plan["encoders"]), "variants": variants(plan["encoders"])}
+    several = {
+        "pretraining": [f"pretraining-{name}" for name in plan["encoders"]],
+        "variants": variants(plan["encoders"]),
+    }
     steps = (NOTEBOOKS | LECTURES)[notebook]
     return [name for step in steps for name in several.get(step, [step])]
-
-
-def evaluated(encoders: Sequence[str]) -> list[str]:
-    """Names of the pointers to the evaluation of some encoders."""
-    return [f"evaluate-{name}" for name in encoders]
 
 
 def variants(encoders: Sequence[str]) -> list[str]:
@@ -145,7 +148,7 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     written = profiles.read(configs, profile, cohort)
     asked = {
         "profile": [_digest(path) for path in profiles.files(configs, profile)],
-        "code": code_digest("companion.experiments.steps"),
+        "code": code_digest(*STEPS),
         "data_root": data_root or "",
         "there": list(written.there((*written.beside, *written.external))),
     }

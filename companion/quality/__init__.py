@@ -9,10 +9,10 @@ import pandas as pd
 from ccl.generator.classifier import ImageClassifier
 from ccl.generator.generator import Generator
 from ccl.generator.hvae import HVAE
+from companion.cohorts.bank import Bank, BankOptions, every_target
 from companion.cohorts.cohort import Cohort, evenly
 from companion.cohorts.truths import has_truth, true_counterfactual
 from companion.engine.mapped import read
-from companion.experiments.bank import Bank, BankOptions, every_target
 from companion.quality.abduction import abduction, scanner_noise
 from companion.quality.classifier import (
     Targets,

@@ -15,9 +15,9 @@ from ccl.generator.classifier import ImageClassifier
 from ccl.generator.generator import Generator
 from ccl.generator.hvae import HVAEOptions
 from ccl.generator.pixel_noise import PixelNoise
+from companion.cohorts.bank import BankOptions, every_target
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.truths import has_truth
-from companion.experiments.bank import BankOptions, every_target
 from companion.quality.cycles import reversibility
 from companion.quality.effectiveness import effectiveness
 from companion.quality.gold_error import gold_error

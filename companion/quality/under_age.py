@@ -14,11 +14,11 @@ from ccl.generator.generator import Generator
 from ccl.generator.graph import IMAGE
 from ccl.generator.tabular import COUPLINGS
 from companion.cohorts import truths
+from companion.cohorts.bank import BankOptions, every_target
 from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.truths import true_counterfactual
 from companion.engine.mapped import read
-from companion.experiments.bank import BankOptions, every_target
 from companion.quality.distances import mean_absolute_error
 from companion.quality.summary import patient_names, summarise, values
 

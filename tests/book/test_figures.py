@@ -450,7 +450,7 @@ def test_partners_are_drawn_before_and_after() -> None:
 def test_costs_are_minutes_with_memory_beside() -> None:
     table = pd.DataFrame(
         {
-            "step": ["generator", "pretrain", "pretrain", "bank"],
+            "step": ["generator", "pretraining", "pretraining", "bank"],
             "what": ["", "simclr-plus", "dino-oracle", "sex"],
             "seconds": [60.0, 180.0, 120.0, 30.0],
             "peak_memory_mib": [1024.0, 2048.0, 512.0, 512.0],

@@ -90,7 +90,7 @@ def records(generator: float = 30, bank: float = 10, pretrain: Sequence[float] =
     ]
     options = {"simclr": {}, "strategy": "counterfactual"}
     return once + [
-        {"step": "pretrain", "options": options | {"seed": seed}, "seconds": each}
+        {"step": "pretraining", "options": options | {"seed": seed}, "seconds": each}
         for seed, each in enumerate(pretrain)
     ]
 

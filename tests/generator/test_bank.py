@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from companion.cohorts import bank as banks
+from companion.cohorts.bank import BankOptions, every_target
 from companion.cohorts.truths import true_counterfactual
-from companion.experiments import bank as banks
-from companion.experiments.bank import BankOptions, every_target
 
 OPTIONS = BankOptions(batch_size=16)
 

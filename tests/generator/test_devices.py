@@ -24,12 +24,12 @@ from ccl.generator.pixel_moments import scanner_spreads
 from ccl.generator.pixel_noise import PixelNoise
 from ccl.generator.training import GeneratorOptions, HVAETraining, training_batches
 from companion.book import examples
+from companion.cohorts import bank as banks
+from companion.cohorts.bank import BankOptions, every_target
 from companion.cohorts.causes import image_parents
 from companion.cohorts.registry import build
 from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
-from companion.experiments import bank as banks
-from companion.experiments import generators
-from companion.experiments.bank import BankOptions, every_target
+from companion.experiments import generator as generators
 from companion.quality import Judges, compare_abduction, measure, untrained
 from companion.quality import classifier as judging
 from companion.quality.classifier import attribute_targets, scanner_target

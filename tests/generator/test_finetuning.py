@@ -17,7 +17,7 @@ from ccl.generator.finetuning import (
 )
 from ccl.generator.generator import to_model
 from ccl.generator.training import GeneratorOptions, training_batches
-from companion.experiments.generators import finetune, train
+from companion.experiments.generator import finetune, train
 from companion.quality.classifier import attribute_targets, scanner_target
 from tests.generator.conftest import SMALL
 

@@ -14,9 +14,9 @@ from ccl.generator.hvae import HVAE
 from ccl.generator.tabular import COUPLINGS
 from ccl.generator.training import HVAETraining, training_batches
 from companion.cohorts.causes import image_parents
-from companion.experiments import generators
+from companion.experiments import generator as generators
 from companion.experiments.config import experiment
-from companion.experiments.generators import train
+from companion.experiments.generator import train
 from tests.fitting import fit
 from tests.generator.conftest import SMALL
 

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from ccl.generator.hvae import HVAEOptions, Stage
 from ccl.generator.training import GeneratorOptions
-from companion.experiments.bank import BankOptions
+from companion.cohorts.bank import BankOptions
 from tests.generator.conftest import SMALL
 
 STAGE = SMALL.stages[0].model_dump()

@@ -6,7 +6,7 @@ from ccl.generator.generator import save
 from ccl.generator.hvae import HVAE
 from ccl.generator.pixel_map import LARGEST_RATIO, PixelMap
 from ccl.generator.pixel_moments import scanner_spreads
-from companion.experiments.generators import load, train
+from companion.experiments.generator import load, train
 from tests.generator.conftest import SMALL
 
 FRAME = (6, 5)

@@ -12,10 +12,10 @@ from torch import Tensor
 from ccl.generator import training
 from ccl.generator.generator import Generator, save
 from ccl.generator.options import GeneratorOptions
+from companion.cohorts import bank as banks
+from companion.cohorts.bank import BankOptions
 from companion.cohorts.cohort import Cohort
-from companion.experiments import bank as banks
-from companion.experiments import generators
-from companion.experiments.bank import BankOptions
+from companion.experiments import generator as generators
 from tests.fitting import fit
 from tests.generator.conftest import SMALL
 from tests.pair import Pair
@@ -69,7 +69,7 @@ def make_bank(cohort: Path, generator: Path, folder: Path, killed_after: int | N
 
     every_target = banks.every_target
     folder.mkdir(exist_ok=True)
-    with mock.patch("companion.experiments.bank.every_target", stopping):
+    with mock.patch("companion.cohorts.bank.every_target", stopping):
         how = Cohort.load(cohort), generators.load(generator), BankOptions(batch_size=16), folder
         if killed_after is None:
             banks.make(*how)

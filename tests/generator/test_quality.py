@@ -18,9 +18,9 @@ from ccl.generator.classifier import UNKNOWN, ClassifierOptions
 from ccl.generator.generator import to_images, to_model
 from ccl.generator.hvae import ImageNoise
 from companion.cohorts import truths
+from companion.cohorts.bank import BankOptions, every_target
 from companion.cohorts.simulation.scanners import imprint
 from companion.cohorts.truths import true_counterfactual
-from companion.experiments.bank import BankOptions, every_target
 from companion.quality import attribute_targets, untrained
 from companion.quality.abduction import VARIANTS, abduction, scanner_noise, variant
 from companion.quality.baselines import PixelRegression, histogram_matched

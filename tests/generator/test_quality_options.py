@@ -8,7 +8,7 @@ import torch
 from ccl.encoders.encoder import EncoderOptions
 from ccl.generator.classifier import ClassifierOptions
 from companion import quality
-from companion.experiments.bank import Bank
+from companion.cohorts.bank import Bank
 from companion.quality import Judges, QualityOptions, measure
 from companion.quality.classifier import scanner_target, train_classifier
 

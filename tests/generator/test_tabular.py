@@ -17,7 +17,7 @@ from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import build
 from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
-from companion.experiments.generators import load
+from companion.experiments.generator import load
 from companion.quality.under_age import under_age
 from tests.generator.conftest import SMALL
 

@@ -19,11 +19,11 @@ from companion.book.figures.look import (
     style,
 )
 
-STEPS = {"generator": "#7B4FA3", "bank": "#B39BC8", "pretrain": "#4A90A4"}
+STEPS = {"generator": "#7B4FA3", "bank": "#B39BC8", "pretraining": "#4A90A4"}
 STEP_NAMES = {
     "generator": "generator",
     "bank": "bank of counterfactuals",
-    "pretrain": "pretraining",
+    "pretraining": "pretraining",
 }
 
 
@@ -91,7 +91,7 @@ def cost(table: pd.DataFrame) -> Figure:
 
 def _name(step: str, what: str) -> str:
     """What a step is called on an axis: 'bank: sex', or the strategy's label."""
-    if step != "pretrain":
+    if step != "pretraining":
         return f"{step}: {what}" if what else step
     objective, strategy = what.split("-")
     label = marks(objective)[strategy].label

@@ -1,1 +1,0 @@
-"""What frozen features are worth: probing and its statistics."""

@@ -1,0 +1,167 @@
+"""The step `generator`: the causal generator of a cohort, trained, stopped early or finetuned."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ccl import distributed
+from ccl.devices import fastest_device
+from ccl.files import HISTORY_FILE
+from ccl.generator.generator import DESCRIPTION, WEIGHTS, Generator, build, save
+from ccl.generator.options import GeneratorOptions, TuningOptions
+from companion.cohorts.bank import require_variable
+from companion.cohorts.causes import image_parents
+from companion.cohorts.cohort import Cohort
+from companion.engine import storage
+from companion.engine.runs import Run, Step, as_json
+from companion.experiments.cohort import make_cohort
+from companion.experiments.config import Experiment
+from companion.strategies import BANKS, BASE, GENERATORS
+
+CODE = ("ccl.generator.training", "companion.cohorts.causes")
+# What finetuning needs beside.
+TUNING_CODE = (*CODE, "ccl.generator.finetuning", "companion.quality.classifier")
+
+
+def train_generator(experiment: Experiment, variant: str = BASE) -> Run:
+    """The finished causal generator.
+
+    Args:
+        experiment: of the images.
+        variant: 'base'; 'early', the same stopped early; or 'tuned', base finetuned on its
+            counterfactuals.
+
+    Raises:
+        ValueError: there is no such variant.
+    """
+    if variant == "tuned":
+        return _finetuned(experiment)
+    if variant not in GENERATORS:
+        raise ValueError(f"there is no generator '{variant}'; there are {', '.join(GENERATORS)}")
+    cohort, options = make_cohort(experiment), experiment.generator
+    recorded, stop_after = as_json(generator=options), None
+    if variant == "early":
+        stop_after = max(1, round(experiment.variants.early_share * options.epochs))
+        recorded["stop_after"] = stop_after
+    label = "" if variant == BASE else variant
+    step = Step(
+        experiment.root,
+        "generator",
+        recorded,
+        {"cohort": cohort},
+        CODE,
+        (train_generator,),
+        label,
+        shared=True,
+    )
+
+    def compute(folder: Path) -> dict[str, Any]:
+        images = Cohort.load(cohort.folder)
+        _require_variables(experiment, images)
+        return _save(*train(images, options, folder, stop_after), folder)
+
+    return step.run(compute)
+
+
+def _finetuned(experiment: Experiment) -> Run:
+    options, tuning = experiment.generator, experiment.variants.tuning
+    inputs = {"cohort": make_cohort(experiment), "generator": train_generator(experiment)}
+    step = Step(
+        experiment.root,
+        "generator",
+        as_json(generator=options, tuning=tuning),
+        inputs,
+        TUNING_CODE,
+        (_finetuned,),
+        "tuned",
+        shared=True,
+    )
+
+    def compute(folder: Path) -> dict[str, Any]:
+        base = load(inputs["generator"].folder, fastest_device())
+        images = Cohort.load(inputs["cohort"].folder)
+        trained, history = finetune(images, base, options, tuning, folder)
+        if distributed.is_main_process():
+            shutil.rmtree(folder / "predictor")  # checkpoints of the predictor
+        return _save(trained, history, folder)
+
+    return step.run(compute)
+
+
+def _require_variables(experiment: Experiment, images: Cohort) -> None:
+    """Refuses banks that the generator will not be able to make, before it is trained."""
+    options = experiment.generator
+    parents = image_parents(images, options.graph, options.coupling)
+    for name in experiment.pretraining.banks:
+        if BANKS[name].variant is not None:
+            require_variable(BANKS[name].variable, parents, images.name)
+
+
+def train(
+    cohort: Cohort, options: GeneratorOptions, folder: Path, stop_after: int | None = None
+) -> tuple[Generator, pd.DataFrame]:
+    """A generator trained on a cohort's train split, and its history; see `ccl.generator.training`.
+
+    Args:
+        cohort: of the images.
+        options: of the generator.
+        folder: for checkpoints.
+        stop_after: so many epochs of the schedule; None for all.
+    """
+    from ccl.generator import training
+
+    rows = cohort.rows("train", "pretraining")
+    parents = image_parents(cohort, options.graph, options.coupling)
+    generator, history = training.train(cohort, rows, parents, options, folder, stop_after)
+    return generator, pd.DataFrame(history)
+
+
+def finetune(
+    cohort: Cohort,
+    base: Generator,
+    options: GeneratorOptions,
+    tuning: TuningOptions,
+    folder: Path,
+) -> tuple[Generator, pd.DataFrame]:
+    """`base` finetuned, which changes it, and its history; see `ccl.generator.finetuning`.
+
+    The predictor of its loss is trained on the same images first.
+    """
+    from ccl.generator import finetuning
+    from companion.quality.classifier import (
+        Targets,
+        attribute_targets,
+        scanner_target,
+        train_classifier,
+    )
+
+    targets = Targets({**scanner_target(cohort).sizes, **attribute_targets(cohort).sizes})
+    predictor = train_classifier(cohort, targets, tuning.predictor, folder / "predictor")
+    rows = cohort.rows("train", "pretraining")
+    generator, history = finetuning.finetune(
+        cohort, rows, base, predictor, targets, options, tuning, folder
+    )
+    return generator, pd.DataFrame(history)
+
+
+def _save(trained: Generator, history: pd.DataFrame, folder: Path) -> dict[str, Any]:
+    if distributed.is_main_process():
+        save(trained, folder)
+        history.to_csv(folder / HISTORY_FILE, index=False)
+    return {"parameters": sum(p.numel() for p in trained.hvae.parameters())}
+
+
+def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
+    """The generator that `ccl.generator.generator.save` wrote, on a device.
+
+    Raises:
+        FileNotFoundError: the folder holds no generator.
+        DamagedFileError: a file is not what was written.
+    """
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: '{folder}' holds no trained generator")
+    return build(storage.described(path), storage.tensors(folder / WEIGHTS), device)

@@ -1,0 +1,198 @@
+"""The step `pretraining`: one encoder, with one objective on the pairs of one strategy."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ccl import distributed
+from ccl.devices import fastest_device
+from ccl.encoders.encoder import Encoder
+from ccl.encoders.options import PUBLISHED, EncoderOptions, weights_file
+from ccl.files import HISTORY_FILE
+from ccl.objectives.batches import PairBatches
+from ccl.pairs import Pairs
+from companion.cohorts import bank
+from companion.cohorts.cohort import Cohort, evenly
+from companion.engine import storage
+from companion.engine.csv_files import read_table
+from companion.engine.file_digests import digest
+from companion.engine.runs import Run, Step
+from companion.evaluation.cost import cost_table, whole_record
+from companion.evaluation.pair_similarity import pair_similarity
+from companion.experiments.bank import bank_of, make_bank
+from companion.experiments.cohort import make_cohort
+from companion.experiments.config import EncoderName, Experiment, ObjectiveName
+from companion.experiments.generator import train_generator
+from companion.experiments.initial_weights import architecture, starting_encoder
+from companion.strategies import BANKS, RANDOM, STRATEGIES
+
+ENCODER_FILE = "encoder.safetensors"
+
+CODE = (  # and the objective's
+    "ccl.objectives.batches",
+    "ccl.trainer",
+    "companion.experiments.initial_weights",
+)
+
+
+def pretrain(experiment: Experiment, name: EncoderName) -> Run:
+    """The finished encoder.
+
+    Raises:
+        ValueError: the experiment has no such encoder.
+    """
+    if name not in experiment.pretraining.encoders:
+        raise ValueError(
+            f"encoder '{name}' is not one of the experiment's: "
+            + ", ".join(map(str, experiment.pretraining.encoders))
+        )
+    options = experiment.pretraining.options(name.objective)
+    inputs = {"cohort": make_cohort(experiment)}
+    bank_run = bank_of(experiment, name.strategy)
+    if bank_run is not None:
+        inputs["bank"] = bank_run
+    recorded = {
+        name.objective: options.model_dump(mode="json"),
+        **weights_digest(experiment, options.encoder),
+        **name._asdict(),
+    }
+    step = Step(
+        experiment.root,
+        "pretraining",
+        recorded,
+        inputs,
+        (f"ccl.objectives.{name.objective}", *CODE),
+        (pretrain,),
+        str(name),
+        shared=True,
+    )
+
+    def compute(folder: Path) -> None:
+        from ccl.trainer import fit
+
+        images = Cohort.load(inputs["cohort"].folder)
+        rows = images.rows("train", "pretraining")
+        batches = PairBatches(
+            _pairs(images, name.strategy, bank_run),
+            rows,
+            batch_size=min(options.batch_size, len(rows)),
+            seed=name.seed,
+            max_steps=options.max_steps,
+        )
+        encoder = initial_encoder(experiment, images, name)
+        trained = _objective(name.objective)(
+            encoder, options, seed=name.seed, steps_per_epoch=len(batches)
+        )
+        history = fit(trained, batches, epochs=options.epochs, folder=folder, seed=name.seed)
+        if distributed.is_main_process():
+            storage.save_tensors(folder / ENCODER_FILE, trained.pretrained.cpu().state_dict())
+            pd.DataFrame(history).to_csv(folder / HISTORY_FILE, index=False)
+
+    return step.run(compute)
+
+
+def _objective(name: str) -> Any:
+    """The Lightning module of an objective, built as `module(encoder, options, *, seed, ...)`.
+
+    It is fed `PairBatches` of any strategy; `.pretrained` is the encoder to evaluate in the end.
+    """
+    from ccl.objectives.dino import Dino
+    from ccl.objectives.simclr import SimCLR
+
+    return {"simclr": SimCLR, "dino": Dino}[name]
+
+
+def pairs_by_strategy(experiment: Experiment, objective: ObjectiveName) -> dict[str, Pairs]:
+    """The pairs of every strategy that an objective is trained with."""
+    images = Cohort.load(make_cohort(experiment).folder)
+    return {
+        strategy: _pairs(images, strategy, bank_of(experiment, strategy))
+        for strategy in experiment.pretraining.strategies[objective]
+    }
+
+
+def _pairs(images: Cohort, strategy: str, bank_run: Run | None) -> Pairs:
+    made = bank.load(bank_run.folder, images) if bank_run is not None else None
+    return Pairs(STRATEGIES[strategy].pairs, images.images, made)
+
+
+def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
+    """The encoder that pretraining starts from; untrained, it is the control."""
+    torch.manual_seed(name.seed)
+    options = experiment.pretraining.options(name.objective).encoder
+    return starting_encoder(options, images.images.shape[1:], experiment.root / "initial")
+
+
+def pretrained_encoder(
+    experiment: Experiment, images: Cohort, name: EncoderName, run: Run
+) -> Encoder:
+    """The encoder of a finished pretraining."""
+    torch.manual_seed(name.seed)
+    options = experiment.pretraining.options(name.objective).encoder
+    encoder = architecture(options, images.images.shape[1:])
+    encoder.load_state_dict(storage.tensors(run.folder / ENCODER_FILE))
+    return encoder
+
+
+def encoder_of(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
+    """A pretrained encoder, or the untrained one of a control."""
+    if name in experiment.pretraining.controls:
+        return initial_encoder(experiment, images, name)
+    return pretrained_encoder(experiment, images, name, pretrain(experiment, name))
+
+
+def weights_digest(experiment: Experiment, options: EncoderOptions) -> dict[str, str]:
+    """Digest of the file of initial weights, if there is one: other weights are another run."""
+    if options.pretrained in (None, *PUBLISHED):
+        return {}
+    file = weights_file(options.pretrained)
+    # A missing file is named by who opens it.
+    return {"initial_weights": digest(file, experiment.root) if file.is_file() else "missing"}
+
+
+def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
+    """The metrics of an objective's pretraining per epoch, with `strategy` and `seed`."""
+    tables = [
+        read_table(pretrain(experiment, name).folder / HISTORY_FILE).assign(
+            strategy=name.strategy, seed=name.seed
+        )
+        for name in experiment.pretraining.encoders
+        if name.objective == objective
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def pair_similarities(experiment: Experiment, *, most: int = 240) -> pd.DataFrame:
+    """How alike SimCLR encoders find the views of their own pairs, before and after training.
+
+    Args:
+        experiment: of the encoders, of which those of the first seed are asked.
+        most: test images, evenly spread over the pretraining scanners.
+
+    Returns:
+        Rows `strategy`, `training` ('before' or 'after'), `value`, `ci_low`, `ci_high`, `n`.
+    """
+    images = Cohort.load(make_cohort(experiment).folder)
+    rows = evenly(images.rows("test", "pretraining"), most)
+    patients = images.table["patient_id"].to_numpy()[rows]
+    views, seed = experiment.pretraining.simclr.augment, experiment.pretraining.seeds[0]
+    found = []
+    for strategy, pairs in pairs_by_strategy(experiment, "simclr").items():
+        for training, of in (("before", RANDOM), ("after", strategy)):
+            name = EncoderName("simclr", of, seed)
+            encoder = encoder_of(experiment, images, name).to(fastest_device())
+            alike = pair_similarity(encoder, pairs, rows, patients, views)
+            found.append({"strategy": strategy, "training": training, **alike})
+    return pd.DataFrame(found)
+
+
+def costs_of(experiment: Experiment) -> pd.DataFrame:
+    """What generator, banks and pretraining cost, of the finished runs (`cost_table`)."""
+    options = experiment.pretraining
+    runs = [make_bank(experiment, name) for name in options.banks]
+    if any(BANKS[name].made_by == "generator" for name in options.banks):
+        runs = [train_generator(experiment), *runs]
+    runs += [pretrain(experiment, name) for name in options.encoders]
+    return cost_table([whole_record(run) for run in runs])

@@ -1,0 +1,26 @@
+"""What the page `projections` draws: where the encoders put the test images."""
+
+import numpy as np
+
+from companion.evaluation import features
+from companion.experiments.config import Experiment
+from companion.experiments.evaluation import FEATURES_FILE, evaluate
+
+
+def embeddings(
+    experiment: Experiment, objective: str, seed: int, which: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Features of the test images, float32 (n, D), by strategy; 'random' is the control.
+
+    Args:
+        experiment: of the encoders.
+        objective: of the encoders.
+        seed: of their pretraining.
+        which: places (n,) among the test images; None for all.
+    """
+    options = experiment.pretraining
+    return {
+        name.strategy: features.load(evaluate(experiment, name).folder / FEATURES_FILE, which)
+        for name in (*options.encoders, *options.controls)
+        if name.objective == objective and name.seed == seed
+    }

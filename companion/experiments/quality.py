@@ -1,0 +1,56 @@
+"""The step `quality`: how good the counterfactuals of a generator are."""
+
+import shutil
+from pathlib import Path
+
+from ccl.devices import fastest_device
+from companion.cohorts import bank
+from companion.cohorts.cohort import Cohort
+from companion.engine.csv_files import write_table
+from companion.engine.runs import Run, Step, as_json
+from companion.experiments.bank import make_bank
+from companion.experiments.cohort import make_cohort
+from companion.experiments.config import Experiment
+from companion.experiments.generator import load, train_generator
+from companion.strategies import BASE
+
+CODE = ("companion.quality",)
+
+
+def measure_quality(experiment: Experiment, variant: str = BASE) -> Run:
+    """The finished measures of a generator: `quality.csv` and `abduction.csv`.
+
+    Args:
+        experiment: of the images.
+        variant: one of `companion.strategies.GENERATORS`.
+    """
+    inputs = {
+        "cohort": make_cohort(experiment),
+        "generator": train_generator(experiment, variant),
+        "bank": make_bank(experiment, "scanner" if variant == BASE else variant),
+    }
+    options = experiment.quality
+    label = "" if variant == BASE else variant
+    step = Step(
+        experiment.root,
+        "quality",
+        as_json(quality=options),
+        inputs,
+        CODE,
+        (measure_quality,),
+        label,
+    )
+
+    def compute(folder: Path) -> None:
+        from companion.quality import compare_abduction, measure, train_judges
+
+        images = Cohort.load(inputs["cohort"].folder)
+        judges = train_judges(images, options, folder / "judges")
+        generator = load(inputs["generator"].folder, fastest_device())
+        made = bank.load(inputs["bank"].folder, images)
+        compared = compare_abduction(images, generator, judges, options)
+        write_table(compared, folder / "abduction.csv")
+        write_table(measure(images, generator, made, judges, options), folder / "quality.csv")
+        shutil.rmtree(folder / "judges")  # checkpoints of the classifiers
+
+    return step.run(compute)
