@@ -35,7 +35,7 @@ CLAIMS = "claims.csv"
 
 # Of every step's `run.json`; the data root is a place on somebody's machine.
 _KEPT = (
-    *("step", "label", "digest", "options", "seconds", "peak_memory_mib", "energy_joules"),
+    *("step", "label", "digest", "options", "seconds", "peak_memory_mib"),
     "continued",
     *("finished", "git_revision", "device", "threads", "python", "versions"),
 )

@@ -29,7 +29,6 @@ from companion import ROOT
 from companion.engine import locks
 from companion.engine.clean_environment import clean
 from companion.engine.digests import code_digest, function_digest
-from companion.engine.energy import EnergyMeter
 from companion.engine.files import file_digest, full_disk_named, write_atomically
 from companion.engine.memory import MemoryMeter
 from companion.engine.storage import RECORD, described
@@ -155,8 +154,8 @@ class Step:
                 compute(partial)
             return
         logger.info("%s %s: computing %s", self.name, self.label, self.folder)
-        continued = any(partial.iterdir())  # time and energy then lack what came before
-        start, energy, memory = time.perf_counter(), EnergyMeter(), MemoryMeter()
+        continued = any(partial.iterdir())  # the time then lacks what came before
+        start, memory = time.perf_counter(), MemoryMeter()
         with nullcontext() if self.shared else distributed.single_process():
             noted = compute(partial) or {}
         record = {
@@ -168,7 +167,6 @@ class Step:
             "code": code_digest(*self.modules),
             "seconds": round(time.perf_counter() - start, 2),
             "peak_memory_mib": round(memory.peak() / 2**20),
-            "energy_joules": energy.joules(),
             "continued": continued,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "processes": distributed.world_size() if self.shared else 1,

@@ -1,4 +1,4 @@
-"""What the steps cost: time, memory and, where it can be read, energy."""
+"""What the steps cost: time and memory."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from ccl.files import HISTORY_FILE
 from companion.engine.csv_files import read_table
 from companion.engine.runs import Run
 
-COLUMNS = ("step", "what", "runs", "seconds", "peak_memory_mib", "energy_joules")
+COLUMNS = ("step", "what", "runs", "seconds", "peak_memory_mib")
 
 
 def whole_record(run: Run) -> dict[str, Any]:
@@ -19,11 +19,10 @@ def whole_record(run: Run) -> dict[str, Any]:
     Returns:
         The record. Of a training that went on from a checkpoint, `seconds` are those of all its
         epochs. Of another step that was interrupted they are known from then on only, which
-        `continued` says. Energy before an interruption is never known, so there is no figure.
+        `continued` says.
     """
     record = dict(run.record)
     if record.get("continued"):
-        record["energy_joules"] = None
         history = run.folder / HISTORY_FILE
         if history.is_file():
             trained = float(read_table(history)["seconds"].sum())
@@ -39,8 +38,7 @@ def cost_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     Returns:
         Columns `COLUMNS`; `what` is the bank or OBJECTIVE-STRATEGY, whose seeds are averaged.
-        Energy is missing (NaN) where it could not be read of every run, time where a run was
-        interrupted and nothing is known from before.
+        The time is missing (NaN) where a run was interrupted and nothing is known from before.
     """
     rows = [
         {
@@ -48,15 +46,13 @@ def cost_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "what": _what(record),
             "seconds": math.nan if record.get("continued") else record["seconds"],
             "peak_memory_mib": record["peak_memory_mib"],
-            "energy_joules": record.get("energy_joules"),
         }
         for record in records
     ]
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "runs"])
-    table["energy_joules"] = pd.to_numeric(table["energy_joules"])
     grouped = table.groupby(["step", "what"], sort=False)
     # With `skipna` a mean would stand for runs of which it knows nothing.
-    means = grouped[["seconds", "peak_memory_mib", "energy_joules"]].mean(skipna=False)
+    means = grouped[["seconds", "peak_memory_mib"]].mean(skipna=False)
     means.insert(0, "runs", grouped.size())
     return means.reset_index()[list(COLUMNS)]
 

@@ -9,10 +9,8 @@ from companion.engine.runs import Run
 from companion.evaluation.cost import COLUMNS, cost_table, whole_record
 
 
-def record(step: str, label: str, seconds: float, energy: float | None = 10.0) -> dict:
-    return {"step": step, "label": label, "seconds": seconds, "peak_memory_mib": 100} | {
-        "energy_joules": energy
-    }
+def record(step: str, label: str, seconds: float) -> dict:
+    return {"step": step, "label": label, "seconds": seconds, "peak_memory_mib": 100}
 
 
 def test_each_step_has_its_cost() -> None:
@@ -21,7 +19,7 @@ def test_each_step_has_its_cost() -> None:
         record("bank", "scanner", 5),
         record("bank", "sex", 4),
         record("pretraining", "simclr-standard-0", 100),
-        record("pretraining", "simclr-standard-1", 120, energy=None),
+        record("pretraining", "simclr-standard-1", 120),
         record("pretraining", "dino-standard-0", 50),
     ]
     table = cost_table(records)
@@ -30,8 +28,6 @@ def test_each_step_has_its_cost() -> None:
     assert found.loc[("generator", ""), "seconds"] == 30
     assert list(found.loc["bank"].index) == ["scanner", "sex"]
     assert found.loc[("pretraining", "simclr-standard"), ["seconds", "runs"]].tolist() == [110, 2]
-    assert math.isnan(found.loc[("pretraining", "simclr-standard"), "energy_joules"])
-    assert found.loc[("pretraining", "dino-standard"), "energy_joules"] == 10
 
 
 def test_a_record_without_a_time_is_a_defect() -> None:
@@ -45,7 +41,6 @@ def test_an_interrupted_training_counts_with_all_its_epochs(tmp_path: Path) -> N
     assert whole_record(Run(tmp_path, late | {"continued": False}))["seconds"] == 31
     found = whole_record(Run(tmp_path, late | {"continued": True}))
     assert found["seconds"] == 100.5
-    assert found["energy_joules"] is None  # that of the last epoch is not that of all
     assert cost_table([found])["seconds"].tolist() == [100.5]
 
 
