@@ -22,11 +22,10 @@ def whole_record(run: Run) -> dict[str, Any]:
         `continued` says.
     """
     record = dict(run.record)
-    if record.get("continued"):
-        history = run.folder / HISTORY_FILE
-        if history.is_file():
-            trained = float(read_table(history)["seconds"].sum())
-            record |= {"seconds": max(record["seconds"], trained), "continued": False}
+    history = run.folder / HISTORY_FILE
+    if record.get("continued") and history.is_file():
+        trained = float(read_table(history)["seconds"].sum())
+        record |= {"seconds": max(record["seconds"], trained), "continued": False}
     return record
 
 

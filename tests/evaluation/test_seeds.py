@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from companion.claims.seeds import Estimate, mean_over_seeds, over_seeds, spread
-from tests.evaluation import made_up
+from companion.claims.seeds import Estimate, mean_over_seeds
 
 
 def test_interval_over_seeds_is_students() -> None:
@@ -55,66 +54,3 @@ def test_p_value_of_a_bootstrap_interval_agrees_with_it(bound: float) -> None:
 def test_bad_values_are_refused(values) -> None:
     with pytest.raises(ValueError, match="one finite value per seed"):
         mean_over_seeds(values)
-
-
-def test_spread_of_a_hand_computed_table() -> None:
-    """Rows 1 and 3 apart by 2, columns by 4, no rest: sd of (0, 2) is sqrt 2, of (0, 4) sqrt 8."""
-    found = spread(np.array([[1.0, 5.0], [3.0, 7.0]]))
-    assert found.mean == 4
-    assert found.sd_pretraining == pytest.approx(math.sqrt(2))
-    assert found.sd_subsets == pytest.approx(math.sqrt(8))
-    assert found.sd_rest == pytest.approx(0)
-    assert found.se == pytest.approx(1)
-    assert (found.pretrain_seeds, found.probe_seeds) == (2, 2)
-
-
-def test_spread_tells_the_sources_apart() -> None:
-    rng = np.random.default_rng(0)
-    s, p = 400, 300
-    y = 3 * rng.normal(size=(s, 1)) + 2 * rng.normal(size=(1, p)) + rng.normal(size=(s, p))
-    found = spread(y)
-    assert found.sd_pretraining == pytest.approx(3, rel=0.1)
-    assert found.sd_subsets == pytest.approx(2, rel=0.1)
-    assert found.sd_rest == pytest.approx(1, rel=0.02)
-    swapped = spread(y.T)
-    assert swapped.sd_subsets == found.sd_pretraining
-
-
-def test_chance_alone_is_no_source() -> None:
-    """The mean of 5 figures varies by chance; without removing it both sources would show .45."""
-    rng = np.random.default_rng(1)
-    found = [spread(rng.normal(size=(5, 5))) for _ in range(200)]
-    assert np.mean([each.sd_pretraining**2 for each in found]) < 0.1
-    assert np.mean([each.sd_rest**2 for each in found]) == pytest.approx(1, rel=0.1)
-
-
-def test_more_subsets_do_not_narrow_the_standard_error_of_encoders() -> None:
-    column = np.array([[0.1], [0.2], [0.4]])
-    assert spread(np.tile(column, 20)).se == pytest.approx(spread(column).se)
-
-
-def test_what_was_drawn_once_has_no_deviation() -> None:
-    one_encoder = spread(np.array([[0.1, 0.3]]))
-    assert math.isnan(one_encoder.se)
-    assert math.isnan(one_encoder.sd_pretraining)
-    assert one_encoder.sd_subsets == pytest.approx(np.std([0.1, 0.3], ddof=1))
-    assert math.isnan(spread(np.array([[0.1], [0.3]])).sd_subsets)
-
-
-def test_results_are_summarised_figure_by_figure() -> None:
-    table = made_up.papers_results()
-    found = over_seeds(table)
-    keys = ["strategy", "domain", "label_fraction"]
-    assert len(found) == 3 * 4 * 3
-    row = found.set_index(keys).loc[("counterfactual", "B", 0.05)]
-    mine = table.set_index(keys).loc[("counterfactual", "B", 0.05)]
-    assert row["mean"] == pytest.approx(mine["value"].mean())
-    by_seed = mine.groupby("pretrain_seed")["value"].mean()
-    assert row["se"] == pytest.approx(by_seed.std() / math.sqrt(3))
-    assert (row["pretrain_seeds"], row["probe_seeds"]) == (3, 2)
-
-
-def test_a_missing_repetition_is_named() -> None:
-    table = made_up.papers_results()
-    with pytest.raises(ValueError, match=r"'domain': 'A'.*full table"):
-        over_seeds(table.drop(index=0))
