@@ -31,42 +31,6 @@ def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(_weighted_auc(labels, scores, np.ones((1, len(labels))))[0])
 
 
-def bootstrap_interval(
-    labels: np.ndarray,
-    scores: np.ndarray,
-    patients: np.ndarray,
-    rng: np.random.Generator,
-    *,
-    n_bootstrap: int,
-    level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile interval of `roc_auc` when patients are drawn anew with replacement.
-
-    All images of a patient are drawn together, since they are not independent. Replicates in
-    which a class is missing have no AUC and are left out.
-
-    Args:
-        labels: as for `roc_auc`.
-        scores: as for `roc_auc`.
-        patients: (n,) name of each image's patient.
-        rng: draws the replicates; the same state draws the same patients whatever the scores, so
-            intervals of several encoders on one test set rest on the same replicates.
-        n_bootstrap: number of replicates.
-        level: probability that the interval is to cover.
-
-    Returns:
-        Lower and upper end.
-
-    Raises:
-        ValueError: as `roc_auc`, or no replicate has all classes.
-
-    Source:
-        Efron & Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
-    """
-    replicates = auc_replicates(labels, [scores], patients, rng, n_bootstrap=n_bootstrap)
-    return percentiles(replicates[:, 0, 0], level)
-
-
 def bootstrap_difference(
     labels: np.ndarray,
     first: np.ndarray,
@@ -99,7 +63,7 @@ def bootstrap_difference(
         Difference in [-1, 1], lower and upper end.
 
     Raises:
-        ValueError: as `bootstrap_interval`.
+        ValueError: as `roc_auc`, or too few replicates have all classes.
 
     Source:
         Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 12.
@@ -126,8 +90,8 @@ def auc_replicates(
 ) -> np.ndarray:
     """ROC-AUC of several scores, within several groups, when patients are drawn anew.
 
-    All scores and groups see the same draws, so any two of them may be compared replicate by
-    replicate.
+    All images of a patient are drawn together, since they are not independent. All scores and
+    groups see the same draws, so any two of them may be compared replicate by replicate.
 
     Args:
         labels: as for `roc_auc`.

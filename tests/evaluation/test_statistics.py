@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from companion.evaluation.statistics import bootstrap_difference, bootstrap_interval, roc_auc
+from companion.evaluation.statistics import (
+    auc_replicates,
+    bootstrap_difference,
+    percentiles,
+    roc_auc,
+)
 from tests.oracles import roc_auc as oracle
 
 
@@ -11,6 +16,12 @@ def sample(n=60, classes=2, ties=True, seed=0):
     labels = np.concatenate([np.arange(classes), rng.integers(classes, size=n - classes)])
     scores = rng.normal(size=n) + labels
     return labels, scores.round(1) if ties else scores
+
+
+def bootstrap_interval(labels, scores, patients, rng, *, n_bootstrap, level=0.95):
+    """As `results.csv` has it."""
+    replicates = auc_replicates(labels, [scores], patients, rng, n_bootstrap=n_bootstrap)
+    return percentiles(replicates[:, 0, 0], level)
 
 
 @pytest.mark.parametrize("ties", [True, False])
