@@ -91,6 +91,7 @@ plan: _made-up ## show what `make book` would compute, without doing it
 
 .PHONY: study
 study: $(INSTALLED) ## make the record in study/ anew: phantoms, and NIH with DATA_ROOT
+	@$(RUN) -m benchmarks.simulations
 	@$(MAKE) --no-print-directory results PROFILE=study COHORT=phantom-chest DATA_ROOT=
 	@$(RUN) -m companion record --cohort phantom-chest
 	@$(if $(value DATA_ROOT),$(MAKE) --no-print-directory results PROFILE=study COHORT=nih,true)

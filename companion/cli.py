@@ -325,7 +325,6 @@ def keep_record(
     with tidy_errors():
         from companion.book import recording
 
-        recording.keep_simulations()
         main = _experiment(profile, cohort, data_root)
         for experiment in (main, *_beside(main)):
             typer.echo(str(recording.keep(experiment).folder))

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from benchmarks import simulations
 from companion.book import record, recording, report
 from companion.book.record import Record
 from companion.claims import judging, ledger
@@ -18,7 +19,6 @@ from companion.cohorts.cohort import Cohort
 from companion.engine import pointers
 from companion.engine.csv_files import read_table
 from companion.engine.runs import Run
-from companion.evaluation import simulations
 from companion.experiments.config import Experiment
 from tests import pages
 from tests.evaluation import made_up

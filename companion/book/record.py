@@ -118,10 +118,10 @@ def load_all(folder: Path = FOLDER) -> dict[str, Record]:
 def simulated(name: str, folder: Path = FOLDER) -> pd.DataFrame:
     """What intervals ('coverage') or verdicts ('verdicts') did on experiments of known truth.
 
-    See `companion.evaluation.simulations`.
+    `benchmarks/simulations.py` makes both tables.
 
     Raises:
-        FileNotFoundError: it was not kept.
+        FileNotFoundError: the table is not in the folder.
     """
     table = read_table(folder / f"{name}.csv")
     table = table.astype({column: str for column in table.select_dtypes("integer")})  # counts

@@ -19,7 +19,6 @@ from companion.cohorts.truths import has_truth
 from companion.engine import pointers
 from companion.engine.csv_files import read_table, write_table
 from companion.engine.files import write_atomically
-from companion.evaluation import simulations
 from companion.evaluation.cost import whole_record
 from companion.evaluation.projections import project
 from companion.experiments.cohort import make_cohort
@@ -68,14 +67,6 @@ def keep(experiment: Experiment, folder: Path = record.FOLDER) -> Record:
     shutil.rmtree(final, ignore_errors=True)
     unfinished.rename(final)
     return record.load(final)
-
-
-def keep_simulations(folder: Path = record.FOLDER) -> None:
-    """Keeps what intervals and verdicts do on simulated experiments of known truth."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tables = {"coverage": simulations.coverage(), "verdicts": simulations.verdicts()}
-    for name, table in tables.items():
-        write_table(table, folder / f"{name}.csv", float_format="%.6g")
 
 
 def _info(experiment: Experiment, images: Cohort) -> dict[str, Any]:

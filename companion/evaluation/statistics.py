@@ -49,7 +49,7 @@ def bootstrap_difference(
 
     The interval is Student's t with the bootstrap's standard error, over the number of patients:
     differences scatter symmetrically, and with a hundred patients the percentile interval covers
-    a little too rarely (`companion.evaluation.simulations` measures it).
+    a little too rarely (`benchmarks/simulations.py` measures it).
 
     Args:
         labels: as for `roc_auc`.

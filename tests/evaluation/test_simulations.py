@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from benchmarks import simulations
+from benchmarks.simulations import claim_verdicts, paired_bootstrap, seed_intervals
 from companion.claims.judging import Verdict
-from companion.evaluation import simulations
-from companion.evaluation.simulations import claim_verdicts, paired_bootstrap, seed_intervals
 from companion.evaluation.statistics import bootstrap_difference
 
 

@@ -2,7 +2,9 @@
 
 Each function repeats an experiment of known truth many times and returns what its intervals did.
 Nominal 95 % intervals have to cover the truth in about 95 % of them, and where there is no effect,
-the ledger must call a claim supported or contradicted in at most 5 %.
+the ledger must call a claim supported or contradicted in at most 5 %. `python -m
+benchmarks.simulations` keeps what came out in `study/`, which the page of the record shows; it
+takes about a minute.
 """
 
 from dataclasses import dataclass
@@ -11,9 +13,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from companion import ROOT
 from companion.claims.holm import ALPHA, holm_levels
 from companion.claims.judging import Verdict, decide, overall
 from companion.claims.seeds import mean_over_seeds
+from companion.engine.csv_files import write_table
 from companion.evaluation.statistics import bootstrap_difference
 
 
@@ -154,12 +158,12 @@ def coverage(repetitions: int = 5000, slow_repetitions: int = 500) -> pd.DataFra
     for seeds in (2, 3, 5):
         for effect in (0.0, 0.02):
             found = seed_intervals(effect, seeds=seeds, repetitions=repetitions)
-            rows.append((f"over {seeds} pretraining seeds", _told(effect), found))
+            rows.append((f"over {seeds} pretraining seeds", _name_of(effect), found))
     for better in (1.0, 1.4):
         found = paired_bootstrap(
             (better, 1.0), patients=120, n_bootstrap=1000, repetitions=slow_repetitions
         )
-        rows.append(("paired bootstrap of patients", _told(better - 1), found))
+        rows.append(("paired bootstrap of patients", _name_of(better - 1), found))
     columns = ["interval", "truth", "covered", "called an effect", "repetitions"]
     return pd.DataFrame(
         [
@@ -170,7 +174,7 @@ def coverage(repetitions: int = 5000, slow_repetitions: int = 500) -> pd.DataFra
     )
 
 
-def _told(effect: float) -> str:
+def _name_of(effect: float) -> str:
     return "an effect" if effect else "no effect"
 
 
@@ -195,3 +199,12 @@ def verdicts(repetitions: int = 2000) -> pd.DataFrame:
     }
     table = pd.DataFrame.from_dict(found, orient="index").drop(columns=Verdict.untested)
     return table.rename(columns=str).rename_axis("truth").reset_index()
+
+
+def main() -> None:
+    for name, table in {"coverage": coverage(), "verdicts": verdicts()}.items():
+        write_table(table, ROOT / "study" / f"{name}.csv", float_format="%.6g")
+
+
+if __name__ == "__main__":
+    main()
