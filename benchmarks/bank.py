@@ -25,7 +25,8 @@ from timing import in_turns
 
 from ccl.devices import fastest_device
 from ccl.generator.generator import Generator, to_images
-from ccl.generator.hvae import HVAE, HVAEOptions
+from ccl.generator.hvae import HVAE
+from ccl.generator.hvae_options import HVAEOptions
 from companion.cohorts import bank, registry
 from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort

@@ -21,7 +21,8 @@ from ccl.compilation import SHAPES
 from ccl.devices import fastest_device
 from ccl.encoders.encoder import build_encoder
 from ccl.encoders.options import EncoderOptions
-from ccl.generator.hvae import HVAE, Block
+from ccl.generator.blocks import Block
+from ccl.generator.hvae import HVAE
 from companion.experiments import config
 from companion.experiments.config import Experiment
 

@@ -19,7 +19,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from ccl.devices import fastest_device
-from ccl.generator.hvae import Block
+from ccl.generator.blocks import Block
 from companion.experiments import config
 
 ROUNDS = 9

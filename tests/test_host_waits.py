@@ -147,8 +147,6 @@ def of_a_generator(phantom: Cohort) -> Training:
         epochs=2,
         batch_size=20,
         max_steps=STEPS,
-        parents_dropped=0.2,
-        beta_warmup_epochs=1,
         gradient_skip=1e9,
     )
     parents = image_parents(phantom)

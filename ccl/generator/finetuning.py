@@ -90,9 +90,9 @@ class CounterfactualFinetuning(HVAETraining):
         """-log q(do | x*) + lambda (F - c)."""
         x, codes = batch
         with mixed_precision(x.device.type, self.options.bfloat16):
-            elbo = self.hvae.elbo(x, codes, self.options.free_bits, self._told(x))
+            elbo = self.hvae.elbo(x, codes)
             miss = self._miss(x, codes)
-        violation = elbo.nll + self.options.beta * elbo.kl_penalised - self.constraint
+        violation = elbo.nll + self.options.beta * elbo.kl - self.constraint
         violated = all_reduce_mean(violation.detach())  # by the whole batch, as in every process
         weight = (self.multiplier + self.tuning.damping * violated).clamp(min=0)
         loss: Tensor = miss + weight * violation
@@ -158,8 +158,7 @@ def finetune(
     Returns:
         The finetuned generator, and one row of metrics per epoch.
     """
-    changes = {"learning_rate": tuning.learning_rate, "beta_warmup_epochs": 0.0}
-    changed = options.model_copy(update=changes)
+    changed = options.model_copy(update={"learning_rate": tuning.learning_rate})
     batches = training_batches(source, rows, ParentsAndStated(base.parents, targets), changed)
     steps = len(batches) * tuning.epochs
     constraint = free_energy(base.hvae, batches.epoch(0), options) + tuning.slack
@@ -177,7 +176,7 @@ def free_energy(hvae: HVAE, batches: Any, options: GeneratorOptions) -> float:
     with seeded(options.seed, device):
         for x, codes in batches:
             there = {name: code.to(device) for name, code in codes.items()}
-            elbo = hvae.elbo(x.to(device), there, options.free_bits)
-            values.append(float(elbo.nll + options.beta * elbo.kl_penalised))
+            elbo = hvae.elbo(x.to(device), there)
+            values.append(float(elbo.nll + options.beta * elbo.kl))
     hvae.eval()
     return float(np.mean(values))

@@ -14,7 +14,8 @@ from torch import Tensor
 from ccl.devices import device_of, mixed_precision
 from ccl.files import write_atomically
 from ccl.generator.graph import IMAGE, ImageParents
-from ccl.generator.hvae import HVAE, HVAEOptions
+from ccl.generator.hvae import HVAE
+from ccl.generator.hvae_options import HVAEOptions
 from ccl.generator.images import Images
 from ccl.generator.scm import StructuralCausalModel
 from ccl.generator.tabular import COUPLINGS, Table

@@ -12,7 +12,6 @@ mu(z, pa) predicted image; u = (x - mu) / sigma pixel noise.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,152 +20,11 @@ from torch import Tensor, nn
 
 from ccl.devices import device_of
 from ccl.generator.blocks import Block, group_norm, start_at_zero
+from ccl.generator.decoder import AbductedLatent, DecoderBlock, Latent
 from ccl.generator.hvae_options import HVAEOptions, Stage, require_fit
+from ccl.generator.likelihood import Elbo, discretised_gaussian_log_prob
 from ccl.generator.pixel_map import PixelMap
 from ccl.generator.pixel_noise import PixelNoise
-
-
-class Given(NamedTuple):
-    """What was abducted of one block's latent.
-
-    Attributes:
-        kept: z or epsilon, (N, Z, H, W).
-        is_noise: whether it is epsilon.
-        share: how much of it stays, `HVAEOptions.posterior_share`.
-    """
-
-    kept: Tensor
-    is_noise: bool
-    share: float
-
-    def under(self, loc: Tensor, scale: Tensor) -> Tensor:
-        """z* under a prior of some mean and scale."""
-        z = loc + scale * self.kept if self.is_noise else self.kept
-        return z if self.share == 1 else self.share * z + (1 - self.share) * loc
-
-
-@dataclass(frozen=True)
-class Latent:
-    """What the decoder met at one stochastic block; each tensor is (N, Z, H, W)."""
-
-    z: Tensor
-    noise: Tensor  # epsilon = (z - mu_p) / sigma_p
-    kl: Tensor  # KL(q || p) in nats per element; zeros when z was not inferred
-    resolution: int
-
-
-class DecoderBlock(nn.Module):
-    """Top-down block: prior p(z | h, pa), posterior q(z | h, pa, x), then h grows by z."""
-
-    def __init__(self, stage: Stage, options: HVAEOptions, depth: int) -> None:
-        super().__init__()
-        width, latent = stage.width, stage.latent_channels
-        gain = depth**-0.5  # VDVAE: keeps the residual stream's scale independent of the depth
-        self.latent_channels, self.resolution = latent, stage.resolution
-        if latent:
-            self.prior = Block(width, width + 2 * latent, stage, options, last_gain=1.0)
-            self.posterior = Block(2 * width, 2 * latent, stage, options, last_gain=1.0)
-            self.expand = nn.Conv2d(latent, width, 1)
-            with torch.no_grad():
-                self.expand.weight.mul_(gain)
-            # Start at q = p = N(0, 1): no KL spike in the first steps.
-            for last in (self.prior.skip, self.posterior.skip, self.posterior.expand):
-                start_at_zero(last)
-            start_at_zero(self.prior.expand)
-        self.residual = Block(width, width, stage, options, last_gain=gain)
-
-    def forward(
-        self, h: Tensor, e: Tensor, features: Tensor | None, given: "Given | None"
-    ) -> tuple[Tensor, Latent | None]:
-        """Draws z from the posterior (features given), from what was abducted, or from the prior.
-
-        Args:
-            h: decoder state (N, C, H, W).
-            e: parents' embedding (N, E).
-            features: encoder features (N, C, H, W) of x, for inference.
-            given: what was abducted, for prediction.
-        """
-        latent = None
-        if self.latent_channels:
-            prior = self.prior(h, e)  # (N, C + 2Z, H, W)
-            shift, p_loc, p_log_scale = prior.split(
-                [h.shape[1], self.latent_channels, self.latent_channels], dim=1
-            )
-            p_loc, p_log_scale = p_loc.float(), p_log_scale.float()
-            z, kl = self._draw(h, e, features, given, p_loc, p_log_scale)
-            latent = Latent(z, (z - p_loc) * torch.exp(-p_log_scale), kl, self.resolution)
-            h = h + shift + self.expand(z.to(h.dtype))
-        return self.residual(h, e), latent
-
-    def _draw(
-        self,
-        h: Tensor,
-        e: Tensor,
-        features: Tensor | None,
-        given: "Given | None",
-        p_loc: Tensor,
-        p_log_scale: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        if given is not None:
-            z = given.under(p_loc, torch.exp(p_log_scale))
-            return z, torch.zeros_like(z)
-        if features is None:
-            z = p_loc + torch.exp(p_log_scale) * torch.randn_like(p_loc)
-            return z, torch.zeros_like(z)
-        q = self.posterior(torch.cat([h, features], dim=1), e).float()  # (N, 2Z, H, W)
-        # The posterior is a correction of the prior: it costs nothing where x adds nothing.
-        q_loc, q_log_scale = q.chunk(2, dim=1)
-        q_loc, q_log_scale = p_loc + q_loc, p_log_scale + q_log_scale
-        z = q_loc + torch.exp(q_log_scale) * self._posterior_noise(q_loc)
-        return z, gaussian_kl(q_loc, q_log_scale, p_loc, p_log_scale)
-
-    def _posterior_noise(self, like: Tensor) -> Tensor:
-        # Training samples q; abduction takes its mean, so that a counterfactual is deterministic.
-        return torch.randn_like(like) if self.training else torch.zeros_like(like)
-
-
-def gaussian_kl(q_loc: Tensor, q_log_scale: Tensor, p_loc: Tensor, p_log_scale: Tensor) -> Tensor:
-    """KL(N(q_loc, q_scale^2) || N(p_loc, p_scale^2)), elementwise, in nats."""
-    ratio = torch.exp(2 * (q_log_scale - p_log_scale))
-    shift = ((q_loc - p_loc) * torch.exp(-p_log_scale)) ** 2
-    return 0.5 * (ratio + shift - 1) - (q_log_scale - p_log_scale)
-
-
-def discretised_gaussian_log_prob(x: Tensor, loc: Tensor, scale: float) -> Tensor:
-    """log of the Gaussian mass of x's grey level, elementwise, in nats.
-
-    Args:
-        x: images in [-1, 1] on the grid of 256 grey levels.
-        loc: means, same shape.
-        scale: standard deviation sigma.
-
-    Source: the likelihood `fixed_dgauss` of Ribeiro et al. 2023; computed through log-CDFs here, so
-    that grey levels many sigma away keep their gradient.
-    """
-    half = 1 / 255
-    low = torch.where(x < -1 + half, -torch.inf, (x - half - loc) / scale)
-    high = torch.where(x > 1 - half, torch.inf, (x + half - loc) / scale)
-    mirrored = low > 0  # log Phi keeps its precision in the lower tail only
-    low, high = torch.where(mirrored, -high, low), torch.where(mirrored, -low, high)
-    log_high, log_low = torch.special.log_ndtr(high), torch.special.log_ndtr(low)
-    return log_high + torch.log1p(-torch.exp(log_low - log_high).clamp(max=1 - 1e-7))
-
-
-@dataclass(frozen=True)
-class Elbo:
-    """Terms of the evidence lower bound, nats per pixel averaged over the batch.
-
-    Attributes:
-        nll: -log p(x | z, pa), scalar.
-        kl: KL(q || p) summed over all latents, scalar.
-        kl_penalised: the same with the free bits of each block taken off below their floor.
-        kl_by_resolution: resolution to its share of `kl`.
-    """
-
-    nll: Tensor
-    kl: Tensor
-    kl_penalised: Tensor
-    kl_by_resolution: dict[int, Tensor]
 
 
 @dataclass(frozen=True)
@@ -195,7 +53,7 @@ class HVAE(nn.Module):
         height, width: frame of the images in pixels.
 
     Raises:
-        ValueError: the frame does not fit the stages, or a pixel map has no scanner to follow.
+        ValueError: the frame does not fit the stages, or a pixel map has no scanner as a parent.
     """
 
     def __init__(
@@ -261,16 +119,10 @@ class HVAE(nn.Module):
             built.append(nn.ModuleList(blocks))
         return built
 
-    def embedding(self, parents: Mapping[str, Tensor], told: Tensor | None = None) -> Tensor:
-        """Embedding e (N, E) of integer parent codes, each (N,).
-
-        Args:
-            parents: the codes.
-            told: bool (N,), whose parents are told; all if None. Of the others none is.
-        """
+    def embedding(self, parents: Mapping[str, Tensor]) -> Tensor:
+        """Embedding e (N, E) of integer parent codes, each (N,)."""
         one_hot = [F.one_hot(parents[name], k) for name, k in self.parents.items()]
-        joined = torch.cat(one_hot, dim=1).float()
-        return self.embed(joined if told is None else joined * told[:, None])
+        return self.embed(torch.cat(one_hot, dim=1).float())
 
     def encode(self, x: Tensor, e: Tensor) -> list[Tensor]:
         """Bottom-up features of images (N, 1, H, W), one per stage from low to high resolution."""
@@ -288,9 +140,16 @@ class HVAE(nn.Module):
         self,
         e: Tensor,
         features: list[Tensor] | None = None,
-        given: tuple[Tensor, ...] | None = None,
+        abducted: tuple[Tensor, ...] | None = None,
     ) -> tuple[Tensor, list[Latent]]:
-        """Top-down pass: mean image (N, 1, H, W) before the pixel map, and the latents met."""
+        """Mean image (N, 1, H, W) before the pixel map, and the latents, by the top-down pass.
+
+        Args:
+            e: parents' embedding (N, E).
+            features: of `encode`; None draws from the prior.
+            abducted: latents of images (z or epsilon, one for each stochastic block); they come
+                before the features.
+        """
         latents: list[Latent] = []
         h = None
         for i, blocks in enumerate(self.decoder):
@@ -301,35 +160,22 @@ class HVAE(nn.Module):
                 h = F.interpolate(self.widen[i - 1](h), size=canvas.shape[-2:], mode="nearest")
                 h = h + canvas
             for block in blocks:  # type: ignore[attr-defined]
-                taken = None
-                if given is not None and block.latent_channels:
-                    is_noise = self.options.abduct == "noise"
-                    taken = Given(given[len(latents)], is_noise, self.options.posterior_share)
-                source = features[i] if features is not None else None
-                h, latent = block(h, e, source, taken)
+                own = None
+                if abducted is not None and block.latent_channels:
+                    own = self._abducted(abducted[len(latents)])
+                h, latent = block(h, e, None if features is None else features[i], own)
                 if latent is not None:
                     latents.append(latent)
         assert h is not None
         y = self.out(F.silu(self.out_norm(h)))  # (N, unshuffle^2, h, w)
         return F.pixel_shuffle(y, self.options.unshuffle).float(), latents
 
-    def elbo(
-        self,
-        x: Tensor,
-        parents: Mapping[str, Tensor],
-        free_bits: float = 0.0,
-        told: Tensor | None = None,
-    ) -> Elbo:
-        """Evidence lower bound of images x (N, 1, H, W) in [-1, 1].
+    def _abducted(self, value: Tensor) -> AbductedLatent:
+        return AbductedLatent(value, self.options.abduct == "noise", self.options.posterior_share)
 
-        Args:
-            x: images.
-            parents: codes, each (N,).
-            free_bits: nats per image and stochastic block that cost nothing.
-            told: bool (N,), whose parents are told, see `embedding`.
-        """
-        e = self.embedding(parents, told)
-        mu, latents = self._inferred(x, parents, e)
+    def elbo(self, x: Tensor, parents: Mapping[str, Tensor]) -> Elbo:
+        """Evidence lower bound of images x (N, 1, H, W) in [-1, 1], with parent codes (N,) each."""
+        mu, latents = self._inferred(x, parents, self.embedding(parents))
         nll = -discretised_gaussian_log_prob(x, mu, self.options.pixel_scale).mean()
         pixels = x[0].numel()
         per_block = [latent.kl.sum(dim=(1, 2, 3)).mean() for latent in latents]  # nats per image
@@ -337,22 +183,18 @@ class HVAE(nn.Module):
         for latent, kl in zip(latents, per_block, strict=True):
             so_far = by_resolution.get(latent.resolution, torch.zeros_like(kl))
             by_resolution[latent.resolution] = so_far + kl / pixels
-        stacked = torch.stack(per_block)
-        return Elbo(
-            nll, stacked.sum() / pixels, stacked.clamp(min=free_bits).sum() / pixels, by_resolution
-        )
+        return Elbo(nll, torch.stack(per_block).sum() / pixels, by_resolution)
 
     # -- the mechanism of the structural causal model ------------------------------------------
 
     def abduct(self, value: Tensor, parents: Mapping[str, Tensor]) -> ImageNoise:
         """z from q(z | x, pa) (its mean) and u from x and mu(z, pa)."""
-        mu, latents = self._inferred(value, parents, self.embedding(parents))
-        kept = tuple(
-            latent.z if self.options.abduct == "latent" else latent.noise for latent in latents
-        )
-        if self.options.posterior_share != 1 or self.options.guidance != 1:
-            mu = self._mean(kept, parents)  # u is what the prediction under the own parents lacks
-        return ImageNoise(kept, self.pixel_noise.abduct(value, mu, parents))
+        mu, inferred = self._inferred(value, parents, self.embedding(parents))
+        as_noise = self.options.abduct == "noise"
+        latents = tuple(latent.noise if as_noise else latent.z for latent in inferred)
+        if self.options.posterior_share != 1:
+            mu = self._mean(latents, parents)  # u: what the prediction under own parents lacks
+        return ImageNoise(latents, self.pixel_noise.abduct(value, mu, parents))
 
     def predict(self, noise: ImageNoise, parents: Mapping[str, Tensor]) -> Tensor:
         """x from mu(z, pa) and u, clipped to [-1, 1]; (N, 1, H, W)."""
@@ -361,13 +203,9 @@ class HVAE(nn.Module):
             return mu.clamp(-1, 1)
         return self.pixel_noise.predict(noise.pixels, mu, parents)
 
-    def _mean(self, kept: tuple[Tensor, ...], parents: Mapping[str, Tensor]) -> Tensor:
-        """Mean image mu(z, pa) of abducted latents, with the guidance that is asked for."""
-        y, _ = self.decode(self.embedding(parents), given=kept)
-        if self.options.guidance != 1:
-            nobody = torch.zeros(len(y), dtype=torch.bool, device=y.device)
-            untold, _ = self.decode(self.embedding(parents, nobody), given=kept)
-            y = untold + self.options.guidance * (y - untold)
+    def _mean(self, latents: tuple[Tensor, ...], parents: Mapping[str, Tensor]) -> Tensor:
+        """Mean image mu(z, pa) of abducted latents."""
+        y, _ = self.decode(self.embedding(parents), abducted=latents)
         return self.pixel_map.from_average(y, parents)
 
     def _inferred(
@@ -380,7 +218,7 @@ class HVAE(nn.Module):
 
     @torch.no_grad()
     def calibrate_noise(self, batches: Iterable[tuple[Tensor, Mapping[str, Tensor]]]) -> None:
-        """Measures the pixel noise of real images, where it follows the scanner.
+        """Measures the pixel noise of real images, where it depends on the scanner.
 
         Args:
             batches: training images x (N, 1, H, W) in [-1, 1] with their parents, on any device.

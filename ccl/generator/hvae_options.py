@@ -55,10 +55,6 @@ class HVAEOptions(Options):
         posterior_share: alpha, how much of an abducted latent stays: z* = alpha z + (1 - alpha)
             mu_p(new parents). 1 is the paper's; less moves z towards what is common under the new
             parents, and forgets the patient (De Sousa Ribeiro et al. 2023, section 3.2).
-        guidance: how far a prediction goes from the mean image under no parents to that under the
-            given ones: mu = mu_none + guidance (mu_pa - mu_none). 1 is the paper's; others need
-            `GeneratorOptions.parents_dropped` (Ho and Salimans 2022,
-            https://arxiv.org/abs/2207.12598).
     """
 
     stages: tuple[Stage, ...]
@@ -74,7 +70,6 @@ class HVAEOptions(Options):
     pixel_map: MapKind = "none"
     abduct: Literal["latent", "noise"] = "latent"
     posterior_share: float = Field(default=1.0, ge=0, le=1)
-    guidance: float = Field(default=1.0, gt=0)
 
     @model_validator(mode="after")
     def _check_stages(self) -> "HVAEOptions":

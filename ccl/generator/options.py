@@ -31,13 +31,9 @@ class GeneratorOptions(Options):
         betas, weight_decay: of AdamW.
         warmup_steps: linear warm-up of the learning rate.
         beta: weight of the KL term (the paper: 1 for EMBED, 3 for PadChest).
-        beta_warmup_epochs: epochs over which beta rises linearly from 0.
-        free_bits: nats per image and stochastic block that cost nothing.
         ema_decay: decay of the averaged weights, which are used after training.
         gradient_clip: gradients are scaled down to this norm.
         gradient_skip: a step with a larger norm than this is left out.
-        parents_dropped: share of the images whose parents are not told in training, for
-            `HVAEOptions.guidance` (the paper: 0).
         rare_scanner_weight: alpha; 0 draws images as they come, 1 every scanner equally often, and
             between the two shares are mixed (the released code: .5 for EMBED, 0 for PadChest).
         bfloat16: run the forward pass in mixed precision, on devices with instructions for it.
@@ -57,12 +53,9 @@ class GeneratorOptions(Options):
     weight_decay: float = Field(default=1e-3, ge=0)
     warmup_steps: int = Field(default=100, ge=0)
     beta: float = Field(default=1.0, ge=0)
-    beta_warmup_epochs: float = Field(default=0.0, ge=0)
-    free_bits: float = Field(default=0.0, ge=0)
     ema_decay: Decay = 0.999
     gradient_clip: float = Field(default=350.0, gt=0)
     gradient_skip: float = Field(default=25_000.0, gt=0)
-    parents_dropped: float = Field(default=0.0, ge=0, lt=1)
     rare_scanner_weight: float = Field(default=1.0, ge=0, le=1)
     bfloat16: bool = False
     compile: bool = False

@@ -13,9 +13,10 @@ from ccl.compilation import compile_parts
 from ccl.devices import fastest_device, mixed_precision
 from ccl.errors import TrainingError
 from ccl.generator.batches import Codes, WeightedBatches
+from ccl.generator.blocks import Block
 from ccl.generator.generator import Generator
 from ccl.generator.graph import ImageParents
-from ccl.generator.hvae import HVAE, Block
+from ccl.generator.hvae import HVAE
 from ccl.generator.images import Images
 from ccl.generator.options import GeneratorOptions
 from ccl.generator.pixel_moments import scanner_spreads
@@ -41,24 +42,14 @@ class HVAETraining(lightning.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         x, parents = batch
         with mixed_precision(x.device.type, self.options.bfloat16):
-            elbo = self.hvae.elbo(x, parents, self.options.free_bits, self._told(x))
-        beta = self._beta()
+            elbo = self.hvae.elbo(x, parents)
         bits = 1 / np.log(2)
         shown = {"nll": elbo.nll * bits, "kl": elbo.kl * bits}
         shown |= {f"kl_{size}": kl * bits for size, kl in elbo.kl_by_resolution.items()}
         self.log_dict(shown, on_epoch=True, on_step=False, sync_dist=True)
-        loss = elbo.nll + beta * elbo.kl_penalised
+        loss = elbo.nll + self.options.beta * elbo.kl
         self.log("loss", loss, on_epoch=True, on_step=False, prog_bar=True, sync_dist=True)
         return loss
-
-    def _told(self, x: Tensor) -> Tensor | None:
-        """Whose parents are told, bool (N,)."""
-        dropped = self.options.parents_dropped
-        return torch.rand(len(x), device=x.device) >= dropped if dropped else None
-
-    def _beta(self) -> float:
-        warmup = self.options.beta_warmup_epochs * self.trainer.num_training_batches
-        return self.options.beta * min(1.0, (self.global_step + 1) / warmup if warmup else 1.0)
 
     def configure_optimizers(self) -> Any:
         options = self.options

@@ -13,7 +13,7 @@ import pandas as pd
 from ccl.generator.batches import WeightedBatches
 from ccl.generator.classifier import ImageClassifier
 from ccl.generator.generator import Generator
-from ccl.generator.hvae import HVAEOptions
+from ccl.generator.hvae_options import HVAEOptions
 from ccl.generator.pixel_noise import PixelNoise
 from companion.cohorts.bank import BankOptions, every_target
 from companion.cohorts.cohort import Cohort
@@ -23,7 +23,7 @@ from companion.quality.effectiveness import effectiveness
 from companion.quality.gold_error import gold_error
 from companion.quality.summary import ALL
 
-PAPER = {"abduct": "latent", "pixel_noise": "fixed", "posterior_share": 1.0, "guidance": 1.0}
+PAPER = {"abduct": "latent", "pixel_noise": "fixed", "posterior_share": 1.0}
 VARIANTS: Mapping[str, Mapping[str, object]] = {
     "the paper's": {},
     "noise follows the scanner": {"pixel_noise": "scanner"},

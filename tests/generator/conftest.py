@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ccl.generator.generator import Generator
-from ccl.generator.hvae import HVAE, HVAEOptions, Stage
+from ccl.generator.hvae import HVAE
+from ccl.generator.hvae_options import HVAEOptions, Stage
 from ccl.generator.training import GeneratorOptions
 from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort

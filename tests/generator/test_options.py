@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from ccl.generator.hvae import HVAEOptions, Stage
+from ccl.generator.hvae_options import HVAEOptions, Stage
 from ccl.generator.training import GeneratorOptions
 from companion.cohorts.bank import BankOptions
 from tests.generator.conftest import SMALL
@@ -13,7 +13,6 @@ SENSELESS = [
     *((GeneratorOptions, name, 0) for name in ("epochs", "batch_size", "learning_rate")),
     *((GeneratorOptions, name, 0) for name in ("gradient_clip", "gradient_skip")),
     *((GeneratorOptions, name, -1) for name in ("weight_decay", "warmup_steps", "beta")),
-    *((GeneratorOptions, name, -1) for name in ("beta_warmup_epochs", "free_bits")),
     (GeneratorOptions, "betas", (0.9, 1.0)),
     (GeneratorOptions, "ema_decay", 1.0),
     (GeneratorOptions, "rare_scanner_weight", 1.5),
