@@ -39,7 +39,7 @@ def auc_effect(auc: pd.DataFrame, weights: Weights) -> Effect:
     t), on these test patients and labelled subsets. With one seed it is made from the
     patient-bootstrap intervals of the cells, taken as fully dependent over label fractions and
     independent otherwise. That errs on the wide side, since strategies are compared on the same
-    patients; `companion.evaluation.scores.paired_gain` does it on the scores themselves.
+    patients.
 
     Args:
         auc: of `checked_results`.

@@ -21,7 +21,6 @@ from companion.cohorts.cohort import Cohort
 from companion.evaluation.finetuning_options import FinetuningOptions
 from companion.evaluation.labels import labels_of
 from companion.evaluation.results import ScoreFunction, evaluate, validation_auc
-from companion.evaluation.scores import Scores
 
 
 class Classifier(nn.Module):
@@ -61,7 +60,6 @@ def finetune(
     objective: str,
     strategy: str,
     pretrain_seed: int,
-    collected: Scores | None = None,
 ) -> pd.DataFrame:
     """ROC-AUC of finetuned encoders per label fraction, subset and test domain.
 
@@ -74,7 +72,6 @@ def finetune(
         objective: e.g. 'simclr', for the table.
         strategy: how pairs were made, for the table.
         pretrain_seed: seed of the encoder, for the table.
-        collected: receives the test images' scores, for paired comparisons.
 
     Returns:
         Rows of `results.csv`, protocol 'finetuned' (`companion.evaluation.results.evaluate`).
@@ -96,7 +93,6 @@ def finetune(
         objective=objective,
         strategy=strategy,
         pretrain_seed=pretrain_seed,
-        collected=collected,
     )
 
 

@@ -13,7 +13,6 @@ from companion.cohorts.cohort import Cohort
 from companion.evaluation.features import NUMBERS_AT_ONCE, numbers, scaler_of
 from companion.evaluation.labels import labels_of
 from companion.evaluation.results import EvaluationOptions, ScoreFunction, evaluate, validation_auc
-from companion.evaluation.scores import Scores
 
 
 class ProbingOptions(EvaluationOptions):
@@ -62,7 +61,6 @@ def probe(
     objective: str,
     strategy: str,
     pretrain_seed: int,
-    collected: Scores | None = None,
 ) -> pd.DataFrame:
     """ROC-AUC of linear probes per label fraction, subset and test domain.
 
@@ -73,7 +71,6 @@ def probe(
         objective: e.g. 'simclr', for the table.
         strategy: how pairs were made, for the table.
         pretrain_seed: seed of the encoder, for the table.
-        collected: receives the test images' scores, for paired comparisons.
 
     Returns:
         Rows of `results.csv`, protocol 'linear' (`companion.evaluation.results.evaluate`).
@@ -99,7 +96,6 @@ def probe(
         objective=objective,
         strategy=strategy,
         pretrain_seed=pretrain_seed,
-        collected=collected,
     )
 
 

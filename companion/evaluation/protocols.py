@@ -15,7 +15,6 @@ from companion.evaluation.finetuning_options import FinetuningOptions
 from companion.evaluation.labels import count_per_class
 from companion.evaluation.probing import ProbingOptions, probe
 from companion.evaluation.results import POOLED, RESULT_COLUMNS
-from companion.evaluation.scores import Scores
 from companion.evaluation.separability import separability
 from companion.strategies import RANDOM, SUPERVISED
 
@@ -44,7 +43,6 @@ def judge(
     probing: ProbingOptions,
     finetuning: FinetuningOptions | None,
     about: Mapping[str, Any],
-    collected: Scores | None = None,
 ) -> Judged:
     """Judges one encoder.
 
@@ -57,16 +55,15 @@ def judge(
         probing: options of linear probing.
         finetuning: options of full finetuning, or None to leave it out.
         about: `objective`, `strategy` and `pretrain_seed` of the encoder, for the tables.
-        collected: receives the test images' scores, for paired comparisons.
     """
     features = extract_features(encoder, cohort.images)
-    linear = probe(cohort, features, probing, **about, collected=collected)
+    linear = probe(cohort, features, probing, **about)
     known, confusion = (table.assign(**about) for table in separability(cohort, features))
     if finetuning is None:
         return Judged(linear, known, confusion, features)
     if about["strategy"] == RANDOM:
         about = {**about, "strategy": SUPERVISED}
-    finetuned = finetune(cohort, encoder, finetuning, **about, collected=collected)
+    finetuned = finetune(cohort, encoder, finetuning, **about)
     results = pd.concat([linear, finetuned], ignore_index=True)
     return Judged(results, known, confusion, features)
 

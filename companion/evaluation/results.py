@@ -10,7 +10,6 @@ from pydantic import Field
 
 from companion.cohorts.cohort import Cohort
 from companion.evaluation.labels import LabelOptions, count_per_class, labelled_subsets, labels_of
-from companion.evaluation.scores import Scores
 from companion.evaluation.statistics import auc_replicates, percentiles, roc_auc
 from companion.evaluation.subgroups import ALL, GAPS, gap_name, groups_of_domain, large_enough
 
@@ -52,7 +51,6 @@ def evaluate(
     objective: str,
     strategy: str,
     pretrain_seed: int,
-    collected: Scores | None = None,
 ) -> pd.DataFrame:
     """ROC-AUC of classifiers per label fraction, subset and test domain.
 
@@ -68,7 +66,6 @@ def evaluate(
         objective: e.g. 'simclr', for the table.
         strategy: how pairs were made, for the table.
         pretrain_seed: seed of the encoder, for the table.
-        collected: receives the test images' scores, for paired comparisons.
 
     Returns:
         One row per figure with the columns `RESULT_COLUMNS`; `domain` is a pretraining scanner,
@@ -93,8 +90,6 @@ def evaluate(
     for fraction, seed, rows in labelled_subsets(cohort, options):
         scores = learn(rows, seed)(tested)
         subset = about | {"probe_seed": seed, "label_fraction": fraction, "n_labels": len(rows)}
-        if collected is not None:
-            collected.keep(subset, tested, scores)
         learned.append(subset)
         scored.append(scores)
     figures = []

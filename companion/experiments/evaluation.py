@@ -9,7 +9,6 @@ from companion.cohorts.cohort import Cohort
 from companion.engine.csv_files import write_table
 from companion.engine.runs import Run, Step, as_json
 from companion.evaluation import features as saved_features
-from companion.evaluation.scores import Scores
 from companion.experiments import config
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import EncoderName, Experiment
@@ -21,7 +20,6 @@ from companion.experiments.pretraining import (
 )
 
 RESULTS_FILE = "results.csv"
-SCORES_FILE = "scores.parquet"
 SEPARABILITY_FILE = "separability.csv"
 CONFUSION_FILE = "confusion.csv"
 FEATURES_FILE = "test_features.npy"
@@ -32,7 +30,7 @@ CODE = ("companion.evaluation.protocols", "companion.experiments.initial_weights
 def evaluate(experiment: Experiment, name: EncoderName) -> Run:
     """The finished evaluation of one encoder, which is pretrained first unless it is a control.
 
-    Its folder holds `results.csv`, `scores.parquet`, `separability.csv`, `confusion.csv` and
+    Its folder holds `results.csv`, `separability.csv`, `confusion.csv` and
     `test_features.npy`.
 
     Raises:
@@ -66,13 +64,11 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
             encoder = initial_encoder(experiment, images, name)
         encoder = encoder.to(fastest_device())
         how = (encoder, experiment.probing, experiment.finetuning, name.columns())
-        scores = Scores()
-        judged = judge(images, *how, collected=scores)
+        judged = judge(images, *how)
         tables = [judged.results]
         for other, run in external.items():
             unseen = Cohort.load(run.folder)
             tables.append(judge_external(images, unseen, other, *how))
-        scores.save(folder / SCORES_FILE)
         saved_features.save(judged.features[images.rows("test")], folder / FEATURES_FILE)
         write_table(judged.separability, folder / SEPARABILITY_FILE)
         write_table(judged.confusion, folder / CONFUSION_FILE)
