@@ -12,7 +12,8 @@ import torch
 
 from ccl.generator.generator import Generator, description, to_model
 from ccl.generator.graph import ImageParents
-from ccl.generator.hvae import HVAE, HVAEOptions, ImageNoise
+from ccl.generator.hvae import HVAE, ImageNoise
+from ccl.generator.hvae_options import HVAEOptions
 from companion.book.widgets.live import Live, live
 from companion.book.widgets.page import asset
 from tests.book import chromium
@@ -28,7 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "tiny": {"pixel_noise": "scanner"},
     "paper": {"block": "plain", "pixel_map": "none", "pixel_noise": "fixed", "abduct": "latent"},
     "mean": {"pixel_map": "mean", "groups": 3},
-    "guided": {"guidance": 2.0, "posterior_share": 0.7},
+    "mixed": {"posterior_share": 0.7},
     "shared": {"posterior_share": 0.5, "abduct": "noise"},
 }
 

@@ -97,8 +97,8 @@ function openHvae(description, tensors) {
     return add(y, net.has(`${name}.skip`) ? conv(`${name}.skip`, h) : h);
   }
 
-  function embedding(parents, told = 1) {
-    const weights = variables.flatMap((name) => Array.from(parents[name], (w) => w * told));
+  function embedding(parents) {
+    const weights = variables.flatMap((name) => Array.from(parents[name]));
     const once = silu({ data: net.linear("embed.0", Float64Array.from(weights)) }).data;
     return silu({ data: net.linear("embed.2", once) }).data;
   }
@@ -238,12 +238,7 @@ function openHvae(description, tensors) {
   }
 
   function mean(latents, parents, how) {
-    let y = decode(embedding(parents), given(latents, how));
-    if (options.guidance !== 1) {
-      const untold = decode(embedding(parents, 0), given(latents, how));
-      y = y.map((value, p) => untold[p] + options.guidance * (value - untold[p]));
-    }
-    return pixelMap(parents).from(y);
+    return pixelMap(parents).from(decode(embedding(parents), given(latents, how)));
   }
 
   return {
@@ -254,7 +249,7 @@ function openHvae(description, tensors) {
       const map = pixelMap(parents);
       const latents = [];
       let mu = map.from(decode(e, posterior(encode(map.to(x), e), e, latents)));
-      if (options.posterior_share !== 1 || options.guidance !== 1) mu = mean(latents, parents, {});
+      if (options.posterior_share !== 1) mu = mean(latents, parents, {});
       return { latents, noise: pixelNoise(x, mu, parents) };
     },
     // {latents, noise} -> x' in [-1, 1]; `grain` times the pixel noise, drawn anew if `fresh`.
