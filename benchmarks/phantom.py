@@ -10,7 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from companion.cohorts.registry import PhantomChestOptions, build
+from companion.cohorts.registry import build
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 
 
 def main(images: int) -> None:

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from companion import strategies
-from companion.cohorts.registry import FolderOptions, states_sex
-from companion.cohorts.releases.folder import Columns
+from companion.cohorts.registry import states_sex
+from companion.cohorts.releases.folder import Columns, FolderOptions
 from companion.experiments import config, profiles
 from companion.experiments.config import experiment
 

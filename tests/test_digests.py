@@ -54,6 +54,7 @@ def of_steps() -> dict[str, tuple[str, str]]:
     ("file", "old", "new", "again"),
     [
         ("companion/cohorts/releases/nih.py", '"Effusion"', '"Edema"', set()),
+        ("companion/cohorts/releases/mini_mias.py", "lists no film", "names no film", set()),
         ("companion/book/tables.py", "def ", "def other_", set()),
         ("companion/claims/holm.py", "def ", "def other_", set()),
         ("ccl/losses/nt_xent.py", "def ", "def other_", {"pretraining"}),

@@ -24,7 +24,8 @@ from companion.book.examples import (
 from companion.book.widgets.explorer import explorer_html
 from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
-from companion.cohorts.registry import PhantomBreastOptions, build
+from companion.cohorts.registry import build
+from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
 from tests.generator.conftest import SMALL
 
 

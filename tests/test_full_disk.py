@@ -17,8 +17,9 @@ from companion.cohorts.bank import BankOptions
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing import writer
-from companion.cohorts.registry import FolderOptions, build
+from companion.cohorts.registry import build
 from companion.cohorts.releases import folder
+from companion.cohorts.releases.folder import FolderOptions
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.engine.errors import DiskFullError
 from companion.engine.files import full_disk_named, write_atomically

@@ -4,7 +4,7 @@ import re
 import typing
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import pytest
 from pydantic import BaseModel
@@ -86,7 +86,7 @@ def _holds_options(kind: Any) -> bool:
     return any(reachable(kind, set()))
 
 
-CLASSES = list(reachable(config.Sections | registry.SourceOptions, set()))
+CLASSES = list(reachable(Union[config.Sections, *registry.OPTIONS.values()], set()))
 OPTIONS = sorted(
     {
         (_first(kind, name), name)

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from companion.book.notebooks import imported
-from companion.cohorts.registry import FolderOptions, MedMnistOptions, MiniMiasOptions, NihOptions
+from companion.cohorts.releases.folder import FolderOptions
+from companion.cohorts.releases.medmnist import MedMnistOptions
+from companion.cohorts.releases.mini_mias import MiniMiasOptions
+from companion.cohorts.releases.nih import NihOptions
 from companion.engine import digests
 from companion.experiments import config, plan
 from companion.experiments.cohort import tables

@@ -14,11 +14,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from companion import cli
-from companion.cohorts import fakes, registry
+from companion.cohorts import fakes
 from companion.cohorts.cohort import Cohort
+from companion.cohorts.errors import CohortError
 from companion.cohorts.importing import reimports, sources, writer
 from companion.cohorts.importing.sources import SOURCES, ChangedSourcesError
-from companion.cohorts.registry import FolderOptions, MedMnistOptions
+from companion.cohorts.releases.folder import FolderOptions
+from companion.cohorts.releases.medmnist import MedMnistOptions
+from companion.cohorts.releases.padchest import PadChestOptions
 from companion.engine import pointers, runs
 from companion.engine.runs import Run
 from companion.experiments import config, plan, profiles
@@ -216,7 +219,7 @@ def test_without_the_data_root_finished_results_are_used_with_a_warning(
 def test_without_the_data_root_nothing_is_imported(experiment: Experiment) -> None:
     make_cohort(experiment)
     shutil.rmtree(str(experiment.data_root))
-    with pytest.raises(registry.CohortError, match="is no folder"):
+    with pytest.raises(CohortError, match="is no folder"):
         make_cohort(replace(experiment, source=FolderOptions(size=9)))
 
 
@@ -231,7 +234,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_image(
         return read(path, options)
 
     monkeypatch.setattr(writer, "read_frame", meddling)
-    with pytest.raises(registry.CohortError, match=r"row 7: .* was changed while it was read"):
+    with pytest.raises(CohortError, match=r"row 7: .* was changed while it was read"):
         make_cohort(experiment)
 
 
@@ -259,7 +262,7 @@ def test_a_release_that_is_made_up_again_is_the_same(tmp_path: Path) -> None:
     runs_of = set()
     for _ in range(2):
         fakes.make("padchest", tmp_path / "data", 48)
-        options = registry.PadChestOptions(size=8)
+        options = PadChestOptions(size=8)
         runs_of.add(asked_again(of(tmp_path / "data", options)).digest)
         shutil.rmtree(tmp_path / "data")
     assert len(runs_of) == 1

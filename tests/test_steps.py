@@ -18,7 +18,6 @@ from ccl.generator.classifier import ClassifierOptions
 from ccl.generator.finetuning import TuningOptions
 from ccl.objectives.simclr import SimCLROptions
 from companion import quality, strategies
-from companion.cohorts import registry
 from companion.cohorts.cohort import Cohort
 from companion.engine import digests, storage
 from companion.experiments import bank, config, generator, plan
@@ -139,7 +138,7 @@ def test_variants_of_the_generator_are_runs_of_their_own(
 def test_pairs_that_the_table_cannot_give_are_refused_before_the_generator_is_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lacking(folder: Path) -> registry.Cohort:
+    def lacking(folder: Path) -> Cohort:
         found = load(folder)
         found.table.loc[0, "sex"] = ""  # of a pretraining scanner
         return found

@@ -1,7 +1,6 @@
 """What a folder is, what it lacks, and what would be imported from it; no image is read."""
 
 import difflib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,40 +10,7 @@ from companion.cohorts.importing import published_counts
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import Release
-from companion.cohorts.registry import planned
-from companion.cohorts.releases import (
-    chexpert,
-    embed,
-    medmnist,
-    mini_mias,
-    nih,
-    padchest,
-    rsna,
-    vindr,
-)
-from companion.cohorts.releases import folder as folder_source
-
-
-@dataclass(frozen=True)
-class Source:
-    """A release and the options that its importer takes by default."""
-
-    release: Release
-    options: ImportOptions
-
-
-# Where two fit a folder equally well, the first is taken: RSNA's holds the NIH's table as well.
-SOURCES: Mapping[str, Source] = {
-    "padchest": Source(padchest.RELEASE, padchest.PadChestOptions()),
-    "rsna": Source(rsna.RELEASE, rsna.RsnaOptions()),
-    "embed": Source(embed.RELEASE, embed.EmbedOptions()),
-    "vindr": Source(vindr.RELEASE, vindr.VindrOptions()),
-    "nih": Source(nih.RELEASE, nih.NihOptions()),
-    "chexpert": Source(chexpert.RELEASE, chexpert.CheXpertOptions()),
-    "mini-mias": Source(mini_mias.RELEASE, mini_mias.MiniMiasOptions()),
-    "medmnist": Source(medmnist.RELEASE, medmnist.MedMnistOptions()),
-    "folder": Source(folder_source.RELEASE, folder_source.FolderOptions()),
-}
+from companion.cohorts.registry import SOURCES, planned
 
 _LOOKED_INTO = 100  # entries of an unknown folder
 
@@ -106,7 +72,7 @@ def examine(root: Path, options: ImportOptions | None = None) -> Finding:
     missing = source.release.missing(root)
     lines += [f"Missing: {need} ({source.release.needs[need]})." for need in missing]
     try:
-        plan = planned(options or source.options, root)  # type: ignore[arg-type]
+        plan = planned(options or source.options.model_validate({}), root)
         plans.check(plan, plan.rows)
     except CohortError as error:
         lines += [f"It cannot be imported: {error}", *_how_to_get(source.release)]

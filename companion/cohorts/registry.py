@@ -1,15 +1,19 @@
-"""Images and their table on disk, whatever their source."""
+"""Every source of images, a line each; phantoms have theirs in `simulation.phantoms`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from companion.cohorts.cohort import SEXES, Cohort
 from companion.cohorts.errors import CohortError
+from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.release import Release
 from companion.cohorts.importing.writer import OnBadImage, write
 from companion.cohorts.releases import (
     chexpert,
     embed,
+    folder,
     medmnist,
     mini_mias,
     nih,
@@ -17,65 +21,43 @@ from companion.cohorts.releases import (
     rsna,
     vindr,
 )
-from companion.cohorts.releases import folder as folder_source
-from companion.cohorts.releases.chexpert import CheXpertOptions
-from companion.cohorts.releases.embed import EmbedOptions
-from companion.cohorts.releases.folder import FolderOptions
-from companion.cohorts.releases.medmnist import MedMnistOptions
-from companion.cohorts.releases.mini_mias import MiniMiasOptions
-from companion.cohorts.releases.nih import NihOptions
-from companion.cohorts.releases.padchest import PadChestOptions
-from companion.cohorts.releases.rsna import RsnaOptions
-from companion.cohorts.releases.vindr import VindrOptions
 from companion.cohorts.simulation import phantom
-from companion.cohorts.simulation.phantom_breast import BREAST, PhantomBreastOptions
-from companion.cohorts.simulation.phantom_chest import CHEST, PhantomChestOptions
+from companion.cohorts.simulation.phantom import PhantomOptions
+from companion.cohorts.simulation.phantoms import PHANTOMS
 
-__all__ = [
-    "CheXpertOptions",
-    "Cohort",
-    "CohortError",
-    "EmbedOptions",
-    "FolderOptions",
-    "MedMnistOptions",
-    "MiniMiasOptions",
-    "NihOptions",
-    "PadChestOptions",
-    "PhantomBreastOptions",
-    "PhantomChestOptions",
-    "RsnaOptions",
-    "SourceOptions",
-    "VindrOptions",
-    "build",
-    "planned",
-    "states_sex",
-]
+SourceOptions = ImportOptions | PhantomOptions
 
-SourceOptions = (
-    PhantomChestOptions
-    | PhantomBreastOptions
-    | PadChestOptions
-    | CheXpertOptions
-    | RsnaOptions
-    | EmbedOptions
-    | VindrOptions
-    | NihOptions
-    | MiniMiasOptions
-    | MedMnistOptions
-    | FolderOptions
-)
 
-# What the sources that are read from files would import.
-_PLANS: Mapping[str, Callable[..., Plan]] = {
-    "padchest": padchest.plan,
-    "chexpert": chexpert.plan,
-    "rsna": rsna.plan,
-    "embed": embed.plan,
-    "vindr": vindr.plan,
-    "nih": nih.plan,
-    "folder": folder_source.plan,
-    "mini-mias": mini_mias.plan,
-    "medmnist": medmnist.plan,
+class Source(NamedTuple):
+    """A source that is read from files.
+
+    Attributes:
+        release: what its folder looks like, for the doctor.
+        options: what can be chosen.
+        plan: (options, data root) to the rows that would be imported; reads no image.
+    """
+
+    release: Release
+    options: type[ImportOptions]
+    plan: Callable[[Any, Path], Plan]
+
+
+# Where two fit a folder equally well, the doctor takes the first: RSNA's holds the NIH's table too.
+SOURCES: Mapping[str, Source] = {
+    "padchest": Source(padchest.RELEASE, padchest.PadChestOptions, padchest.plan),
+    "rsna": Source(rsna.RELEASE, rsna.RsnaOptions, rsna.plan),
+    "embed": Source(embed.RELEASE, embed.EmbedOptions, embed.plan),
+    "vindr": Source(vindr.RELEASE, vindr.VindrOptions, vindr.plan),
+    "nih": Source(nih.RELEASE, nih.NihOptions, nih.plan),
+    "chexpert": Source(chexpert.RELEASE, chexpert.CheXpertOptions, chexpert.plan),
+    "mini-mias": Source(mini_mias.RELEASE, mini_mias.MiniMiasOptions, mini_mias.plan),
+    "medmnist": Source(medmnist.RELEASE, medmnist.MedMnistOptions, medmnist.plan),
+    "folder": Source(folder.RELEASE, folder.FolderOptions, folder.plan),
+}
+# What can be chosen of each source, by the name that a profile gives it.
+OPTIONS: Mapping[str, type[SourceOptions]] = {
+    **{name: phantom.options for name, phantom in PHANTOMS.items()},
+    **{name: source.options for name, source in SOURCES.items()},
 }
 
 
@@ -85,7 +67,7 @@ def build(
     folder: str | Path,
     on_bad_image: OnBadImage = "error",
 ) -> Cohort:
-    """Makes a cohort folder from the source that the options are of, and opens it.
+    """A cohort folder, made from the source that the options are of, and opened.
 
     Args:
         options: of one source.
@@ -97,10 +79,8 @@ def build(
         CohortError: bad input; names file and row.
     """
     folder = Path(folder)
-    if isinstance(options, PhantomChestOptions):
-        phantom.build(CHEST, options, folder)
-    elif isinstance(options, PhantomBreastOptions):
-        phantom.build(BREAST, options, folder)
+    if isinstance(options, PhantomOptions):
+        phantom.build(PHANTOMS[options.source], options, folder)
     else:
         write(planned(options, data_root), folder, on_bad_image)
     return Cohort.load(folder)
@@ -111,13 +91,13 @@ def states_sex(options: SourceOptions) -> bool:
     return set(SEXES) <= set(options.sexes)
 
 
-def planned(options: SourceOptions, data_root: str | Path | None) -> Plan:
+def planned(options: ImportOptions, data_root: str | Path | None) -> Plan:
     """The rows that a source read from files would import; no image is read.
 
     Raises:
         CohortError: the folder or its tables are not as they should be; names file and row.
     """
-    return _PLANS[options.source](options, _required(data_root, options.source))
+    return SOURCES[options.source].plan(options, _required(data_root, options.source))
 
 
 def _required(data_root: str | Path | None, source: str) -> Path:

@@ -19,7 +19,7 @@ from companion import ROOT, strategies
 from companion.cohorts import truths
 from companion.cohorts.bank import BankOptions
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.registry import SourceOptions, states_sex
+from companion.cohorts.registry import OPTIONS, SourceOptions, states_sex
 from companion.evaluation.finetuning_options import FinetuningOptions
 from companion.evaluation.probing import ProbingOptions
 from companion.experiments import profiles
@@ -31,7 +31,6 @@ Strategy = Annotated[str, AfterValidator(strategies.known)]
 
 # Of a cohort's entry; all other keys are the source's options.
 _OUR_KEYS = ("beside", "data_root", "external")
-CohortOptions = Annotated[SourceOptions, Field(discriminator="source")]
 
 
 class EncoderName(NamedTuple):
@@ -195,10 +194,6 @@ class Experiment:
         return [f"Strategy '{name}' is left out: {why}." for name, why in self.left_out.items()]
 
 
-class _Source(Options):
-    source: CohortOptions
-
-
 def experiment(profile: str, cohort: str, data_root: str | None = None) -> Experiment:
     """Reads `configs/<profile>.yaml` and picks one of its cohorts.
 
@@ -218,8 +213,13 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
     # Several cohorts may be of one source: each is called what the profile calls it.
     chosen = {"name": cohort}
     chosen |= {key: written.entry[key] for key in written.entry if key not in _OUR_KEYS}
+    place = f"{profile}.yaml, cohort '{cohort}'"
+    if chosen.get("source") not in OPTIONS:
+        raise ValueError(
+            f"{place}: source: '{chosen.get('source', '')}' is not one of {', '.join(OPTIONS)}"
+        )
     try:
-        source = _Source.model_validate({"source": chosen}).source
+        source = OPTIONS[chosen["source"]].model_validate(chosen)
         sections = Sections.model_validate(written.sections)
     except ValidationError as error:
         raise ValueError(_explained(f"{profile}.yaml", cohort, error)) from error
@@ -227,7 +227,7 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
         _require_fit(source, sections)
         _require_other_judges(sections)
     except ValueError as error:
-        raise ValueError(f"{profile}.yaml, cohort '{cohort}': {error}") from error
+        raise ValueError(f"{place}: {error}") from error
     left_out = _impossible(sections.pretraining, source)
     runs = Path("runs") / profile / cohort
     fields = {field.name: getattr(sections, field.name) for field in _section_fields()}
@@ -276,7 +276,7 @@ def _hindrance(source: SourceOptions, bank: strategies.BankOf | None) -> str:
     """What keeps a cohort of the source from having pairs of a bank; '' if nothing does."""
     if isinstance(source, ImportOptions) and source.evaluation_only:
         return "the cohort names fewer than two scanners and can only test encoders"
-    if bank is not None and bank.made_by == "cohort" and not truths.known(source.source):
+    if bank is not None and bank.made_by == "cohort" and not truths.known(source):
         return "the true counterfactuals of the images are not known"
     if bank is not None and bank.variable == "sex" and not states_sex(source):
         return f"it needs women and men, and the images state {', '.join(source.sexes) or 'no sex'}"

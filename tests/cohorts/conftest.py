@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from companion.cohorts.cohort import Cohort
-from companion.cohorts.registry import FolderOptions, build
-from companion.cohorts.releases.folder import Columns
+from companion.cohorts.registry import build
+from companion.cohorts.releases.folder import Columns, FolderOptions
 
 
 def picture(seed: int, side: int = 12) -> np.ndarray:

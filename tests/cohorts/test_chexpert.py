@@ -9,7 +9,8 @@ from companion.cohorts import doctor, fakes
 from companion.cohorts.cohort import NOT_RECORDED
 from companion.cohorts.errors import CohortError
 from companion.cohorts.fakes.chexpert import write_as
-from companion.cohorts.registry import CheXpertOptions, build, planned
+from companion.cohorts.registry import build, planned
+from companion.cohorts.releases.chexpert import CheXpertOptions
 from tests.cohorts.releases import cells, spoil
 from tests.oracles import published_splits as oracle
 

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from companion.cli import app
 from companion.cohorts import doctor, fakes
 from companion.cohorts.errors import CohortError
-from companion.cohorts.registry import EmbedOptions, build
+from companion.cohorts.registry import build
+from companion.cohorts.releases.embed import EmbedOptions
 from tests.cohorts.conftest import Source
 from tests.cohorts.releases import spoil
 
@@ -25,7 +26,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", fakes.RELEASES)
 def test_releases_are_recognised_and_counted(name: str, releases: Path, tmp_path: Path) -> None:
-    options = doctor.SOURCES[name].options.model_copy(update={"size": 8, "width": 8})
+    options = doctor.SOURCES[name].options().model_copy(update={"size": 8, "width": 8})
     if name == "embed":
         options = EmbedOptions(size=8, width=8, validation_patients=5)
     assert doctor.recognise(releases / name) == name

@@ -8,8 +8,8 @@ import pytest
 
 from companion.cohorts import fakes
 from companion.cohorts.errors import CohortError
-from companion.cohorts.registry import EmbedOptions, build, planned
-from companion.cohorts.releases.embed import CLINICAL, HELD_OUT, IMAGES, MODELS
+from companion.cohorts.registry import build, planned
+from companion.cohorts.releases.embed import CLINICAL, HELD_OUT, IMAGES, MODELS, EmbedOptions
 from tests.cohorts.releases import cells, lines, save, spoil
 
 SMALL = EmbedOptions(size=24, width=20, validation_patients=6)

@@ -12,8 +12,8 @@ from companion.cohorts.checksum import checksum
 from companion.cohorts.cohort import COLUMNS, Cohort
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.image_files import FrameOptions, read_frame
-from companion.cohorts.registry import FolderOptions, build
-from companion.cohorts.releases.folder import Columns
+from companion.cohorts.registry import build
+from companion.cohorts.releases.folder import Columns, FolderOptions
 from tests.cohorts.conftest import Source
 
 

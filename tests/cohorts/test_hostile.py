@@ -19,13 +19,11 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from companion.cohorts import fakes
 from companion.cohorts.errors import CohortError, ImageError
 from companion.cohorts.importing.image_files import FrameOptions, read_frame
-from companion.cohorts.registry import (
-    FolderOptions,
-    MedMnistOptions,
-    MiniMiasOptions,
-    NihOptions,
-    build,
-)
+from companion.cohorts.registry import build
+from companion.cohorts.releases.folder import FolderOptions
+from companion.cohorts.releases.medmnist import MedMnistOptions
+from companion.cohorts.releases.mini_mias import MiniMiasOptions
+from companion.cohorts.releases.nih import NihOptions
 from tests.cohorts import releases, test_medmnist, test_mini_mias, test_nih
 from tests.cohorts.conftest import Source, picture
 from tests.cohorts.test_image_files import write_dicom
@@ -101,7 +99,7 @@ def test_forged_paths_in_a_release(
 def _import(name: str, root: Path, folder: Path) -> None:
     from companion.cohorts import doctor
 
-    options = doctor.SOURCES[name].options.model_copy(update={"size": 8, "width": 8})
+    options = doctor.SOURCES[name].options().model_copy(update={"size": 8, "width": 8})
     build(options, root, folder)  # type: ignore[arg-type]
 
 

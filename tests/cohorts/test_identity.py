@@ -13,7 +13,9 @@ from PIL import Image
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.identity import person, same_pictures
 from companion.cohorts.importing.manifest import LINE
-from companion.cohorts.registry import MedMnistOptions, NihOptions, build
+from companion.cohorts.registry import build
+from companion.cohorts.releases.medmnist import MedMnistOptions
+from companion.cohorts.releases.nih import NihOptions
 from tests.cohorts import test_medmnist, test_nih
 from tests.cohorts.conftest import Source, picture
 

@@ -10,7 +10,8 @@ import pytest
 
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.errors import CohortError
-from companion.cohorts.registry import MedMnistOptions, build
+from companion.cohorts.registry import build
+from companion.cohorts.releases.medmnist import MedMnistOptions
 from companion.cohorts.truths import has_truth, true_counterfactual
 from tests.cohorts.conftest import picture
 

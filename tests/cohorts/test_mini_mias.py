@@ -10,8 +10,9 @@ from PIL import Image
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing import writer
-from companion.cohorts.registry import MiniMiasOptions, build
+from companion.cohorts.registry import build
 from companion.cohorts.releases import mini_mias
+from companion.cohorts.releases.mini_mias import MiniMiasOptions
 from companion.cohorts.simulation.scanners import MAMMOGRAPHS, render
 from companion.cohorts.truths import true_counterfactual
 from tests.cohorts.conftest import files_of, picture

@@ -11,8 +11,9 @@ from PIL import Image
 from companion.cohorts import doctor
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.errors import CohortError
-from companion.cohorts.registry import NihOptions, build
+from companion.cohorts.registry import build
 from companion.cohorts.releases import nih
+from companion.cohorts.releases.nih import NihOptions
 from tests.cohorts.conftest import picture
 
 HEADER = [

@@ -7,8 +7,8 @@ import pytest
 
 from companion.cohorts import fakes
 from companion.cohorts.errors import CohortError
-from companion.cohorts.registry import PadChestOptions, build, planned
-from companion.cohorts.releases.padchest import TABLE, UNREADABLE
+from companion.cohorts.registry import build, planned
+from companion.cohorts.releases.padchest import TABLE, UNREADABLE, PadChestOptions
 from tests.cohorts.releases import cells, lines, save
 from tests.oracles import published_splits as oracle
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from companion.cohorts.cohort import Cohort
-from companion.cohorts.registry import PhantomBreastOptions, PhantomChestOptions, build
+from companion.cohorts.registry import build
+from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.cohorts.simulation.scanner_shares import ScannerShares
 from companion.cohorts.truths import has_truth, true_counterfactual
 
@@ -58,7 +60,12 @@ def test_scanners_are_dealt_as_promised(options: ScannerShares) -> None:
 
 
 def test_real_cohorts_know_no_truth(chest: Cohort) -> None:
-    real = Cohort(chest.folder, {**chest.info, "source": "nih"}, chest.images, chest.table)
+    real = Cohort(
+        chest.folder,
+        {**chest.info, "source": "nih", "source_options": {}},
+        chest.images,
+        chest.table,
+    )
     assert has_truth(chest)
     assert not has_truth(real)
     with pytest.raises(LookupError, match="not simulated"):

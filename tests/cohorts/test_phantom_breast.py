@@ -15,10 +15,16 @@ from sklearn.metrics import roc_auc_score
 
 from companion.cohorts import truths
 from companion.cohorts.cohort import Cohort
-from companion.cohorts.registry import PhantomBreastOptions, build
+from companion.cohorts.registry import build
 from companion.cohorts.simulation import phantom, phantom_breast
 from companion.cohorts.simulation.breast_anatomy import Breast, anatomy, exogenous, radiance
-from companion.cohorts.simulation.phantom_breast import BREAST, CLASSES, TISSUE_SHARE, density
+from companion.cohorts.simulation.phantom_breast import (
+    BREAST,
+    CLASSES,
+    TISSUE_SHARE,
+    PhantomBreastOptions,
+    density,
+)
 from companion.cohorts.simulation.scanners import MAMMOGRAPHS, render
 from companion.cohorts.truths import true_counterfactual
 from companion.evaluation.probing import ProbingOptions, probe
@@ -257,6 +263,7 @@ CHANGES: list[dict[str, Any]] = [
     {"n_test_per_scanner": 9},
     {"regime": "mild"},
     {"shares": {"Fjord": 0.5, "Gale": 0.5}},
+    {"scanner_set": "radiography", "shares": {"Aurora": 0.5, "Boreal": 0.5}},
     {"prevalence": {"A": 0.25, "B": 0.25, "C": 0.25, "D": 0.25}},
     {"age_effect": 0.0},
     {"implants": 0.5},

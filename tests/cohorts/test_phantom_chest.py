@@ -17,7 +17,7 @@ from companion.cohorts.simulation import phantom
 from companion.cohorts.simulation.chest_anatomy import anatomy, exogenous, radiance
 from companion.cohorts.simulation.phantom import build, truth
 from companion.cohorts.simulation.phantom_chest import CHEST, PhantomChestOptions
-from companion.cohorts.simulation.scanners import SCANNERS, render
+from companion.cohorts.simulation.scanners import MAMMOGRAPHS, SCANNERS, render
 from companion.cohorts.truths import true_counterfactual
 
 SMALL: dict[str, Any] = {"size": 32, "n_train": 60, "n_val": 30, "n_test_per_scanner": 12}
@@ -290,8 +290,15 @@ def test_women_can_be_rarer_and_their_opacities_fainter(small: Cohort, tmp_path:
 
 def test_every_option_is_tested_above() -> None:
     tested = {"seed", "size", "n_train", "n_val", "n_test_per_scanner", "regime", "shares"}
-    tested |= {"prevalence", "lesion_contrast", "female_share", "female_contrast"}
+    tested |= {"scanner_set", "prevalence", "lesion_contrast", "female_share", "female_contrast"}
     assert set(PhantomChestOptions.model_fields) == tested | {"name", "source"}
+
+
+def test_another_scanner_set_takes_the_images(tmp_path: Path) -> None:
+    shares = {"Fjord": 0.5, "Gale": 0.5}
+    cohort = _made(tmp_path / "cohort", scanner_set="mammography", shares=shares)
+    assert {*cohort.scanners, *cohort.held_out_scanners} == set(MAMMOGRAPHS["strong"])
+    assert true_counterfactual(cohort, np.array([0]), {"scanner": "Haven"}).any()
 
 
 def test_the_named_scanners_are_the_pretraining_ones(tmp_path: Path) -> None:

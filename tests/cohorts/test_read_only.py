@@ -23,7 +23,9 @@ IMPORT = """
 import sys
 from pathlib import Path
 from companion.cohorts import doctor
-from companion.cohorts.registry import FolderOptions, RsnaOptions, build
+from companion.cohorts.registry import build
+from companion.cohorts.releases.folder import FolderOptions
+from companion.cohorts.releases.rsna import RsnaOptions
 root, out = map(Path, sys.argv[1:])
 try:
     (root / "folder" / "written").touch()
@@ -63,7 +65,7 @@ def roots() -> Iterator[Path]:
 
 def options_of(name: str) -> SourceOptions:
     small = {"size": 8, "width": 8} | ({"validation_patients": 5} if name == "embed" else {})
-    return doctor.SOURCES[name].options.model_copy(update=small)  # type: ignore[return-value]
+    return doctor.SOURCES[name].options().model_copy(update=small)  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("name", doctor.SOURCES)

@@ -13,7 +13,7 @@ from tests.cohorts.releases import lines, save
 @pytest.mark.parametrize("source", fakes.RELEASES)
 def test_the_name_reaches_the_cohort(source: str, tmp_path: Path) -> None:
     fakes.make(source, tmp_path / "made-up", patients=48)
-    named = doctor.SOURCES[source].options.model_copy(update={"name": "mine", "size": 16})
+    named = doctor.SOURCES[source].options().model_copy(update={"name": "mine", "size": 16})
     made = build(named, tmp_path / "made-up", tmp_path / "cohort")  # type: ignore[arg-type]
     assert made.name == "mine"
 
@@ -21,7 +21,7 @@ def test_the_name_reaches_the_cohort(source: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["chexpert", "padchest"])
 def test_the_table_can_have_another_name(source: str, tmp_path: Path) -> None:
     fakes.make(source, tmp_path / "made-up", patients=48)
-    options = doctor.SOURCES[source].options
+    options = doctor.SOURCES[source].options()
     expected = planned(options, tmp_path / "made-up").rows  # type: ignore[arg-type]
     table = options.tables[0]
     (tmp_path / "made-up" / table).rename(tmp_path / "made-up" / "mine.csv")
@@ -50,7 +50,7 @@ NAMES = {
 def test_names_are_compared_without_regard_to_case_and_space(source: str, tmp_path: Path) -> None:
     root = tmp_path / "made-up"
     fakes.make(source, root, patients=48)
-    options = doctor.SOURCES[source].options
+    options = doctor.SOURCES[source].options()
     if source == "embed":
         options = embed.EmbedOptions(validation_patients=5)
     expected = planned(options, root)  # type: ignore[arg-type]

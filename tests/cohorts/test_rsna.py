@@ -8,8 +8,8 @@ import pytest
 
 from companion.cohorts import fakes
 from companion.cohorts.errors import CohortError
-from companion.cohorts.registry import RsnaOptions, build, planned
-from companion.cohorts.releases.rsna import LABELS, MAPPING, NIH_TABLES
+from companion.cohorts.registry import build, planned
+from companion.cohorts.releases.rsna import LABELS, MAPPING, NIH_TABLES, RsnaOptions
 from tests.cohorts.releases import cells, lines, save, spoil
 from tests.oracles import published_splits as oracle
 

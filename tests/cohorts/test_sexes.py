@@ -2,20 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 
 from companion.cohorts import fakes
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.registry import SourceOptions, build, planned, states_sex
+from companion.cohorts.registry import OPTIONS, build, planned, states_sex
 from tests.cohorts import test_medmnist, test_mini_mias, test_nih
 from tests.cohorts.conftest import Source
-
-SOURCES: dict[str, Any] = {
-    options.model_fields["source"].default: options for options in get_args(SourceOptions)
-}
 
 
 def released(name: str) -> Callable[[Path], dict[str, Any]]:
@@ -65,14 +61,14 @@ MAKERS += [("phantom-chest", simulated), ("phantom-breast", simulated)]
 
 
 def test_every_source_is_looked_at() -> None:
-    assert {name for name, _ in MAKERS} == set(SOURCES)
+    assert {name for name, _ in MAKERS} == set(OPTIONS)
 
 
 @pytest.mark.parametrize(("name", "make"), MAKERS, ids=[name for name, _ in MAKERS])
 def test_the_sexes_of_a_source_are_those_of_its_table(
     name: str, make: Callable[[Path], dict[str, Any]], tmp_path: Path
 ) -> None:
-    options = SOURCES[name](**make(tmp_path / "data"))
+    options = OPTIONS[name](**make(tmp_path / "data"))
     if isinstance(options, ImportOptions):
         table = planned(options, tmp_path / "data").rows
     else:

@@ -1,6 +1,6 @@
 """Simulated scanners over real images: who takes whom, and the truth that is known then."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,13 +8,10 @@ import pytest
 from pydantic import Field, ValidationError
 
 from companion.cohorts.simulation.scanner_shares import SimulatedScanners
-from companion.cohorts.simulation.scanners import SCANNERS
 from companion.cohorts.simulation.simulated_scanners import assign
 
 
 class _Options(SimulatedScanners):
-    scanner_set: ClassVar = SCANNERS
-
     shares: dict[str, float] = Field(default={"Aurora": 0.7, "Cirrus": 0.3})
     held_out: tuple[str, ...] = ("Eos",)
 

@@ -7,8 +7,8 @@ import pytest
 
 from companion.cohorts import fakes
 from companion.cohorts.errors import CohortError
-from companion.cohorts.registry import VindrOptions, build, planned
-from companion.cohorts.releases.vindr import ANNOTATIONS, METADATA, SCANNERS
+from companion.cohorts.registry import build, planned
+from companion.cohorts.releases.vindr import ANNOTATIONS, METADATA, SCANNERS, VindrOptions
 from tests.cohorts.releases import cells, spoil
 from tests.oracles import published_splits as oracle
 

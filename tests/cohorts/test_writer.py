@@ -14,15 +14,16 @@ from PIL import Image
 
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing import writer
-from companion.cohorts.registry import FolderOptions
 from companion.cohorts.releases import folder
+from companion.cohorts.releases.folder import FolderOptions
 from tests.cohorts.conftest import Source, files_of, picture
 
 SLOW_IMPORT = """
 import sys, time
 from pathlib import Path
 from companion.cohorts.importing import writer
-from companion.cohorts.registry import FolderOptions, build
+from companion.cohorts.registry import build
+from companion.cohorts.releases.folder import FolderOptions
 read = writer.read_frame
 def slowly(path, options):
     time.sleep(0.01)

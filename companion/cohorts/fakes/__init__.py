@@ -7,26 +7,21 @@ pictures hold just enough for scanner and label to be told apart; nothing can be
 them.
 """
 
+import importlib
 import shutil
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from companion.cohorts.fakes import chexpert, embed, padchest, rsna, vindr
+from companion.cohorts.registry import SOURCES
 
-RELEASES: Mapping[str, Callable[[Path, int, int], None]] = {
-    "padchest": padchest.write,
-    "chexpert": chexpert.write,
-    "rsna": rsna.write,
-    "embed": embed.write,
-    "vindr": vindr.write,
-}
+# Those of whose releases a module here makes one up: its `write(folder, patients, seed)`.
+RELEASES = tuple(name for name in SOURCES if (Path(__file__).parent / f"{name}.py").is_file())
 
 
 def make(name: str, folder: Path, patients: int, seed: int = 0) -> None:
     """Writes a made-up release; the folder appears whole or not at all.
 
     Args:
-        name: a key of `RELEASES`.
+        name: one of `RELEASES`.
         folder: becomes the data root; must not exist.
         patients: how many regular patients there are; a few irregular ones come on top.
         seed: of everything random.
@@ -43,5 +38,5 @@ def make(name: str, folder: Path, patients: int, seed: int = 0) -> None:
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    RELEASES[name](partial, patients, seed)
+    importlib.import_module(f"{__name__}.{name}").write(partial, patients, seed)
     partial.rename(folder)

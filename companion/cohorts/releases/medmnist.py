@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import prod
 from pathlib import Path
-from typing import IO, ClassVar, Literal
+from typing import IO, Literal
 from zlib import error as ZlibError
 
 import numpy as np
@@ -32,7 +32,6 @@ from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import Release
 from companion.cohorts.simulation import simulated_scanners
 from companion.cohorts.simulation.scanner_shares import SimulatedScanners
-from companion.cohorts.simulation.scanners import SCANNERS
 
 RELEASE = Release(
     title="MedMNIST",
@@ -67,8 +66,6 @@ class MedMnistOptions(ImportOptions, SimulatedScanners):
         archive: npz file in the data root.
         classes: names of the labels 0, 1, ...; of two the second is positive.
     """
-
-    scanner_set: ClassVar = SCANNERS
 
     source: Literal["medmnist"] = "medmnist"
     name: str = "medmnist"

@@ -11,7 +11,7 @@ https://www.repository.cam.ac.uk/handle/1810/250394.
 
 import re
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import pandas as pd
 from pydantic import Field
@@ -25,7 +25,6 @@ from companion.cohorts.importing.release import Release
 from companion.cohorts.importing.splits import SplitOptions, split_by_patient
 from companion.cohorts.simulation import simulated_scanners
 from companion.cohorts.simulation.scanner_shares import SimulatedScanners
-from companion.cohorts.simulation.scanners import MAMMOGRAPHS
 
 TISSUES = {"F": "fatty", "G": "fatty-glandular", "D": "dense-glandular"}
 RELEASE = Release(
@@ -62,9 +61,8 @@ class MiniMiasOptions(ImportOptions, SimulatedScanners):
         splits: shares of the women.
     """
 
-    scanner_set: ClassVar = MAMMOGRAPHS
-
     source: Literal["mini-mias"] = "mini-mias"
+    scanner_set: Literal["radiography", "mammography"] = "mammography"
     name: str = "mini-mias"
     table: str = "Info.txt"
     width: int | None = Field(default=48, ge=8, le=4096)

@@ -34,6 +34,7 @@ _CHUNK_PIXELS = 2**18  # pixels made at once by one thread: fits the cache, memo
 class PhantomOptions(ScannerShares):
     """What all phantoms are asked; sizes are numbers of images, `name` is of the cohort."""
 
+    source: str
     name: str = ""
     seed: int = Field(default=0, ge=0, lt=2**63)
     n_train: int = Field(default=2400, ge=1)

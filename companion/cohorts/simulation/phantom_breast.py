@@ -6,7 +6,7 @@ anatomy from these, the view and sometimes an implant; radiance from the anatomy
 from radiance, scanner and the sensor's noise. The scanner is independent of all of these.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,6 @@ from companion.cohorts.cohort import ATTRIBUTE
 from companion.cohorts.simulation import breast_anatomy
 from companion.cohorts.simulation.draws import Exogenous
 from companion.cohorts.simulation.phantom import Phantom, PhantomOptions
-from companion.cohorts.simulation.scanners import MAMMOGRAPHS
 
 CLASSES = ("A", "B", "C", "D")
 IMPLANT = "implant"
@@ -49,9 +48,8 @@ class PhantomBreastOptions(PhantomOptions):
         implants: share of the women who have them; the table's `attribute` says so.
     """
 
-    scanner_set: ClassVar = MAMMOGRAPHS
-
     source: Literal["phantom-breast"] = "phantom-breast"
+    scanner_set: Literal["radiography", "mammography"] = "mammography"
     height: int = Field(default=64, ge=32, le=256)
     width: int = Field(default=56, ge=28, le=256)
     n_train: int = Field(default=1800, ge=1)

@@ -5,7 +5,7 @@ it, independent of each other and of the scanner; anatomy from noise, sex and ag
 anatomy and finding; the stored image from radiance, scanner and the sensor's noise.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from companion.cohorts.cohort import SEXES
 from companion.cohorts.simulation import chest_anatomy
 from companion.cohorts.simulation.draws import Exogenous
 from companion.cohorts.simulation.phantom import Phantom, PhantomOptions
-from companion.cohorts.simulation.scanners import SCANNERS
 
 CLASSES = ("no finding", "pneumonia")
 CAVEATS = (
@@ -40,8 +39,6 @@ class PhantomChestOptions(PhantomOptions):
         female_contrast: contrast of women's opacities as a share of men's; below 1 women are the
             harder sex. A true counterfactual of sex changes the contrast too.
     """
-
-    scanner_set: ClassVar = SCANNERS
 
     source: Literal["phantom-chest"] = "phantom-chest"
     size: int = Field(default=64, ge=32, le=256)

@@ -1,29 +1,35 @@
 """Which simulated scanners a cohort has, and which of them takes which image."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
 from ccl.options import Options
-from companion.cohorts.simulation.scanners import Regime, Scanner
+from companion.cohorts.simulation.scanners import MAMMOGRAPHS, SCANNERS, Regime, Scanner
 
+SCANNER_SETS: Mapping[str, Mapping[Regime, Mapping[str, Scanner]]] = {
+    "radiography": SCANNERS,
+    "mammography": MAMMOGRAPHS,
+}
 _GOLDEN = (5**0.5 - 1) / 2
 
 
 class ScannerShares(Options):
-    """Pretraining scanners and their shares; the scanner set's others are held out."""
+    """Pretraining scanners and their shares; the scanner set's others are held out.
 
-    scanner_set: ClassVar[Mapping[Regime, Mapping[str, Scanner]]]  # each source names its own
+    Who has these options knows the true counterfactuals of the images (`companion.cohorts.truths`).
+    """
 
+    scanner_set: Literal["radiography", "mammography"] = "radiography"
     regime: Regime = "strong"  # how far the scanners lie apart
     shares: dict[str, float]  # of the training images
 
     @field_validator("shares")
     @classmethod
-    def _shares_are_shares(cls, shares: dict[str, float]) -> dict[str, float]:
-        known = sorted(cls.scanner_set["strong"])
+    def _shares_are_shares(cls, shares: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        known = sorted(_names(info))
         if unknown := sorted(set(shares) - set(known)):
             raise ValueError(f"shares: scanner {unknown} is unknown; known are {known}")
         if len(shares) < 2 or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
@@ -38,17 +44,21 @@ class ScannerShares(Options):
     @property
     def held_out_scanners(self) -> tuple[str, ...]:
         """Scanners that appear in the test split only."""
-        return tuple(name for name in self.scanner_set[self.regime] if name not in self.shares)
+        return tuple(name for name in self._pipelines if name not in self.shares)
 
     @property
     def every_scanner(self) -> tuple[str, ...]:
         """Both, in the order of the scanner set."""
         used = {*self.scanners, *self.held_out_scanners}
-        return tuple(name for name in self.scanner_set[self.regime] if name in used)
+        return tuple(name for name in self._pipelines if name in used)
 
     def settings(self, scanner: str) -> Scanner:
         """The rendering pipeline of a scanner."""
-        return self.scanner_set[self.regime][scanner]
+        return self._pipelines[scanner]
+
+    @property
+    def _pipelines(self) -> Mapping[str, Scanner]:
+        return SCANNER_SETS[self.scanner_set][self.regime]
 
     def deal(self, split: str, n: int) -> list[str]:
         """Scanners of n images of a split, in their order.
@@ -82,9 +92,7 @@ class SimulatedScanners(ScannerShares):
     @field_validator("held_out")
     @classmethod
     def _held_out_are_others(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        others = [
-            name for name in cls.scanner_set["strong"] if name not in info.data.get("shares", {})
-        ]
+        others = [name for name in _names(info) if name not in info.data.get("shares", {})]
         if set(names) - set(others) or len(set(names)) < len(names):
             raise ValueError(f"held_out {names}: expected each at most once of {others}")
         return names
@@ -93,3 +101,9 @@ class SimulatedScanners(ScannerShares):
     def held_out_scanners(self) -> tuple[str, ...]:
         """Scanners that appear in the test split only."""
         return self.held_out
+
+
+def _names(info: ValidationInfo) -> tuple[str, ...]:
+    """Every scanner of the set that is being validated."""
+    chosen = info.data.get("scanner_set", "radiography")
+    return tuple(SCANNER_SETS[chosen]["strong"])
