@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 from ccl.pairs import Strategy
 
-# Names of encoders that were not pretrained: probed they are the random control, finetuned the
-# supervised baseline.
+# Encoders that were not pretrained on the cohort: random weights, and the weights that all start
+# from, where there are any. Finetuned, what all start from is the supervised baseline.
 RANDOM = "random"
+INITIAL = "initial"
 SUPERVISED = "supervised"
+CONTROLS = (INITIAL, RANDOM, SUPERVISED)
 
 
 class BankOf(NamedTuple):
@@ -54,6 +56,7 @@ BANKS: Mapping[str, BankOf] = {
     "scanner": BankOf("scanner", "generator"),
     "truth": BankOf("scanner", "cohort"),
     "sex": BankOf("sex", "generator"),
+    "truesex": BankOf("sex", "cohort"),
     "early": BankOf("scanner", "generator-early"),
     "tuned": BankOf("scanner", "generator-tuned"),
 }
@@ -64,6 +67,7 @@ STRATEGIES: Mapping[str, Recipe] = {
     "counterfactual": Recipe("counterfactual", "scanner"),
     "oracle": Recipe("counterfactual", "truth"),
     "sexcf": Recipe("counterfactual", "sex"),
+    "oraclesex": Recipe("counterfactual", "truesex"),
     "earlycf": Recipe("counterfactual", "early"),
     "tunedcf": Recipe("counterfactual", "tuned"),
 }

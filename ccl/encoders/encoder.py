@@ -5,6 +5,7 @@ timm is imported where a backbone is built: it takes seconds, which steps withou
 
 from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 
 from ccl.encoders.options import SLIM, VIT_SLIM, EncoderOptions
@@ -18,13 +19,16 @@ class Encoder(nn.Module):
 
     Attributes:
         backbone: the timm model, without classifier.
-        width: length of a feature vector.
+        width: length of what is trained, `forward`.
+        probed_width: length of what is probed, `features`.
     """
 
-    def __init__(self, backbone: nn.Module, width: int) -> None:
+    def __init__(self, backbone: nn.Module, width: int, *, patch_tokens: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
         self.width = width
+        self.patch_tokens = patch_tokens
+        self.probed_width = 2 * width if patch_tokens else width
 
     def forward(self, image: Tensor) -> Tensor:
         """Features of images.
@@ -38,6 +42,15 @@ class Encoder(nn.Module):
         """
         features: Tensor = self.backbone(standardise(image))
         return features
+
+    def features(self, image: Tensor) -> Tensor:
+        """What probes and maps see of images, (n, probed_width); see `EncoderOptions.features`."""
+        if not self.patch_tokens:
+            return cast(Tensor, self(image))
+        from ccl.encoders.vit import as_vit, tokens
+
+        class_token, patches = tokens(as_vit(self.backbone, "the encoder"), standardise(image))
+        return torch.cat([class_token, patches.mean(dim=1)], dim=1)
 
 
 def standardise(image: Tensor) -> Tensor:
@@ -61,14 +74,20 @@ def build_encoder(options: EncoderOptions, image_size: tuple[int, int]) -> Encod
 
 
 def _random_encoder(options: EncoderOptions, image_size: tuple[int, int]) -> Encoder:
-    from ccl.encoders.vit import vit_slim
+    from ccl.encoders.vit import as_vit, vit_slim
 
-    if options.architecture == SLIM:
-        return Encoder(resnet_slim(options.stem_stride), SLIM_CHANNELS[-1])
+    patch_tokens = options.features == "class+patches"
     if options.architecture == VIT_SLIM:
-        return Encoder(vit_slim(options.vit, image_size), options.vit.width)
-    backbone = _timm_backbone(options.architecture, image_size)
-    return Encoder(backbone, cast(int, backbone.num_features))
+        vit = vit_slim(options.vit, image_size)
+        return Encoder(vit, options.vit.width, patch_tokens=patch_tokens)
+    if options.architecture == SLIM:
+        backbone, width = resnet_slim(options.stem_stride), SLIM_CHANNELS[-1]
+    else:
+        backbone = _timm_backbone(options.architecture, image_size)
+        width = cast(int, backbone.num_features)
+    if patch_tokens:
+        as_vit(backbone, options.architecture)  # others have none
+    return Encoder(backbone, width, patch_tokens=patch_tokens)
 
 
 def resnet_slim(stem_stride: Literal[2, 4]) -> nn.Module:
@@ -114,6 +133,6 @@ def _timm_backbone(name: str, image_size: tuple[int, int]) -> nn.Module:
     # Transformers with position embeddings must know the frame when they are built.
     sized = default is not None and default.fixed_input_size
     size: dict[str, Any] = {"img_size": image_size} if sized else {}
-    if timm.models.is_model_in_modules(name, "vision_transformer"):
+    if timm.models.is_model_in_modules(name, ["vision_transformer"]):
         size["dynamic_img_size"] = True  # crops of other sizes interpolate the positions
     return timm.create_model(name, pretrained=False, in_chans=1, num_classes=0, **size)

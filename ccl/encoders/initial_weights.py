@@ -13,7 +13,15 @@ from timm.models import adapt_input_conv
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ccl.encoders.options import DINOV2, PUBLISHED, ROOT, weights_file
+from ccl.encoders.options import (
+    DINOV2,
+    LEAVES,
+    PUBLISHED,
+    ROOT,
+    SLIM,
+    VIT_SLIM,
+    weights_file,
+)
 
 Weights = dict[str, Tensor]
 
@@ -39,7 +47,7 @@ def load_initial_weights(backbone: nn.Module, architecture: str, pretrained: str
     if pretrained in PUBLISHED:
         weights = _published(architecture, pretrained)
     else:
-        weights = _from_file(weights_file(pretrained))
+        weights = _from_file(weights_file(architecture, pretrained))
     _fit(backbone, weights, f"encoder.pretrained '{pretrained}', architecture '{architecture}'")
 
 
@@ -84,7 +92,8 @@ def _from_file(path: Path) -> Weights:
     if not path.is_file():
         raise FileNotFoundError(
             f"encoder.pretrained: {path} does not exist; give a path that is absolute or seen "
-            f"from {ROOT}, or set `pretrained: null`"
+            f"from {ROOT}, or set `pretrained: null`; '{LEAVES}' has weights for '{SLIM}' and "
+            f"'{VIT_SLIM}' alone"
         )
     try:
         weights = load_file(path)

@@ -12,6 +12,7 @@ SLIM = "resnet-slim"
 VIT_SLIM = "vit-slim"
 IMAGENET = "imagenet"
 DINOV2 = "dinov2"
+LEAVES = "leaves"
 PUBLISHED = (IMAGENET, DINOV2)  # weights that timm knows where to get
 
 
@@ -43,27 +44,35 @@ class EncoderOptions(Options):
             maps of 32x32 for the first blocks of a 64-pixel image.
         vit: of 'vit-slim' only: its size.
         pretrained: weights to start from: 'imagenet', timm's for the architecture, or 'dinov2',
-            DINO-v2's for a ViT of its size, both of which need the network once; the path of a
-            safetensors file, absolute or seen from the repository, with timm's names; or None for
-            random weights.
+            DINO-v2's for a ViT of its size, both of which need the network once; 'leaves', this
+            package's for the slim encoders, taught on dead leaves (`make initial-weights`); the
+            path of a safetensors file, absolute or seen from the repository, with timm's names; or
+            None for random weights.
+        features: what is probed of a ViT: 'class', its class token, or 'class+patches', with the
+            mean patch token beside it, as DINO-v2's linear evaluation has it
+            (https://arxiv.org/abs/2304.07193, section B.3).
     """
 
     architecture: str = Field(default=SLIM, min_length=1)
     stem_stride: Literal[2, 4] = 4
     vit: VitOptions = VitOptions()
     pretrained: str | None = None
+    features: Literal["class", "class+patches"] = "class"
 
     @field_validator("pretrained")
     @classmethod
     def _is_published_or_safetensors(cls, value: str | None) -> str | None:
-        if value is not None and value not in PUBLISHED and not value.endswith(".safetensors"):
+        named = (None, LEAVES, *PUBLISHED)
+        if value not in named and not str(value).endswith(".safetensors"):
             raise ValueError(
-                f"'{value}' is neither '{IMAGENET}' nor '{DINOV2}' nor a .safetensors file nor "
-                "null; other formats may run code when opened"
+                f"'{value}' is neither '{IMAGENET}' nor '{DINOV2}' nor '{LEAVES}' nor a "
+                ".safetensors file nor null; other formats may run code when opened"
             )
         return value
 
 
-def weights_file(pretrained: str) -> Path:
-    """The file that `EncoderOptions.pretrained` names, absolute or seen from the repository."""
+def weights_file(architecture: str, pretrained: str) -> Path:
+    """The file that `EncoderOptions.pretrained` names, unless the weights are published ones."""
+    if pretrained == LEAVES:
+        return Path(__file__).parent / LEAVES / f"{architecture}.safetensors"
     return ROOT / pretrained

@@ -105,20 +105,28 @@ class CounterfactualFinetuning(HVAETraining):
         return loss
 
     def _miss(self, x: Tensor, codes: Mapping[str, Tensor]) -> Tensor:
-        """How far the predictor is from seeing do(scanner), and all else as before."""
-        new = torch.randint_like(codes["scanner"], self.hvae.parents["scanner"])
-        noise = self.hvae.abduct(x, codes)
-        counterfactual = self.hvae.predict(noise, {**codes, "scanner": new})
+        """How far the predictor is from seeing what was intervened on, and all else as before.
+
+        The images of a batch take turns in which variable that is.
+        """
+        variables = [name for name in self.tuning.variables if name in self.hvae.parents]
+        turns = [slice(first, None, len(variables)) for first in range(len(variables))]
+        do = {name: codes[name].clone() for name in variables}
+        for name, turn in zip(variables, turns, strict=True):
+            do[name][turn] = torch.randint_like(do[name][turn], self.hvae.parents[name])
+        counterfactual = self.hvae.predict(self.hvae.abduct(x, codes), {**codes, **do})
         seen, before = self.predictor(counterfactual), self.predictor(x)
-        losses = [F.cross_entropy(seen["scanner"], new)]
-        for name in seen:
-            if name == "scanner":
-                continue
-            if self.tuning.soft_labels:
-                losses.append(soft_loss(name, seen[name], before[name]))
-            else:
-                losses.append(stated_loss(name, seen[name], codes[f"stated_{name}"]))
-        return torch.stack(losses).sum()
+        losses = []
+        for intervened, turn in zip(variables, turns, strict=True):
+            for name in seen:
+                if name == intervened:
+                    losses.append(F.cross_entropy(seen[name][turn], do[name][turn]))
+                elif self.tuning.soft_labels:
+                    losses.append(soft_loss(name, seen[name][turn], before[name][turn]))
+                else:
+                    stated = codes[f"stated_{name}"][turn]
+                    losses.append(stated_loss(name, seen[name][turn], stated))
+        return torch.stack(losses).sum() / len(variables)
 
 
 def soft_loss(variable: str, predicted: Tensor, before: Tensor) -> Tensor:

@@ -71,13 +71,14 @@ class Record:
         Raises:
             ValueError: a table is not what it should be; names the file.
         """
-        quality = self.table("quality")
+        quality, history = self.table("quality"), self.table("history")
         return Evidence(
             self.setting,
             checked_results(self.results, self.setting, str(self.folder / "results.csv")),
             None if quality is None else quality[quality["generator"] == BASE],
             self.table("separability"),
             self.info["steps"],
+            None if history is None else history.assign(seed=history["seed"].astype(int)),
         )
 
     @cached_property

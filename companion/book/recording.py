@@ -24,6 +24,7 @@ from companion.evaluation.projections import project
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import Experiment
 from companion.experiments.evaluation import CONFUSION_FILE, RESULTS_FILE, SEPARABILITY_FILE
+from companion.experiments.length import LENGTH_FILE, train_long
 from companion.experiments.pretraining import costs_of, pair_similarities, pretraining_history
 from companion.experiments.projections import embeddings
 from companion.experiments.quality import measure_quality
@@ -105,6 +106,8 @@ def _tables(experiment: Experiment, images: Cohort) -> dict[str, pd.DataFrame]:
             [table.assign(objective=name) for name, table in zip(trained, histories, strict=True)]
         ),
     }
+    if experiment.length is not None:
+        found["length"] = read_table(train_long(experiment).folder / LENGTH_FILE)
     if "simclr" in trained:
         found["pair_similarity"] = pair_similarities(experiment)
         found["map"] = _map(experiment, images)

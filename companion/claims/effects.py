@@ -22,6 +22,7 @@ class Effect:
         unit: of the effect.
         covers: what its interval is over; '' where it has none.
         generators: whose counterfactuals, or training, it rests on; each was trained once.
+        learning: encoders among those compared that had not converged.
     """
 
     estimate: Estimate
@@ -30,6 +31,7 @@ class Effect:
     unit: str = "AUC"
     covers: str = "other pretraining seeds, on these test patients"
     generators: frozenset[str] = frozenset()
+    learning: tuple[str, ...] = ()
 
 
 def auc_effect(auc: pd.DataFrame, weights: Weights) -> Effect:

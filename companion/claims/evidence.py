@@ -3,11 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ccl.files import HISTORY_FILE
 from companion.claims.contrasts import (
     NotTestedError,
     Setting,
@@ -31,6 +33,8 @@ from companion.claims.seeds import Estimate, mean_over_seeds
 from companion.cohorts.cohort import Cohort
 from companion.engine import pointers
 from companion.engine.csv_files import read_table
+from companion.engine.runs import Run
+from companion.evaluation.convergence import KEYS, convergence
 from companion.evaluation.cost import whole_record
 from companion.strategies import BASE, STRATEGIES, bank_of
 
@@ -48,6 +52,7 @@ class Evidence:
         quality: `quality.csv`, or None.
         separability: `separability.csv`, how well embeddings tell scanners apart, or None.
         records: of the finished steps, of `companion.evaluation.cost.whole_record`.
+        history: of every pretraining, with `objective`, `strategy` and `seed`, or None.
     """
 
     setting: Setting
@@ -55,6 +60,12 @@ class Evidence:
     quality: pd.DataFrame | None = None
     separability: pd.DataFrame | None = None
     records: Sequence[Mapping[str, Any]] = ()
+    history: pd.DataFrame | None = None
+
+    @cached_property
+    def convergence(self) -> pd.DataFrame:
+        """What `companion.evaluation.convergence.convergence` says of every pretraining."""
+        return convergence(self.history, self.records)
 
 
 def gather(root: Path) -> Evidence:
@@ -78,7 +89,22 @@ def gather(root: Path) -> Evidence:
         _optional(runs["quality"].folder / "quality.csv" if "quality" in runs else None),
         _optional(root / "separability.csv"),
         [whole_record(run) for run in runs.values()],
+        histories(runs),
     )
+
+
+def histories(runs: Mapping[str, Run]) -> pd.DataFrame | None:
+    """The histories of finished pretrainings, with `objective`, `strategy` and `seed`."""
+    tables = [
+        read_table(run.folder / HISTORY_FILE).assign(
+            **dict(zip(KEYS, name.split("-")[1:], strict=True))
+        )
+        for name, run in runs.items()
+        if name.startswith("pretraining-")
+    ]
+    if not tables:
+        return None
+    return pd.concat(tables, ignore_index=True).astype({"seed": int})
 
 
 def _optional(file: Path | None) -> pd.DataFrame | None:
@@ -92,7 +118,11 @@ def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
         NotTestedError: what it speaks of was not run.
         ValueError: a table lacks what it should have, or the contrast is empty.
     """
-    return replace(_effect(test, ledger, evidence), generators=_generators(test, ledger))
+    return replace(
+        _effect(test, ledger, evidence),
+        generators=_generators(test, ledger),
+        learning=_learning(test, ledger, evidence.convergence),
+    )
 
 
 def _effect(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
@@ -118,6 +148,18 @@ def _generators(test: Test, ledger: Ledger) -> frozenset[str]:
     used = {ledger.encoders[name].strategy for name in encoders_of(test)} & set(STRATEGIES)
     banks = [bank for strategy in used if (bank := bank_of(strategy)) is not None]
     return frozenset(bank.variant for bank in banks if bank.variant is not None)
+
+
+def _learning(test: Test, ledger: Ledger, convergence: pd.DataFrame) -> tuple[str, ...]:
+    """Encoders that a test compares and of which a seed had not converged."""
+    still = convergence[convergence["converged"].eq(False)]
+    known = set(zip(still["objective"], still["strategy"], strict=True))
+    names = dict.fromkeys(encoders_of(test))
+    return tuple(
+        name
+        for name in names
+        if (ledger.encoders[name].objective, ledger.encoders[name].strategy) in known
+    )
 
 
 def _quality(test: QualityTest, quality: pd.DataFrame | None) -> Effect:

@@ -8,11 +8,11 @@ one is. (For all of them together no correction would be needed; it allows a ver
 
 What an interval covers is said with it. Over several pretraining seeds it is training again, on
 these test patients. With one pretraining seed it can only be other test patients, for these very
-encoders; that decides nothing about a way of training, so such a test is never more than *not
-supported*.
+encoders; that decides nothing about a way of training, so the words are others: *as claimed*,
+*against the claim*, *undecided*, each with "(one seed)".
 
 Generators are trained once: no interval covers training them again. A verdict that rests on one, be
-it that its counterfactuals were judged or that encoders learned from them, says so.
+it that its counterfactuals were judged or that encoders learned from them, says so. So does one whose encoders had not converged.
 """
 
 import math
@@ -41,7 +41,17 @@ class Verdict(StrEnum):
     supported = "supported"
     not_supported = "not supported"
     contradicted = "contradicted"
+    as_claimed = "as claimed (one seed)"
+    undecided = "undecided (one seed)"
+    against = "against the claim (one seed)"
     untested = "not tested here"
+
+
+OF_ONE_SEED = {
+    Verdict.supported: Verdict.as_claimed,
+    Verdict.not_supported: Verdict.undecided,
+    Verdict.contradicted: Verdict.against,
+}
 
 
 @dataclass(frozen=True)
@@ -173,8 +183,10 @@ def _outcome(
     low, high = effect.estimate.interval(level)
     verdict = decide(test.direction, test.margin, low, high)
     reasons = (ONE_GENERATOR,) if effect.generators else ()
+    if effect.learning:
+        reasons = (f"not converged: {', '.join(effect.learning)}", *reasons)
     if effect.seeds == 1:
-        verdict, reasons = Verdict.not_supported, (ONE_SEED, *reasons)
+        verdict, reasons = OF_ONE_SEED[verdict], (ONE_SEED, *reasons)
     return Outcome(
         words=test.words(),
         verdict=verdict,
@@ -221,13 +233,20 @@ def _p_value(test: Test, estimate: Estimate) -> float:
 def overall(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict on a claim whose tests all have to hold.
 
-    A claim of which a part was not tested is not supported, however the rest came out.
+    A claim of which a part was not tested is not supported, however the rest came out. Where a part
+    rests on one seed, so does the claim.
     """
-    if Verdict.contradicted in verdicts:
+    found = set(verdicts)
+    if Verdict.contradicted in found:
         return Verdict.contradicted
-    if len(set(verdicts)) == 1:
+    if len(found) == 1:
         return verdicts[0]
-    return Verdict.not_supported
+    if Verdict.against in found:
+        return Verdict.against
+    if found == {Verdict.supported, Verdict.as_claimed}:
+        return Verdict.as_claimed
+    one_seed = found & set(OF_ONE_SEED.values())
+    return Verdict.undecided if one_seed else Verdict.not_supported
 
 
 def table(findings: Sequence[Finding]) -> pd.DataFrame:
@@ -273,7 +292,7 @@ def as_text(findings: Sequence[Finding]) -> str:
     lines = []
     for finding in findings:
         claim = finding.claim
-        lines.append(f"{claim.id:<4}{finding.verdict.upper():<17}{claim.statement} ({claim.where})")
+        lines.append(f"{claim.id:<4}{finding.verdict.upper():<30}{claim.statement} ({claim.where})")
         for outcome in finding.outcomes:
             lines.append(f"      {outcome.words}: {_told(outcome)}")
     return "\n".join(lines)

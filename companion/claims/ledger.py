@@ -31,7 +31,7 @@ Protocol = Literal["linear", "finetuned"]
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 # Besides the ways to make pairs: controls.
-STRATEGIES = (*strategies.STRATEGIES, "random", "supervised")
+STRATEGIES = (*strategies.STRATEGIES, *strategies.CONTROLS)
 
 
 def _known(strategy: str) -> str:

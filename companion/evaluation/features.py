@@ -29,14 +29,14 @@ def extract_features(
         batch_size: images at a time; bounds the memory and does not matter otherwise.
 
     Returns:
-        float32 (n, encoder.width).
+        float32 (n, encoder.probed_width).
 
     Raises:
         FloatingPointError: a feature is not finite.
     """
     rows = np.arange(len(images)) if rows is None else rows
     device = device_of(encoder)
-    features = np.empty((len(rows), encoder.width), dtype=np.float32)
+    features = np.empty((len(rows), encoder.probed_width), dtype=np.float32)
     finite = np.empty(len(rows), dtype=bool)
     was_training = encoder.training
     encoder.eval()
@@ -45,7 +45,7 @@ def extract_features(
         parts = [slice(start, start + batch_size) for start in starts]
         stream = pixels(images, (rows[part] for part in parts), device)
         for part, some in zip(parts, stream, strict=True):
-            features[part] = encoder(as_image(some)).float().cpu().numpy()
+            features[part] = encoder.features(as_image(some)).float().cpu().numpy()
             finite[part] = np.isfinite(features[part]).all(axis=1)
     finally:
         encoder.train(was_training)

@@ -16,7 +16,7 @@ from companion.evaluation.labels import count_per_class
 from companion.evaluation.probing import ProbingOptions, probe
 from companion.evaluation.results import POOLED, RESULT_COLUMNS
 from companion.evaluation.separability import separability
-from companion.strategies import RANDOM, SUPERVISED
+from companion.strategies import CONTROLS, SUPERVISED
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ def judge(
 ) -> Judged:
     """Judges one encoder.
 
-    An encoder that was not pretrained is the random control of linear probing; finetuned, it is
-    the supervised baseline.
+    An encoder that was not pretrained on the cohort is a control of linear probing; finetuned, it
+    is the supervised baseline.
 
     Args:
         cohort: gives images and labels.
@@ -61,7 +61,7 @@ def judge(
     known, confusion = (table.assign(**about) for table in separability(cohort, features))
     if finetuning is None:
         return Judged(linear, known, confusion, features)
-    if about["strategy"] == RANDOM:
+    if about["strategy"] in CONTROLS:
         about = {**about, "strategy": SUPERVISED}
     finetuned = finetune(cohort, encoder, finetuning, **about)
     results = pd.concat([linear, finetuned], ignore_index=True)

@@ -20,11 +20,12 @@ from companion.cohorts import truths
 from companion.cohorts.bank import BankOptions
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.registry import OPTIONS, SourceOptions, states_sex
+from companion.evaluation.convergence import ConvergenceOptions
 from companion.evaluation.finetuning_options import FinetuningOptions
 from companion.evaluation.probing import ProbingOptions
 from companion.experiments import profiles
 from companion.quality.options import QualityOptions
-from companion.strategies import RANDOM
+from companion.strategies import INITIAL, RANDOM
 
 ObjectiveName = Literal["simclr", "dino"]
 Strategy = Annotated[str, AfterValidator(strategies.known)]
@@ -60,15 +61,19 @@ class PretrainingOptions(Options):
             `STRATEGIES` or none; those whose bank a cohort cannot have (no known truth, one
             sex) are left out there, which `Experiment.omissions` says.
         seeds: pretraining seeds; every strategy is trained with each.
+        fewer_seeds: objectives that are trained with the first so many of them alone.
         simclr, dino: options of the objectives, their encoders among them.
+        convergence: how a pretraining is watched.
     """
 
     strategies: Mapping[ObjectiveName, tuple[Strategy, ...]] = {
         "simclr": ("standard", "plus", "counterfactual", "oracle")
     }
     seeds: tuple[int, ...] = (0,)
+    fewer_seeds: Mapping[ObjectiveName, int] = {}
     simclr: SimCLROptions = SimCLROptions()
     dino: DinoOptions = DinoOptions()
+    convergence: ConvergenceOptions = ConvergenceOptions()
 
     def options(self, objective: str) -> ObjectiveOptions:
         """Options of an objective, by its name."""
@@ -87,7 +92,7 @@ class PretrainingOptions(Options):
             EncoderName(objective, strategy, seed)
             for objective, strategies in self.strategies.items()
             for strategy in strategies
-            for seed in self.seeds
+            for seed in self.seeds_of(objective)
         )
 
     @property
@@ -109,13 +114,22 @@ class PretrainingOptions(Options):
 
     @property
     def controls(self) -> tuple[EncoderName, ...]:
-        """Untrained encoders: the initial weights of every objective and seed."""
+        """Encoders that see no pair: of every objective and seed the initial and random weights."""
         return tuple(
-            EncoderName(objective, RANDOM, seed)
+            EncoderName(objective, control, seed)
             for objective, strategies in self.strategies.items()
             if strategies
-            for seed in self.seeds
+            for control in dict.fromkeys((self.start(objective), RANDOM))
+            for seed in self.seeds_of(objective)
         )
+
+    def seeds_of(self, objective: ObjectiveName) -> tuple[int, ...]:
+        """The pretraining seeds of an objective."""
+        return self.seeds[: self.fewer_seeds.get(objective)]
+
+    def start(self, objective: str) -> str:
+        """The control that an objective's encoders start as: 'initial' weights, or 'random'."""
+        return RANDOM if self.options(objective).encoder.pretrained is None else INITIAL
 
 
 class VariantOptions(Options):
@@ -128,6 +142,22 @@ class VariantOptions(Options):
 
     early_share: float = Field(default=0.1, gt=0, lt=1)
     tuning: TuningOptions = TuningOptions()
+
+
+class LengthOptions(Options):
+    """Trainings that show how long a pretraining has to be (`companion.experiments.length`).
+
+    Attributes:
+        epochs: of one schedule.
+        every: epochs between two probes on validation images.
+        strategies: whose pairs are compared.
+        seeds: of the trainings.
+    """
+
+    epochs: int = Field(default=160, ge=1)
+    every: int = Field(default=4, ge=1)
+    strategies: tuple[Strategy, ...] = ("standard", "oracle")
+    seeds: tuple[int, ...] = (0,)
 
 
 class Sections(Options):
@@ -145,6 +175,7 @@ class Sections(Options):
     pretraining: PretrainingOptions = PretrainingOptions()
     probing: ProbingOptions = ProbingOptions()
     finetuning: FinetuningOptions | None = FinetuningOptions()
+    length: LengthOptions | None = None
 
     @field_validator("bank")
     @classmethod
@@ -183,6 +214,7 @@ class Experiment:
     pretraining: PretrainingOptions
     probing: ProbingOptions
     finetuning: FinetuningOptions | None
+    length: LengthOptions | None = None
     beside: tuple[str, ...] = ()
     external: tuple[str, ...] = ()
     remark: str = ""

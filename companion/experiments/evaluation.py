@@ -9,6 +9,7 @@ from companion.cohorts.cohort import Cohort
 from companion.engine.csv_files import write_table
 from companion.engine.runs import Run, Step, as_json
 from companion.evaluation import features as saved_features
+from companion.evaluation.finetuning_options import FinetuningOptions
 from companion.experiments import config
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import EncoderName, Experiment
@@ -18,6 +19,7 @@ from companion.experiments.pretraining import (
     pretrained_encoder,
     weights_digest,
 )
+from companion.strategies import RANDOM
 
 RESULTS_FILE = "results.csv"
 SEPARABILITY_FILE = "separability.csv"
@@ -63,7 +65,7 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
         else:
             encoder = initial_encoder(experiment, images, name)
         encoder = encoder.to(fastest_device())
-        how = (encoder, experiment.probing, experiment.finetuning, name.columns())
+        how = (encoder, experiment.probing, _finetuning(experiment, name), name.columns())
         judged = judge(images, *how)
         tables = [judged.results]
         for other, run in external.items():
@@ -81,9 +83,17 @@ def _options(experiment: Experiment, name: EncoderName) -> dict[str, object]:
     encoder = experiment.pretraining.options(name.objective).encoder
     options = as_json(probing=experiment.probing, encoder=encoder) | name._asdict()
     options |= weights_digest(experiment, encoder)
-    if experiment.finetuning is not None:
-        options |= as_json(finetuning=experiment.finetuning)
+    finetuning = _finetuning(experiment, name)
+    if finetuning is not None:
+        options |= as_json(finetuning=finetuning)
     return options
+
+
+def _finetuning(experiment: Experiment, name: EncoderName) -> FinetuningOptions | None:
+    """Of controls only what all encoders start from is finetuned: the supervised baseline."""
+    start = experiment.pretraining.start(name.objective)
+    is_idle = name.strategy == RANDOM != start
+    return None if is_idle else experiment.finetuning
 
 
 def concatenated(tables: list[pd.DataFrame]) -> pd.DataFrame:

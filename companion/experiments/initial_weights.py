@@ -6,7 +6,7 @@ import torch
 
 from ccl import distributed
 from ccl.encoders.encoder import Encoder, build_encoder
-from ccl.encoders.options import EncoderOptions
+from ccl.encoders.options import PUBLISHED, EncoderOptions
 from companion.engine import storage
 
 
@@ -31,7 +31,7 @@ def starting_encoder(options: EncoderOptions, image_size: tuple[int, int], folde
         return encoder
     about = f"{options.architecture}-{options.pretrained}-{'x'.join(map(str, image_size))}"
     file = folder / f"{about.replace('/', '_')}.safetensors"
-    published = not options.pretrained.endswith(".safetensors")
+    published = options.pretrained in PUBLISHED
     if published and file.is_file():
         encoder.load_state_dict(storage.tensors(file))
         return encoder

@@ -33,6 +33,7 @@ ENCODER_FILE = "encoder.safetensors"
 CODE = (  # and the objective's
     "ccl.objectives.batches",
     "ccl.trainer",
+    "companion.evaluation.validation_probe",
     "companion.experiments.initial_weights",
 )
 
@@ -49,12 +50,14 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
             + ", ".join(map(str, experiment.pretraining.encoders))
         )
     options = experiment.pretraining.options(name.objective)
+    watched = experiment.pretraining.convergence
     inputs = {"cohort": make_cohort(experiment)}
     bank_run = bank_of(experiment, name.strategy)
     if bank_run is not None:
         inputs["bank"] = bank_run
     recorded = {
         name.objective: options.model_dump(mode="json"),
+        "convergence": watched.model_dump(mode="json"),
         **weights_digest(experiment, options.encoder),
         **name._asdict(),
     }
@@ -71,6 +74,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
 
     def compute(folder: Path) -> None:
         from ccl.trainer import fit
+        from companion.evaluation.validation_probe import ValidationProbe
 
         images = Cohort.load(inputs["cohort"].folder)
         rows = images.rows("train", "pretraining")
@@ -85,7 +89,19 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
         trained = _objective(name.objective)(
             encoder, options, seed=name.seed, steps_per_epoch=len(batches)
         )
-        history = fit(trained, batches, epochs=options.epochs, folder=folder, seed=name.seed)
+        probe = ValidationProbe(images, watched, options.epochs)
+
+        def on_epoch_end(epoch: int) -> dict[str, float]:
+            return probe(trained.pretrained) if probe.is_due(epoch) else {}
+
+        history = fit(
+            trained,
+            batches,
+            epochs=options.epochs,
+            folder=folder,
+            seed=name.seed,
+            on_epoch_end=on_epoch_end,
+        )
         if distributed.is_main_process():
             storage.save_tensors(folder / ENCODER_FILE, trained.pretrained.cpu().state_dict())
             pd.DataFrame(history).to_csv(folder / HISTORY_FILE, index=False)
@@ -119,9 +135,11 @@ def _pairs(images: Cohort, strategy: str, bank_run: Run | None) -> Pairs:
 
 
 def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
-    """The encoder that pretraining starts from; untrained, it is the control."""
+    """The encoder that pretraining starts from, or the random control."""
     torch.manual_seed(name.seed)
     options = experiment.pretraining.options(name.objective).encoder
+    if name.strategy == RANDOM:
+        return architecture(options, images.images.shape[1:])
     return starting_encoder(options, images.images.shape[1:], experiment.root / "initial")
 
 
@@ -147,7 +165,7 @@ def weights_digest(experiment: Experiment, options: EncoderOptions) -> dict[str,
     """Digest of the file of initial weights, if there is one: other weights are another run."""
     if options.pretrained in (None, *PUBLISHED):
         return {}
-    file = weights_file(options.pretrained)
+    file = weights_file(options.architecture, options.pretrained)
     # A missing file is named by who opens it.
     return {"initial_weights": digest(file, experiment.root) if file.is_file() else "missing"}
 
@@ -178,9 +196,10 @@ def pair_similarities(experiment: Experiment, *, most: int = 240) -> pd.DataFram
     rows = evenly(images.rows("test", "pretraining"), most)
     patients = images.table["patient_id"].to_numpy()[rows]
     views, seed = experiment.pretraining.simclr.augment, experiment.pretraining.seeds[0]
+    start = experiment.pretraining.start("simclr")
     found = []
     for strategy, pairs in pairs_by_strategy(experiment, "simclr").items():
-        for training, of in (("before", RANDOM), ("after", strategy)):
+        for training, of in (("before", start), ("after", strategy)):
             name = EncoderName("simclr", of, seed)
             encoder = encoder_of(experiment, images, name).to(fastest_device())
             alike = pair_similarity(encoder, pairs, rows, patients, views)

@@ -19,7 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import context as settings
 
-from ccl.encoders.options import DINOV2, IMAGENET
+from ccl.encoders.options import DINOV2, IMAGENET, LEAVES
+from companion.strategies import CONTROLS
 
 WIDTH = 5.2  # inches; one or two panels side by side
 CARD = "#ffffff"
@@ -50,13 +51,17 @@ class Mark:
 
 
 OBJECTIVES = {"simclr": "SimCLR", "dino": "DINO"}
-BASELINES = ("random", "supervised")  # strategies without contrastive pretraining
+BASELINES = CONTROLS  # strategies without contrastive pretraining
 
 
 # Objective to what its encoders start from, as `EncoderOptions.pretrained` names it.
 Initial = Mapping[str, str | None]
 NOTHING_SAID: Initial = MappingProxyType({})
-_STARTS = {None: "Random encoder", IMAGENET: "ImageNet weights", DINOV2: "DINO-v2 weights"}
+_STARTS = {
+    IMAGENET: "ImageNet weights",
+    DINOV2: "DINO-v2 weights",
+    LEAVES: "Dead-leaves weights",
+}
 
 
 def marks(objective: str, initial: Initial = NOTHING_SAID) -> Mapping[str, Mark]:
@@ -66,7 +71,7 @@ def marks(objective: str, initial: Initial = NOTHING_SAID) -> Mapping[str, Mark]
         objective: of the encoders.
         initial: what they start from, after which the untrained one is named; random if not there.
     """
-    start = _STARTS.get(initial.get(objective), "Initial weights")
+    start = _STARTS.get(initial.get(objective) or "", "Initial weights")
     name = OBJECTIVES.get(objective, objective)
     return {
         "standard": Mark(name, "#0072B2", "o"),
@@ -74,9 +79,11 @@ def marks(objective: str, initial: Initial = NOTHING_SAID) -> Mapping[str, Mark]
         "counterfactual": Mark(f"CF-{name}", "#009E73", "D"),
         "oracle": Mark("Oracle pairs", "#CC79A7", "^"),
         "sexcf": Mark(f"SexCF-{name}", "#56B4E9", "v"),
+        "oraclesex": Mark("Oracle pairs of the sexes", "#8DA0CB", "<"),
         "earlycf": Mark(f"CF-{name}, generator stopped early", "#8C6D31", "<"),
         "tunedcf": Mark(f"CF-{name}, generator finetuned", "#5B3A8C", ">"),
-        "random": Mark(start, "#6B7280", "x", width=1.2),
+        "initial": Mark(start, "#6B7280", "x", width=1.2),
+        "random": Mark("Random encoder", "#A3A9B3", "1", width=1.2),
         "supervised": Mark("Supervised", "#D55E00", "P", width=1.2),
     }
 

@@ -1,0 +1,75 @@
+"""Whether a pretraining has converged, by what linear probes find on validation images meanwhile.
+
+A comparison of encoders that are still learning measures how fast they learn. So every few epochs a
+probe of fixed strength is fitted to few and to all training labels, and tested on the validation
+images of each pretraining scanner (`companion.evaluation.validation_probe`). A learning rate that
+falls to zero makes every curve level in the end: that one is level is needed, and not enough.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from pydantic import Field
+
+from ccl.options import Options
+
+AUC = "validation_auc"  # the mean over scanners and shares of the labels
+LAST_QUARTER = 0.75
+KEYS = ("objective", "strategy", "seed")  # of a pretraining
+
+
+class ConvergenceOptions(Options):
+    """How a pretraining is watched.
+
+    Attributes:
+        every: epochs between two probes; the last epoch has one as well. 0 for none.
+        fractions: shares of the training patients whose labels a probe learns from.
+        margin: of the ROC-AUC. A run has converged if its mean over scanners and shares stays
+            within it over the last quarter of the epochs.
+        most: training and validation images that are looked at, at most.
+    """
+
+    every: int = Field(default=4, ge=0)
+    fractions: tuple[float, ...] = (0.05, 1.0)
+    margin: float = Field(default=0.02, gt=0)
+    most: int = Field(default=4000, ge=1)
+
+
+def last_change(history: pd.DataFrame) -> float:
+    """Largest minus smallest validation AUC over the last quarter of a pretraining.
+
+    Args:
+        history: of one encoder: `epoch` from 0, `validation_auc` or NaN.
+
+    Returns:
+        NaN where fewer than two probes lie there.
+    """
+    if AUC not in history:
+        return float("nan")
+    known = history[["epoch", AUC]].dropna()
+    last = known.loc[known["epoch"] + 1 >= LAST_QUARTER * (history["epoch"].max() + 1), AUC]
+    return float(last.max() - last.min()) if len(last) > 1 else float("nan")
+
+
+def convergence(history: pd.DataFrame | None, records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Which pretrainings have converged.
+
+    Args:
+        history: of all of them, or None: one row per epoch, with `objective`, `strategy`, `seed`.
+        records: of the finished steps; those of the pretraining say the margin.
+
+    Returns:
+        A row per pretraining: `objective`, `strategy`, `seed`, `change` (`last_change`), `margin`
+        and `converged`; the last is missing where no probes tell.
+    """
+    options = [each["options"] for each in records if each["step"] == "pretraining"]
+    margins = {each["convergence"]["margin"] for each in options if "convergence" in each}
+    margin = min(margins, default=float("nan"))
+    rows = []
+    for key, mine in [] if history is None else history.groupby(list(KEYS), sort=False):
+        change = last_change(mine)
+        known = pd.notna(change) and pd.notna(margin)
+        verdict = change <= margin if known else None
+        rows.append((*key, change, margin, verdict))
+    return pd.DataFrame(rows, columns=[*KEYS, "change", "margin", "converged"])

@@ -1,0 +1,86 @@
+"""Linear probes on validation images while a pretraining goes on; test images are never seen."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from ccl.encoders.encoder import Encoder
+from companion.cohorts.cohort import Cohort
+from companion.evaluation.convergence import AUC, ConvergenceOptions
+from companion.evaluation.features import extract_features
+from companion.evaluation.labels import label_subset, labels_of
+from companion.evaluation.statistics import roc_auc
+
+_PENALTY = 0.01  # C; a fixed one, so that nothing is chosen on the images that are tested on
+
+
+class ValidationProbe:
+    """Probes of an encoder while it is pretrained.
+
+    Args:
+        cohort: gives images and labels.
+        options: how often, and on what.
+        epochs: of the whole pretraining.
+    """
+
+    def __init__(self, cohort: Cohort, options: ConvergenceOptions, epochs: int) -> None:
+        self.cohort, self.options, self.epochs = cohort, options, epochs
+        self.subsets = {
+            share: _spread(label_subset(cohort, share, seed=0), options.most)
+            for share in options.fractions
+        }
+        validation = cohort.labelled(cohort.rows("val", "pretraining"))
+        self.tested = _by_scanner(cohort, _spread(validation, options.most))
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether an encoder is probed after an epoch, counted from 0."""
+        every = self.options.every
+        return every > 0 and ((epoch + 1) % every == 0 or epoch + 1 == self.epochs)
+
+    def __call__(self, encoder: Encoder) -> dict[str, float]:
+        """ROC-AUC on validation images, by scanner and share of the labels, and their mean.
+
+        Returns:
+            `validation_auc`, and `validation_auc_<percent>_<scanner>`; empty where a class is
+            missing.
+        """
+        rows = np.unique(np.concatenate([*self.subsets.values(), *self.tested.values()]))
+        features = extract_features(encoder, self.cohort.images, rows)
+        found = {
+            f"{AUC}_{100 * share:g}_{scanner}": value
+            for share, learned in self.subsets.items()
+            for scanner, value in self._tested(rows, features, learned).items()
+        }
+        return {AUC: float(np.mean(list(found.values()))), **found} if found else {}
+
+    def _tested(
+        self, rows: np.ndarray, features: np.ndarray, learned: np.ndarray
+    ) -> Mapping[str, float]:
+        labels, at = labels_of(self.cohort, learned), np.searchsorted(rows, learned)
+        classes = len(self.cohort.classes)
+        if len(np.unique(labels)) < classes:
+            return {}
+        scaler = StandardScaler().fit(features[at])
+        line = LogisticRegression(C=_PENALTY, class_weight="balanced", max_iter=200)
+        line.fit(scaler.transform(features[at]), labels)
+        found = {}
+        for scanner, tested in self.tested.items():
+            inputs = scaler.transform(features[np.searchsorted(rows, tested)])
+            scores = line.decision_function(inputs) if classes == 2 else line.predict_proba(inputs)
+            found[scanner] = float(roc_auc(labels_of(self.cohort, tested), scores))
+        return found
+
+
+def _spread(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of some rows, evenly spread."""
+    return rows[:: -(-len(rows) // most)] if len(rows) else rows
+
+
+def _by_scanner(cohort: Cohort, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """The rows of each pretraining scanner that has every class among them."""
+    scanners = cohort.table["scanner"].to_numpy()[rows]
+    by_scanner = {name: rows[scanners == name] for name in cohort.scanners}
+    classes = len(cohort.classes)
+    return {n: r for n, r in by_scanner.items() if len(set(labels_of(cohort, r))) == classes}
