@@ -97,6 +97,14 @@ study: $(INSTALLED) ## make the record in study/ anew: phantoms, and NIH with DA
 	@$(if $(value DATA_ROOT),$(MAKE) --no-print-directory results PROFILE=study COHORT=nih,true)
 	@$(if $(value DATA_ROOT),$(RUN) -m companion record --cohort nih --data-root "$$CCL_DATA_ROOT",true)
 
+.PHONY: initial-weights
+initial-weights: $(INSTALLED) ## teach the slim encoders on dead leaves anew (about an hour on 2 cores)
+	@$(RUN) -m companion initial-weights
+
+.PHONY: gpu
+gpu: $(INSTALLED) ## measure training at the paper's scale on a GPU, into study/gpu.json
+	@$(RUN) benchmarks/gpu.py study/gpu.json
+
 .PHONY: serve
 serve: ## serve the built book at http://localhost:8000 (another port: PORT=...)
 	@[ -f _build/html/index.html ] || { echo 'There is no book yet: run `make book`.' >&2; exit 1; }

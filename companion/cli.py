@@ -45,6 +45,7 @@ class Step(StrEnum):
     pretraining = "pretraining"
     evaluation = "evaluation"
     results = "results"
+    length = "length"
 
 
 # What makes each, in the module of `companion.experiments` of its name.
@@ -56,6 +57,7 @@ FUNCTIONS = {
     Step.pretraining: "pretrain",
     Step.evaluation: "evaluate",
     Step.results: "collect_results",
+    Step.length: "train_long",
 }
 # What steps are called as well.
 ALIASES = {"pretrain": Step.pretraining, "evaluate": Step.evaluation}
@@ -166,6 +168,7 @@ def run(
             Step.cohort: (on_bad_image.value, on_changed_data.value),
             Step.bank: (bank,),
             Step.results: (),
+            Step.length: (),
         }
         if encoder is not None:
             arguments[step] = (experiment.pretraining.named(encoder),)
@@ -313,6 +316,16 @@ def claims(
         root = _experiment(profile, cohort, data_root).root
         text = judging.as_text(judging.judge(asked, evidence.gather(root)))
     typer.echo(text)
+
+
+@app.command("initial-weights")
+def initial_weights() -> None:
+    """Teaches the slim encoders on dead leaves, and replaces the weights in the package."""
+    with tidy_errors():
+        from companion.experiments import leaves
+
+        for architecture in leaves.ARCHITECTURES:
+            typer.echo(str(leaves.teach(leaves.recipe(architecture))))
 
 
 @app.command("record")

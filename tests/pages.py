@@ -96,7 +96,8 @@ def _similarities() -> pd.DataFrame:
 
 
 def _history() -> pd.DataFrame:
-    return pd.DataFrame({"epoch": [0, 1]} | {metric: [0.9, 0.8] for metric in METRICS})
+    values = {"epoch": [0, 1], "seed": [0, 0]} | {metric: [0.9, 0.8] for metric in METRICS}
+    return pd.DataFrame(values).assign(strategy="standard")
 
 
 def _results(objectives: list[str]) -> pd.DataFrame:

@@ -37,10 +37,10 @@ def test_every_profile_is_valid_for_every_cohort(profile, cohort):
     ("cohort", "lacking"),
     [
         ("phantom-chest", set()),
-        ("phantom-breast", {"sexcf"}),
-        ("nih", {"oracle"}),
-        ("mini-mias", {"sexcf"}),
-        ("folder", {"oracle", "sexcf"}),
+        ("phantom-breast", {"sexcf", "oraclesex"}),
+        ("nih", {"oracle", "oraclesex"}),
+        ("mini-mias", {"sexcf", "oraclesex"}),
+        ("folder", {"oracle", "sexcf", "oraclesex"}),
     ],
 )
 def test_strategies_without_a_bank_are_left_out(tmp_path, monkeypatch, cohort, lacking):

@@ -12,7 +12,8 @@ encoders; that decides nothing about a way of training, so the words are others:
 *against the claim*, *undecided*, each with "(one seed)".
 
 Generators are trained once: no interval covers training them again. A verdict that rests on one, be
-it that its counterfactuals were judged or that encoders learned from them, says so. So does one whose encoders had not converged.
+it that its counterfactuals were judged or that encoders learned from them, says so. So does one
+whose encoders had not converged.
 """
 
 import math

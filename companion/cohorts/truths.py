@@ -27,7 +27,7 @@ def known(options: object) -> bool:
 def has_truth(cohort: Cohort, variable: str = "scanner") -> bool:
     """Whether it is known what do(variable) would have done to a cohort's images."""
     if variable == "scanner":
-        return "scanner_set" in cohort.info["source_options"]
+        return "scanner_set" in cohort.info.get("source_options", {})
     simulator = _simulator(cohort)
     return simulator is not None and variable in simulator.variables
 

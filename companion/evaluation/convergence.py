@@ -67,7 +67,8 @@ def convergence(history: pd.DataFrame | None, records: Sequence[Mapping[str, Any
     margins = {each["convergence"]["margin"] for each in options if "convergence" in each}
     margin = min(margins, default=float("nan"))
     rows = []
-    for key, mine in [] if history is None else history.groupby(list(KEYS), sort=False):
+    watched = history is not None and {*KEYS} <= {*history.columns}
+    for key, mine in history.groupby(list(KEYS), sort=False) if watched else ():
         change = last_change(mine)
         known = pd.notna(change) and pd.notna(margin)
         verdict = change <= margin if known else None

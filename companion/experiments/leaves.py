@@ -1,7 +1,8 @@
 """Teaches the slim encoders on dead leaves: the initial weights that `pretrained: leaves` names.
 
-Plain SimCLR on procedural images (`companion.cohorts.simulation.dead_leaves`). The recipe was chosen
-by probes of the weights, and of SimCLR after them, on a phantom of another seed than any profile's.
+Plain SimCLR on procedural images (`companion.cohorts.simulation.dead_leaves`). The recipe was
+chosen by probes of the weights, and of SimCLR after them, on a phantom of another seed than any
+profile's.
 """
 
 import json
@@ -33,6 +34,7 @@ from ccl.trainer import fit
 from ccl.views.augment import AugmentOptions
 from companion.cohorts.simulation.dead_leaves import LeavesOptions, dead_leaves
 
+ARCHITECTURES = (SLIM, VIT_SLIM)
 VIEWS = AugmentOptions(
     crop_scale=(0.4, 0.99),
     rotation_degrees=10,
@@ -128,6 +130,3 @@ def _record(made_by: Recipe, loss: float, seconds: float) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if on_gpu else platform.processor(),
         "torch": torch.__version__,
     }
-
-
-ARCHITECTURES = (SLIM, VIT_SLIM)

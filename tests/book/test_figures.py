@@ -27,7 +27,7 @@ def results(
 
     0.6 + 0.1 fraction + 0.02 strategy + 0.001 seed, + 0.05 finetuned, + 0.004 from DINO.
     """
-    never = {("random", "finetuned"), ("supervised", "linear")}
+    never = {("random", "finetuned"), ("initial", "finetuned"), ("supervised", "linear")}
     encoders = [
         (objective, strategy, protocol)
         for objective, strategy, protocol in itertools.product(
@@ -122,7 +122,7 @@ def test_label_efficiency_has_control_chance_and_names_its_band() -> None:
 
 def test_baselines_do_not_decide_the_band() -> None:
     table = results(seeds=3, protocols=BOTH)
-    baseline = table["strategy"].isin(["random", "supervised"])
+    baseline = table["strategy"].isin(strategies.CONTROLS)
     assert figures.default_band(table[~baseline | (table["pretrain_seed"] == 0)]) == "seeds"
     assert figures.default_band(table[baseline | (table["pretrain_seed"] == 0)]) == "bootstrap"
 
@@ -319,17 +319,17 @@ def test_separability_draws_every_seed_and_what_knowing_nothing_means() -> None:
 @pytest.mark.parametrize(
     ("pretrained", "name"),
     [
-        (None, "Random encoder"),
+        ("leaves", "Dead-leaves weights"),
         ("imagenet", "ImageNet weights"),
         ("dinov2", "DINO-v2 weights"),
         ("mine.safetensors", "Initial weights"),
     ],
 )
-def test_the_untrained_encoder_is_named_after_what_it_starts_from(
+def test_initial_weights_are_named_after_where_they_come_from(
     pretrained: str | None, name: str
 ) -> None:
     initial = {"simclr": pretrained, "dino": None}
-    assert figures.marks("simclr", initial)["random"].label == name
+    assert figures.marks("simclr", initial)["initial"].label == name
     assert figures.marks("dino", initial)["random"].label == "Random encoder"
 
 
@@ -340,9 +340,9 @@ def test_every_figure_takes_that_name() -> None:
         figures.subgroup_gap(by_sex(), ("sex=F", "sex=M"), initial=initial),
     ]
     assert all("ImageNet weights" in legend_labels(figure) for figure in drawn)
-    maps = {"random": np.zeros((2, 2))}
+    maps = {"initial": np.zeros((2, 2))}
     drawn = [figures.projection(maps, ["A", "A"], {"A": "#000000"}, initial=initial)]
-    row = {"objective": "simclr", "strategy": "random", "scanner": "A", "predicted": "A", "n": 1}
+    row = {"objective": "simclr", "strategy": "initial", "scanner": "A", "predicted": "A", "n": 1}
     drawn += [figures.scanner_confusion(pd.DataFrame([row]), ["A"], "simclr", initial)]
     assert [figure.axes[0].get_title() for figure in drawn] == ["ImageNet weights"] * 2
     known = row | {"measure": "scanner", "value": 0.5, "ci_low": 0.4, "ci_high": 0.6}

@@ -142,10 +142,10 @@ def test_tests_of_a_claim_share_the_error() -> None:
 
 
 def test_one_pretraining_seed_decides_nothing() -> None:
-    for gain in (papers_shape, opposite):
+    for gain, words in ((papers_shape, Verdict.as_claimed), (opposite, Verdict.against)):
         frame = results(encoder("standard", seeds=[0]), encoder("counterfactual", gain, seeds=[0]))
         found = judged(evidence(frame))
-        assert {found[name].verdict for name in ("C2", "C3", "C4", "C6")} == {NO}
+        assert {found[name].verdict for name in ("C2", "C3", "C4", "C6")} == {words}
         assert found["C6"].reason == f"{ONE_SEED}; {ONE_GENERATOR}"
         effect = found["C6"].outcomes[0].effect
         assert (effect.seeds, effect.covers) == (
@@ -366,7 +366,7 @@ def test_embeddings_cluster_less_by_scanner(cf: float, expected: Verdict) -> Non
 
 def test_separability_of_one_seed_has_no_interval() -> None:
     found = judged(evidence(papers_results(), separability=separability(0.6, seeds=1)))["C10"]
-    assert found.verdict == NO
+    assert found.verdict == Verdict.undecided
     assert "no interval" in found.outcomes[0].shown
     assert found.outcomes[0].effect.covers == ""
     assert "interval over" not in as_text([found])
@@ -391,7 +391,7 @@ def test_implants_stay_told_apart_where_they_are_known(implants: float, expected
 def test_cost_of_the_generator() -> None:
     assert verdict("C11", papers_results(), records=records()) == YES
     assert verdict("C11", papers_results(), records=records(generator=300)) == AGAINST
-    assert verdict("C11", papers_results(), records=records(pretrain=[100])) == NO
+    assert verdict("C11", papers_results(), records=records(pretrain=[100])) == Verdict.undecided
     found = judged(evidence(papers_results(), records=records(pretrain=[100, 200])))["C11"]
     assert found.outcomes[0].value == pytest.approx((0.4 + 0.2) / 2)
     assert found.outcomes[0].effect.unit == "times"

@@ -22,7 +22,10 @@ from companion.quality.classifier import attribute_targets, scanner_target
 from tests.generator.conftest import SMALL
 
 QUICK = TuningOptions(
-    predictor=ClassifierOptions(epochs=6, batch_size=20, seed=1), epochs=3, learning_rate=2e-3
+    predictor=ClassifierOptions(epochs=6, batch_size=20, seed=1),
+    variables=("scanner",),
+    epochs=3,
+    learning_rate=2e-3,
 )
 
 
@@ -179,3 +182,28 @@ def test_the_predictor_tells_all_that_must_stay(phantom, trained):
     targets = attribute_targets(phantom)
     codes = ParentsAndStated(trained[0].parents, targets).codes(phantom, np.arange(3))
     assert set(codes) == {"scanner", "sex", "stated_sex", "stated_finding", "stated_age"}
+
+
+def test_images_take_turns_in_what_is_intervened_on(phantom, trained):
+    """Also the sex is asked for: half of the images get another scanner, half another sex."""
+    generator, options = copied(trained[0]), trained[1]
+    seen = []
+
+    def predict(noise, codes):
+        seen.append({name: code.clone() for name, code in codes.items()})
+        return torch.zeros(8, 1, *generator.hvae.frame)
+
+    def predictor(x):
+        return {name: torch.zeros(len(x), k) for name, k in generator.hvae.parents.items()}
+
+    tuning = QUICK.model_copy(update={"variables": ("scanner", "sex", "unknown")})
+    module = CounterfactualFinetuning(generator.hvae, torch.nn.Identity(), options, tuning, 0.0, 1)
+    module.hvae = generator.hvae
+    generator.hvae.predict, module._modules["predictor"] = predict, None
+    object.__setattr__(module, "predictor", predictor)
+    codes = {name: torch.full((8,), 9) for name in generator.hvae.parents}  # no value of theirs
+    generator.hvae.abduct = lambda *_: None
+    module._miss(torch.zeros(8, 1, *generator.hvae.frame), codes)
+    (asked,) = seen
+    assert (asked["scanner"] == 9).tolist() == [False, True] * 4
+    assert (asked["sex"] == 9).tolist() == [True, False] * 4

@@ -250,9 +250,9 @@ def test_positions_of_an_unknown_grid_are_refused(tmp_path):
 
 def test_relative_paths_start_at_the_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert weights_file("weights/a.safetensors") == ROOT / "weights" / "a.safetensors"
+    assert weights_file("any", "weights/a.safetensors") == ROOT / "weights" / "a.safetensors"
     assert (ROOT / "pyproject.toml").is_file()
-    assert weights_file(str(tmp_path / "a.safetensors")) == tmp_path / "a.safetensors"
+    assert weights_file("any", str(tmp_path / "a.safetensors")) == tmp_path / "a.safetensors"
 
 
 def test_files_that_are_absent_or_something_else_are_named(tmp_path):

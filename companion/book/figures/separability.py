@@ -17,8 +17,9 @@ from companion.book.figures.look import (
     require,
     style,
 )
+from companion.strategies import CONTROLS
 
-SHARED = ("oracle", "random")  # strategies whose label does not name the objective
+SHARED = ("oracle", "oraclesex", *CONTROLS)  # strategies whose label does not name the objective
 MEASURES = {
     "scanner": "linear:\naccuracy",
     "scanner_knn": "neighbours:\naccuracy",

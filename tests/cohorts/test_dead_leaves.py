@@ -1,0 +1,58 @@
+"""Procedural images, and the weights that are taught on them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ccl.encoders.encoder import build_encoder
+from ccl.encoders.options import EncoderOptions, VitOptions
+from companion.cohorts.simulation.dead_leaves import LeavesOptions, dead_leaf, dead_leaves
+from companion.experiments import leaves
+
+SLIM_VIT = VitOptions(patch=8, width=64, depth=3, heads=2)
+
+
+def test_an_image_depends_on_seed_and_place_alone() -> None:
+    few, many = (dead_leaves(LeavesOptions(n=n, size=24)) for n in (2, 5))
+    np.testing.assert_array_equal(few, many[:2])
+    assert few.shape == (2, 24, 24)
+    assert few.dtype == np.uint8
+    assert (dead_leaf(LeavesOptions(size=24, seed=1), 0) != few[0]).any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "quality"),
+    [({"shapes": (1, 1)}, "edges"), ({"noise": 0.0, "blur": 0.0}, "flat"), ({}, "plain")],
+)
+def test_options_reach_the_images(changes: dict[str, object], quality: str) -> None:
+    plain = dead_leaves(LeavesOptions(n=4, size=32))
+    changed = dead_leaves(LeavesOptions(n=4, size=32, **changes))  # type: ignore[arg-type]
+    assert (changed != plain).any() == (quality != "plain")
+
+
+@pytest.mark.parametrize("architecture", leaves.ARCHITECTURES)
+def test_the_weights_in_the_package_fit_and_are_of_the_recipe(architecture: str) -> None:
+    options = EncoderOptions(architecture=architecture, vit=SLIM_VIT, pretrained="leaves")
+    encoder = build_encoder(options, (64, 48))
+    untrained = build_encoder(options.model_copy(update={"pretrained": None}), (64, 48))
+    taught = encoder.state_dict()
+    assert any((taught[n] != w).any() for n, w in untrained.state_dict().items() if w.ndim > 1)
+    file = leaves.weights_file(architecture, "leaves")
+    assert file.stat().st_size < 3e6
+    record = json.loads(file.with_suffix(".json").read_text())
+    recipe = leaves.recipe(architecture)
+    assert record["leaves"] == recipe.leaves.model_dump(mode="json")
+    assert record["simclr"] == recipe.simclr.model_dump(mode="json")
+
+
+def test_teaching_writes_weights_and_how_they_were_made(tmp_path: Path) -> None:
+    recipe = leaves.recipe("vit-slim", images=256, epochs=1)
+    file = leaves.teach(recipe, tmp_path)
+    options = EncoderOptions(architecture="vit-slim", vit=SLIM_VIT, pretrained=str(file))
+    assert all(torch.isfinite(p).all() for p in build_encoder(options, (64, 64)).parameters())
+    record = json.loads(file.with_suffix(".json").read_text())
+    assert record["leaves"]["n"] == 256
+    assert record["loss"] > 0
