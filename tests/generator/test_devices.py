@@ -30,9 +30,9 @@ from companion.cohorts.causes import image_parents
 from companion.cohorts.registry import build
 from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
 from companion.experiments import generator as generators
-from companion.quality import Judges, compare_abduction, measure, untrained
 from companion.quality import classifier as judging
 from companion.quality.classifier import attribute_targets, scanner_target
+from companion.quality.measuring import Judges, compare_abduction, measure, untrained
 from companion.quality.options import QualityOptions
 from companion.quality.under_age import GRAPH, under_age
 from tests.generator.conftest import SMALL

@@ -1,11 +1,55 @@
-"""How encoders are finetuned."""
+"""How encoders are probed and finetuned; apart from it, since options are read where none is."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ccl.views.augment import AugmentOptions, Probability, Range
-from companion.evaluation.results import EvaluationOptions
+from ccl.options import Options
+from ccl.views.options import AugmentOptions, Probability, Range
+
+
+class LabelOptions(Options):
+    """How many labels classifiers learn from; linear probes and finetuning share it.
+
+    Attributes:
+        fractions: shares of the training patients whose labels are used.
+        min_per_class: labelled images of every class that a fraction must leave; a fraction that
+            leaves fewer is skipped, and logged.
+        seeds: of the labelled subset. At fraction 1 there is only one subset, so only the first
+            seed is used: repeating it would count one measurement several times.
+    """
+
+    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.01, 0.05, 0.1, 0.25, 1.0)
+    min_per_class: int = Field(default=10, ge=1)
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+
+
+class EvaluationOptions(LabelOptions):
+    """From which labels classifiers learn, and how they are tested.
+
+    Attributes:
+        n_bootstrap: replicates of the patient-level bootstrap.
+        min_test_per_class: test images of every class that a domain needs; a domain with fewer
+            gives no figure, and is logged.
+        min_subgroup_per_class: the same for a subgroup of a domain; it is left out silently, and
+            `companion.evaluation.subgroups.overview` says so.
+    """
+
+    n_bootstrap: int = Field(default=1000, ge=1)
+    min_test_per_class: int = Field(default=5, ge=1)
+    min_subgroup_per_class: int = Field(default=10, ge=1)
+
+
+class ProbingOptions(EvaluationOptions):
+    """How probes are trained and tested.
+
+    Attributes:
+        c_grid: inverse strengths of the L2 penalty to choose from, on the validation split.
+    """
+
+    c_grid: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        default=(1e-4, 1e-3, 1e-2, 1e-1, 1.0), min_length=1
+    )
 
 
 class FinetuningAugmentOptions(AugmentOptions):
