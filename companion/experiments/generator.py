@@ -106,14 +106,14 @@ def _require_variables(experiment: Experiment, images: Cohort) -> None:
 
 
 def train(
-    cohort: Cohort, options: GeneratorOptions, folder: Path, stop_after: int | None = None
+    cohort: Cohort, options: GeneratorOptions, folder: Path | None, stop_after: int | None = None
 ) -> "tuple[Generator, pd.DataFrame]":
     """A generator trained on a cohort's train split, and its history; see `ccl.generator.training`.
 
     Args:
         cohort: of the images.
         options: of the generator.
-        folder: for checkpoints.
+        folder: for checkpoints; None keeps none.
         stop_after: so many epochs of the schedule; None for all.
     """
     from ccl.generator import training
