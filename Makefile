@@ -113,7 +113,7 @@ serve: ## serve the built book at http://localhost:8000 (another port: PORT=...)
 
 .PHONY: test
 test: $(INSTALLED) ## run the tests
-	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 8
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 8 --dist loadgroup
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## run the tests that take minutes

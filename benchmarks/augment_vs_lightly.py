@@ -14,7 +14,8 @@ from PIL import Image
 from timing import in_turns
 from torchvision.transforms import v2
 
-from ccl.views.augment import AugmentOptions, augment
+from ccl.views.augment import augment
+from ccl.views.options import AugmentOptions
 
 VIEWS, SIZE = 512, 64
 

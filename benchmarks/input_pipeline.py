@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
-from ccl.views.augment import AugmentOptions, augment
+from ccl.views.augment import augment
+from ccl.views.options import AugmentOptions
 
 BATCH, ROUNDS = 128, 3
 CORES = len(os.sched_getaffinity(0))

@@ -1,4 +1,8 @@
-"""Batch normalisation over the whole batch of processes that train as one."""
+"""Batch normalisation over the whole batch of processes that train as one.
+
+Written here, since `torch.nn.SyncBatchNorm`, which Lightning's `sync_batchnorm` puts in, refuses
+tensors on a CPU.
+"""
 
 from typing import Any
 

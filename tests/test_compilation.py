@@ -45,7 +45,6 @@ def quiet(monkeypatch):
     for module in (SimCLR, Dino, HVAETraining):
         monkeypatch.setattr(module, "log", lambda *args, **how: None)
         monkeypatch.setattr(module, "log_dict", lambda *args, **how: None)
-    monkeypatch.setattr(HVAETraining, "_beta", lambda self: 1.0)
 
 
 def images():

@@ -1,6 +1,7 @@
 """The recorded study: what is kept of an experiment, and what the repository keeps."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,10 @@ def test_the_stored_record_says_where_it_comes_from(file: Path) -> None:
 def test_the_stored_simulations_are_those_of_today_s_intervals() -> None:
     kept = {name: record.simulated(name) for name in ("coverage", "verdicts")}
     assert kept["coverage"]["covered"].between(0.93, 0.97).all()
-    slow = kept["coverage"].index.get_level_values("interval").str.contains("bootstrap")
-    now = simulations.coverage(slow_repetitions=1).set_index(["interval", "truth"])
+    three = kept["coverage"].loc[("over 3 pretraining seeds", "an effect")]
+    now = simulations.seed_intervals(0.02, seeds=3, repetitions=5000)
     shares = ["covered", "called an effect"]
-    assert_frame_equal(kept["coverage"].loc[~slow, shares], now.loc[~slow, shares])
+    assert three[shares].tolist() == pytest.approx([now.covered, now.excluded_zero])
     none = kept["verdicts"].filter(regex="no effect", axis=0)
     assert (none["supported"] + none["contradicted"] <= 0.06).all()
 
@@ -89,26 +90,25 @@ def test_what_is_kept_is_judged_as_the_results_were(kept: Record) -> None:
     assert tests["verdict"].ne("not tested here").all()
 
 
-def test_an_older_record_is_replaced_as_a_whole(
-    kept: Record, experiment: Experiment, tmp_path: Path
-) -> None:
+def test_an_older_record_is_replaced_as_a_whole(kept: Record, experiment: Experiment) -> None:
+    study = kept.folder.parent
     (kept.folder / "old.csv").write_text("a\n1\n")
-    again = recording.keep(experiment, tmp_path / "study")
+    again = recording.keep(experiment, study)
     assert again.folder == kept.folder
     assert not (again.folder / "old.csv").exists()
-    assert [path.name for path in (tmp_path / "study").iterdir()] == ["phantom-chest"]
-    assert list(record.load_all(tmp_path / "study")) == ["phantom-chest"]
+    assert [path.name for path in study.iterdir()] == ["phantom-chest"]
+    assert list(record.load_all(study)) == ["phantom-chest"]
 
 
 def test_a_failure_leaves_the_older_record(
-    kept: Record, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kept: Record, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: object) -> None:
         raise OSError("No space left on device")
 
     monkeypatch.setattr(recording, "costs_of", fail)
     with pytest.raises(OSError, match="No space"):
-        recording.keep(experiment, tmp_path / "study")
+        recording.keep(experiment, kept.folder.parent)
     assert record.load(kept.folder).info == kept.info
 
 
@@ -134,9 +134,16 @@ def test_the_claims_page_shows_the_record_beside_the_reader_s_run(kept: Record) 
     assert "record" not in report.claims_page(mine, pages.small_cohort(), "quick")
 
 
-@pytest.fixture
-def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
+@pytest.fixture(scope="module")
+def patch() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patched:
+        yield patched
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> Experiment:
     """A finished experiment whose steps are made up."""
+    tmp_path = tmp_path_factory.mktemp("experiment")
     folder = tmp_path / "step"
     folder.mkdir()
     results = made_up.results(
@@ -175,9 +182,9 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
         "embeddings": lambda *_: _features(len(images.rows("test"))),
     }
     for name, fake in fakes.items():
-        monkeypatch.setattr(recording, name, fake)
-    monkeypatch.setattr(Cohort, "load", lambda _: images)
-    monkeypatch.setattr(pointers, "follow", lambda *_: run)
+        patch.setattr(recording, name, fake)
+    patch.setattr(Cohort, "load", lambda _: images)
+    patch.setattr(pointers, "follow", lambda *_: run)
     return replace(base, root=tmp_path / "runs", pretraining=mine)
 
 
@@ -186,6 +193,6 @@ def _features(n: int) -> dict[str, np.ndarray]:
     return {name: rng.normal(size=(n, 6)).astype(np.float32) for name in ("standard", "random")}
 
 
-@pytest.fixture
-def kept(experiment: Experiment, tmp_path: Path) -> Record:
-    return recording.keep(experiment, tmp_path / "study")
+@pytest.fixture(scope="module")
+def kept(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Record:
+    return recording.keep(experiment, tmp_path_factory.mktemp("study") / "study")

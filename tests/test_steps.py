@@ -1,5 +1,7 @@
 """The steps' digests: what makes a run another run."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,12 +14,13 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from ccl import trainer
+from ccl import devices, trainer
 from ccl.encoders.encoder import EncoderOptions, build_encoder
+from ccl.generator import generator as trained_generator
 from ccl.generator.classifier import ClassifierOptions
 from ccl.generator.finetuning import TuningOptions
 from ccl.objectives.simclr import SimCLROptions
-from companion import quality, strategies
+from companion import strategies
 from companion.cohorts.cohort import Cohort
 from companion.engine import digests, storage
 from companion.experiments import bank, config, generator, plan
@@ -29,6 +32,7 @@ from companion.experiments.evaluation import RESULTS_FILE, evaluate
 from companion.experiments.generator import train_generator
 from companion.experiments.pretraining import encoder_of, initial_encoder, pretrain
 from companion.experiments.quality import measure_quality
+from companion.quality import measuring
 
 _CREATE = timm.create_model
 
@@ -150,6 +154,13 @@ def test_pairs_that_the_table_cannot_give_are_refused_before_the_generator_is_tr
         train_generator(_small(tmp_path))
 
 
+@pytest.mark.parametrize("module", ["experiments.results", "book.notebooks", "book.figures"])
+def test_what_only_reads_results_starts_without_the_models(module: str) -> None:
+    """Importing them takes seconds, in each of many small jobs."""
+    code = f"import sys, companion.{module}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=config.ROOT)
+
+
 def test_steps_start_without_what_only_pages_need() -> None:
     """Loading the figures would cost every step seconds."""
     assert not [
@@ -234,14 +245,14 @@ def test_bank_and_quality_load_the_generator_onto_the_fastest_device(
         asked.append(device)
         return load(folder)
 
+    monkeypatch.setattr(devices, "fastest_device", lambda: device)
     for step in (bank, quality_step):
-        monkeypatch.setattr(step, "fastest_device", lambda: device)
         monkeypatch.setattr(step, "load", watched)
     make_bank(mine)
     assert asked == [device]
-    monkeypatch.setattr(quality, "train_judges", lambda *given: given[-1].mkdir())
+    monkeypatch.setattr(measuring, "train_judges", lambda *given: given[-1].mkdir())
     for name in ("compare_abduction", "measure"):
-        monkeypatch.setattr(quality, name, lambda *_: pd.DataFrame({"measure": [""]}))
+        monkeypatch.setattr(measuring, name, lambda *_: pd.DataFrame({"measure": [""]}))
     measure_quality(mine)
     assert asked == [device, device]
 
@@ -289,7 +300,7 @@ def test_a_kill_before_the_weights_are_saved_loses_no_training(
     )
     name = EncoderName("simclr", "standard", 0)
     if step == "generator":
-        saved_by, finish = (generator, "save"), partial(train_generator, mine)
+        saved_by, finish = (trained_generator, "save"), partial(train_generator, mine)
     else:
         saved_by, finish = (storage, "save_tensors"), partial(pretrain, mine, name)
     with monkeypatch.context() as patch:

@@ -21,9 +21,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkout.copy(tmp_path_factory.mktemp("checkout"))
 
 
-def jobs(folder: Path, *arguments: str) -> dict[str, int]:
+@pytest.fixture(scope="module")
+def whole_book(folder: Path) -> str:
+    """What Snakemake says of a fresh checkout."""
+    return checkout.finish(checkout.snakemake(folder, "--dry-run", "--printshellcmds"))
+
+
+def jobs(said: str) -> dict[str, int]:
     """Name of each rule to the number of its jobs that would run."""
-    said = checkout.finish(checkout.snakemake(folder, *arguments, "--dry-run"))
     table = said.split("Job stats:")[-1]
     return {name: int(n) for name, n in re.findall(r"^([a-z_]+) +(\d+)$", table, re.MULTILINE)}
 
@@ -33,8 +38,8 @@ def banks_of(encoders: list[str]) -> set[str]:
     return {bank for encoder in encoders for bank in plan.banks(encoder)}
 
 
-def test_a_fresh_checkout_makes_everything(folder: Path) -> None:
-    found = jobs(folder)
+def test_a_fresh_checkout_makes_everything(folder: Path, whole_book: str) -> None:
+    found = jobs(whole_book)
     plans = [json.loads(file.read_text())["plan"] for file in folder.glob("runs/tiny/*/plan.json")]
     each = ("cohort", "generator", "quality", "results_table")
     expected = dict.fromkeys(each, len(plans)) | {
@@ -47,35 +52,31 @@ def test_a_fresh_checkout_makes_everything(folder: Path) -> None:
     assert found == expected | {"total": sum(expected.values())}
 
 
-def test_results_are_all_that_claims_need_and_no_notebook(folder: Path) -> None:
-    planned = jobs(folder, "results").keys()
-    assert {"results_table", "quality"} <= planned
-    assert not {"notebook", "book"} & planned
-
-
-def test_the_plan_follows_the_profile(folder: Path) -> None:
+def test_the_plan_follows_the_profile(folder: Path, whole_book: str) -> None:
     asked = folder / RUNS / "plan.json"
-    jobs(folder)
     before = asked.stat().st_mtime_ns
-    jobs(folder)
-    assert asked.stat().st_mtime_ns == before
     later = time.time() + 10
     for path in (folder / "ccl").rglob("*.py"):
         os.utime(path, (later, later))
-    jobs(folder)
+    again = jobs(checkout.finish(checkout.snakemake(folder, "--dry-run")))
     assert asked.stat().st_mtime_ns == before
     profile = folder / "configs" / "tiny.yaml"
     content = yaml.safe_load(profile.read_text())
-    once = jobs(folder)["pretraining"]
     content["pretraining"]["seeds"] = [7, 8]
     profile.write_text(yaml.safe_dump(content))
-    assert jobs(folder)["pretraining"] == 2 * once
+    twice = jobs(checkout.finish(checkout.snakemake(folder, "--dry-run")))
+    assert twice["pretraining"] == 2 * again["pretraining"]
 
 
-def test_a_build_starts_by_saying_what_the_cohort_cannot_have(folder: Path) -> None:
+def test_results_are_all_that_claims_need_and_what_a_cohort_cannot_have_is_said(
+    folder: Path,
+) -> None:
     started = checkout.snakemake(folder, "--dry-run", "results", config=["cohort=medmnist"])
     said, _ = started.communicate(timeout=120)
     assert "cohort medmnist: Strategy 'sexcf' is left out: " in said
+    planned = jobs(said).keys()
+    assert {"results_table", "quality"} <= planned
+    assert not {"notebook", "book"} & planned
 
 
 def test_an_unknown_profile_is_a_clear_error(folder: Path) -> None:
@@ -111,7 +112,7 @@ def test_the_page_on_scaling_says_what_the_rules_ask_for() -> None:
 
 
 def test_the_profile_for_slurm_gives_rules_gpus_and_those_start_as_many_processes(
-    folder: Path,
+    folder: Path, whole_book: str
 ) -> None:
     profile = checkout.ROOT / "workflow/profiles/slurm"
     named = yaml.safe_load((profile / "config.yaml").read_text())["set-resources"]
@@ -119,14 +120,14 @@ def test_the_profile_for_slurm_gives_rules_gpus_and_those_start_as_many_processe
     # Without, SLURM gathers the GPUs of a job from several nodes.
     assert all(asked["nodes"] == 1 for asked in named.values())
     here = ["--profile", str(profile), "--executor", "local", "--dry-run", "--printshellcmds"]
-    for gpus, launcher in ((4, "--nproc-per-node 4 "), (0, "")):
-        chosen = [*here, "--resources", "gpu=4", "--set-resources", f"generator:gpu={gpus}"]
-        said = checkout.finish(checkout.snakemake(folder, *chosen, "--until", "generator"))
-        commands = [line for line in said.splitlines() if "-m companion run generator" in line]
+    chosen = [*here, "--resources", "gpu=4", "--set-resources", "generator:gpu=4"]
+    said = checkout.finish(checkout.snakemake(folder, *chosen, "--until", "generator"))
+    for text, several in ((said, True), (whole_book, False)):
+        commands = [line for line in text.splitlines() if "-m companion run generator" in line]
         assert commands
         for line in commands:
-            assert f"{launcher}-m companion" in line
-            assert ("torch.distributed.run" in line) == (gpus > 1)
+            assert ("torch.distributed.run" in line) == several
+            assert ("--nproc-per-node 4 -m companion" in line) == several
 
 
 def test_the_plugin_for_slurm_is_the_same_in_page_and_profile() -> None:
@@ -150,33 +151,25 @@ def test_a_job_on_a_cluster_uses_the_cores_that_its_rule_asks_for(folder: Path) 
     assert used == {step: rules[step][0] for step in used}
 
 
-def test_what_to_do_about_bad_data_reaches_the_import(folder: Path) -> None:
-    chosen = ["on_bad_image=skip", "on_changed_data=reimport"]
-    asked = ["--dry-run", "--printshellcmds", "--until", "cohort"]
-    said = checkout.finish(checkout.snakemake(folder, *asked, config=chosen))
-    commands = [line for line in said.splitlines() if "-m companion run cohort" in line]
-    assert commands
-    for line in commands:
-        assert "--on-bad-image skip --on-changed-data reimport" in line
+HARD = 'study #2: {x} "b" o\'brien größe'
 
 
-FOLDERS = ("study #2", "007", 'a: {x} "b" o\'brien größe')
-
-
-@pytest.mark.parametrize("by", ["--config", "make"])
-def test_a_data_root_arrives_as_it_was_given(
-    by: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "by"), [(HARD, "--config"), ("007", "--config"), (HARD, "make")])
+def test_data_root_and_what_to_do_about_bad_data_reach_the_import(
+    name: str, by: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Snakemake's own `config` has numbers, mappings and no comments; a shell has its own mind."""
     asked = ["--dry-run", "--printshellcmds", "--until", "cohort"]
-    for name in FOLDERS:
-        words = [f"data_root={name}"]
-        if by == "make":
-            monkeypatch.setenv("CCL_DATA_ROOT", name)
-            words = []
-        said = checkout.finish(checkout.snakemake(folder, *asked, config=words))
-        planned = json.loads((folder / RUNS / "plan.json").read_text(encoding="utf-8"))
-        assert planned["asked"]["data_root"] == name
-        commands = [shlex.split(line) for line in said.splitlines() if " run cohort " in line]
-        roots = [line[line.index("--data-root") + 1] for line in commands if "--data-root" in line]
-        assert roots == [name]
+    words = ["on_bad_image=skip", "on_changed_data=reimport"]
+    if by == "make":
+        monkeypatch.setenv("CCL_DATA_ROOT", name)
+    else:
+        words.append(f"data_root={name}")
+    said = checkout.finish(checkout.snakemake(folder, *asked, config=words))
+    planned = json.loads((folder / RUNS / "plan.json").read_text(encoding="utf-8"))
+    assert planned["asked"]["data_root"] == name
+    lines = [line for line in said.splitlines() if " run cohort " in line]
+    assert all("--on-bad-image skip --on-changed-data reimport" in line for line in lines)
+    commands = [shlex.split(line) for line in lines]
+    roots = [line[line.index("--data-root") + 1] for line in commands if "--data-root" in line]
+    assert roots == [name]

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ccl.generator import tabular
 from ccl.generator.images import Images
+from ccl.generator.options import Coupling
 from ccl.generator.scm import Mechanism
-from ccl.generator.tabular import PATIENT, Coupling, Table
+from ccl.generator.tabular import PATIENT, Table
 
 IMAGE = "image"
 Graph = Mapping[str, tuple[str, ...]]

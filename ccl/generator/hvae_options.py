@@ -5,9 +5,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ccl.generator.pixel_map import MapKind
-from ccl.generator.pixel_noise import NoiseKind
 from ccl.options import Options
+
+MapKind = Literal["none", "mean", "line"]
+NoiseKind = Literal["fixed", "scanner"]
 
 
 class Stage(Options):

@@ -1,15 +1,15 @@
 """How the generator is trained, finetuned and judged."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ccl.encoders.options import EncoderOptions
 from ccl.generator.hvae_options import HVAEOptions
-from ccl.generator.tabular import Coupling
 from ccl.options import Options
 from ccl.schedules import Decline
 
+Coupling = Literal["gumbel-max", "monotone"]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 

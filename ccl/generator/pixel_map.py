@@ -15,16 +15,15 @@ Cuturi 2019, https://arxiv.org/abs/1803.00567, remark 2.30); alone, it is the ba
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ccl.generator.hvae_options import MapKind
+
 SMALLEST_SPREAD = 4 / 255  # two grey levels of 8 bits, for x in [-1, 1]
 LARGEST_RATIO = 2.0  # of spreads, either way: where little varies, ratios say little
-
-MapKind = Literal["none", "mean", "line"]
 
 
 class PixelMap(nn.Module):

@@ -16,18 +16,17 @@ exogenous noise: Pearl, Causality (2009), section 7.1, for a monotone mechanism.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from ccl.generator.hvae_options import NoiseKind
 
 GREY_BINS = 64  # levels of the mean image over which the noise may differ
 RANKS = 65  # quantiles that are kept of each distribution
 HALF_LEVEL = 1 / 255  # half of a grey level of 8 bits, for x in [-1, 1]
 BORROWED = 32  # pixels that a scanner's noise over all levels weighs in each of its levels
 _STEP = HALF_LEVEL / 2  # width of a histogram's bin
-
-NoiseKind = Literal["fixed", "scanner"]
 
 
 class PixelNoise(nn.Module):

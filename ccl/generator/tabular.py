@@ -18,15 +18,14 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ccl.generator.options import Coupling
 from ccl.generator.scm import Values
 
-Coupling = Literal["gumbel-max", "monotone"]
 PATIENT = "patient"  # keys of patients, among the values that abduction is given
 
 

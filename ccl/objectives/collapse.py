@@ -5,29 +5,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from ccl.collectives import all_reduce_mean
 from ccl.errors import TrainingError
-from ccl.options import Options
-
-
-class CollapseOptions(Options):
-    """When a training counts as collapsed; compared with an epoch's means.
-
-    Attributes:
-        grace: share of the epochs that are not judged; early on, any run looks collapsed. The last
-            epoch is always judged.
-        largest_loss: of the DINO loss / ln K; 1 is a student that tells no prototype apart.
-        least_spread: of `embedding_std` of the teacher's class tokens; 0 is one point.
-        least_prototype_entropy: of the mean target's entropy / ln K; 0 is one prototype for all.
-    """
-
-    grace: float = Field(default=0.5, ge=0, lt=1)
-    largest_loss: float = Field(default=0.99, gt=0)
-    least_spread: float = Field(default=0.1, ge=0)
-    least_prototype_entropy: float = Field(default=0.1, ge=0)
+from ccl.objectives.dino_options import CollapseOptions
 
 
 class Sign(NamedTuple):

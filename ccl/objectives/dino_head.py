@@ -1,32 +1,13 @@
 """DINO's head and centering: from tokens to logits over prototypes to the teacher's targets."""
 
-from typing import Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from ccl.collectives import all_reduce_max, all_reduce_sum
 from ccl.losses import centred_softmax, sinkhorn_knopp
-from ccl.options import Options
-
-Centering = Literal["sinkhorn", "softmax", "none"]
-
-
-class HeadOptions(Options):
-    """Size of a head.
-
-    Attributes:
-        prototypes: K, length of its output.
-        hidden: width of both hidden layers.
-        bottleneck: length of the vector that prototypes are compared with.
-    """
-
-    prototypes: int = Field(default=1024, ge=2)
-    hidden: int = Field(default=512, ge=1)
-    bottleneck: int = Field(default=128, ge=1)
+from ccl.objectives.dino_options import Centering, HeadOptions
 
 
 class DinoHead(nn.Module):

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ccl.encoders.encoder import Encoder, standardise
 from ccl.encoders.vit import tokens
-from ccl.objectives.dino_head import DinoHead, HeadOptions
+from ccl.objectives.dino_head import DinoHead
+from ccl.objectives.dino_options import HeadOptions
 
 
 class DinoNetwork(nn.Module):

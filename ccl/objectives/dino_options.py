@@ -2,19 +2,49 @@
 
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 
 from ccl.encoders.options import VIT_SLIM, EncoderOptions
-from ccl.objectives.collapse import CollapseOptions
-from ccl.objectives.dino_head import Centering, HeadOptions
 from ccl.objectives.objective import ObjectiveOptions
-from ccl.views.augment import Probability
-from ccl.views.crops import CropOptions
-from ccl.views.masks import MaskOptions
+from ccl.options import Options
+from ccl.views.options import CropOptions, MaskOptions, Probability
 
 Positive = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0)]
+
+
+Centering = Literal["sinkhorn", "softmax", "none"]
+
+
+class HeadOptions(Options):
+    """Size of a head.
+
+    Attributes:
+        prototypes: K, length of its output.
+        hidden: width of both hidden layers.
+        bottleneck: length of the vector that prototypes are compared with.
+    """
+
+    prototypes: int = Field(default=1024, ge=2)
+    hidden: int = Field(default=512, ge=1)
+    bottleneck: int = Field(default=128, ge=1)
+
+
+class CollapseOptions(Options):
+    """When a training counts as collapsed; compared with an epoch's means.
+
+    Attributes:
+        grace: share of the epochs that are not judged; early on, any run looks collapsed. The last
+            epoch is always judged.
+        largest_loss: of the DINO loss / ln K; 1 is a student that tells no prototype apart.
+        least_spread: of `embedding_std` of the teacher's class tokens; 0 is one point.
+        least_prototype_entropy: of the mean target's entropy / ln K; 0 is one prototype for all.
+    """
+
+    grace: float = Field(default=0.5, ge=0, lt=1)
+    largest_loss: float = Field(default=0.99, gt=0)
+    least_spread: float = Field(default=0.1, ge=0)
+    least_prototype_entropy: float = Field(default=0.1, ge=0)
 
 
 class DinoOptions(ObjectiveOptions):
@@ -103,6 +133,8 @@ def _patch(encoder: EncoderOptions, frame: tuple[int, int]) -> tuple[int, int]:
     if encoder.architecture == VIT_SLIM:
         return encoder.vit.patch, encoder.vit.patch
     # Only timm knows its models.
+    import torch
+
     from ccl.encoders.encoder import build_encoder
     from ccl.encoders.vit import as_vit
 

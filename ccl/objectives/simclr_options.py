@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ccl.objectives.objective import ObjectiveOptions
 from ccl.schedules import Decline
-from ccl.views.augment import AugmentOptions
+from ccl.views.options import AugmentOptions
 
 
 class SimCLROptions(ObjectiveOptions):

@@ -7,73 +7,13 @@ is `non_blocking`: the host waits for nothing.
 """
 
 import math
-from typing import Annotated, Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from ccl.options import Options
 from ccl.views.batch import as_image
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-Range = tuple[float, float]
-
-
-class AugmentOptions(Options):
-    """How a view is cut from its source image; a probability of 0 switches a part off.
-
-    Attributes:
-        crop_probability: of cropping at all.
-        crop_scale: range of the crop's area as a share of the image's, within (0, 1].
-        crop_ratio: range of the crop's width/height, relative to the view's own (1 keeps the
-            proportions, also of frames that are not square).
-        rotation_probability: of rotating.
-        rotation_degrees: largest angle to either side.
-        horizontal_flip_probability: of mirroring left-right.
-        vertical_flip_probability: of mirroring top-bottom.
-        intensity_probability: of changing brightness and contrast.
-        brightness: b; pixels are multiplied by a factor of [1 - b, 1 + b].
-        contrast: c; pixels are drawn to or from the view's mean by a factor of [1 - c, 1 + c].
-        sharpness_probability: of blurring or sharpening.
-        sharpness_factor: range; 0 is a 3x3 blur, 1 the view itself, 2 as much sharper.
-        erase_probability: of blackening a rectangle.
-        erase_scale: range of the rectangle's area as a share of the view's.
-        erase_ratio: range of the rectangle's width/height, relative to the view's.
-
-    Source:
-        Augmentations of the paper's SimCLR (Roschewitz et al. 2025, arXiv 2409.10365), whose
-        released code rotates every view and changes every view's brightness and contrast.
-    """
-
-    crop_probability: Probability = 1.0
-    crop_scale: Range = (0.3, 0.99)
-    crop_ratio: Range = (3 / 4, 4 / 3)
-    rotation_probability: Probability = 0.5
-    rotation_degrees: float = Field(default=45.0, ge=0, le=180)
-    horizontal_flip_probability: Probability = 0.5
-    vertical_flip_probability: Probability = 0.5
-    intensity_probability: Probability = 0.8
-    brightness: float = Field(default=0.4, ge=0, lt=1)
-    contrast: float = Field(default=0.4, ge=0, lt=1)
-    sharpness_probability: Probability = 0.5
-    sharpness_factor: Range = (0.0, 2.0)
-    erase_probability: Probability = 0.5
-    erase_scale: Range = (0.02, 0.2)
-    erase_ratio: Range = (0.3, 3.3)
-
-    @model_validator(mode="after")
-    def _ranges_make_sense(self) -> Self:
-        for name in ("crop_scale", "crop_ratio", "sharpness_factor", "erase_scale", "erase_ratio"):
-            low, high = getattr(self, name)
-            if not 0 <= low <= high or (low == 0 and name != "sharpness_factor"):
-                raise ValueError(f"{name} = ({low}, {high}) must rise from a positive value")
-        for name in ("crop_scale", "erase_scale"):
-            if getattr(self, name)[1] > 1:
-                raise ValueError(f"{name} is a share of the area, so its upper end is at most 1")
-        return self
-
+from ccl.views.options import AugmentOptions, Range
 
 # Every random number of a view: always all are drawn, so switching one part off leaves the
 # draws of the others as they were.

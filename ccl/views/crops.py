@@ -1,72 +1,13 @@
 """Multi-crop: two global and several local views of a pair, with blur and solarisation."""
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 
-from ccl.options import Options
-from ccl.views.augment import AugmentOptions, Probability, Range, augment
+from ccl.views.augment import augment
 from ccl.views.batch import Batch
-
-Size = tuple[int, int]
-
-
-class GlobalCropOptions(AugmentOptions):
-    """`AugmentOptions` with DINO-v2's defaults: no rotation, vertical flip, sharpness or erasing.
-
-    `crop_scale` is the share of the image that a crop shows.
-    """
-
-    crop_scale: Range = (0.32, 1.0)
-    rotation_probability: Probability = 0.0
-    vertical_flip_probability: Probability = 0.0
-    sharpness_probability: Probability = 0.0
-    erase_probability: Probability = 0.0
-
-
-class LocalCropOptions(GlobalCropOptions):
-    """As of global crops, of smaller parts."""
-
-    crop_scale: Range = (0.05, 0.32)
-
-
-class CropOptions(Options):
-    """Which crops are cut from a pair. Triples are for global crop 1, global crop 2, local crops.
-
-    A fair coin says which source of a pair global crop 1 is cut from (`multi_crop`).
-
-    The released DINO-v2 code blurs global crop 1 with the complement of the probability that was
-    meant, and the paper's code inherits it; these are the probabilities that were meant.
-
-    Attributes:
-        global_crop: how the two global crops are cut; they are as large as the image unless
-            `global_size` is given.
-        local_crop: how local crops are cut.
-        local_crops: their number, half of them from each source.
-        global_size: (height, width) of a global crop in pixels; None for the image's own.
-        local_size: (height, width) of a local crop in pixels.
-        blur_probability: of a Gaussian blur.
-        blur_sigma: range of its standard deviation in pixels; DINO-v2's 0.1 to 2 belongs to
-            images of 224 pixels, the default to 64.
-        solarize_probability: of inverting the pixels from 0.5 up.
-    """
-
-    global_crop: GlobalCropOptions = GlobalCropOptions()
-    local_crop: LocalCropOptions = LocalCropOptions()
-    local_crops: int = Field(default=4, ge=2, multiple_of=2)
-    global_size: Size | None = None
-    local_size: Size = (32, 32)
-    blur_probability: tuple[Probability, Probability, Probability] = (1.0, 0.1, 0.5)
-    blur_sigma: Range = (0.03, 0.6)
-    solarize_probability: tuple[Probability, Probability, Probability] = (0.0, 0.2, 0.0)
-
-    @model_validator(mode="after")
-    def _sigma_makes_sense(self) -> Self:
-        if not 0 < self.blur_sigma[0] <= self.blur_sigma[1]:
-            raise ValueError(f"blur_sigma = {self.blur_sigma} must rise from a positive value")
-        return self
+from ccl.views.options import CropOptions, Range
 
 
 class Crops(NamedTuple):

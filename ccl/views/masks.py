@@ -1,35 +1,16 @@
 """Block-wise masks of patches, for iBOT."""
 
 import math
-from typing import Annotated, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 
-from ccl.options import Options
+from ccl.views.options import MaskOptions
 
 SMALLEST_BLOCK = 4  # patches, DINO-v2's
 ASPECT = (0.3, 1 / 0.3)  # height / width of a block, in patches
 ATTEMPTS = 20  # blocks that are tried per image
-
-
-class MaskOptions(Options):
-    """How patches of the global crops are hidden from the student.
-
-    Attributes:
-        probability: share of the crops that are masked at all.
-        ratio: range of the share of patches that are masked in such a crop.
-    """
-
-    probability: float = Field(default=0.5, ge=0, le=1)
-    ratio: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(le=1)]] = (0.1, 0.5)
-
-    @model_validator(mode="after")
-    def _ratio_rises(self) -> Self:
-        if self.ratio[0] > self.ratio[1]:
-            raise ValueError(f"ratio = {self.ratio} must rise")
-        return self
 
 
 def block_masks(

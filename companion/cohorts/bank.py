@@ -8,22 +8,25 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-import torch
 from pydantic import Field
 from tqdm import tqdm
 
 from ccl import distributed
-from ccl.generator.generator import Generator, counterfactuals
-from ccl.generator.graph import ImageParents
 from ccl.options import Options
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.truths import true_counterfactual
 from companion.engine import storage
 from companion.engine.files import write_atomically
 from companion.engine.mapped import MappedArray, read
+
+if TYPE_CHECKING:
+    import torch
+
+    from ccl.generator.generator import Generator
+    from ccl.generator.graph import ImageParents
 
 COUNTERFACTUALS = "counterfactuals.npy"
 _PIXELS_AT_ONCE = 2**19  # 128 images of 64 x 64; more at once are no faster
@@ -84,7 +87,7 @@ def load(folder: Path, cohort: Cohort) -> Bank:
     return Bank(images, rows, position, info["variable"], tuple(info["values"]))
 
 
-def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Path) -> None:
+def make(cohort: Cohort, generator: "Generator", options: BankOptions, folder: Path) -> None:
     """Fills a folder with the generator's counterfactuals of all pretraining-scanner images.
 
     Each batch is abducted once and predicted for all other values in one pass; the slot of an
@@ -105,7 +108,7 @@ def make(cohort: Cohort, generator: Generator, options: BankOptions, folder: Pat
     _fill(cohort, folder, options.variable, values, targets, options.batch_size, "generator")
 
 
-def require_variable(variable: str, parents: ImageParents, cohort: str) -> None:
+def require_variable(variable: str, parents: "ImageParents", cohort: str) -> None:
     """Refuses a bank over what a generator does not know.
 
     Args:
@@ -146,7 +149,7 @@ def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
 
 
 def every_target(
-    cohort: Cohort, generator: Generator, rows: np.ndarray, options: BankOptions
+    cohort: Cohort, generator: "Generator", rows: np.ndarray, options: BankOptions
 ) -> np.ndarray:
     """Counterfactuals of some rows under every other value of the variable.
 
@@ -159,6 +162,8 @@ def every_target(
     Returns:
         uint8 (n, K, H, W); the slot of an image's own value holds the real image.
     """
+    from ccl.generator.generator import counterfactuals
+
     frame, values = cohort.images.shape[1:], generator.parents.values[options.variable]
     made = np.empty((len(rows), len(values), *frame), dtype=np.uint8)
     most = _at_once(generator.device, frame, options)
@@ -175,7 +180,7 @@ def every_target(
     return made
 
 
-def _at_once(device: torch.device, frame: tuple[int, ...], options: BankOptions) -> int:
+def _at_once(device: "torch.device", frame: tuple[int, ...], options: BankOptions) -> int:
     """Images per pass: a GPU's memory holds few, a CPU's more of small ones."""
     if device.type != "cpu":
         return options.batch_size

@@ -2,7 +2,7 @@
 
 from ccl.generator import graph as graphs
 from ccl.generator.graph import IMAGE, Graph, ImageParents
-from ccl.generator.tabular import Coupling
+from ccl.generator.options import Coupling
 from companion.cohorts.cohort import Cohort
 
 

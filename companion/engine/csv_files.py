@@ -1,4 +1,7 @@
-"""Tables of names out of data as CSV: written so that no spreadsheet runs them, and read back."""
+"""Tables of names out of data as CSV: written so that no spreadsheet runs them, and read back.
+
+Written here, since neither pandas nor the standard library's `csv` knows what a spreadsheet runs.
+"""
 
 import re
 from pathlib import Path

@@ -7,6 +7,9 @@ count as the process's memory, which schedulers limit: a pass over a large cohor
 memory that it does not need. So they are let go of; whoever reads on gets them from the system's
 cache.
 
+`os.pread` would read one row after the other, and a plain memory map with advice for all of it
+either fetches neighbours or keeps what was read, so this advises row by row.
+
 Reading past the end of a file that became shorter would end the process without a word, so its size
 is looked at before.
 """

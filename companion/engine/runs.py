@@ -13,6 +13,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -187,15 +188,20 @@ def as_json(**options: Options) -> dict[str, Any]:
 @cache
 def environment() -> dict[str, Any]:
     """Versions, git revision and device that results were made with."""
-    import torch
-
+    torch = sys.modules.get("torch")  # who never imported it has used the processor
+    on_gpu = torch is not None and torch.cuda.is_available()
     return {
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in REPORTED_PACKAGES},
         "git_revision": _git_revision(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else _processor(),
-        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch and on_gpu else _processor(),
+        "threads": torch.get_num_threads() if torch else _threads(),
     }
+
+
+def _threads() -> int:
+    """As torch would count them."""
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 
 
 def _processor() -> str:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ccl.objectives.collapse import CollapseOptions, sign_of_collapse
+from ccl.objectives.dino_options import CollapseOptions
 
 
 def verdicts(history: pd.DataFrame) -> pd.DataFrame:
@@ -15,6 +15,8 @@ def verdicts(history: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row per run, its last: the same columns and `verdict`, 'healthy' or the sign's name.
     """
+    from ccl.objectives.collapse import sign_of_collapse
+
     last = history.sort_values("epoch").groupby(["strategy", "seed"], sort=False).tail(1)
     read = last[["loss_over_chance", "embedding_std", "prototype_entropy"]]
     signs = [sign_of_collapse(dict(row), CollapseOptions()) for _, row in read.iterrows()]

@@ -10,30 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from pydantic import Field
-
-from ccl.options import Options
 
 AUC = "validation_auc"  # the mean over scanners and shares of the labels
 LAST_QUARTER = 0.75
 KEYS = ("objective", "strategy", "seed")  # of a pretraining
-
-
-class ConvergenceOptions(Options):
-    """How a pretraining is watched.
-
-    Attributes:
-        every: epochs between two probes; the last epoch has one as well. 0 for none.
-        fractions: shares of the training patients whose labels a probe learns from.
-        margin: of the ROC-AUC. A run has converged if its mean over scanners and shares stays
-            within it over the last quarter of the epochs.
-        most: training and validation images that are looked at, at most.
-    """
-
-    every: int = Field(default=4, ge=0)
-    fractions: tuple[float, ...] = (0.05, 1.0)
-    margin: float = Field(default=0.02, gt=0)
-    most: int = Field(default=4000, ge=1)
 
 
 def last_change(history: pd.DataFrame) -> float:

@@ -18,8 +18,8 @@ from ccl.seeding import epoch_rng, step_generator
 from ccl.views.augment import augment
 from ccl.views.batch import as_image
 from companion.cohorts.cohort import Cohort
-from companion.evaluation.finetuning_options import FinetuningOptions
 from companion.evaluation.labels import labels_of
+from companion.evaluation.options import FinetuningOptions
 from companion.evaluation.results import ScoreFunction, evaluate, validation_auc
 
 

@@ -2,32 +2,14 @@
 
 import logging
 from collections.abc import Iterator
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
-from ccl.options import Options
 from companion.cohorts.cohort import Cohort
+from companion.evaluation.options import LabelOptions
 
 logger = logging.getLogger(__name__)
-
-
-class LabelOptions(Options):
-    """How many labels classifiers learn from; linear probes and finetuning share it.
-
-    Attributes:
-        fractions: shares of the training patients whose labels are used.
-        min_per_class: labelled images of every class that a fraction must leave; a fraction that
-            leaves fewer is skipped, and logged.
-        seeds: of the labelled subset. At fraction 1 there is only one subset, so only the first
-            seed is used: repeating it would count one measurement several times.
-    """
-
-    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.01, 0.05, 0.1, 0.25, 1.0)
-    min_per_class: int = Field(default=10, ge=1)
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
 
 
 def label_subset(cohort: Cohort, fraction: float, seed: int) -> np.ndarray:

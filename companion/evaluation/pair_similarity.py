@@ -7,7 +7,8 @@ from ccl.devices import device_of
 from ccl.encoders.encoder import Encoder
 from ccl.pairs import Pairs
 from ccl.seeding import step_generator
-from ccl.views.augment import AugmentOptions, augment
+from ccl.views.augment import augment
+from ccl.views.options import AugmentOptions
 from companion.evaluation.statistics import bootstrap_mean_interval
 
 TOGETHER = 128  # views per pass

@@ -1,30 +1,17 @@
 """Linear probing: what a linear classifier on frozen features makes of few labels."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from companion.cohorts.cohort import Cohort
 from companion.evaluation.features import NUMBERS_AT_ONCE, numbers, scaler_of
 from companion.evaluation.labels import labels_of
-from companion.evaluation.results import EvaluationOptions, ScoreFunction, evaluate, validation_auc
-
-
-class ProbingOptions(EvaluationOptions):
-    """How probes are trained and tested.
-
-    Attributes:
-        c_grid: inverse strengths of the L2 penalty to choose from, on the validation split.
-    """
-
-    c_grid: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        default=(1e-4, 1e-3, 1e-2, 1e-1, 1.0), min_length=1
-    )
+from companion.evaluation.options import ProbingOptions
+from companion.evaluation.results import ScoreFunction, evaluate, validation_auc
 
 
 @dataclass(frozen=True)

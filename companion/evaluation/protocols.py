@@ -11,9 +11,9 @@ from ccl.encoders.encoder import Encoder
 from companion.cohorts.cohort import Cohort
 from companion.evaluation.features import extract_features
 from companion.evaluation.finetuning import finetune
-from companion.evaluation.finetuning_options import FinetuningOptions
 from companion.evaluation.labels import count_per_class
-from companion.evaluation.probing import ProbingOptions, probe
+from companion.evaluation.options import FinetuningOptions, ProbingOptions
+from companion.evaluation.probing import probe
 from companion.evaluation.results import POOLED, RESULT_COLUMNS
 from companion.evaluation.separability import separability
 from companion.strategies import CONTROLS, SUPERVISED

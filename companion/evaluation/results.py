@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from companion.cohorts.cohort import Cohort
-from companion.evaluation.labels import LabelOptions, count_per_class, labelled_subsets, labels_of
+from companion.evaluation.labels import count_per_class, labelled_subsets, labels_of
+from companion.evaluation.options import EvaluationOptions
 from companion.evaluation.statistics import auc_replicates, percentiles, roc_auc
 from companion.evaluation.subgroups import ALL, GAPS, gap_name, groups_of_domain, large_enough
 
@@ -24,22 +24,6 @@ POOLED = "pooled"
 
 # Cohort rows (n,) -> scores as `roc_auc` takes them.
 ScoreFunction = Callable[[np.ndarray], np.ndarray]
-
-
-class EvaluationOptions(LabelOptions):
-    """From which labels classifiers learn, and how they are tested.
-
-    Attributes:
-        n_bootstrap: replicates of the patient-level bootstrap.
-        min_test_per_class: test images of every class that a domain needs; a domain with fewer
-            gives no figure, and is logged.
-        min_subgroup_per_class: the same for a subgroup of a domain; it is left out silently, and
-            `companion.evaluation.subgroups.overview` says so.
-    """
-
-    n_bootstrap: int = Field(default=1000, ge=1)
-    min_test_per_class: int = Field(default=5, ge=1)
-    min_subgroup_per_class: int = Field(default=10, ge=1)
 
 
 def evaluate(

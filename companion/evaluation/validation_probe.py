@@ -8,9 +8,10 @@ from sklearn.preprocessing import StandardScaler
 
 from ccl.encoders.encoder import Encoder
 from companion.cohorts.cohort import Cohort
-from companion.evaluation.convergence import AUC, ConvergenceOptions
+from companion.evaluation.convergence import AUC
 from companion.evaluation.features import extract_features
 from companion.evaluation.labels import label_subset, labels_of
+from companion.evaluation.options import ConvergenceOptions
 from companion.evaluation.statistics import roc_auc
 
 _PENALTY = 0.01  # C; a fixed one, so that nothing is chosen on the images that are tested on

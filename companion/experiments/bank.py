@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from ccl.devices import fastest_device
 from companion.cohorts import bank
 from companion.cohorts.cohort import Cohort
 from companion.engine.runs import Run, Step, as_json
@@ -43,6 +42,8 @@ def make_bank(experiment: Experiment, name: str = "scanner") -> Run:
     )
 
     def compute(folder: Path) -> None:
+        from ccl.devices import fastest_device
+
         images = Cohort.load(inputs["cohort"].folder)
         if "generator" in inputs:
             generator = load(inputs["generator"].folder, fastest_device())

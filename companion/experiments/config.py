@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
-from ccl.generator import hvae
+from ccl.generator import hvae_options
 from ccl.generator.options import GeneratorOptions, TuningOptions
 from ccl.objectives import dino_options
 from ccl.objectives.dino_options import DinoOptions
@@ -20,9 +20,7 @@ from companion.cohorts import truths
 from companion.cohorts.bank import BankOptions
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.registry import OPTIONS, SourceOptions, states_sex
-from companion.evaluation.convergence import ConvergenceOptions
-from companion.evaluation.finetuning_options import FinetuningOptions
-from companion.evaluation.probing import ProbingOptions
+from companion.evaluation.options import ConvergenceOptions, FinetuningOptions, ProbingOptions
 from companion.experiments import profiles
 from companion.quality.options import QualityOptions
 from companion.strategies import INITIAL, RANDOM
@@ -276,7 +274,7 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
 def _require_fit(source: SourceOptions, sections: Sections) -> None:
     """Refuses models that cannot take the cohort's frame before anything is computed."""
     frame = source.shape if isinstance(source, ImportOptions) else source.frame
-    hvae.require_fit(sections.generator.hvae, frame)
+    hvae_options.require_fit(sections.generator.hvae, frame)
     if sections.pretraining.strategies.get("dino"):
         dino_options.require_fit(sections.pretraining.dino, frame)
 

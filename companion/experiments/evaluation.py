@@ -4,12 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ccl.devices import fastest_device
 from companion.cohorts.cohort import Cohort
 from companion.engine.csv_files import write_table
 from companion.engine.runs import Run, Step, as_json
-from companion.evaluation import features as saved_features
-from companion.evaluation.finetuning_options import FinetuningOptions
+from companion.evaluation.options import FinetuningOptions
 from companion.experiments import config
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import EncoderName, Experiment
@@ -57,6 +55,8 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
     )
 
     def compute(folder: Path) -> None:
+        from ccl.devices import fastest_device
+        from companion.evaluation import features
         from companion.evaluation.protocols import judge, judge_external
 
         images = Cohort.load(inputs["cohort"].folder)
@@ -71,7 +71,7 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
         for other, run in external.items():
             unseen = Cohort.load(run.folder)
             tables.append(judge_external(images, unseen, other, *how))
-        saved_features.save(judged.features[images.rows("test")], folder / FEATURES_FILE)
+        features.save(judged.features[images.rows("test")], folder / FEATURES_FILE)
         write_table(judged.separability, folder / SEPARABILITY_FILE)
         write_table(judged.confusion, folder / CONFUSION_FILE)
         write_table(concatenated(tables), folder / RESULTS_FILE)

@@ -2,24 +2,25 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import torch
 
 from ccl import distributed
-from ccl.devices import fastest_device
 from ccl.files import HISTORY_FILE
-from ccl.generator.generator import DESCRIPTION, WEIGHTS, Generator, build, save
 from ccl.generator.options import GeneratorOptions, TuningOptions
 from companion.cohorts.bank import require_variable
-from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
 from companion.engine import storage
 from companion.engine.runs import Run, Step, as_json
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import Experiment
 from companion.strategies import BANKS, BASE, GENERATORS
+
+if TYPE_CHECKING:
+    import torch
+
+    from ccl.generator.generator import Generator
 
 CODE = ("ccl.generator.training", "companion.cohorts.causes")
 # What finetuning needs beside.
@@ -81,6 +82,8 @@ def _finetuned(experiment: Experiment) -> Run:
     )
 
     def compute(folder: Path) -> dict[str, Any]:
+        from ccl.devices import fastest_device
+
         base = load(inputs["generator"].folder, fastest_device())
         images = Cohort.load(inputs["cohort"].folder)
         trained, history = finetune(images, base, options, tuning, folder)
@@ -93,6 +96,8 @@ def _finetuned(experiment: Experiment) -> Run:
 
 def _require_variables(experiment: Experiment, images: Cohort) -> None:
     """Refuses banks that the generator will not be able to make, before it is trained."""
+    from companion.cohorts.causes import image_parents
+
     options = experiment.generator
     parents = image_parents(images, options.graph, options.coupling)
     for name in experiment.pretraining.banks:
@@ -101,17 +106,18 @@ def _require_variables(experiment: Experiment, images: Cohort) -> None:
 
 
 def train(
-    cohort: Cohort, options: GeneratorOptions, folder: Path, stop_after: int | None = None
-) -> tuple[Generator, pd.DataFrame]:
+    cohort: Cohort, options: GeneratorOptions, folder: Path | None, stop_after: int | None = None
+) -> "tuple[Generator, pd.DataFrame]":
     """A generator trained on a cohort's train split, and its history; see `ccl.generator.training`.
 
     Args:
         cohort: of the images.
         options: of the generator.
-        folder: for checkpoints.
+        folder: for checkpoints; None keeps none.
         stop_after: so many epochs of the schedule; None for all.
     """
     from ccl.generator import training
+    from companion.cohorts.causes import image_parents
 
     rows = cohort.rows("train", "pretraining")
     parents = image_parents(cohort, options.graph, options.coupling)
@@ -121,11 +127,11 @@ def train(
 
 def finetune(
     cohort: Cohort,
-    base: Generator,
+    base: "Generator",
     options: GeneratorOptions,
     tuning: TuningOptions,
     folder: Path,
-) -> tuple[Generator, pd.DataFrame]:
+) -> "tuple[Generator, pd.DataFrame]":
     """`base` finetuned, which changes it, and its history; see `ccl.generator.finetuning`.
 
     The predictor of its loss is trained on the same images first.
@@ -147,20 +153,24 @@ def finetune(
     return generator, pd.DataFrame(history)
 
 
-def _save(trained: Generator, history: pd.DataFrame, folder: Path) -> dict[str, Any]:
+def _save(trained: "Generator", history: pd.DataFrame, folder: Path) -> dict[str, Any]:
+    from ccl.generator.generator import save
+
     if distributed.is_main_process():
         save(trained, folder)
         history.to_csv(folder / HISTORY_FILE, index=False)
     return {"parameters": sum(p.numel() for p in trained.hvae.parameters())}
 
 
-def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
+def load(folder: Path, device: "torch.device | str" = "cpu") -> "Generator":
     """The generator that `ccl.generator.generator.save` wrote, on a device.
 
     Raises:
         FileNotFoundError: the folder holds no generator.
         DamagedFileError: a file is not what was written.
     """
+    from ccl.generator.generator import DESCRIPTION, WEIGHTS, build
+
     path = folder / DESCRIPTION
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: '{folder}' holds no trained generator")

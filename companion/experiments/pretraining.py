@@ -1,17 +1,13 @@
 """The step `pretraining`: one encoder, with one objective on the pairs of one strategy."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import torch
 
 from ccl import distributed
-from ccl.devices import fastest_device
-from ccl.encoders.encoder import Encoder
 from ccl.encoders.options import PUBLISHED, EncoderOptions, weights_file
 from ccl.files import HISTORY_FILE
-from ccl.objectives.batches import PairBatches
 from ccl.pairs import Pairs
 from companion.cohorts import bank
 from companion.cohorts.cohort import Cohort, evenly
@@ -20,13 +16,14 @@ from companion.engine.csv_files import read_table
 from companion.engine.file_digests import digest
 from companion.engine.runs import Run, Step
 from companion.evaluation.cost import cost_table, whole_record
-from companion.evaluation.pair_similarity import pair_similarity
 from companion.experiments.bank import bank_of, make_bank
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import EncoderName, Experiment, ObjectiveName
 from companion.experiments.generator import train_generator
-from companion.experiments.initial_weights import architecture, starting_encoder
 from companion.strategies import BANKS, RANDOM, STRATEGIES
+
+if TYPE_CHECKING:
+    from ccl.encoders.encoder import Encoder
 
 ENCODER_FILE = "encoder.safetensors"
 
@@ -73,6 +70,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
     )
 
     def compute(folder: Path) -> None:
+        from ccl.objectives.batches import PairBatches
         from ccl.trainer import fit
         from companion.evaluation.validation_probe import ValidationProbe
 
@@ -134,8 +132,12 @@ def _pairs(images: Cohort, strategy: str, bank_run: Run | None) -> Pairs:
     return Pairs(STRATEGIES[strategy].pairs, images.images, made)
 
 
-def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
+def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -> "Encoder":
     """The encoder that pretraining starts from, or the random control."""
+    import torch
+
+    from companion.experiments.initial_weights import architecture, starting_encoder
+
     torch.manual_seed(name.seed)
     options = experiment.pretraining.options(name.objective).encoder
     if name.strategy == RANDOM:
@@ -145,8 +147,12 @@ def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -
 
 def pretrained_encoder(
     experiment: Experiment, images: Cohort, name: EncoderName, run: Run
-) -> Encoder:
+) -> "Encoder":
     """The encoder of a finished pretraining."""
+    import torch
+
+    from companion.experiments.initial_weights import architecture
+
     torch.manual_seed(name.seed)
     options = experiment.pretraining.options(name.objective).encoder
     encoder = architecture(options, images.images.shape[1:])
@@ -154,7 +160,7 @@ def pretrained_encoder(
     return encoder
 
 
-def encoder_of(experiment: Experiment, images: Cohort, name: EncoderName) -> Encoder:
+def encoder_of(experiment: Experiment, images: Cohort, name: EncoderName) -> "Encoder":
     """A pretrained encoder, or the untrained one of a control."""
     if name in experiment.pretraining.controls:
         return initial_encoder(experiment, images, name)
@@ -192,6 +198,9 @@ def pair_similarities(experiment: Experiment, *, most: int = 240) -> pd.DataFram
     Returns:
         Rows `strategy`, `training` ('before' or 'after'), `value`, `ci_low`, `ci_high`, `n`.
     """
+    from ccl.devices import fastest_device
+    from companion.evaluation.pair_similarity import pair_similarity
+
     images = Cohort.load(make_cohort(experiment).folder)
     rows = evenly(images.rows("test", "pretraining"), most)
     patients = images.table["patient_id"].to_numpy()[rows]

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from companion.evaluation import features
 from companion.experiments.config import Experiment
 from companion.experiments.evaluation import FEATURES_FILE, evaluate
 
@@ -18,6 +17,8 @@ def embeddings(
         seed: of their pretraining.
         which: places (n,) among the test images; None for all.
     """
+    from companion.evaluation import features
+
     options = experiment.pretraining
     return {
         name.strategy: features.load(evaluate(experiment, name).folder / FEATURES_FILE, which)

@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-from ccl.devices import fastest_device
 from companion.cohorts import bank
 from companion.cohorts.cohort import Cohort
 from companion.engine.csv_files import write_table
@@ -14,7 +13,7 @@ from companion.experiments.config import Experiment
 from companion.experiments.generator import load, train_generator
 from companion.strategies import BASE
 
-CODE = ("companion.quality",)
+CODE = ("companion.quality.measuring",)
 
 
 def measure_quality(experiment: Experiment, variant: str = BASE) -> Run:
@@ -42,7 +41,8 @@ def measure_quality(experiment: Experiment, variant: str = BASE) -> Run:
     )
 
     def compute(folder: Path) -> None:
-        from companion.quality import compare_abduction, measure, train_judges
+        from ccl.devices import fastest_device
+        from companion.quality.measuring import compare_abduction, measure, train_judges
 
         images = Cohort.load(inputs["cohort"].folder)
         judges = train_judges(images, options, folder / "judges")

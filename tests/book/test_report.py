@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,9 +33,10 @@ def cohort(name: str = "made-up") -> Cohort:
     return Cohort(Path(), info, np.zeros((10, 2, 2), np.uint8), frame)
 
 
-def findings(seeds=(0, 1, 2), **others) -> list[Finding]:
+@cache
+def findings(seeds=(0, 1, 2)) -> list[Finding]:
     """Findings on results of the paper's shape."""
-    return judge(ledger.load(), evidence(papers_results(seeds), quality=quality(), **others))
+    return judge(ledger.load(), evidence(papers_results(seeds), quality=quality()))
 
 
 def row(page: str, claim: str) -> str:

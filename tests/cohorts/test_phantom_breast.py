@@ -27,7 +27,8 @@ from companion.cohorts.simulation.phantom_breast import (
 )
 from companion.cohorts.simulation.scanners import MAMMOGRAPHS, render
 from companion.cohorts.truths import true_counterfactual
-from companion.evaluation.probing import ProbingOptions, probe
+from companion.evaluation.options import ProbingOptions
+from companion.evaluation.probing import probe
 
 SMALL: dict[str, Any] = {
     "height": 40,

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from companion.evaluation.convergence import (
     AUC,
-    ConvergenceOptions,
     convergence,
     last_change,
 )
+from companion.evaluation.options import ConvergenceOptions
 from companion.evaluation.validation_probe import ValidationProbe
 from companion.experiments import config
 from tests import pages

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from ccl.pairs import Pairs
-from ccl.views.augment import AugmentOptions
+from ccl.views.options import AugmentOptions
 from companion.evaluation.features import extract_features
 from companion.evaluation.finetuning import finetune
-from companion.evaluation.finetuning_options import FinetuningAugmentOptions
+from companion.evaluation.options import FinetuningAugmentOptions
 from companion.evaluation.pair_similarity import pair_similarity
 from tests.evaluation.test_finetuning import ABOUT, SHORT, new_encoder, striped_cohort
 from tests.pretend_device import pretend_device

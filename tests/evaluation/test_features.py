@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from ccl.encoders.encoder import EncoderOptions, build_encoder
-from ccl.views.augment import AugmentOptions, augment
+from ccl.views.augment import augment
 from ccl.views.batch import as_image
+from ccl.views.options import AugmentOptions
 from companion.evaluation.features import extract_features, load, save
 
 

@@ -19,9 +19,9 @@ from companion.evaluation.finetuning import (
     finetune,
     fit_classifier,
 )
-from companion.evaluation.finetuning_options import FinetuningAugmentOptions, FinetuningOptions
 from companion.evaluation.labels import label_subset, labels_of
-from companion.evaluation.probing import ProbingOptions, probe
+from companion.evaluation.options import FinetuningAugmentOptions, FinetuningOptions, ProbingOptions
+from companion.evaluation.probing import probe
 from companion.evaluation.results import RESULT_COLUMNS
 from tests.evaluation.test_probing import make_cohort
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ccl.pairs import Pairs
-from ccl.views.augment import AugmentOptions
+from ccl.views.options import AugmentOptions
 from companion.evaluation import pair_similarity as module
 from companion.evaluation.pair_similarity import pair_similarity
 

@@ -14,7 +14,8 @@ from companion.cohorts.cohort import Cohort
 from companion.evaluation import features as features_module
 from companion.evaluation import probing
 from companion.evaluation.labels import label_subset, labelled_subsets, labels_of
-from companion.evaluation.probing import ProbingOptions, fit_probe, probe
+from companion.evaluation.options import ProbingOptions
+from companion.evaluation.probing import fit_probe, probe
 from companion.evaluation.results import RESULT_COLUMNS, validation_auc
 
 OPTIONS = ProbingOptions(fractions=(0.1, 1.0), seeds=(0, 1), n_bootstrap=50, c_grid=(0.01, 1.0))

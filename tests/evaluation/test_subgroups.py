@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from companion.cohorts.cohort import Cohort
-from companion.evaluation.probing import ProbingOptions, probe
+from companion.evaluation.options import ProbingOptions
+from companion.evaluation.probing import probe
 from companion.evaluation.results import evaluate, evaluation_domains
 from companion.evaluation.statistics import auc_replicates, roc_auc
 from companion.evaluation.subgroups import GAPS, gap_name, overview, subgroups

@@ -29,8 +29,11 @@ QUICK = TuningOptions(
 )
 
 
+FEW_STEPS = GeneratorOptions(
+    hvae=SMALL, epochs=3, max_steps=2, batch_size=20, warmup_steps=2, ema_decay=0.5
+)
 SHORT = QUICK.model_copy(
-    update={"epochs": 2, "predictor": ClassifierOptions(epochs=1, batch_size=20, seed=1)}
+    update={"epochs": 2, "predictor": ClassifierOptions(epochs=1, batch_size=60, seed=1)}
 )
 
 
@@ -85,7 +88,7 @@ def test_finetuning_makes_interventions_arrive(phantom, trained, tmp_path):
         {"damping": 0.0},
         {"slack": 5.0},
         {"soft_labels": False},
-        {"predictor": ClassifierOptions(epochs=1, batch_size=20, seed=2)},
+        {"predictor": ClassifierOptions(epochs=1, batch_size=60, seed=2)},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -100,7 +103,7 @@ def plain(phantom, trained, tmp_path_factory):
 
 
 def weights(phantom, trained, tuning, folder):
-    tuned, _ = finetune(phantom, copied(trained[0]), trained[1], tuning, folder)
+    tuned, _ = finetune(phantom, copied(trained[0]), FEW_STEPS, tuning, folder)
     return torch.cat([p.flatten() for p in tuned.hvae.parameters()])
 
 
@@ -160,8 +163,7 @@ def test_the_predictor_stays_as_it_is(phantom, trained, tmp_path, monkeypatch):
         init(self, hvae, predictor, *rest)
 
     monkeypatch.setattr(CounterfactualFinetuning, "__init__", remembering)
-    quick = QUICK.model_copy(update={"epochs": 1})
-    finetune(phantom, copied(trained[0]), trained[1], quick, tmp_path)
+    finetune(phantom, copied(trained[0]), FEW_STEPS, SHORT, tmp_path)
     after = kept["predictor"].state_dict()
     assert all(torch.equal(after[k].cpu(), v) for k, v in kept["before"].items())
 

@@ -11,6 +11,7 @@ from ccl.errors import TrainingError
 from ccl.generator.batches import WeightedBatches
 from ccl.generator.generator import save, to_model
 from ccl.generator.hvae import HVAE
+from ccl.generator.options import GeneratorOptions
 from ccl.generator.tabular import COUPLINGS
 from ccl.generator.training import HVAETraining, training_batches
 from companion.cohorts.causes import image_parents
@@ -25,10 +26,20 @@ def weights(generator):
     return torch.cat([w.flatten().float() for w in generator.hvae.state_dict().values()])
 
 
-def test_the_same_options_give_the_same_generator(phantom, options, tmp_path):
-    first, history = train(phantom, options, tmp_path / "a")
-    second, _ = train(phantom, options, tmp_path / "b")
-    assert torch.equal(weights(first), weights(second))
+@pytest.fixture(scope="module")
+def plain(phantom):
+    """Weights after four steps."""
+    return weights(train(phantom, FEW_STEPS, None)[0])
+
+
+FEW_STEPS = GeneratorOptions(
+    hvae=SMALL, epochs=2, max_steps=2, batch_size=20, warmup_steps=2, ema_decay=0.9
+)
+
+
+def test_the_same_options_give_the_same_generator(phantom, plain, options):
+    assert torch.equal(weights(train(phantom, FEW_STEPS, None)[0]), plain)
+    _, history = train(phantom, options, None)
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     assert {"nll", "kl", "kl_8", "kl_4", "kl_1", "skipped_share"} <= set(history.columns)
 
@@ -39,7 +50,7 @@ def test_the_same_options_give_the_same_generator(phantom, options, tmp_path):
         {"learning_rate": 3e-4},
         {"betas": (0.5, 0.9)},
         {"weight_decay": 0.5},
-        {"warmup_steps": 6},
+        {"warmup_steps": 3},
         {"beta": 30.0},
         {"ema_decay": 0.2},
         {"gradient_clip": 0.01},
@@ -54,27 +65,25 @@ def test_the_same_options_give_the_same_generator(phantom, options, tmp_path):
     ids=lambda change: next(iter(change)),
 )
 @pytest.mark.usefixtures("half_precision")
-def test_every_option_reaches_the_training(phantom, options, tmp_path, change):
-    base, _ = train(phantom, options, tmp_path / "a")
-    other, _ = train(phantom, options.model_copy(update=change), tmp_path / "b")
-    assert not torch.equal(weights(base), weights(other))
+def test_every_option_reaches_the_training(phantom, plain, change):
+    other, _ = train(phantom, FEW_STEPS.model_copy(update=change), None)
+    assert not torch.equal(weights(other), plain)
 
 
 @pytest.mark.parametrize("coupling", sorted(COUPLINGS))
-def test_graph_and_coupling_reach_the_generator(phantom, options, tmp_path, coupling):
+def test_graph_and_coupling_reach_the_generator(phantom, options, coupling):
     graph = {"image": ("scanner", "label"), "label": ("sex",), "scanner": (), "sex": ()}
     changed = {"graph": graph, "coupling": coupling, "epochs": 1, "max_steps": 1}
-    made, _ = train(phantom, options.model_copy(update=changed), tmp_path)
+    made, _ = train(phantom, options.model_copy(update=changed), None)
     assert made.parents.graph == graph
     assert type(made.parents.tables["label"]) is COUPLINGS[coupling]
 
 
-def test_stopping_early_keeps_the_schedule_of_the_whole(phantom, options, tmp_path):
-    longer = options.model_copy(update={"epochs": 6})
-    stopped, history = train(phantom, longer, tmp_path / "a", stop_after=2)
-    whole, _ = train(phantom, options, tmp_path / "b")
+def test_stopping_early_keeps_the_schedule_of_the_whole(phantom, plain):
+    longer = FEW_STEPS.model_copy(update={"epochs": 6})
+    stopped, history = train(phantom, longer, None, stop_after=2)
     assert len(history) == 2
-    assert not torch.equal(weights(stopped), weights(whole))  # the whole decays to 0 by then
+    assert not torch.equal(weights(stopped), plain)  # the whole decays to 0 by then
 
 
 def test_rare_scanners_are_drawn_as_often(phantom):

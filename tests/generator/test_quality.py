@@ -21,7 +21,7 @@ from companion.cohorts import truths
 from companion.cohorts.bank import BankOptions, every_target
 from companion.cohorts.simulation.scanners import imprint
 from companion.cohorts.truths import true_counterfactual
-from companion.quality import attribute_targets, untrained
+from companion.quality import attribute_targets
 from companion.quality.abduction import VARIANTS, abduction, scanner_noise, variant
 from companion.quality.baselines import PixelRegression, histogram_matched
 from companion.quality.classifier import Targets, scanner_target, train_classifier
@@ -31,6 +31,7 @@ from companion.quality.effectiveness import effectiveness
 from companion.quality.gold_error import gold_error, spectrum_error
 from companion.quality.latent_probe import latent_probe, latents
 from companion.quality.likelihood import likelihood
+from companion.quality.measuring import untrained
 from companion.quality.minimality import minimality, needed_share
 from companion.quality.off_target import off_target
 from companion.quality.realism import (

@@ -7,10 +7,11 @@ import torch
 
 from ccl.encoders.encoder import EncoderOptions
 from ccl.generator.classifier import ClassifierOptions
-from companion import quality
 from companion.cohorts.bank import Bank
-from companion.quality import Judges, QualityOptions, measure
+from companion.quality import measuring as quality
 from companion.quality.classifier import scanner_target, train_classifier
+from companion.quality.measuring import Judges, measure
+from companion.quality.options import QualityOptions
 
 QUICK = ClassifierOptions(epochs=1, batch_size=30)
 

@@ -11,7 +11,8 @@ from ccl.generator import tabular
 from ccl.generator.generator import Generator, save, to_model
 from ccl.generator.graph import IMAGE
 from ccl.generator.hvae import HVAE
-from ccl.generator.tabular import COUPLINGS, PATIENT, Coupling, GumbelMax, Monotone, Table
+from ccl.generator.options import Coupling
+from ccl.generator.tabular import COUPLINGS, PATIENT, GumbelMax, Monotone, Table
 from companion.cohorts import truths
 from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort

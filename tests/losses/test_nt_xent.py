@@ -7,7 +7,7 @@ from lightly.loss import NTXentLoss
 from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.losses import nt_xent
 from ccl.objectives.simclr import SimCLR, SimCLROptions
-from ccl.views.augment import AugmentOptions
+from ccl.views.options import AugmentOptions
 from tests.losses import checks
 from tests.losses.wrong_variants import WRONG_VARIANTS, Loss, one_direction
 

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from torchvision.transforms.v2 import functional as torchvision
 
 from ccl.views import augment as module
-from ccl.views.augment import AugmentOptions, augment, resample, view_to_source
+from ccl.views.augment import augment, resample, view_to_source
+from ccl.views.options import AugmentOptions
 
 PROBABILITIES = [name for name in AugmentOptions.model_fields if name.endswith("probability")]
 OFF = dict.fromkeys(PROBABILITIES, 0.0)

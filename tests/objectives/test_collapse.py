@@ -11,12 +11,9 @@ import yaml
 from ccl.encoders.encoder import build_encoder
 from ccl.errors import TrainingError
 from ccl.objectives.batches import PairBatches
-from ccl.objectives.collapse import (
-    CollapseOptions,
-    distillation_statistics,
-    stop_if_collapsed,
-)
+from ccl.objectives.collapse import distillation_statistics, stop_if_collapsed
 from ccl.objectives.dino import Dino, DinoOptions
+from ccl.objectives.dino_options import CollapseOptions
 from ccl.pairs import Pairs
 from companion.evaluation.collapse import verdicts
 from companion.experiments import config

@@ -3,8 +3,8 @@ import torch
 from pydantic import ValidationError
 from torchvision.transforms.v2 import functional as torchvision
 
-from ccl.views.augment import AugmentOptions
-from ccl.views.crops import CropOptions, GlobalCropOptions, gaussian_blur, multi_crop
+from ccl.views.crops import gaussian_blur, multi_crop
+from ccl.views.options import AugmentOptions, CropOptions, GlobalCropOptions
 
 PROBABILITIES = [name for name in AugmentOptions.model_fields if name.endswith("probability")]
 STILL = dict.fromkeys(PROBABILITIES, 0.0)

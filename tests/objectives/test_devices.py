@@ -7,8 +7,7 @@ from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.objectives.dino import Dino
 from ccl.objectives.dino_options import DinoOptions
 from ccl.objectives.simclr import SimCLR, SimCLROptions
-from ccl.views.augment import AugmentOptions
-from ccl.views.crops import CropOptions, GlobalCropOptions, LocalCropOptions
+from ccl.views.options import AugmentOptions, CropOptions, GlobalCropOptions, LocalCropOptions
 from tests.objectives.test_dino import SMALL
 from tests.pretend_device import pretend_device
 

@@ -10,13 +10,13 @@ from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.losses import sinkhorn_knopp
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.dino import Dino
-from ccl.objectives.dino_head import DinoHead, HeadOptions, Targets
+from ccl.objectives.dino_head import DinoHead, Targets
 from ccl.objectives.dino_network import layer_groups
-from ccl.objectives.dino_options import DinoOptions, require_fit
+from ccl.objectives.dino_options import DinoOptions, HeadOptions, require_fit
 from ccl.pairs import Pairs
 from ccl.schedules import cosine, linear
 from ccl.seeding import fair_coins
-from ccl.views.augment import AugmentOptions
+from ccl.views.options import AugmentOptions
 from tests.fitting import fit
 from tests.objectives.resuming import undisturbed_and_resumed
 from tests.oracles import self_distillation as oracle

@@ -2,7 +2,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from ccl.views.masks import MaskOptions, block_masks
+from ccl.views.masks import block_masks
+from ccl.views.options import MaskOptions
 
 
 def masks(images=200, grid=(8, 8), seed=0, **options):

@@ -18,9 +18,9 @@ from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.losses import nt_xent
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.dino import Dino
-from ccl.objectives.dino_head import Centering, Targets
+from ccl.objectives.dino_head import Targets
 from ccl.objectives.dino_network import layer_groups
-from ccl.objectives.dino_options import DinoOptions
+from ccl.objectives.dino_options import Centering, DinoOptions
 from ccl.objectives.simclr import SimCLR, SimCLROptions
 from ccl.pairs import Pairs
 from ccl.seeding import step_generator

@@ -9,7 +9,7 @@ from ccl.objectives.embedding_statistics import effective_rank, embedding_statis
 from ccl.objectives.simclr import SimCLR, SimCLROptions
 from ccl.pairs import Pairs
 from ccl.schedules import warmup_cosine
-from ccl.views.augment import AugmentOptions
+from ccl.views.options import AugmentOptions
 from tests.fitting import fit
 from tests.objectives.resuming import undisturbed_and_resumed
 
