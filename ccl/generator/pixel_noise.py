@@ -2,7 +2,7 @@
 
 'fixed' is the paper's: x = mu + sigma u with one sigma, so that a counterfactual carries the noise
 over as it is. 'scanner' gives each scanner noise of its own. Of each scanner and grey level the
-whole distribution of x - mu is stored, F; the exogenous u is the normal score of the residual's rank,
+distribution F of x - mu is stored; the exogenous u is the normal score of the residual's rank,
 
     u = Phi^-1(F(x - mu | scanner, mu)),   x' = mu' + F^-1(Phi(u) | scanner', mu'),
 
