@@ -23,7 +23,7 @@ class SharedBatchNorm(nn.Module):
 
     Attributes:
         layer: what it stands for, in a list, so that the names of the weights stay; in evaluation
-            mode, in which it is asked.
+            mode, in which it is called.
     """
 
     weight: Tensor

@@ -20,7 +20,7 @@ _END: Any = object()
 
 
 def prefetched(items: Iterator[Item], most: int = AHEAD) -> Iterator[Item]:
-    """The items of an iterator in their order, up to so many made before they are asked for.
+    """The items of an iterator in their order, up to so many of them read ahead.
 
     What the iterator raises is raised where its item would have been.
     """

@@ -130,7 +130,7 @@ def test_the_claims_page_shows_the_record_beside_the_reader_s_run(kept: Record) 
     (line,) = [line for line in page.splitlines() if line.startswith("| **C3** ")]
     assert "<br>in the record: +0.03" in line
     assert "*In the record:* **supported**" in line
-    assert "**as claimed (one seed)**" in line
+    assert "(one seed)**" in line
     assert "record" not in report.claims_page(mine, pages.small_cohort(), "quick")
 
 

@@ -29,7 +29,7 @@ Weights = dict[str, Tensor]
 def load_initial_weights(backbone: nn.Module, architecture: str, pretrained: str) -> None:
     """Puts initial weights into a backbone of one-channel images.
 
-    The kernels of an RGB stem are summed over its channels, patch embeddings are resampled to the
+    The kernels of an RGB stem are added up over its channels, patch embeddings are resampled to the
     size of a patch, position embeddings of a square grid are interpolated to the frame's, factors
     of layers (LayerScale) that the backbone lacks go into the layer before, and a classifier in the
     weights is ignored.
@@ -121,9 +121,9 @@ def _fit(backbone: nn.Module, weights: Weights, source: str) -> None:
         if fitted[name].shape != wanted[name].shape
     ]
     if faults:
-        shown = "\n".join(f"  {fault}" for fault in faults[:10])
+        listed = "\n".join(f"  {fault}" for fault in faults[:10])
         rest = f"\n  and {len(faults) - 10} more" if len(faults) > 10 else ""
-        raise ValueError(f"{source}: the weights do not fit:\n{shown}{rest}")
+        raise ValueError(f"{source}: the weights do not fit:\n{listed}{rest}")
     backbone.load_state_dict(wanted | fitted)
 
 
@@ -139,16 +139,16 @@ def _without_layer_scale(weights: Weights, wanted: Weights) -> Weights:
 
     gamma (W x + b) = (gamma W) x + gamma b, so nothing of what the network computes changes.
     """
-    kept = dict(weights)
+    folded = dict(weights)
     for name in [name for name in weights if name.endswith(".gamma") and name not in wanted]:
         block, _, scale = name.removesuffix(".gamma").rpartition(".")
         layer = f"{block}." + {"ls1": "attn.proj", "ls2": "mlp.fc2"}.get(scale, scale)
         parts = [f"{layer}.weight", f"{layer}.bias"]
         if all(part in weights for part in parts):
-            gamma = kept.pop(name)
-            kept[parts[0]] = gamma[:, None] * weights[parts[0]]
-            kept[parts[1]] = gamma * weights[parts[1]]
-    return kept
+            gamma = folded.pop(name)
+            folded[parts[0]] = gamma[:, None] * weights[parts[0]]
+            folded[parts[1]] = gamma * weights[parts[1]]
+    return folded
 
 
 def _adapted(backbone: nn.Module, name: str, tensor: Tensor, wanted: Weights) -> Tensor:

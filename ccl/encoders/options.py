@@ -1,4 +1,4 @@
-"""Which backbone is pretrained; apart from it, since options are read where no model is."""
+"""Options of an encoder: which backbone is pretrained, in a module that loads no torch."""
 
 from pathlib import Path
 from typing import Literal

@@ -101,10 +101,10 @@ def stated_loss(variable: str, predicted: Tensor, target: Tensor) -> Tensor:
     # Not by selecting rows, for whose number a GPU's host would have to wait.
     if variable != AGE:
         known = target != UNKNOWN
-        summed = F.cross_entropy(predicted, target, ignore_index=UNKNOWN, reduction="sum")
+        total = F.cross_entropy(predicted, target, ignore_index=UNKNOWN, reduction="sum")
     else:
         known = torch.isfinite(target)
         guess = predicted[:, 0]
         scaled = torch.where(known, (target - _AGE_MEAN) / _AGE_SPREAD, guess.detach())
-        summed = F.huber_loss(guess, scaled, reduction="sum")
-    return summed / known.sum().clamp(min=1)
+        total = F.huber_loss(guess, scaled, reduction="sum")
+    return total / known.sum().clamp(min=1)

@@ -40,7 +40,7 @@ from ccl.trainer import History, fit
 
 @dataclass(frozen=True)
 class ParentsAndStated:
-    """Codes of the image's causes, and under `stated_...` what the predictor is to tell."""
+    """Codes of the image's causes, and under `stated_...` the targets of the predictor."""
 
     parents: ImageParents
     targets: Codes
@@ -83,7 +83,7 @@ class CounterfactualFinetuning(HVAETraining):
         self.register_buffer("multiplier", torch.zeros(()))
 
     def on_train_epoch_start(self) -> None:
-        """The predictor is only asked: its batch statistics stay."""
+        """Puts the predictor in evaluation mode: its batch statistics stay."""
         self.predictor.eval()
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -98,10 +98,10 @@ class CounterfactualFinetuning(HVAETraining):
         loss: Tensor = miss + weight * violation
         rise = self.tuning.multiplier_rate * violated
         self.multiplier.copy_((self.multiplier + rise).clamp(min=0))
-        shown = {
+        metrics = {
             "loss": loss, "miss": miss, "violation": violation, "multiplier": self.multiplier
         }  # fmt: skip
-        self.log_dict(shown, on_epoch=True, on_step=False, sync_dist=True)
+        self.log_dict(metrics, on_epoch=True, on_step=False, sync_dist=True)
         return loss
 
     def _miss(self, x: Tensor, codes: Mapping[str, Tensor]) -> Tensor:
@@ -158,7 +158,7 @@ def finetune(
         source, rows: what the generator was trained on.
         base: the trained generator; it is changed.
         predictor: trained on real images.
-        targets: gives what the predictor is to tell, for some rows.
+        targets: gives the targets of the predictor, for some rows.
         options: how the generator was trained.
         tuning: how to go on.
         folder: for checkpoints; a killed training resumes from there.

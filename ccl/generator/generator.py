@@ -174,7 +174,7 @@ def description(generator: Generator) -> dict[str, Any]:
     height, width = generator.hvae.frame
     return {
         "parents": {name: list(values) for name, values in generator.parents.values.items()},
-        "tables": {name: _described(table) for name, table in generator.parents.tables.items()},
+        "tables": {name: _description(table) for name, table in generator.parents.tables.items()},
         "indirect": list(generator.parents.indirect),
         "hvae": generator.hvae.options.model_dump(mode="json"),
         "height": height,
@@ -182,7 +182,7 @@ def description(generator: Generator) -> dict[str, Any]:
     }
 
 
-def _described(table: Table) -> dict[str, Any]:
+def _description(table: Table) -> dict[str, Any]:
     coupling = next(name for name, kind in COUPLINGS.items() if isinstance(table, kind))
     probabilities = table.probabilities.tolist()
     return {
@@ -192,10 +192,10 @@ def _described(table: Table) -> dict[str, Any]:
     }
 
 
-def _table(variable: str, described: Mapping[str, Any]) -> Table:
-    probabilities = torch.tensor(described["probabilities"], dtype=torch.float64)
-    kind = COUPLINGS[described["coupling"]]
-    return kind(tuple(described["parents"]), probabilities, variable)
+def _table(variable: str, description: Mapping[str, Any]) -> Table:
+    probabilities = torch.tensor(description["probabilities"], dtype=torch.float64)
+    kind = COUPLINGS[description["coupling"]]
+    return kind(tuple(description["parents"]), probabilities, variable)
 
 
 def build(
@@ -224,5 +224,5 @@ def save(generator: Generator, folder: Path) -> None:
 
 def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
     """Opens what `save` wrote, onto a device."""
-    described = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    return build(described, safetensors.torch.load_file(folder / WEIGHTS), device)
+    stored = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    return build(stored, safetensors.torch.load_file(folder / WEIGHTS), device)

@@ -1,4 +1,4 @@
-"""The architecture of the HVAE; apart from it, since options are read where no model is built."""
+"""Options of the HVAE's architecture, in a module that loads no torch."""
 
 from itertools import pairwise
 from typing import Literal
@@ -48,7 +48,7 @@ class HVAEOptions(Options):
         zero_output: the last layer starts at zero, so that training starts from a flat grey image
             (the released code); otherwise at random.
         pixel_noise: 'fixed' carries u over with sigma everywhere (the paper); 'scanner' lets the
-            noise follow the scanner, see `ccl.generator.pixel_noise`; measured after training.
+            noise depend on the scanner, see `ccl.generator.pixel_noise`; measured after training.
         pixel_map: 'none' (the paper), or 'mean' or 'line': latents explain what a fixed map per
             scanner does not, see `ccl.generator.pixel_map`; measured before training.
         abduct: what abduction keeps of a latent: 'latent' keeps z itself (the paper), 'noise'

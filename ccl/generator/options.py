@@ -1,4 +1,4 @@
-"""How the generator is trained, finetuned and judged."""
+"""Options of the generator's training and finetuning, and of classifiers."""
 
 from typing import Annotated, Literal
 

@@ -1,8 +1,8 @@
 """The pixel noise of the image mechanism: how x departs from its mean image mu(z, pa).
 
 'fixed' is the paper's: x = mu + sigma u with one sigma, so that a counterfactual carries the noise
-over as it is. 'scanner' lets noise follow the scanner. Of each scanner and grey level the whole
-distribution of x - mu is kept, F; the exogenous u is the normal score of the residual's rank,
+over as it is. 'scanner' gives each scanner noise of its own. Of each scanner and grey level the
+distribution F of x - mu is stored; the exogenous u is the normal score of the residual's rank,
 
     u = Phi^-1(F(x - mu | scanner, mu)),   x' = mu' + F^-1(Phi(u) | scanner', mu'),
 
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ccl.generator.hvae_options import NoiseKind
 
 GREY_BINS = 64  # levels of the mean image over which the noise may differ
-RANKS = 65  # quantiles that are kept of each distribution
+RANKS = 65  # quantiles that are stored of each distribution
 HALF_LEVEL = 1 / 255  # half of a grey level of 8 bits, for x in [-1, 1]
 BORROWED = 32  # pixels that a scanner's noise over all levels weighs in each of its levels
 _STEP = HALF_LEVEL / 2  # width of a histogram's bin
@@ -71,8 +71,8 @@ class PixelNoise(nn.Module):
     def _rank(self, residual: Tensor, cell: Tensor) -> Tensor:
         """F(residual), float64 in [0, 1], linear between the quantiles of the pixel's cell."""
         # All cells in one sorted list: each is moved to its own range, wider than any residual.
-        apart = 8 * torch.arange(self.quantiles[..., 0].numel(), device=cell.device)
-        sorted_ = (self.quantiles.flatten(0, 1).double() + apart[:, None]).flatten()
+        offset = 8 * torch.arange(self.quantiles[..., 0].numel(), device=cell.device)
+        sorted_ = (self.quantiles.flatten(0, 1).double() + offset[:, None]).flatten()
         wanted = residual.double() + 8 * cell
         above = torch.searchsorted(sorted_, wanted.contiguous())
         inside = (above - cell * RANKS).clamp(1, RANKS - 1)

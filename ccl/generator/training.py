@@ -44,9 +44,9 @@ class HVAETraining(lightning.LightningModule):
         with mixed_precision(x.device.type, self.options.bfloat16):
             elbo = self.hvae.elbo(x, parents)
         bits = 1 / np.log(2)
-        shown = {"nll": elbo.nll * bits, "kl": elbo.kl * bits}
-        shown |= {f"kl_{size}": kl * bits for size, kl in elbo.kl_by_resolution.items()}
-        self.log_dict(shown, on_epoch=True, on_step=False, sync_dist=True)
+        metrics = {"nll": elbo.nll * bits, "kl": elbo.kl * bits}
+        metrics |= {f"kl_{size}": kl * bits for size, kl in elbo.kl_by_resolution.items()}
+        self.log_dict(metrics, on_epoch=True, on_step=False, sync_dist=True)
         loss = elbo.nll + self.options.beta * elbo.kl
         self.log("loss", loss, on_epoch=True, on_step=False, prog_bar=True, sync_dist=True)
         return loss
@@ -80,8 +80,8 @@ class HVAETraining(lightning.LightningModule):
         optimizer.found_inf = skip.float()
         self.skipped = self.skipped + skip
         self.steps += 1
-        shown = {"gradient_norm": norm, "skipped_share": skip.float()}
-        self.log_dict(shown, on_epoch=True, on_step=False, sync_dist=True)
+        metrics = {"gradient_norm": norm, "skipped_share": skip.float()}
+        self.log_dict(metrics, on_epoch=True, on_step=False, sync_dist=True)
 
     def averaged(self, batches: WeightedBatches) -> HVAE:
         """The trained HVAE with averaged weights, its noise measured on the first epoch."""

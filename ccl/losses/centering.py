@@ -1,4 +1,4 @@
-"""Teacher targets of self-distillation: assignments to prototypes, kept from collapsing."""
+"""Teacher targets of self-distillation: assignments to prototypes that do not collapse."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,8 @@ from torch import Tensor
 ITERATIONS = 3  # DINO-v2's
 
 
-def itself(values: Tensor) -> Tensor:
-    """What the sum or maximum over all processes is when there is one."""
+def one_process(values: Tensor) -> Tensor:
+    """The values: their sum or maximum over a single process."""
     return values
 
 
@@ -19,8 +19,8 @@ def sinkhorn_knopp(
     *,
     temperature: float,
     iterations: int = ITERATIONS,
-    summed: Callable[[Tensor], Tensor] = itself,
-    greatest: Callable[[Tensor], Tensor] = itself,
+    all_reduce_sum: Callable[[Tensor], Tensor] = one_process,
+    all_reduce_max: Callable[[Tensor], Tensor] = one_process,
 ) -> Tensor:
     r"""Assignments that use all prototypes alike: Sinkhorn-Knopp centering, DINO-v2's default.
 
@@ -37,8 +37,8 @@ def sinkhorn_knopp(
         logits: (B, K) of the teacher; B may be 0.
         temperature: tau > 0.
         iterations: at least 1.
-        summed, greatest: sum and maximum over the processes that each hold a part of the B
-            samples, which need not be equally large.
+        all_reduce_sum, all_reduce_max: over the processes that each hold a part of the B samples;
+            the parts need not be equally large.
 
     Returns:
         float32 (float64 for float64 logits) (B, K), whatever autocast says; rows sum to 1, columns
@@ -55,16 +55,16 @@ def sinkhorn_knopp(
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, got {iterations}")
     prototypes = logits.shape[1]
-    samples = summed(logits.new_full((), len(logits)))  # a tensor: no host waits for its value
+    samples = all_reduce_sum(logits.new_full((), len(logits)))  # a tensor: no host waits for it
     scaled = logits / temperature
     # exp cannot overflow, and no row vanishes: a row's largest entry is 1. What this takes from a
     # row is given back by the scale it starts with.
     largest = scaled.amax(1, keepdim=True)  # (B, 1)
     q = torch.exp(scaled - largest)  # (B, K)
-    of_sample = torch.exp(largest - greatest(_max(largest)))[:, 0]  # (B,)
+    of_sample = torch.exp(largest - all_reduce_max(_max(largest)))[:, 0]  # (B,)
     with torch.autocast(logits.device.type, enabled=False):  # rows would not sum to 1
         for _ in range(iterations):
-            share = summed(of_sample @ q)  # (K,)
+            share = all_reduce_sum(of_sample @ q)  # (K,)
             of_prototype = 1 / (prototypes * share).clamp(min=_TINY)  # (K,)
             of_sample = 1 / (samples * (q @ of_prototype))  # (B,)
     return q * of_prototype * (samples * of_sample[:, None])

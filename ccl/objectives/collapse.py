@@ -89,13 +89,13 @@ def sign_of_collapse(metrics: Mapping[str, float], options: CollapseOptions) -> 
 def stop_if_collapsed(
     metrics: Mapping[str, Tensor], epoch: int, epochs: int, options: CollapseOptions
 ) -> None:
-    """Judges an epoch of a training by its means of the statistics.
+    """Raises where an epoch's mean statistics show a collapse.
 
     Args:
         metrics: as of `sign_of_collapse`.
         epoch: counted from 0.
         epochs: of the whole training.
-        options: the limits, and how much of the training is not judged.
+        options: the limits, and how much of the training is not checked.
 
     Raises:
         TrainingError: the run has collapsed; says by which sign, and what to do.

@@ -71,8 +71,8 @@ class Targets(nn.Module):
             return sinkhorn_knopp(
                 logits,
                 temperature=temperature,
-                summed=all_reduce_sum,
-                greatest=all_reduce_max,
+                all_reduce_sum=all_reduce_sum,
+                all_reduce_max=all_reduce_max,
             )
         # Without centering the centre stays where it starts: 0.
         targets = centred_softmax(logits, self.centre, temperature=temperature)
@@ -83,5 +83,5 @@ class Targets(nn.Module):
     def _move_centre(self, logits: Tensor) -> None:
         samples = all_reduce_sum(self.centre.new_full((), len(logits)))
         mean = all_reduce_sum(logits.float().sum(0)) / samples.clamp(min=1)
-        # Of no samples the centre stays; a host that asked for their number would wait for it.
+        # Of no samples the centre stays; a host that read their number would wait for it.
         self.centre.lerp_(torch.where(samples > 0, mean, self.centre), 1 - self.momentum)

@@ -34,8 +34,8 @@ class CollapseOptions(Options):
     """When a training counts as collapsed; compared with an epoch's means.
 
     Attributes:
-        grace: share of the epochs that are not judged; early on, any run looks collapsed. The last
-            epoch is always judged.
+        grace: share of the epochs that are not checked; early on, any run looks collapsed. The last
+            epoch always is.
         largest_loss: of the DINO loss / ln K; 1 is a student that tells no prototype apart.
         least_spread: of `embedding_std` of the teacher's class tokens; 0 is one point.
         least_prototype_entropy: of the mean target's entropy / ln K; 0 is one prototype for all.
@@ -61,7 +61,7 @@ class DinoOptions(ObjectiveOptions):
         head: of class tokens and patches.
         ibot_head: 'separate' weights for patches, as DINO-v2 publishes, or 'shared' with classes.
         ibot_weight: of the masked-patch loss.
-        koleo_weight: of KoLeo on the student's class tokens, summed over the two global crops.
+        koleo_weight: of KoLeo on the student's class tokens, the sum over the two global crops.
         centering: of the teacher's targets, 'sinkhorn' (DINO-v2), 'softmax' (DINO) or 'none'.
         centre_momentum: of the running centre of 'softmax'.
         student_temperature: of the student's softmax.

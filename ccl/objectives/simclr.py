@@ -82,8 +82,10 @@ class SimCLR(lightning.LightningModule):
         loss = nt_xent(z_a, z_b, temperature=self.options.temperature)
         self.log("loss", loss, prog_bar=True, on_step=False, on_epoch=True, sync_dist=True)
         chance = math.log(2 * len(z_a) - 1)  # the loss of embeddings that tell nothing apart
-        shown = {"loss_over_chance": loss / chance} | embedding_statistics(z_a, z_b, step=batch_idx)
-        self.log_dict(shown, on_step=False, on_epoch=True, sync_dist=True)
+        metrics = {"loss_over_chance": loss / chance} | embedding_statistics(
+            z_a, z_b, step=batch_idx
+        )
+        self.log_dict(metrics, on_step=False, on_epoch=True, sync_dist=True)
         return loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -1,4 +1,4 @@
-"""How views are cut and masked; apart from it, since options are read where nothing is cut."""
+"""Options of how views are cut and masked, in a module that loads no torch."""
 
 from typing import Annotated, Self
 

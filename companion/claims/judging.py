@@ -295,11 +295,11 @@ def as_text(findings: Sequence[Finding]) -> str:
         claim = finding.claim
         lines.append(f"{claim.id:<4}{finding.verdict.upper():<30}{claim.statement} ({claim.where})")
         for outcome in finding.outcomes:
-            lines.append(f"      {outcome.words}: {_told(outcome)}")
+            lines.append(f"      {outcome.words}: {_as_words(outcome)}")
     return "\n".join(lines)
 
 
-def _told(outcome: Outcome) -> str:
+def _as_words(outcome: Outcome) -> str:
     if outcome.effect is None:
         return f"{outcome.verdict}, {outcome.reason}"
     effect = outcome.effect

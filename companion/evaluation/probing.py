@@ -92,7 +92,7 @@ def fit_probe(
     """Class-weighted logistic regression on some rows, its penalty chosen by validation AUC.
 
     The scaler is fitted on the labelled rows alone. Of equally good penalties the strongest is
-    taken; where only one is given, the validation split is not asked.
+    taken; where only one is given, the validation split is not read.
 
     Args:
         cohort: gives the labels and the validation split.
@@ -107,7 +107,7 @@ def fit_probe(
     if len(fitted) == 1:
         return fitted[0]
     return max(  # the first of equals
-        fitted, key=lambda it: validation_auc(cohort, lambda asked: it.scores_of(features, asked))
+        fitted, key=lambda it: validation_auc(cohort, lambda rows: it.scores_of(features, rows))
     )
 
 

@@ -1,4 +1,4 @@
-"""What judges an encoder: linear probing, full finetuning, and what it knows of the scanner."""
+"""Evaluation of an encoder: linear probing, full finetuning, and what it knows of the scanner."""
 
 import logging
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from companion.strategies import CONTROLS, SUPERVISED
 logger = logging.getLogger(__name__)
 
 
-class Judged(NamedTuple):
+class Evaluation(NamedTuple):
     """Tables of one encoder.
 
     Attributes:
@@ -37,14 +37,14 @@ class Judged(NamedTuple):
     features: np.ndarray
 
 
-def judge(
+def evaluate_encoder(
     cohort: Cohort,
     encoder: Encoder,
     probing: ProbingOptions,
     finetuning: FinetuningOptions | None,
     about: Mapping[str, Any],
-) -> Judged:
-    """Judges one encoder.
+) -> Evaluation:
+    """Tables of one encoder.
 
     An encoder that was not pretrained on the cohort is a control of linear probing; finetuned, it
     is the supervised baseline.
@@ -60,15 +60,20 @@ def judge(
     linear = probe(cohort, features, probing, **about)
     known, confusion = (table.assign(**about) for table in separability(cohort, features))
     if finetuning is None:
+<<<<<<< HEAD
         return Judged(linear, known, confusion, features)
     if about["strategy"] in CONTROLS:
+=======
+        return Evaluation(linear, known, confusion, features)
+    if about["strategy"] == RANDOM:
+>>>>>>> main
         about = {**about, "strategy": SUPERVISED}
     finetuned = finetune(cohort, encoder, finetuning, **about)
     results = pd.concat([linear, finetuned], ignore_index=True)
-    return Judged(results, known, confusion, features)
+    return Evaluation(results, known, confusion, features)
 
 
-def judge_external(
+def evaluate_external(
     cohort: Cohort,
     external: Cohort,
     name: str,
@@ -77,13 +82,13 @@ def judge_external(
     finetuning: FinetuningOptions | None,
     about: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """Judges an encoder on a cohort that it never saw, with labels of that cohort.
+    """Rows of `results.csv` of an encoder on a cohort that it never saw, with labels of that one.
 
     Args:
         cohort: that the encoder was pretrained on.
         external: gives images and labels.
         name: of the external cohort, for the table.
-        encoder, probing, finetuning, about: as `judge`'s.
+        encoder, probing, finetuning, about: as `evaluate_encoder`'s.
 
     Returns:
         Rows of `results.csv`: `test_cohort` and `domain` are the external cohort, whose scanners
@@ -104,7 +109,7 @@ def judge_external(
     if lacking := _lacking(external, probing):
         logger.warning("external cohort '%s' gives no figure: %s", name, lacking)
         return pd.DataFrame(columns=list(RESULT_COLUMNS))
-    results = judge(external, encoder, probing, finetuning, about).results
+    results = evaluate_encoder(external, encoder, probing, finetuning, about).results
     pooled = results[results["domain"] == POOLED]
     return pooled.assign(cohort=cohort.name, test_cohort=name, domain=name)
 

@@ -108,21 +108,21 @@ def _linear_guesses(
     """The scanner (n,) that a classifier takes each image for that has not seen the patient."""
     guesses = np.zeros(len(codes), dtype=np.int64)
     for train, test in GroupKFold(FOLDS).split(rows, codes, patients):
-        known, asked = numbers(features, rows[train]), numbers(features, rows[test])
+        known, unknown = numbers(features, rows[train]), numbers(features, rows[test])
         scaler = scaler_of(known)
         model = LogisticRegression(C=0.1, class_weight="balanced", max_iter=500)
         model.fit(scaler.transform(known), codes[train])
-        guesses[test] = model.predict(scaler.transform(asked))
+        guesses[test] = model.predict(scaler.transform(unknown))
     return guesses
 
 
 def _neighbours(features: np.ndarray, patients: np.ndarray) -> np.ndarray:
     """The nearest images of other patients, (n, k)."""
-    # Other images of the same patient are near for another reason: enough are asked for to drop
+    # Other images of the same patient are near for another reason: enough are looked up to drop
     # them.
     _, owner, images = np.unique(patients, return_inverse=True, return_counts=True)
-    asked = min(len(patients) - 1, NEIGHBOURS + int(images.max()))
-    index = NearestNeighbors(n_neighbors=asked).fit(features).kneighbors(return_distance=False)
+    count = min(len(patients) - 1, NEIGHBOURS + int(images.max()))
+    index = NearestNeighbors(n_neighbors=count).fit(features).kneighbors(return_distance=False)
     other = owner[index] != owner[:, None]
     order = np.argsort(~other, axis=1, kind="stable")[:, :NEIGHBOURS]
     return np.take_along_axis(index, order, axis=1)

@@ -57,7 +57,7 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
     def compute(folder: Path) -> None:
         from ccl.devices import fastest_device
         from companion.evaluation import features
-        from companion.evaluation.protocols import judge, judge_external
+        from companion.evaluation.protocols import evaluate_encoder, evaluate_external
 
         images = Cohort.load(inputs["cohort"].folder)
         if "encoder" in inputs:
@@ -66,14 +66,14 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
             encoder = initial_encoder(experiment, images, name)
         encoder = encoder.to(fastest_device())
         how = (encoder, experiment.probing, _finetuning(experiment, name), name.columns())
-        judged = judge(images, *how)
-        tables = [judged.results]
+        found = evaluate_encoder(images, *how)
+        tables = [found.results]
         for other, run in external.items():
             unseen = Cohort.load(run.folder)
-            tables.append(judge_external(images, unseen, other, *how))
-        features.save(judged.features[images.rows("test")], folder / FEATURES_FILE)
-        write_table(judged.separability, folder / SEPARABILITY_FILE)
-        write_table(judged.confusion, folder / CONFUSION_FILE)
+            tables.append(evaluate_external(images, unseen, other, *how))
+        features.save(found.features[images.rows("test")], folder / FEATURES_FILE)
+        write_table(found.separability, folder / SEPARABILITY_FILE)
+        write_table(found.confusion, folder / CONFUSION_FILE)
         write_table(concatenated(tables), folder / RESULTS_FILE)
 
     return step.run(compute)

@@ -73,7 +73,7 @@ def _hits(
     Args:
         cohort, generator: give the latents.
         training: rows that probes learn on.
-        rows: (n,) that they are asked of.
+        rows: (n,) that they are tested on.
         taught: name to the scanners' codes that each of its probes takes for the training rows'.
     """
     known = latents(generator, cohort, training)
@@ -84,10 +84,10 @@ def _hits(
         name: {resolution: [] for resolution in probes} for name in taught
     }
     for part in np.split(rows, range(most, len(rows), most)):
-        asked, z = cohort.codes("scanner", part), latents(generator, cohort, part)
+        truth, z = cohort.codes("scanner", part), latents(generator, cohort, part)
         for resolution, each in probes.items():
             for name, seen in each.predict(z[resolution]).items():
-                found[name][resolution].append(np.mean([codes == asked for codes in seen], axis=0))
+                found[name][resolution].append(np.mean([codes == truth for codes in seen], axis=0))
     return {
         name: {resolution: np.concatenate(x) for resolution, x in parts.items()}
         for name, parts in found.items()
@@ -116,7 +116,7 @@ class _Probes:
 
     There are far fewer images than latents, and an L2 penalty lets no weight leave the span of the
     images: the line is found among their principal axes, by the products of all pairs of images,
-    and then told in latents. Beside the latents only few of them are in memory as float64.
+    and then expressed in latents. Beside the latents only few of them are in memory as float64.
 
     Args:
         z: float32 latents (n, D) that they learn on; standardised in place.
@@ -131,7 +131,7 @@ class _Probes:
         square = np.maximum(square, np.finfo(np.float64).tiny)
         length, axes = np.sqrt(square[seen]), axes[:, seen]
 
-        def told_in_latents(line: LogisticRegression) -> LogisticRegression:
+        def in_latents(line: LogisticRegression) -> LogisticRegression:
             weights = (line.coef_ / length @ axes.T).astype(z.dtype) @ z
             line.coef_ = weights / spread
             line.intercept_ = line.intercept_ - line.coef_ @ mean
@@ -139,7 +139,7 @@ class _Probes:
             return line
 
         self.lines = {
-            name: [told_in_latents(_line().fit(axes * length, each)) for each in codes]
+            name: [in_latents(_line().fit(axes * length, each)) for each in codes]
             for name, codes in taught.items()
         }
 

@@ -179,7 +179,7 @@ def test_gain_is_the_difference_to_the_reference() -> None:
     for protocol, words in (("linear", "Linear probe"), ("finetuned", "Finetuned")):
         figure = figures.gain(table, domains=["A"], protocol=protocol)
         heights = [patch.get_height() for patch in figure.axes[0].patches]
-        np.testing.assert_allclose(heights, np.repeat([0.03, 0.04, 0.06, 0.08, 0.1, 0.12], 3))
+        np.testing.assert_allclose(heights, np.repeat([0.03, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14], 3))
         note = figure.legends[0].get_title().get_text()
         assert note.startswith(words)
         assert "standard error" in note

@@ -156,7 +156,8 @@ def test_one_pretraining_seed_decides_nothing() -> None:
     for gain, words in ((papers_shape, Verdict.as_claimed), (opposite, Verdict.against)):
         frame = results(encoder("standard", seeds=[0]), encoder("counterfactual", gain, seeds=[0]))
         found = judged(evidence(frame))
-        assert {found[name].verdict for name in ("C2", "C3", "C4", "C6")} == {words}
+        verdicts = {found[name].verdict for name in ("C2", "C3", "C4", "C6")}
+        assert {words} <= verdicts <= {words, Verdict.undecided}
         assert found["C6"].reason == f"{ONE_SEED}; {ONE_GENERATOR}"
         effect = found["C6"].outcomes[0].effect
         assert (effect.seeds, effect.covers) == (

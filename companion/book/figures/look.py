@@ -79,7 +79,7 @@ def marks(objective: str, initial: Initial = NOTHING_SAID) -> Mapping[str, Mark]
         "counterfactual": Mark(f"CF-{name}", "#009E73", "D"),
         "oracle": Mark("Oracle pairs", "#CC79A7", "^"),
         "sexcf": Mark(f"SexCF-{name}", "#56B4E9", "v"),
-        "oraclesex": Mark("Oracle pairs of the sexes", "#8DA0CB", "<"),
+        "oraclesex": Mark("Oracle pairs of the sexes", "#8DA0CB", "p"),
         "earlycf": Mark(f"CF-{name}, generator stopped early", "#8C6D31", "<"),
         "tunedcf": Mark(f"CF-{name}, generator finetuned", "#5B3A8C", ">"),
         "initial": Mark(start, "#6B7280", "x", width=1.2),

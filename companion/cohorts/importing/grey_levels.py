@@ -21,12 +21,12 @@ def exact(values: np.ndarray) -> np.ndarray:
     return values.astype(np.result_type(values, np.float32))
 
 
-def shown(values: np.ndarray, bits: int, percentiles: tuple[float, float]) -> np.ndarray:
+def windowed(values: np.ndarray, bits: int, percentiles: tuple[float, float]) -> np.ndarray:
     """Grey levels of values that come without a window, float32, same shape.
 
     Args:
         values: (H, W), integers or floats.
-        bits: that a value has in the file; up to 8, integers are shown over all that these can say.
+        bits: that a value has in the file; up to 8, integers span all that these can hold.
         percentiles: window of the others, percent.
 
     Raises:
@@ -64,8 +64,8 @@ def percentile_window(
     """
     if not np.isfinite(values).all():
         raise ImageError("holds values that are not finite")
-    judged = values if counted is None or not counted.any() else values[counted]
-    low, high = (float(level) for level in np.percentile(judged, percentiles))
+    inside = values if counted is None or not counted.any() else values[counted]
+    low, high = (float(level) for level in np.percentile(inside, percentiles))
     if low == high:  # a few bright pixels on an even ground: the percentiles miss them
-        low, high = float(judged.min()), float(judged.max())
+        low, high = float(inside.min()), float(inside.max())
     return spread(values, low, high)

@@ -90,7 +90,7 @@ def _deep_png(path: Path, packing: str, percentiles: tuple[float, float]) -> np.
         grey = halves[0].view(">u2")[..., 0]
     else:
         grey = grey_levels.luminance(halves[0].astype(np.uint16) * 256 + halves[1])
-    return grey_levels.shown(grey, 16, percentiles)
+    return grey_levels.windowed(grey, 16, percentiles)
 
 
 def _turned(levels: np.ndarray, orientation: int) -> np.ndarray:

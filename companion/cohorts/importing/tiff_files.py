@@ -59,7 +59,7 @@ def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> tuple
     grey = grey_levels.luminance(channels) if wanted == 3 else channels[..., 0]
     if wanted == 3 and bits <= 8:
         return grey_levels.spread(grey, *grey_levels.stored_range(bits, signed=False)), turned
-    levels = grey_levels.shown(grey, bits, percentiles)
+    levels = grey_levels.windowed(grey, bits, percentiles)
     return (255 - levels if white_is_low else levels), turned
 
 
