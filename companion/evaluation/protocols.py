@@ -60,13 +60,8 @@ def evaluate_encoder(
     linear = probe(cohort, features, probing, **about)
     known, confusion = (table.assign(**about) for table in separability(cohort, features))
     if finetuning is None:
-<<<<<<< HEAD
-        return Judged(linear, known, confusion, features)
-    if about["strategy"] in CONTROLS:
-=======
         return Evaluation(linear, known, confusion, features)
-    if about["strategy"] == RANDOM:
->>>>>>> main
+    if about["strategy"] in CONTROLS:
         about = {**about, "strategy": SUPERVISED}
     finetuned = finetune(cohort, encoder, finetuning, **about)
     results = pd.concat([linear, finetuned], ignore_index=True)
