@@ -47,8 +47,9 @@ def convergence(history: pd.DataFrame | None, records: Sequence[Mapping[str, Any
     margins = {each["convergence"]["margin"] for each in options if "convergence" in each}
     margin = min(margins, default=float("nan"))
     rows = []
-    watched = history is not None and {*KEYS} <= {*history.columns}
-    for key, mine in history.groupby(list(KEYS), sort=False) if watched else ():
+    if history is None or not {*KEYS} <= {*history.columns}:
+        history = pd.DataFrame(columns=list(KEYS))
+    for key, mine in history.groupby(list(KEYS), sort=False):
         change = last_change(mine)
         known = pd.notna(change) and pd.notna(margin)
         verdict = change <= margin if known else None
