@@ -60,7 +60,7 @@ class Outcome:
     """What one test of a claim found.
 
     Attributes:
-        words: what was measured.
+        test: what was asked.
         verdict: on this test.
         value, low, high: effect and interval; NaN where not tested.
         level: of the interval, from Holm's procedure.
@@ -71,7 +71,7 @@ class Outcome:
         optional: not tested here, it leaves the verdict on the claim to the other tests.
     """
 
-    words: str
+    test: Test
     verdict: Verdict = Verdict.untested
     value: float = math.nan
     low: float = math.nan
@@ -82,6 +82,11 @@ class Outcome:
     reasons: tuple[str, ...] = ()
     published: float | None = None
     optional: bool = False
+
+    @property
+    def words(self) -> str:
+        """What was measured, in a few words."""
+        return self.test.words()
 
     @property
     def counts(self) -> bool:
@@ -150,9 +155,7 @@ def _outcomes(
         value = reported.gain(test, ledger) if reported else None
         if isinstance(effect, str):
             optional = isinstance(test, SeparabilityTest) and test.where_known
-            outcomes.append(
-                Outcome(test.words(), reasons=(effect,), published=value, optional=optional)
-            )
+            outcomes.append(Outcome(test, reasons=(effect,), published=value, optional=optional))
         else:
             p_value, level = next(corrected)
             outcomes.append(_outcome(test, effect, float(p_value), float(level), value))
@@ -189,7 +192,7 @@ def _outcome(
     if effect.seeds == 1:
         verdict, reasons = OF_ONE_SEED[verdict], (ONE_SEED, *reasons)
     return Outcome(
-        words=test.words(),
+        test=test,
         verdict=verdict,
         value=effect.estimate.value,
         low=low,

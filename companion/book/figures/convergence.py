@@ -1,0 +1,81 @@
+"""Whether encoders were trained to the end, and how long that takes."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from companion.book.figures.look import add_legend, marks, new_panels, present, require, style
+from companion.evaluation.convergence import AUC
+
+LINES = {"random": "--", "initial": "-"}
+STARTS = {"random": "random weights", "initial": "initial weights"}
+
+
+def validation(history: pd.DataFrame, *, objective: str = "simclr") -> Figure:
+    """ROC-AUC of linear probes on validation images over pretraining: the mean, then each scanner.
+
+    Args:
+        history: columns `epoch`, `strategy`, `validation_auc` and
+            `validation_auc_<percent>_<scanner>`, empty in epochs without a probe.
+        objective: after which strategies are named.
+    """
+    columns = [name for name in history.columns if name.startswith(AUC)]
+    require(history, ("epoch", "strategy", *(columns or [AUC])), "the training history")
+    look = marks(objective)
+    with style():
+        figure, panels = new_panels(len(columns), height=2.1)
+        for axes, column in zip(panels, columns, strict=True):
+            for strategy in present(history["strategy"]):
+                mine = history.loc[history["strategy"] == strategy, ["epoch", column]].dropna()
+                line = mine.groupby("epoch", as_index=False).mean()
+                mark = look[strategy]
+                axes.plot(
+                    line["epoch"] + 1,
+                    line[column],
+                    color=mark.colour,
+                    marker=mark.marker,
+                    markersize=4,
+                    label=mark.label,
+                )
+            axes.set(title=_title(column), xlabel="epoch", ylabel="validation AUC")
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        add_legend(figure, panels[0])
+    return figure
+
+
+def _title(column: str) -> str:
+    _, _, of = column.removeprefix(AUC).partition("_")
+    if not of:
+        return "mean"
+    percent, _, scanner = of.partition("_")
+    return f"{scanner}, {percent} %\nof the labels"
+
+
+def training_length(table: pd.DataFrame) -> Figure:
+    """The crossing: validation AUC of SimCLR on real and on true-counterfactual pairs over epochs.
+
+    Args:
+        table: `length.csv` of `companion.experiments.length`: columns `epoch`, `start`, `strategy`,
+            `validation_auc`.
+    """
+    require(table, ("epoch", "start", "strategy", AUC), "length.csv")
+    look = marks("simclr")
+    with style():
+        figure, (axes,) = new_panels(1, height=3.4)
+        for (start, strategy), mine in table.dropna(subset=[AUC]).groupby(
+            ["start", "strategy"], sort=False
+        ):
+            line = mine.groupby("epoch", as_index=False)[AUC].mean()
+            mark = look[str(strategy)]
+            axes.plot(
+                line["epoch"] + 1,
+                line[AUC],
+                color=mark.colour,
+                marker=mark.marker,
+                markersize=4,
+                linestyle=LINES[str(start)],
+                label=f"{mark.label}, {STARTS[str(start)]}",
+            )
+        axes.set(xlabel="epoch of one schedule", ylabel="validation AUC of a linear probe")
+        add_legend(figure, axes, columns=2)
+    return figure
