@@ -229,17 +229,9 @@ def show_plan(
 ) -> None:
     """Prints as JSON which encoders an experiment has or cannot have, and its further cohorts."""
     with tidy_errors():
-        from companion.experiments.cohort import tables
+        from companion.experiments import plan
 
-        experiment = _experiment(profile, cohort, data_root)
-    answer = {
-        "encoders": [str(name) for name in experiment.pretraining.encoders],
-        "controls": [str(name) for name in experiment.pretraining.controls],
-        "beside": list(experiment.beside),
-        "external": list(experiment.external),
-        "tables": tables(experiment),
-        "omissions": experiment.omissions,
-    }
+        answer = plan.of(_experiment(profile, cohort, data_root))
     typer.echo(json.dumps(answer))
 
 

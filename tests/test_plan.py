@@ -1,6 +1,7 @@
 """When a build looks again, and at what."""
 
 import os
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,6 @@ from companion.cohorts.releases.mini_mias import MiniMiasOptions
 from companion.cohorts.releases.nih import NihOptions
 from companion.engine import digests
 from companion.experiments import config, plan
-from companion.experiments.cohort import tables
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SOURCES = [
@@ -23,40 +23,32 @@ SOURCES = [
     (FolderOptions(manifest="tables/mine.csv"), "tables/mine.csv"),
     (NihOptions(), NihOptions().csv),
 ]
-TABLES = {source.source: table for source, table in SOURCES}
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """One entry for each time that the plan is made anew."""
-    calls: list[str] = []
-
-    def answer(profile: str, cohort: str, data_root: str | None) -> dict[str, list[str]]:
-        calls.append(cohort)
-        empty = {key: list[str]() for key in ("encoders", "controls", "beside", "external")}
-        return {**empty, "tables": [TABLES[cohort]]}
-
-    monkeypatch.setattr(plan, "_ask", answer)
-    monkeypatch.chdir(tmp_path)
-    return calls
 
 
 @pytest.mark.parametrize(("source", "table"), SOURCES, ids=lambda value: str(value)[:20])
 def test_an_edited_table_is_looked_at_again(
-    source: config.SourceOptions, table: str, asked: list[str], tmp_path: Path
+    source: config.SourceOptions, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = config.experiment("tiny", "phantom-chest")
-    assert table in tables(replace(base, source=source))
+    base = replace(config.experiment("tiny", "phantom-chest"), source=source, data_root="data")
+    monkeypatch.setattr(config, "experiment", lambda *_: base)
+    monkeypatch.chdir(tmp_path)
+    written: list[Path] = []
+    write = plan.write_atomically
+    monkeypatch.setattr(plan, "write_atomically", lambda *a: (written.append(a[0]), write(*a)))
     file = tmp_path / "data" / table
     file.parent.mkdir(parents=True)
     file.write_text("a")
     for _ in range(2):
-        plan.refresh("tiny", source.source, "data")
-    assert len(asked) == 1
+        assert table in plan.refresh("tiny", source.source, "data")["tables"]
+    assert len(written) == 1
     os.utime(file, (1, 1))
     for _ in range(2):
         plan.refresh("tiny", source.source, "data")
-    assert len(asked) == 2
+    assert len(written) == 2
+    file.unlink()
+    shutil.rmtree(tmp_path / "data")  # a disk that is not mounted
+    plan.refresh("tiny", source.source, "data")
+    assert len(written) == 2
 
 
 def test_what_notebooks_draw_with_is_watched() -> None:

@@ -167,7 +167,7 @@ def test_data_root_and_what_to_do_about_bad_data_reach_the_import(
         words.append(f"data_root={name}")
     said = checkout.finish(checkout.snakemake(folder, *asked, config=words))
     planned = json.loads((folder / RUNS / "plan.json").read_text(encoding="utf-8"))
-    assert planned["asked"]["data_root"] == name
+    assert planned["data_root"] == name
     lines = [line for line in said.splitlines() if " run cohort " in line]
     assert all("--on-bad-image skip --on-changed-data reimport" in line for line in lines)
     commands = [shlex.split(line) for line in lines]

@@ -23,7 +23,7 @@ from companion.engine import pointers
 from companion.engine.clean_environment import clean
 from companion.engine.digests import PACKAGES, code_digest, module_path
 from companion.engine.runs import Run, Step
-from companion.experiments import plan
+from companion.experiments import config, plan
 
 STARTING = 600  # seconds that a kernel may take to start, on a busy node with a slow disk
 Parameter = str | int | float | bool
@@ -69,7 +69,7 @@ def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
     notebook = ROOT / "notebooks" / f"{name}.ipynb"
     root = plan.folder(profile, cohort)
     parameters = {"profile": profile, "cohort": cohort, "data_root": data_root or ""}
-    shown = plan.pointers(name, plan.refresh(profile, cohort, data_root))
+    shown = plan.pointers(name, plan.of(config.experiment(profile, cohort, data_root)))
     step = Step(
         root=root,
         name="notebook",

@@ -1,16 +1,13 @@
-"""What a build consists of, as one small file that tells the workflow when to look again.
+"""What a build consists of, and one small file that tells the workflow when to look again.
 
-Reading a profile imports the models and takes seconds. `refresh` therefore keeps the answer in
-`runs/<profile>/<cohort>/plan.json` beside everything it depends on, and writes the file only when
-one of these changed. Every step of the workflow has the file as an input: a build with nothing
-changed calls no step, whatever the dates of the files, for instance after a fresh checkout.
+Every step of the workflow has `runs/<profile>/<cohort>/plan.json` as an input, and `refresh` writes
+it only when what it depends on changed: the profile, the code, the tables of the images. So a build
+with nothing changed calls no step, whatever the dates of the files, for instance after a fresh
+checkout.
 """
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,13 +15,14 @@ from typing import Any
 
 from companion import ROOT
 from companion.cohorts.importing import sources
-from companion.engine.clean_environment import clean
 from companion.engine.digests import code_digest
 from companion.engine.errors import DamagedFileError
 from companion.engine.files import write_atomically
 from companion.engine.pointers import follow
 from companion.engine.storage import described
-from companion.experiments import profiles
+from companion.experiments import config, profiles
+from companion.experiments.cohort import tables
+from companion.experiments.config import Experiment
 from companion.strategies import GENERATORS, STRATEGIES
 
 # The modules of the steps, in the order of the data.
@@ -125,49 +123,59 @@ def banks(encoder: str) -> list[str]:
     return [] if name is None else [f"bank-{name}"]
 
 
+def of(experiment: Experiment) -> dict[str, Any]:
+    """What `ccl plan` prints of an experiment.
+
+    Returns:
+        {"encoders": [...], "controls": [...], "beside": [...], "external": [...], "tables": [...],
+        "omissions": [...]}: names of encoders such as 'simclr-standard-0', of further cohorts in
+        the same book, of those that the encoders are tested on, and of the files in the data root
+        that say which images there are; and a sentence for each strategy that the profile asks for
+        and the cohort cannot have. A cohort without encoders can only test those of others.
+    """
+    return {
+        "encoders": [str(name) for name in experiment.pretraining.encoders],
+        "controls": [str(name) for name in experiment.pretraining.controls],
+        "beside": list(experiment.beside),
+        "external": list(experiment.external),
+        "tables": list(tables(experiment)),
+        "omissions": experiment.omissions,
+    }
+
+
 def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
-    """The plan of a build, made anew only if code, profile or data changed.
+    """The plan of a build (`of`); `plan.json` is written if it or what it depends on changed.
 
     Args:
         profile: name of a file in `configs/`.
         cohort: name of a cohort in that profile.
         data_root: folder of the images, where the cohort needs one.
 
-    Returns:
-        What `ccl plan` prints: {"encoders": [...], "controls": [...], "beside": [...], "external":
-        [...], "tables": [...], "omissions": [...]}, names of encoders such as 'simclr-standard-0',
-        of further cohorts in the same book, of those that the encoders are tested on, and of the
-        files in the data root that say which images there are; and a sentence for each strategy
-        that the profile asks for and the cohort cannot have. A cohort without encoders can only
-        test those of others.
-
     Raises:
         ValueError: the profile or the cohort is unknown or faulty (the message says what).
     """
-    configs = ROOT / "configs"
-    written = profiles.read(configs, profile, cohort)
-    asked = {
-        "profile": [_digest(path) for path in profiles.files(configs, profile)],
+    experiment = config.experiment(profile, cohort, data_root)
+    file = folder(profile, cohort) / "plan.json"
+    before = _before(file)
+    plan = of(experiment)
+    now = before | {
+        "profile": [_digest(path) for path in profiles.files(ROOT / "configs", profile)],
         "code": code_digest(*STEPS),
         "data_root": data_root or "",
-        "there": list(written.there((*written.beside, *written.external))),
+        "plan": plan,
     }
-    images = data_root or written.root_of(cohort)
-    file = folder(profile, cohort) / "plan.json"
-    known = _known(file)
-    unchanged = known.get("asked") == asked
+    images = experiment.data_root
     # Of a disk that is not mounted, nothing is known to have changed.
-    away = images is not None and sources.gone(Path(images).expanduser())
-    if not unchanged or not (away or known["tables"] == _stamps(images, known["plan"]["tables"])):
-        plan = _ask(profile, cohort, data_root)
-        known = {"asked": asked, "tables": _stamps(images, plan["tables"]), "plan": plan}
+    if images is None or not sources.gone(Path(images).expanduser()):
+        now["tables"] = _stamps(images, plan["tables"])
+    if now != before:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, json.dumps(known, indent=1))
-    return dict(known["plan"])
+        write_atomically(file, json.dumps(now, indent=1))
+    return plan
 
 
-def _known(file: Path) -> dict[str, Any]:
-    """What was planned before; nothing if that is absent or damaged, as it is made in seconds."""
+def _before(file: Path) -> dict[str, Any]:
+    """What the file says; nothing if it is absent or damaged, as it is made in seconds."""
     try:
         return described(file) if file.is_file() else {}
     except DamagedFileError:
@@ -207,19 +215,3 @@ def _stamps(data_root: str | None, tables: Sequence[str]) -> dict[str, list[int]
     root = Path(data_root or "").expanduser()
     there = {name: (root / name).stat() for name in tables if (root / name).is_file()}
     return {name: [found.st_size, found.st_mtime_ns] for name, found in there.items()}
-
-
-def _ask(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
-    """Asks another process, so that the workflow itself stays free of the models."""
-    options = ["--profile", profile, "--cohort", cohort]
-    options += ["--data-root", data_root] if data_root else []
-    answer = subprocess.run(
-        [sys.executable, "-m", "companion", "plan", *options],
-        capture_output=True,
-        encoding="utf-8",
-        env=clean(os.environ),
-    )
-    if answer.returncode != 0:
-        raise ValueError(answer.stderr.strip())
-    plan: dict[str, Any] = json.loads(answer.stdout)
-    return plan
