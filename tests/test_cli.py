@@ -30,7 +30,15 @@ def test_plan_names_the_encoders() -> None:
     answer = runner.invoke(cli.app, ["plan", "--profile", "tiny"])
     assert answer.exit_code == 0, answer.output
     plan = json.loads(answer.stdout)
-    assert set(plan) == {"encoders", "controls", "beside", "external", "tables", "omissions"}
+    assert set(plan) == {
+        "encoders",
+        "controls",
+        "beside",
+        "external",
+        "tables",
+        "omissions",
+        "length",
+    }
     assert {"simclr-standard-0", "simclr-counterfactual-0"} <= set(plan["encoders"])
     assert "simclr-random-0" in plan["controls"]
 

@@ -9,7 +9,7 @@ checkout.
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,10 @@ from companion.strategies import GENERATORS, STRATEGIES
 # The modules of the steps, in the order of the data.
 STEPS = tuple(
     f"companion.experiments.{name}"
-    for name in ("cohort", "generator", "bank", "quality", "pretraining", "evaluation", "results")
+    for name in (
+        *("cohort", "generator", "bank", "quality", "pretraining", "evaluation", "results"),
+        "length",
+    )
 )
 # What each notebook shows: the steps that it needs finished. 'pretraining' means every encoder;
 # 'variants' the quality of every further generator that an encoder's pairs come from.
@@ -128,10 +131,11 @@ def of(experiment: Experiment) -> dict[str, Any]:
 
     Returns:
         {"encoders": [...], "controls": [...], "beside": [...], "external": [...], "tables": [...],
-        "omissions": [...]}: names of encoders such as 'simclr-standard-0', of further cohorts in
+        "omissions": [...], "length": [...]}: names of encoders such as 'simclr-standard-0', of further cohorts in
         the same book, of those that the encoders are tested on, and of the files in the data root
         that say which images there are; and a sentence for each strategy that the profile asks for
-        and the cohort cannot have. A cohort without encoders can only test those of others.
+        and the cohort cannot have; and of the steps that training for long needs, if that is asked
+        for. A cohort without encoders can only test those of others.
     """
     return {
         "encoders": [str(name) for name in experiment.pretraining.encoders],
@@ -140,7 +144,16 @@ def of(experiment: Experiment) -> dict[str, Any]:
         "external": list(experiment.external),
         "tables": list(tables(experiment)),
         "omissions": experiment.omissions,
+        "length": list(_length(experiment)),
     }
+
+
+def _length(experiment: Experiment) -> Iterator[str]:
+    """Names of the pointers to what the step `length` needs; none where it is not asked for."""
+    if experiment.length is not None:
+        yield "cohort"
+        for strategy in experiment.length.strategies:
+            yield from banks(f"simclr-{strategy}-0")
 
 
 def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
