@@ -14,7 +14,7 @@ from ccl.views.augment import AugmentOptions, augment
 from companion.book.figures.look import NOTHING_SAID, Initial, marks
 from companion.book.widgets.pair_maker import BATCH, Compared, Views, pair_maker_html
 from companion.cohorts.cohort import Cohort, evenly
-from companion.experiments.config import RANDOM, EncoderName, Experiment
+from companion.experiments.config import EncoderName, Experiment
 from companion.experiments.pretraining import encoder_of, pairs_by_strategy
 
 SEED = 0  # of target domains and views
@@ -37,7 +37,7 @@ def pair_maker_page(experiment: Experiment, cohort: Cohort) -> str:
     pairs = pairs_by_strategy(experiment, "simclr")
     encoders = {
         of: encoder_of(experiment, cohort, EncoderName("simclr", of, options.seeds[0]))
-        for of in (*pairs, RANDOM)
+        for of in (*pairs, options.start("simclr"))
     }
     views, temperature = options.simclr.augment, options.simclr.temperature
     return of_encoders(cohort, pairs, encoders, rows, views, temperature, options.initial_weights)

@@ -11,6 +11,8 @@ _SHAPES = {
     "<": '<path d="M2 8l12 -7v14z"/>',
     ">": '<path d="M14 8l-12 -7v14z"/>',
     "x": '<path d="M3 3l10 10M13 3l-10 10" fill="none" stroke-width="2.5"/>',
+    "p": '<path d="M8 1l7 5l-2.7 8.5h-8.6l-2.7 -8.5z"/>',
+    "1": '<path d="M8 14v-6M8 8l-6 -4.5M8 8l6 -4.5" fill="none" stroke-width="2.5"/>',
     "P": '<path d="M5.5 1h5v4.5h4.5v5h-4.5v4.5h-5v-4.5h-4.5v-5h4.5z"/>',
 }
 
