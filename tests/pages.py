@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from companion.book import pair_maker
 from companion.cohorts.cohort import SPLITS, Cohort
 from companion.engine.runs import Run
 from companion.experiments import cohort as cohorts
@@ -62,6 +63,7 @@ def values(
     monkeypatch.setattr(Cohort, "load", lambda _: cohort)
     monkeypatch.setattr(Cohort, "load", lambda _: cohort)
     monkeypatch.setattr(pretraining, "pair_similarities", lambda _: _similarities())
+    monkeypatch.setattr(pair_maker, "pair_maker_page", lambda *_: "")
     record = {"step": "pretraining", "label": "simclr-standard-0"}
     record |= {"seconds": 1.0, "peak_memory_mib": 1}
     finished = {

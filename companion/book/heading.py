@@ -9,19 +9,31 @@ if TYPE_CHECKING:
     from companion.experiments.config import Experiment
 
 
-def heading(experiment: "Experiment", cohort: Cohort) -> str:
-    """Markdown that names cohort, profile and seeds, with whatever stands in them escaped."""
+def heading(experiment: "Experiment", cohort: Cohort, *, unfolded: bool = False) -> str:
+    """Markdown: one line that names cohort, profile and seeds, and unfolds to the caveats.
+
+    Args:
+        experiment: that the page shows.
+        cohort: of the experiment.
+        unfolded: show the caveats at once.
+
+    Returns:
+        Text with whatever stands in names and caveats escaped.
+    """
     height, width = cohort.images.shape[1:]
     seeds = ", ".join(str(seed) for seed in experiment.pretraining.seeds)
-    lines = [
-        f"**Shown on this page:** cohort {escape(cohort.name)} ({len(cohort)} images of "
-        f"{height} × {width} pixels), profile {escape(experiment.profile_name)}, "
-        f"pretraining seeds {seeds}.",
-        *(["", f"**{escape(experiment.remark)}**"] if experiment.remark else []),
-        "",
-        *(f"- {escape(omission)}" for omission in experiment.omissions),
-        *(f"- {escape(caveat)}" for caveat in cohort.info.get("caveats", [])),
-    ]
+    line = (
+        f"Cohort <b>{escape(cohort.name)}</b> ({len(cohort)} images of {height} × {width} pixels), "
+        f"profile <b>{escape(experiment.profile_name)}</b>, pretraining seeds {seeds}"
+    )
+    known = [*experiment.omissions, *cohort.info.get("caveats", [])]
+    lines = [f"- {escape(each)}" for each in known]
     if cohort.info.get("citation"):
         lines += ["", f"Source: {escape(cohort.info['citation'])}"]
-    return "\n".join(lines)
+    if experiment.remark:
+        line += f". <b>{escape(experiment.remark)}</b>"
+    if not lines:
+        return line
+    state = " open" if unfolded else ""
+    start = f'<details class="ccl-about"{state}><summary>{line}: what to know of it</summary>'
+    return "\n".join([start, "", *lines, "", "</details>"])

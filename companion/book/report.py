@@ -27,7 +27,7 @@ def claims_page(
     remark: str = "",
     omissions: Sequence[str] = (),
 ) -> str:
-    """The claim table as Markdown, to be included in the landing page.
+    """The claim table as Markdown, to be included in the page of claims.
 
     Args:
         findings: on the claims, in order.

@@ -3,29 +3,54 @@
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
+from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
 from ccl.generator.pixel_moments import grey_spread
-from companion.book.figures.look import marks
+from companion.book.figures.look import NOT_COMPUTED, Mark, marks
 from companion.book.markdown import escape
 from companion.cohorts.cohort import SPLITS, Cohort
 from companion.evaluation.collapse import verdicts
 from companion.quality.summary import overview
 
 
-def show(table: pd.DataFrame, number: str, caption: str = "") -> Styler:
-    """A table as HTML.
+def show(
+    table: pd.DataFrame, number: str, caption: str = "", *, index: bool = True
+) -> Styler | Markdown:
+    """A table as HTML; a sentence where it has no rows.
 
     Args:
         table: text in index, columns and cells is shown as it is, never as HTML.
         number: format of the numbers, e.g. '{:.3f}'; missing ones are dashes.
         caption: above the table.
+        index: show the index.
     """
+    if table.empty:
+        return Markdown(f"*{NOT_COMPUTED}*")
     numbers = table.select_dtypes("number").columns
     shown = table.style.format(escape="html").format(number, na_rep="–", subset=numbers)
     for axis in ("index", "columns"):
         shown = shown.format_index(escape="html", axis=axis)
+    shown = shown if index else shown.hide()
     return shown.set_caption(escape(caption)) if caption else shown
+
+
+def with_intervals(rows: pd.DataFrame, by: Sequence[str], look: Mapping[str, Mark]) -> pd.DataFrame:
+    """Values with their intervals as text, means over seeds: a column for each strategy.
+
+    Args:
+        rows: columns `strategy`, `value`, `ci_low`, `ci_high`, and those of `by`.
+        by: what a row of the table is.
+        look: strategy to its mark, in the order of the columns.
+    """
+    if rows.empty:
+        return pd.DataFrame()
+    numbers = ["value", "ci_low", "ci_high"]
+    means = rows.groupby([*by, "strategy"], sort=False)[numbers].mean()
+    text = [f"{value:.2f} ({low:.2f} to {high:.2f})" for value, low, high in means.to_numpy()]
+    table = pd.Series(text, index=means.index).unstack("strategy", sort=False)
+    labels = {name: mark.label for name, mark in look.items() if name in table}
+    return table[list(labels)].rename(columns=labels)
 
 
 def class_shares(cohort: Cohort) -> pd.DataFrame:
@@ -52,12 +77,14 @@ def grey_levels(cohort: Cohort) -> pd.DataFrame:
     return pd.DataFrame.from_dict(found, orient="index", columns=columns)
 
 
-def ends_of_distillation(history: pd.DataFrame) -> pd.DataFrame:
+def ends_of_distillation(history: pd.DataFrame | None) -> pd.DataFrame:
     """How each run of self-distillation ended.
 
     Args:
-        history: as of `companion.experiments.pretraining.pretraining_history`.
+        history: as of `companion.experiments.pretraining.pretraining_history`; None without any.
     """
+    if history is None:
+        return pd.DataFrame()
     labels = {name: mark.label for name, mark in marks("dino").items()}
     columns = {
         "loss_over_chance": "loss / ln K",

@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
+from companion.book.landing import PARTS
+
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
 PROSE = sorted(BOOK.glob("*.md"))
 VENDORED = sorted(path for path in (BOOK / "_vendor").rglob("*") if path.is_file())
 GENERATED = {"status"}  # pages that `companion.book.report` writes
+# What it and `companion.book.landing` write for other pages.
+INCLUDED = {f"executed/{name}.md" for name in ("claims", *PARTS)}
 prose = pytest.mark.parametrize("path", PROSE, ids=lambda path: path.stem)
 
 
@@ -61,7 +65,7 @@ def test_cohorts_with_encoders_show_every_page_that_verdicts_point_to() -> None:
 def test_what_a_page_includes_exists(path: Path) -> None:
     text = path.read_text()
     for name, file in re.findall(r"```\{(literalinclude|include)\} (\S+)", text):
-        assert (path.parent / file).is_file() or file == "executed/claims.md", (name, file)
+        assert (path.parent / file).is_file() or file in INCLUDED, (name, file)
     for file in re.findall(r"^:file: (\S+)", text, re.MULTILINE):
         assert (path.parent / file).is_file()
 

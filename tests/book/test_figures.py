@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.lines import Line2D
 
 from companion import strategies
 from companion.book import figures
+from companion.book.figures.icons import icon
 
 FRACTIONS = (0.05, 0.1, 1.0)
 
@@ -152,9 +154,8 @@ def test_each_objective_has_its_figure_and_its_names() -> None:
     differences = figures.gain(table, objective="dino")
     assert {"DINO", "DINO+", "CF-DINO"} <= set(legend_labels(differences))
     assert "DINO's" in differences.axes[0].get_ylabel()
-    for wanted in (None, "moco"):
-        with pytest.raises(ValueError, match="'simclr', 'dino'"):
-            figures.label_efficiency(table, objective=wanted)
+    with pytest.raises(ValueError, match="'simclr', 'dino'"):
+        figures.label_efficiency(table)
 
 
 def test_macro_average_is_named() -> None:
@@ -312,8 +313,6 @@ def test_separability_draws_every_seed_and_what_knowing_nothing_means() -> None:
     ]
     assert [list(drawn[0].get_xdata()) for drawn in first.containers] == [[0.6, 0.6]] * 2
     assert [axes.lines[-1].get_xdata()[0] for axes in figure.axes] == [0.25, 0.25, 0.0, 1.0]
-    with pytest.raises(ValueError, match="no rows"):
-        figures.separability(table.iloc[:0], 4)
 
 
 @pytest.mark.parametrize(
@@ -353,9 +352,7 @@ def test_every_figure_takes_that_name() -> None:
 
 def test_overall_says_that_nothing_was_measured() -> None:
     figure = figures.overall(quality(), {"beauty": "of counterfactuals"})
-    assert [text.get_text() for text in figure.texts] == [
-        "Not measured: there are too few test images."
-    ]
+    assert "Not measured" in sentence(figure)
 
 
 def test_overall_draws_the_means_over_all_directions_and_names_cycles() -> None:
@@ -493,15 +490,8 @@ def test_the_ablation_has_a_point_per_seed_and_a_panel_per_place() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: figures.ablation(pd.DataFrame({"strategy": []})), "the ablation"),
         (lambda: figures.label_efficiency(results().drop(columns="n_labels")), "n_labels"),
-        (lambda: figures.label_efficiency(results(), domains=["Z"]), "Z"),
         (lambda: figures.label_efficiency(results().replace("plus", "minus")), "minus"),
-        (lambda: figures.gain(results().query("strategy != 'standard'")), "standard"),
-        (lambda: figures.gain(results(), protocol="finetuned"), "protocol finetuned"),
-        (lambda: figures.subgroup_gap(results(), ("sex=F", "sex=M")), "sex=F minus sex=M"),
-        (lambda: figures.effectiveness(quality().iloc[:0]), "no rows"),
-        (lambda: figures.gold_error(quality().query("measure == 'effectiveness'")), "nothing"),
         (lambda: figures.image_grid([[np.zeros((2, 2))]], columns=["a", "b"]), "2 cells"),
     ],
 )
@@ -510,10 +500,37 @@ def test_what_cannot_be_drawn_is_an_error_that_says_why(call, words: str) -> Non
         call()
 
 
-def test_domains_with_every_subgroup_are_chosen() -> None:
-    results = pd.DataFrame(
-        {"domain": ["A", "A", "B", "C"], "subgroup": ["sex=F", "sex=M", "sex=F", "all"]}
-    )
-    chosen = figures.domains_with(results, ["C", "B", "A", "not run"], ["sex=F", "sex=M"])
-    assert chosen == ["A"]
-    assert figures.domains_with(results, ["A", "B"], ["sex=F"]) == ["A", "B"]
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (lambda: figures.ablation(None), "no truth to compare"),
+        (lambda: figures.label_efficiency(results(), objective="dino"), "trains no DINO"),
+        (lambda: figures.label_efficiency(results(), domains=["Z"]), "enough test images"),
+        (lambda: figures.label_efficiency(results(), subgroups=["sex=F"]), "enough test images"),
+        (lambda: figures.gain(None), "Nothing of this was computed"),
+        (lambda: figures.gain(results().query("strategy != 'standard'")), "on standard pairs"),
+        (lambda: figures.gain(results(), protocol="finetuned"), "Finetuned: no SimCLR"),
+        (lambda: figures.subgroup_gap(results(), ("sex=F", "sex=M")), "enough test images"),
+        (lambda: figures.gold_error(quality().query("measure == 'effectiveness'")), "are real"),
+        (lambda: figures.training_history(None, {"loss": "loss"}, objective="dino"), "no DINO"),
+        (lambda: figures.alignment_uniformity(None), "trains no SimCLR"),
+        (lambda: figures.pair_similarity(pd.DataFrame()), "trains no SimCLR"),
+        (lambda: figures.separability(pd.DataFrame(), 1), "of one scanner"),
+        (lambda: figures.projection({}, None, None), "states no such thing"),
+        (lambda: figures.cost(None), "Nothing of this was computed"),
+    ],
+)
+def test_where_there_is_nothing_to_draw_the_figure_says_why(draw, words: str) -> None:
+    assert words in sentence(draw())
+
+
+def sentence(figure: Figure) -> str:
+    """What stands in place of a drawing."""
+    assert figure.axes == []
+    return " ".join(text.get_text() for text in figure.texts)
+
+
+@pytest.mark.parametrize("strategy", figures.STRATEGIES)
+def test_the_icons_of_the_book_are_those_of_the_figures(strategy: str) -> None:
+    stored = Path(__file__).parents[2] / "book/style/icons" / f"strategy-{strategy}.svg"
+    assert stored.read_text() == icon(figures.STRATEGIES[strategy])

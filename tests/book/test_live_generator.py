@@ -41,7 +41,7 @@ def tab() -> Iterator[chromium.Tab]:
     if chromium.executable() is None:
         pytest.skip(f"no Chromium is installed under the names {chromium.NAMES}")
     with chromium.tab() as opened:
-        opened.run(f"{asset('network.js')}\n{asset('hvae.js')}")
+        opened.run("\n".join(map(asset, ("network.js", "draws.js", "hvae.js"))))
         yield opened
 
 

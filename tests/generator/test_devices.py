@@ -23,7 +23,7 @@ from ccl.generator.hvae import HVAE
 from ccl.generator.pixel_moments import scanner_spreads
 from ccl.generator.pixel_noise import PixelNoise
 from ccl.generator.training import GeneratorOptions, HVAETraining, training_batches
-from companion.book import examples
+from companion.book import explorer, grids
 from companion.cohorts import bank as banks
 from companion.cohorts.bank import BankOptions, every_target
 from companion.cohorts.causes import image_parents
@@ -340,11 +340,12 @@ def test_a_generator_is_stored_from_the_device_and_loaded_onto_it(
 
 
 def test_what_the_notebooks_show(phantom, generator, device):
-    rows = examples.pick(phantom, 1)
-    grids = [examples.scanner_grid(phantom, g, rows)[0] for g in (generator, on(device, generator))]
-    for one, other in zip(*grids, strict=True):
+    rows = grids.pick(phantom, 1)
+    both = (generator, on(device, generator))
+    cells = [grids.scanner_grid(phantom, each, rows)[0] for each in both]
+    for one, other in zip(*cells, strict=True):
         nearly_equal(np.stack(one), np.stack(other))
-    items = examples.explorer_items(phantom, on(device, generator), rows)
+    items = explorer.explorer_items(phantom, on(device, generator), rows)
     assert len(items) == len(rows)
 
 

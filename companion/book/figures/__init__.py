@@ -9,7 +9,7 @@ from companion.book.figures.pairs import cost, pair_similarity
 from companion.book.figures.projections import palette, projection, scanner_confusion
 from companion.book.figures.quality import IMAGES, effectiveness, gold_error, overall
 from companion.book.figures.separability import separability
-from companion.book.figures.subgroups import domains_with, subgroup_gap
+from companion.book.figures.subgroups import subgroup_gap
 from companion.book.figures.training import (
     alignment_uniformity,
     kl_per_resolution,
@@ -29,7 +29,6 @@ __all__ = [
     "cohort_counts",
     "cost",
     "default_band",
-    "domains_with",
     "effectiveness",
     "gain",
     "gold_error",

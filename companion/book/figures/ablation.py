@@ -9,12 +9,16 @@ from companion.book.figures.look import (
     marks,
     name_outer,
     new_panels,
+    or_says_why,
     require,
     style,
 )
 
+NOTHING_TO_COMPARE = "There is no generator of scanners here, or no truth to compare it with."
 
-def ablation(bought: pd.DataFrame, objective: str = "simclr") -> Figure:
+
+@or_says_why
+def ablation(bought: pd.DataFrame | None, objective: str = "simclr") -> Figure:
     """Gain over unpaired views against the gold error of the pairs, one point per seed.
 
     Args:
@@ -22,7 +26,8 @@ def ablation(bought: pd.DataFrame, objective: str = "simclr") -> Figure:
             (difference in ROC-AUC), of `companion.experiments.ablation.bought`.
         objective: whose encoders these are.
     """
-    require(bought, ("strategy", "seed", "where", "error", "gain"), "the ablation")
+    columns = ("strategy", "seed", "where", "error", "gain")
+    bought = require(bought, columns, "the ablation", NOTHING_TO_COMPARE)
     places, look = list(dict.fromkeys(bought["where"])), marks(objective)
     with style():
         figure, panels = new_panels(len(places), height=3.4)  # the legend is tall

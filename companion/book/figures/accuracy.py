@@ -14,18 +14,24 @@ from companion.book.figures.look import (
     CARD,
     INK,
     NOTHING_SAID,
+    OBJECTIVES,
     Initial,
     Mark,
+    NothingToDraw,
     add_legend,
     marks,
     name_outer,
     new_panels,
+    not_trained,
+    or_says_why,
     present,
     require,
     style,
 )
 
 Band = Literal["bootstrap", "seeds"]
+
+TOO_FEW = "This cohort does not have enough test images of each group with each label."
 
 PROTOCOLS = {"linear": "Linear probe", "finetuned": "Finetuned"}
 LINES: dict[str, dict[str, Any]] = {
@@ -35,6 +41,7 @@ LINES: dict[str, dict[str, Any]] = {
 LABELS_USED = "labels used\n[%; below: images]"
 
 
+@or_says_why
 def label_efficiency(
     results: pd.DataFrame,
     *,
@@ -52,7 +59,7 @@ def label_efficiency(
     Args:
         results: rows of `results.csv` of one cohort.
         objective: whose encoders to draw, e.g. 'simclr'; may be None where there is only one.
-        domains: domains to draw, in this order; all that occur if empty.
+        domains: domains to draw, in this order, where they occur; all that occur if empty.
         subgroups: of the test images, beside each other.
         band: 'bootstrap' = 95 % patient-bootstrap interval (averaged over seeds), 'seeds' =
             standard error over pretraining seeds; None = 'seeds' where every pretrained strategy
@@ -80,6 +87,7 @@ def label_efficiency(
     return figure
 
 
+@or_says_why
 def gain(
     results: pd.DataFrame,
     *,
@@ -98,12 +106,14 @@ def gain(
         against: the strategy whose AUC is subtracted, seed by seed.
         objective: as for `label_efficiency`.
         protocol: 'linear' or 'finetuned'.
-        domains: domains to draw, in this order; all that occur if empty.
+        domains: domains to draw, in this order, where they occur; all that occur if empty.
         n_classes: as for `label_efficiency`.
     """
     results, objective = auc_rows(results, objective)
     results = results[(results["protocol"] == protocol) & ~results["strategy"].isin(BASELINES)]
-    require(results, ("value",), f"results.csv (objective {objective}, protocol {protocol})")
+    name = OBJECTIVES.get(objective, objective)
+    words = f"{PROTOCOLS[protocol]}: no {name} encoder in this profile."
+    results = require(results, ("value",), "results.csv", words)
     domains = chosen_domains(results, domains)
     differences = _differences(results, against)
     mark = marks(objective)
@@ -138,23 +148,32 @@ def auc_rows(
     """The ROC-AUCs (or another metric) of one objective in some subgroups, and its name."""
     columns = ("objective", "strategy", "pretrain_seed", "protocol", "label_fraction", "n_labels")
     measured = ("domain", "subgroup", "metric", "value", "ci_low", "ci_high")
-    require(results, columns + measured, "results.csv")
+    results = require(results, columns + measured, "results.csv")
     rows = results[(results["metric"] == metric) & results["subgroup"].isin(list(subgroups))]
-    require(rows, columns, f"results.csv (metric {metric}, subgroup {', '.join(subgroups)})")
+    require(rows, columns, "results.csv", TOO_FEW)
     known = list(dict.fromkeys(rows["objective"]))
     if objective is None and len(known) == 1:
         objective = known[0]
-    if objective is None or objective not in known:
+    if objective is None:
         raise ValueError(f"name one of the objectives in results.csv, objective={known}")
+    if objective not in known:
+        raise NothingToDraw(not_trained(objective))
     return rows[rows["objective"] == objective], objective
 
 
-def chosen_domains(results: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
-    known = list(dict.fromkeys(results["domain"]))
-    absent = [domain for domain in wanted if domain not in known]
-    if absent:
-        raise ValueError(f"results.csv has no domain {absent}")
-    return list(wanted) or known
+def chosen_domains(rows: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
+    """The wanted domains that occur, in this order; all that occur if none is named.
+
+    A domain with few images has no figures of a group, or none at all.
+
+    Raises:
+        NothingToDraw: none of them occurs.
+    """
+    known = list(dict.fromkeys(rows["domain"]))
+    found = [domain for domain in wanted or known if domain in known]
+    if not found:
+        raise NothingToDraw(TOO_FEW)
+    return found
 
 
 def default_band(results: pd.DataFrame) -> Band:
@@ -234,11 +253,10 @@ def _differences(results: pd.DataFrame, against: str) -> pd.DataFrame:
     keys = ["domain", "label_fraction", "pretrain_seed"]
     means = results.groupby(["strategy", *keys])["value"].mean()
     if against not in means.index.get_level_values("strategy"):
-        raise ValueError(f"results.csv has no strategy '{against}' to compare with")
+        raise NothingToDraw(f"No encoder was trained on {against} pairs, to compare with.")
     differences = (means - means.xs(against)).dropna().rename("value").reset_index()
     differences = differences[differences["strategy"] != against]
-    require(differences, ("value",), f"the difference to '{against}'")
-    return differences
+    return require(differences, ("value",), "differences", f"Only {against} pairs were trained on.")
 
 
 def _draw_bars(axes: Axes, differences: pd.DataFrame, mark: Mapping[str, Mark]) -> None:

@@ -5,11 +5,12 @@ phone, and they bring their own light background, so that dark mode leaves them 
 """
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
@@ -50,6 +51,8 @@ class Mark:
         return self.label.replace(", ", ",\n")
 
 
+P = ParamSpec("P")
+NOT_COMPUTED = "Nothing of this was computed."
 OBJECTIVES = {"simclr": "SimCLR", "dino": "DINO"}
 BASELINES = CONTROLS  # strategies without contrastive pretraining
 
@@ -89,6 +92,28 @@ def marks(objective: str, initial: Initial = NOTHING_SAID) -> Mapping[str, Mark]
 
 
 STRATEGIES = marks("simclr")
+
+
+class NothingToDraw(ValueError):
+    """A table has nothing of what a figure shows; the message tells a reader why."""
+
+
+def or_says_why(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """A figure that says why there is nothing to draw, so that no page has to ask before."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **options: P.kwargs) -> Figure:
+        try:
+            return draw(*args, **options)
+        except NothingToDraw as reason:
+            return said(str(reason))
+
+    return drawn
+
+
+def not_trained(objective: str, how: str = "") -> str:
+    """The sentence for an experiment without encoders of an objective."""
+    return f"This experiment trains no {OBJECTIVES.get(objective, objective)}{how}."
 
 
 def said(text: str) -> Figure:
@@ -146,12 +171,21 @@ class BookFigure(Figure):
         return buffer.getvalue()
 
 
-def require(table: pd.DataFrame, columns: Sequence[str], what: str) -> None:
+def require(
+    table: pd.DataFrame | None, columns: Sequence[str], what: str, empty: str = NOT_COMPUTED
+) -> pd.DataFrame:
+    """A table that has some columns, and rows.
+
+    Raises:
+        NothingToDraw: it is not there, or has no rows; says `empty`.
+        ValueError: it lacks a column.
+    """
+    if table is None or table.empty:
+        raise NothingToDraw(empty)
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise ValueError(f"{what} lacks the columns {missing}; it has {list(table.columns)}")
-    if table.empty:
-        raise ValueError(f"{what} has no rows: nothing to draw")
+    return table
 
 
 def new_figure(height: float, width: float = WIDTH) -> BookFigure:

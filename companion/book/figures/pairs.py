@@ -14,6 +14,8 @@ from companion.book.figures.look import (
     add_legend,
     marks,
     new_panels,
+    not_trained,
+    or_says_why,
     present,
     require,
     style,
@@ -27,6 +29,7 @@ STEP_NAMES = {
 }
 
 
+@or_says_why
 def pair_similarity(table: pd.DataFrame, *, objective: str = "simclr") -> Figure:
     """Cosine similarity of the views of each strategy's own pairs, before and after training.
 
@@ -34,7 +37,8 @@ def pair_similarity(table: pd.DataFrame, *, objective: str = "simclr") -> Figure
         table: columns `strategy`, `training` ('before' or 'after'), `value`, `ci_low`, `ci_high`.
         objective: after which strategies are named.
     """
-    require(table, ("strategy", "training", "value", "ci_low", "ci_high"), "pair similarity")
+    columns = ("strategy", "training", "value", "ci_low", "ci_high")
+    table = require(table, columns, "pair similarity", not_trained(objective))
     strategies = present(table["strategy"])
     with style():
         figure, (axes,) = new_panels(1, height=0.45 * len(strategies) + 0.9)
@@ -61,13 +65,14 @@ def pair_similarity(table: pd.DataFrame, *, objective: str = "simclr") -> Figure
     return figure
 
 
-def cost(table: pd.DataFrame) -> Figure:
+@or_says_why
+def cost(table: pd.DataFrame | None) -> Figure:
     """Time of one run of generator, banks and each pretraining.
 
     Args:
         table: of `companion.evaluation.cost.cost_table`; where a time is not known, it says so.
     """
-    require(table, ("step", "what", "seconds", "peak_memory_mib"), "the cost table")
+    table = require(table, ("step", "what", "seconds", "peak_memory_mib"), "the cost table")
     places = np.arange(len(table))
     with style():
         figure, (axes,) = new_panels(1, height=0.32 * len(table) + 0.8)

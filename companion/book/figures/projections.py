@@ -11,13 +11,17 @@ from companion.book.figures.look import (
     INK,
     NOTHING_SAID,
     Initial,
+    NothingToDraw,
     add_legend,
     marks,
     new_panels,
+    not_trained,
+    or_says_why,
     present,
     require,
     style,
 )
+from companion.book.figures.separability import ONE_SCANNER
 
 
 def palette(values: Sequence[str]) -> dict[str, str]:
@@ -29,10 +33,11 @@ def palette(values: Sequence[str]) -> dict[str, str]:
     return {value: "#B0B7C0" if value == "none" else next(colours) for value in values}
 
 
+@or_says_why
 def projection(
     maps: Mapping[str, np.ndarray],
-    values: Sequence[str],
-    colours: Mapping[str, str],
+    values: Sequence[str] | None,
+    colours: Mapping[str, str] | None,
     *,
     objective: str = "simclr",
     what: str = "",
@@ -42,8 +47,8 @@ def projection(
 
     Args:
         maps: strategy to places, float (n, 2).
-        values: n values to colour by.
-        colours: of each value, in the order of the legend.
+        values: n values to colour by; None where the cohort's table has none.
+        colours: of each value, in the order of the legend; None likewise.
         objective: of the encoders, for the titles.
         what: the values are, above the legend.
         initial: what the encoders start from, `PretrainingOptions.initial_weights`.
@@ -51,6 +56,8 @@ def projection(
     Raises:
         ValueError: values without colour, or maps of other numbers of images.
     """
+    if values is None or colours is None:
+        raise NothingToDraw("The table of this cohort states no such thing.")
     if set(values) - set(colours) or any(len(xy) != len(values) for xy in maps.values()):
         raise ValueError("every image needs a place in every map and a value with a colour")
     known = np.asarray(values, dtype=object)
@@ -70,6 +77,7 @@ def projection(
     return figure
 
 
+@or_says_why
 def scanner_confusion(
     table: pd.DataFrame,
     scanners: Sequence[str],
@@ -88,12 +96,13 @@ def scanner_confusion(
         A panel per strategy: rows are scanners, in per cent of their images, over all seeds.
 
     Raises:
-        ValueError: a column is missing, or there are no rows.
+        ValueError: a column is missing.
     """
     columns = ("objective", "strategy", "scanner", "predicted", "n")
-    require(table, columns, "confusion")
-    table = table[table["objective"] == objective]
-    require(table, columns, f"confusion (objective {objective})")
+    table = require(table, columns, "confusion", ONE_SCANNER)
+    table = require(
+        table[table["objective"] == objective], columns, "confusion", not_trained(objective)
+    )
     strategies = present(table["strategy"])
     with style():
         figure, panels = new_panels(len(strategies), height=2.3)

@@ -11,14 +11,16 @@ from matplotlib.figure import Figure
 from companion.book.figures.look import (
     INK,
     Mark,
+    NothingToDraw,
     add_legend,
     new_figure,
     new_panels,
+    or_says_why,
     require,
-    said,
     style,
 )
 
+REAL = "These images are real: their true counterfactuals are not known."
 IMAGES: Mapping[str, Mark] = {
     "real": Mark("Real test images (ceiling)", "#6B7280", "o"),
     "counterfactual": Mark("Counterfactuals", "#009E73", "D"),
@@ -56,6 +58,7 @@ def effectiveness(quality: pd.DataFrame) -> Figure:
     return figure
 
 
+@or_says_why
 def gold_error(quality: pd.DataFrame) -> Figure:
     """Error against the true counterfactual, beside leaving alone and two baselines.
 
@@ -66,7 +69,7 @@ def gold_error(quality: pd.DataFrame) -> Figure:
     """
     columns = ("measure", "images", "source", "target", "value", "ci_low", "ci_high")
     require(quality, columns, "quality")
-    bars = quality[quality["measure"] == "gold_error"].copy()
+    bars = require(quality[quality["measure"] == "gold_error"], columns, "quality", REAL).copy()
     pooled = (bars["source"] == "all") | (bars["target"] == "all")
     bars["direction"] = bars["source"] + "\n→ " + bars["target"]
     bars.loc[pooled, "direction"] = "all"
@@ -80,6 +83,7 @@ def gold_error(quality: pd.DataFrame) -> Figure:
     return figure
 
 
+@or_says_why
 def overall(
     quality: pd.DataFrame, measures: Mapping[str, str], chance: float | None = None
 ) -> Figure:
@@ -96,7 +100,7 @@ def overall(
     pooled = quality[(quality["source"] == "all") & (quality["target"] == "all")]
     drawn = [name for name in measures if name in set(pooled["measure"])]
     if not drawn:
-        return said("Not measured: there are too few test images.")
+        raise NothingToDraw("Not measured on this cohort, or on too few test images.")
     kinds = [pooled[pooled["measure"] == name] for name in drawn]
     with style():
         figure = new_figure(sum(0.3 * len(mine) + 0.75 for mine in kinds))

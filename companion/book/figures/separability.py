@@ -14,12 +14,14 @@ from companion.book.figures.look import (
     Mark,
     marks,
     new_panels,
+    or_says_why,
     require,
     style,
 )
 from companion.strategies import CONTROLS
 
 SHARED = ("oracle", "oraclesex", *CONTROLS)  # strategies whose label does not name the objective
+ONE_SCANNER = "The test images are of one scanner."
 MEASURES = {
     "scanner": "linear:\naccuracy",
     "scanner_knn": "neighbours:\naccuracy",
@@ -28,7 +30,10 @@ MEASURES = {
 }
 
 
-def separability(table: pd.DataFrame, n_scanners: int, initial: Initial = NOTHING_SAID) -> Figure:
+@or_says_why
+def separability(
+    table: pd.DataFrame | None, n_scanners: int, initial: Initial = NOTHING_SAID
+) -> Figure:
     """Every measure of domain separability, one line per objective and strategy, a mark per seed.
 
     Args:
@@ -38,10 +43,10 @@ def separability(table: pd.DataFrame, n_scanners: int, initial: Initial = NOTHIN
         initial: what the encoders start from, `PretrainingOptions.initial_weights`.
 
     Raises:
-        ValueError: a column is missing, or there are no rows.
+        ValueError: a column is missing.
     """
     columns = ("objective", "strategy", "measure", "value", "ci_low", "ci_high")
-    require(table, columns, "separability")
+    table = require(table, columns, "separability", ONE_SCANNER)
     looks = _looks(table, initial)
     nothing = {"scanner": 1 / n_scanners, "scanner_knn": 1 / n_scanners, "mixing": 1.0}
     with style():

@@ -27,27 +27,13 @@ from companion.book.figures.look import (
     marks,
     name_outer,
     new_panels,
+    or_says_why,
     present,
     style,
 )
 
 
-def domains_with(
-    results: pd.DataFrame, domains: Sequence[str], subgroups: Sequence[str]
-) -> list[str]:
-    """Of some domains those that have figures of every one of some subgroups.
-
-    A domain with few images has them of one sex alone, or of neither.
-
-    Args:
-        results: rows of `results.csv`.
-        domains: to choose from.
-        subgroups: values of the column `subgroup`.
-    """
-    have = results.groupby("domain")["subgroup"].agg(set)
-    return [name for name in domains if set(subgroups) <= have.get(name, set())]
-
-
+@or_says_why
 def subgroup_gap(
     results: pd.DataFrame,
     pair: tuple[str, str],
@@ -64,11 +50,11 @@ def subgroup_gap(
         pair: the two subgroups, one of `companion.evaluation.subgroups.GAPS`.
         absolute: draw the size of the gap, not its sign.
         objective: as for `label_efficiency`.
-        domains: domains to draw, in this order; all that occur if empty.
+        domains: domains to draw, in this order, where they have the gap; all if empty.
         initial: what the encoders start from, `PretrainingOptions.initial_weights`.
 
     Raises:
-        ValueError: a column is missing, or there is no such gap.
+        ValueError: a column is missing.
     """
     first, second = pair
     metric = "absolute_gap" if absolute else "gap"

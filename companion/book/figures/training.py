@@ -9,11 +9,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from companion.book.figures.look import Mark, add_legend, marks, new_panels, present, require, style
+from companion.book.figures.look import (
+    Mark,
+    add_legend,
+    marks,
+    new_panels,
+    not_trained,
+    or_says_why,
+    present,
+    require,
+    style,
+)
 
 
+@or_says_why
 def training_history(
-    history: pd.DataFrame,
+    history: pd.DataFrame | None,
     metrics: Mapping[str, str],
     *,
     x: str = "epoch",
@@ -23,12 +34,13 @@ def training_history(
 
     Args:
         history: one row per point in time; columns `x`, the metrics, and optionally `strategy`.
-            Missing values are skipped, so metrics may be logged at different times.
+            Missing values are skipped, so metrics may be logged at different times. None where
+            nothing was trained.
         metrics: column to axis label, unit included, e.g. {"loss": "NT-Xent loss [nats]"}.
         x: column of the time axis.
         objective: after which strategies are named.
     """
-    require(history, (x, *metrics), "the training history")
+    history = require(history, (x, *metrics), "the training history", not_trained(objective))
     with style():
         figure, panels = new_panels(len(metrics), height=2.1)
         for axes, (column, label) in zip(panels, metrics.items(), strict=True):
@@ -67,7 +79,7 @@ def _seen_alone(line: pd.DataFrame) -> str:
     return "o" if len(line) == 1 else ""
 
 
-def alignment_uniformity(history: pd.DataFrame, *, objective: str = "simclr") -> Figure:
+def alignment_uniformity(history: pd.DataFrame | None, *, objective: str = "simclr") -> Figure:
     """Alignment and uniformity of the embeddings over training.
 
     Args:

@@ -10,17 +10,9 @@ from anywidget import AnyWidget
 
 from ccl.generator.generator import Generator
 from ccl.generator.hvae import HVAE
-from companion.book.examples import (
-    cohort_grid,
-    colourings,
-    explorer_items,
-    explorer_page,
-    live_explorer,
-    palettes,
-    pick,
-    projection_page,
-    scanner_grid,
-)
+from companion.book.explorer import explorer_items, explorer_page, live_explorer
+from companion.book.grids import cohort_grid, pick, scanner_grid
+from companion.book.projections import colourings, palettes, projection_page
 from companion.book.widgets.explorer import explorer_html
 from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
