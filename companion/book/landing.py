@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ccl.generator.generator import Generator, counterfactuals, load
-from companion.book import diagrams
+from companion.book import diagrams, forest, record
 from companion.book.grids import pick
 from companion.book.widgets.hero import Turning, hero_html
 from companion.claims import ledger
@@ -16,7 +16,7 @@ from companion.engine import pointers
 if TYPE_CHECKING:
     from companion.experiments.config import Experiment
 
-PARTS = ("hero", "method", "door-reader", "door-lecturer", "door-researcher", "chain")
+PARTS = ("hero", "forest", "method", "door-reader", "door-lecturer", "door-researcher", "chain")
 PATIENTS = 2  # of each scanner
 SIMILARITIES = (0.7, 0.75, 0.5, 0.3, 0.05)  # of a pair and of four negatives, as in the lecture
 STEPS = (
@@ -34,7 +34,12 @@ def pages(experiment: "Experiment") -> dict[str, str]:
     root = experiment.root
     cohort = Cohort.load(pointers.follow(root, "cohort").folder)
     generator = load(pointers.follow(root, "generator").folder)
-    drawn = pictures(cohort, generator, judge(ledger.load(), gather(root)))
+    claims = ledger.load()
+    findings = judge(claims, gather(root))
+    known = record.load_all().get(experiment.cohort_name)
+    recorded = known.findings if known is not None else ()
+    rows = forest.effects(findings, recorded, claims, experiment.cohort_name)
+    drawn = pictures(cohort, generator, findings) | {"forest": forest.forest_html(rows)}
     return {f"{name}.md": raw(html) for name, html in drawn.items()}
 
 

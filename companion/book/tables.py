@@ -11,6 +11,7 @@ from companion.book.figures.look import NOT_COMPUTED, Mark, marks
 from companion.book.markdown import escape
 from companion.cohorts.cohort import SPLITS, Cohort
 from companion.evaluation.collapse import verdicts
+from companion.evaluation.convergence import convergence as converged
 from companion.quality.summary import overview
 
 
@@ -97,6 +98,25 @@ def ends_of_distillation(history: pd.DataFrame | None) -> pd.DataFrame:
         [ends["strategy"].map(labels), ends["seed"]], names=["pairs", "seed"]
     )
     return ends.set_index(index)[list(columns)].rename(columns=columns)
+
+
+def convergence(histories: Mapping[str, pd.DataFrame], margin: float) -> pd.DataFrame:
+    """Whether each pretraining has converged.
+
+    Args:
+        histories: objective to its history, of `companion.experiments.pretraining`.
+        margin: of the validation AUC over the last quarter of the epochs.
+    """
+    together = [history.assign(objective=name) for name, history in histories.items()]
+    found = converged(pd.concat(together) if together else None, margin)
+    labels = [
+        marks(objective)[strategy].label
+        for objective, strategy in zip(found["objective"], found["strategy"], strict=True)
+    ]
+    verdict = found["converged"].map({True: "converged", False: "not converged"}).fillna("unknown")
+    index = pd.MultiIndex.from_arrays([labels, found["seed"]], names=["encoder", "seed"])
+    shown = found.assign(verdict=verdict)[["change", "margin", "verdict"]].set_index(index)
+    return shown.rename(columns={"change": "AUC moved by, last quarter"})
 
 
 def judged_generators(

@@ -65,7 +65,9 @@ class Evidence:
     @cached_property
     def convergence(self) -> pd.DataFrame:
         """What `companion.evaluation.convergence.convergence` says of every pretraining."""
-        return convergence(self.history, self.records)
+        options = [each["options"] for each in self.records if each["step"] == "pretraining"]
+        margins = {each["convergence"]["margin"] for each in options if "convergence" in each}
+        return convergence(self.history, min(margins, default=math.nan))
 
 
 def gather(root: Path) -> Evidence:

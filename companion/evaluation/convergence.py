@@ -6,9 +6,6 @@ images of each pretraining scanner (`companion.evaluation.validation_probe`). A 
 falls to zero makes every curve level in the end: that one is level is needed, and not enough.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import pandas as pd
 
 AUC = "validation_auc"  # the mean over scanners and shares of the labels
@@ -32,20 +29,17 @@ def last_change(history: pd.DataFrame) -> float:
     return float(last.max() - last.min()) if len(last) > 1 else float("nan")
 
 
-def convergence(history: pd.DataFrame | None, records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def convergence(history: pd.DataFrame | None, margin: float) -> pd.DataFrame:
     """Which pretrainings have converged.
 
     Args:
         history: of all of them, or None: one row per epoch, with `objective`, `strategy`, `seed`.
-        records: of the finished steps; those of the pretraining say the margin.
+        margin: of `companion.evaluation.options.ConvergenceOptions`; NaN if it is not known.
 
     Returns:
         A row per pretraining: `objective`, `strategy`, `seed`, `change` (`last_change`), `margin`
         and `converged`; the last is missing where no probes tell.
     """
-    options = [each["options"] for each in records if each["step"] == "pretraining"]
-    margins = {each["convergence"]["margin"] for each in options if "convergence" in each}
-    margin = min(margins, default=float("nan"))
     rows = []
     if history is None or not {*KEYS} <= {*history.columns}:
         history = pd.DataFrame(columns=list(KEYS))

@@ -131,8 +131,8 @@ def of(experiment: Experiment) -> dict[str, Any]:
 
     Returns:
         {"encoders": [...], "controls": [...], "beside": [...], "external": [...], "tables": [...],
-        "omissions": [...], "length": [...]}: names of encoders such as 'simclr-standard-0', of further cohorts in
-        the same book, of those that the encoders are tested on, and of the files in the data root
+        "omissions": [...], "length": [...]}: names of encoders such as 'simclr-standard-0', of
+        further cohorts in the same book, of those that the encoders are tested on, and of the files in the data root
         that say which images there are; and a sentence for each strategy that the profile asks for
         and the cohort cannot have; and of the steps that training for long needs, if that is asked
         for. A cohort without encoders can only test those of others.

@@ -76,8 +76,7 @@ def test_a_run_has_converged_if_it_is_level_over_its_last_quarter() -> None:
             for name, table in (("standard", rising), ("oracle", level))
         ]
     )
-    record = {"step": "pretraining", "options": {"convergence": {"margin": 0.02}}}
-    found = convergence(both, [record]).set_index("strategy")["converged"]
+    found = convergence(both, 0.02).set_index("strategy")["converged"]
     assert dict(found) == {"standard": False, "oracle": True}
 
 
@@ -85,8 +84,8 @@ def test_nothing_is_said_of_a_run_that_was_not_watched() -> None:
     history = pd.DataFrame({"epoch": [0, 1], "loss": [1.0, 0.5]})
     assert np.isnan(last_change(history))
     known = history.assign(objective="simclr", strategy="standard", seed=0)
-    assert convergence(known, [])["converged"].isna().all()
-    assert convergence(None, []).empty
+    assert convergence(known, 0.02)["converged"].isna().all()
+    assert convergence(None, 0.02).empty
 
 
 def test_controls_are_the_initial_weights_and_random_ones() -> None:

@@ -3,6 +3,7 @@
 from companion.book.figures.ablation import ablation
 from companion.book.figures.accuracy import Band, band_label, default_band, gain, label_efficiency
 from companion.book.figures.cohort import cohort_counts
+from companion.book.figures.convergence import training_length, validation
 from companion.book.figures.images import image_grid
 from companion.book.figures.look import STRATEGIES, WIDTH, BookFigure, Mark, marks
 from companion.book.figures.pairs import cost, pair_similarity
@@ -44,4 +45,6 @@ __all__ = [
     "separability",
     "subgroup_gap",
     "training_history",
+    "training_length",
+    "validation",
 ]

@@ -4,23 +4,37 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from companion.book.figures.look import add_legend, marks, new_panels, present, require, style
+from companion.book.figures.look import (
+    add_legend,
+    marks,
+    new_panels,
+    not_trained,
+    or_says_why,
+    present,
+    require,
+    style,
+)
 from companion.evaluation.convergence import AUC
 
 LINES = {"random": "--", "initial": "-"}
 STARTS = {"random": "random weights", "initial": "initial weights"}
 
 
-def validation(history: pd.DataFrame, *, objective: str = "simclr") -> Figure:
+@or_says_why
+def validation(history: pd.DataFrame | None, *, objective: str = "simclr") -> Figure:
     """ROC-AUC of linear probes on validation images over pretraining: the mean, then each scanner.
 
     Args:
         history: columns `epoch`, `strategy`, `validation_auc` and
-            `validation_auc_<percent>_<scanner>`, empty in epochs without a probe.
+            `validation_auc_<percent>_<scanner>`, empty in epochs without a probe. None where
+            nothing was trained.
         objective: after which strategies are named.
     """
+    why = not_trained(objective)
+    if history is not None and AUC not in history:
+        history, why = None, "No probe was made while these encoders were pretrained."
+    history = require(history, ("epoch", "strategy"), "the training history", why)
     columns = [name for name in history.columns if name.startswith(AUC)]
-    require(history, ("epoch", "strategy", *(columns or [AUC])), "the training history")
     look = marks(objective)
     with style():
         figure, panels = new_panels(len(columns), height=2.1)
@@ -51,14 +65,16 @@ def _title(column: str) -> str:
     return f"{scanner}, {percent} %\nof the labels"
 
 
-def training_length(table: pd.DataFrame) -> Figure:
+@or_says_why
+def training_length(table: pd.DataFrame | None) -> Figure:
     """The crossing: validation AUC of SimCLR on real and on true-counterfactual pairs over epochs.
 
     Args:
         table: `length.csv` of `companion.experiments.length`: columns `epoch`, `start`, `strategy`,
-            `validation_auc`.
+            `validation_auc`. None where nobody trained for so long.
     """
-    require(table, ("epoch", "start", "strategy", AUC), "length.csv")
+    why = "Nothing was trained for long in this record."
+    table = require(table, ("epoch", "start", "strategy", AUC), "length.csv", why)
     look = marks("simclr")
     with style():
         figure, (axes,) = new_panels(1, height=3.4)
