@@ -32,8 +32,8 @@ STEPS = (
 def pages(experiment: "Experiment") -> dict[str, str]:
     """Parts of the landing page of a finished experiment: file name to Markdown."""
     root = experiment.root
-    cohort = Cohort.load(pointers.follow(root, "cohort").folder)
-    generator = load(pointers.follow(root, "generator").folder)
+    cohort = Cohort.load(pointers.read_pointer(root, "cohort").folder)
+    generator = load(pointers.read_pointer(root, "generator").folder)
     drawn = pictures(cohort, generator, judge(ledger.load(), gather(root)))
     return {f"{name}.md": raw(html) for name, html in drawn.items()}
 
