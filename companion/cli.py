@@ -174,10 +174,10 @@ def run(
             arguments[step] = (experiment.pretraining.named(encoder),)
         done = _finished(step, experiment, *arguments.get(step, (variant,)))
         if distributed.is_main_process():
-            pointers.point(experiment.root, f"{step}-{label}" if label else step, done)
+            pointers.write_pointer(experiment.root, f"{step}-{label}" if label else step, done)
             if step is Step.results:
                 for file in ("separability.csv", "results.csv"):
-                    pointers.publish(done.folder / file, experiment.root / file)
+                    pointers.copy_file(done.folder / file, experiment.root / file)
             typer.echo(str(done.folder))
 
 
@@ -198,8 +198,10 @@ def _leave_pretraining(experiment: "Experiment", encoder: str) -> None:
     trained = _finished(Step.pretraining, experiment, name)
     pointer = f"pretraining-{encoder}"
     # One that is newer than the evaluation would have the workflow evaluate again.
-    if distributed.is_main_process() and not pointers.names(experiment.root, pointer, trained):
-        pointers.point(experiment.root, pointer, trained)
+    if distributed.is_main_process() and not pointers.is_pointer_to(
+        experiment.root, pointer, trained
+    ):
+        pointers.write_pointer(experiment.root, pointer, trained)
 
 
 @app.command()
@@ -217,7 +219,7 @@ def notebook(
 
         executed = notebooks.show(profile, cohort, data_root, name).folder / f"{name}.ipynb"
         fixed = plan.folder(profile, cohort) / "notebooks" / executed.name
-        shown = pointers.publish(executed, fixed)
+        shown = pointers.copy_file(executed, fixed)
     typer.echo(str(shown))
 
 

@@ -62,7 +62,7 @@ def training(root: Path) -> Run:
     def compute(folder: Path) -> None:
         line = Line()
         history = fit(line, Batches(), epochs=5, folder=folder, seed=1)
-        storage.save_tensors(folder / "line.safetensors", line.state_dict())
+        storage.write_safetensors(folder / "line.safetensors", line.state_dict())
         history.drop(columns="seconds").to_csv(folder / "history.csv", index=False)
 
     return Step(root, "training", {}, {}, ("ccl.pairs",)).run(compute)

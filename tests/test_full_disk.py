@@ -24,7 +24,7 @@ from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.engine.errors import DiskFullError
 from companion.engine.files import full_disk_named, write_atomically
 from companion.engine.runs import Step
-from companion.engine.storage import create_array
+from companion.engine.storage import create_npy
 from tests.cohorts.conftest import files_of
 from tests.cohorts.test_writer import many
 from tests.fitting import fit
@@ -223,9 +223,9 @@ def test_a_quota_is_named(tmp_path: Path) -> None:
 def test_room_is_taken_where_the_system_has_no_call_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create_array(tmp_path / "a.npy", (1100, 1000))
+    create_npy(tmp_path / "a.npy", (1100, 1000))
     monkeypatch.delattr("os.posix_fallocate", raising=False)
-    create_array(tmp_path / "b.npy", (1100, 1000))
+    create_npy(tmp_path / "b.npy", (1100, 1000))
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
     assert (tmp_path / "b.npy").stat().st_blocks * 512 >= 1_100_000
 

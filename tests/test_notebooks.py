@@ -134,6 +134,8 @@ def test_a_page_names_the_weights_that_encoders_start_from(
     encoder = simclr.encoder.model_copy(update={"pretrained": "imagenet"})
     simclr = simclr.model_copy(update={"encoder": encoder})
     made = replace(made, pretraining=made.pretraining.model_copy(update={"simclr": simclr}))
+    table = pages._results(["simclr"]).replace({"strategy": {"random": "initial"}})
+    monkeypatch.setattr(pages, "_results", lambda _: table)
     shown = pages.values("probing", pages.small_cohort(), made, tmp_path, monkeypatch)
     figure = next(value for value in shown if isinstance(value, Figure))
     labels = {text.get_text() for text in figure.legends[0].get_texts()}

@@ -13,14 +13,14 @@ def test_a_step_whose_folder_was_deleted_is_done_again(tmp_path: Path) -> None:
     made = {}
     for name in ("kept", "deleted"):
         made[name] = Step(tmp_path, name, {}, {}, ("ccl.pairs",)).run(lambda _: None)
-        pointers.point(tmp_path, name, made[name])
+        pointers.write_pointer(tmp_path, name, made[name])
     shutil.rmtree(made["deleted"].folder)
     with pytest.raises(FileNotFoundError, match=r"run the step deleted again \(`make book`\)"):
-        pointers.follow(tmp_path, "deleted")
-    pointers.forget_lost(tmp_path)
-    assert list(pointers.finished(tmp_path)) == ["kept"]
+        pointers.read_pointer(tmp_path, "deleted")
+    pointers.remove_dangling(tmp_path)
+    assert list(pointers.finished_runs(tmp_path)) == ["kept"]
     assert [file.name for file in (tmp_path / "steps").iterdir()] == ["kept.json"]
 
 
 def test_without_any_step_nothing_is_lost(tmp_path: Path) -> None:
-    pointers.forget_lost(tmp_path / "absent")
+    pointers.remove_dangling(tmp_path / "absent")

@@ -184,7 +184,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPat
     for name, fake in fakes.items():
         patch.setattr(recording, name, fake)
     patch.setattr(Cohort, "load", lambda _: images)
-    patch.setattr(pointers, "follow", lambda *_: run)
+    patch.setattr(pointers, "read_pointer", lambda *_: run)
     return replace(base, root=tmp_path / "runs", pretraining=mine)
 
 

@@ -294,7 +294,10 @@ def test_the_option_of_the_command_line_reaches_the_step(
     assert [each.exit_code for each in done] == [0, 1, 0, 0]
     assert done[1].stderr.startswith("Error: data root")
     assert done[2].stdout == done[3].stdout != done[0].stdout
-    assert pointers.follow(Path("runs/tiny/folder"), "cohort").record["options"]["reimported"] == 1
+    assert (
+        pointers.read_pointer(Path("runs/tiny/folder"), "cohort").record["options"]["reimported"]
+        == 1
+    )
 
 
 def test_the_workflow_looks_again_where_files_changed(
@@ -317,7 +320,7 @@ def test_the_workflow_looks_again_where_files_changed(
     root.mkdir(parents=True)
     stamp.write_text("{}")
     assert not looked_again()  # nothing is imported yet
-    pointers.point(root, "cohort", make_cohort(mine))
+    pointers.write_pointer(root, "cohort", make_cohort(mine))
     assert not looked_again()
     os.utime(source.root / "img/005.png", (1, 1))
     assert looked_again()
@@ -348,7 +351,11 @@ def test_a_build_stops_at_changed_data_and_goes_on_when_told(
         said, _ = process.communicate(timeout=300)
         # Snakemake takes the pointer away before it calls a step; one that fails makes none.
         there = process.returncode == 0
-        return process.returncode, said, pointers.follow(root, "cohort").digest if there else ""
+        return (
+            process.returncode,
+            said,
+            pointers.read_pointer(root, "cohort").digest if there else "",
+        )
 
     root = folder / "runs/tiny/folder"
     first = build()

@@ -302,7 +302,7 @@ def test_a_kill_before_the_weights_are_saved_loses_no_training(
     if step == "generator":
         saved_by, finish = (trained_generator, "save"), partial(train_generator, mine)
     else:
-        saved_by, finish = (storage, "save_tensors"), partial(pretrain, mine, name)
+        saved_by, finish = (storage, "write_safetensors"), partial(pretrain, mine, name)
     with monkeypatch.context() as patch:
         patch.setattr(*saved_by, _killed)
         with pytest.raises(Killed):

@@ -37,11 +37,15 @@ from tests.payload import Payload
 Kind = tuple[str, Callable[[Path], Any], Callable[[Path], Any]]
 TABLE = pd.DataFrame({"scanner": ["NA", "B"], "value": [0.5, 0.25]})
 KINDS: list[Kind] = [
-    ("a.npy", lambda p: storage.save_array(p, np.arange(9000)), storage.array),
-    ("a.safetensors", lambda p: storage.save_tensors(p, {"w": torch.arange(900)}), storage.tensors),
-    ("a.parquet", lambda p: TABLE.to_parquet(p, index=False), storage.table),
+    ("a.npy", lambda p: storage.write_npy(p, np.arange(9000)), storage.read_npy),
+    (
+        "a.safetensors",
+        lambda p: storage.write_safetensors(p, {"w": torch.arange(900)}),
+        storage.read_safetensors,
+    ),
+    ("a.parquet", lambda p: TABLE.to_parquet(p, index=False), storage.read_parquet),
     ("a.csv", lambda p: TABLE.to_csv(p, index=False), read_table),
-    ("a.json", lambda p: p.write_text(json.dumps({"a": 1})), storage.described),
+    ("a.json", lambda p: p.write_text(json.dumps({"a": 1})), storage.read_json),
 ]
 kinds = pytest.mark.parametrize("kind", KINDS, ids=[name for name, _, _ in KINDS])
 
@@ -96,21 +100,21 @@ def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.npy"
     np.save(file, np.array([Payload(tmp_path / "ran")], dtype=object), allow_pickle=True)
     with pytest.raises(DamagedFileError, match=says(file, "it")):
-        storage.array(file)
+        storage.read_npy(file)
     assert not (tmp_path / "ran").exists()
 
 
 def test_an_archive_or_a_longer_file_is_no_array(tmp_path: Path) -> None:
     file = tmp_path / "a.npy"
-    storage.save_array(file, np.arange(9))
+    storage.write_npy(file, np.arange(9))
     with file.open("ab") as longer:
         longer.write(b"more")
     with pytest.raises(DamagedFileError, match="longer than its"):
-        storage.array(file)
+        storage.read_npy(file)
     with file.open("wb") as archive:
         np.savez(archive, a=np.arange(3))
     with pytest.raises(DamagedFileError, match="an archive, not an array"):
-        storage.array(file)
+        storage.read_npy(file)
 
 
 @pytest.fixture
@@ -157,7 +161,7 @@ def test_a_deleted_file_is_kept_by_its_map(phantom: Cohort) -> None:
 
 def test_reading_on_would_end_the_process(tmp_path: Path) -> None:
     """The negative control: why sizes are looked at."""
-    storage.save_array(tmp_path / "a.npy", np.arange(9000))
+    storage.write_npy(tmp_path / "a.npy", np.arange(9000))
     code = "import os, sys, numpy as np; a = np.load(sys.argv[1], mmap_mode='r')"
     code += "; os.truncate(sys.argv[1], 128); a.sum()"
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.npy")])

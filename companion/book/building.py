@@ -15,7 +15,7 @@ import yaml
 from companion import ROOT
 from companion.book import landing, report
 from companion.engine.clean_environment import clean
-from companion.engine.storage import described
+from companion.engine.storage import read_json
 
 if TYPE_CHECKING:
     from companion.experiments.config import Experiment
@@ -53,7 +53,7 @@ def collect(main: "Experiment", beside: Sequence["Experiment"] = (), root: Path 
 
 def _moved(path: Path, cohort: str) -> str:
     """A notebook for a folder one level down: links lead up once more, figures' names differ."""
-    notebook = described(path)
+    notebook = read_json(path)
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":

@@ -32,8 +32,8 @@ STEPS = (
 def pages(experiment: "Experiment") -> dict[str, str]:
     """Parts of the landing page of a finished experiment: file name to Markdown."""
     root = experiment.root
-    cohort = Cohort.load(pointers.follow(root, "cohort").folder)
-    generator = load(pointers.follow(root, "generator").folder)
+    cohort = Cohort.load(pointers.read_pointer(root, "cohort").folder)
+    generator = load(pointers.read_pointer(root, "generator").folder)
     claims = ledger.load()
     findings = judge(claims, gather(root))
     known = record.load_all().get(experiment.cohort_name)

@@ -79,7 +79,7 @@ def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
             "code": {module: code_digest(module) for module in imported(notebook)},
             **parameters,
         },
-        inputs={pointer: pointers.follow(root, pointer) for pointer in shown},
+        inputs={pointer: pointers.read_pointer(root, pointer) for pointer in shown},
         modules=(__name__,),
         label=name,
     )

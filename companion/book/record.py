@@ -19,7 +19,7 @@ from companion.claims.contrasts import Setting, checked_results
 from companion.claims.evidence import Evidence
 from companion.claims.judging import Finding
 from companion.engine.csv_files import read_table
-from companion.engine.storage import described
+from companion.engine.storage import read_json
 from companion.strategies import BASE, STRATEGIES, generator_of
 
 FOLDER = ROOT / "study"
@@ -107,7 +107,7 @@ def load(folder: Path) -> Record:
     file = folder / INFO
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing: `make study` makes the record")
-    return Record(folder, described(file))
+    return Record(folder, read_json(file))
 
 
 def load_all(folder: Path = FOLDER) -> dict[str, Record]:

@@ -81,7 +81,9 @@ def _info(experiment: Experiment, images: Cohort) -> dict[str, Any]:
         "caveats": images.info.get("caveats", []),
         "citation": images.info.get("citation", ""),
         "checksum": images.checksum,
-        "steps": [_step(whole_record(run)) for run in pointers.finished(experiment.root).values()],
+        "steps": [
+            _step(whole_record(run)) for run in pointers.finished_runs(experiment.root).values()
+        ],
     }
 
 

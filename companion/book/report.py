@@ -11,7 +11,7 @@ from companion.claims.evidence import gather
 from companion.claims.judging import Finding, Outcome, Verdict, judge
 from companion.cohorts.cohort import Cohort
 from companion.engine import pointers
-from companion.engine.storage import described
+from companion.engine.storage import read_json
 from companion.evaluation.cost import whole_record
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def pages(main: "Experiment", beside: Sequence["Experiment"] = ()) -> dict[str, 
 
 def _claims_of(experiment: "Experiment", figures: str = "") -> str:
     root = experiment.root
-    cohort = Cohort.load(pointers.follow(root, "cohort").folder)
+    cohort = Cohort.load(pointers.read_pointer(root, "cohort").folder)
     findings = judge(ledger.load(), gather(root))
     known = record.load_all().get(experiment.cohort_name)
     recorded = known.findings if known is not None else ()
@@ -224,7 +224,7 @@ def _records(experiment: "Experiment") -> list[dict[str, Any]]:
     """Records of the finished steps, in the order in which they were finished."""
     root = experiment.root
     files = sorted((root / "steps").glob("*.json"), key=lambda path: path.stat().st_mtime)
-    runs = [pointers.follow(root, file.stem) for file in files]
+    runs = [pointers.read_pointer(root, file.stem) for file in files]
     return [{**whole_record(run), "cohort": experiment.cohort_name} for run in runs]
 
 
@@ -235,5 +235,5 @@ def executed_notebooks(experiment: "Experiment") -> list[Path]:
 
 def _papermill(notebook: Path) -> dict[str, Any]:
     """What papermill noted of an execution."""
-    noted: dict[str, Any] = described(notebook)["metadata"].get("papermill", {})
+    noted: dict[str, Any] = read_json(notebook)["metadata"].get("papermill", {})
     return noted

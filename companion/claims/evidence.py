@@ -83,8 +83,8 @@ def gather(root: Path) -> Evidence:
     file = root / "results.csv"
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing: run `make results` first")
-    runs = pointers.finished(root)
-    setting = Setting.of(Cohort.load(pointers.follow(root, "cohort").folder))
+    runs = pointers.finished_runs(root)
+    setting = Setting.of(Cohort.load(pointers.read_pointer(root, "cohort").folder))
     return Evidence(
         setting,
         checked_results(read_table(file), setting, str(file)),

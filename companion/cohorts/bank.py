@@ -77,11 +77,11 @@ def load(folder: Path, cohort: Cohort) -> Bank:
     """
     if not (folder / "bank.json").is_file():
         raise FileNotFoundError(f"{folder / 'bank.json'} is missing: make the bank first")
-    info = storage.described(folder / "bank.json")
+    info = storage.read_json(folder / "bank.json")
     if info["cohort"] != cohort.checksum:
         raise ValueError(f"{folder}: made from another cohort than {cohort.folder}; make it again")
-    images = storage.array(folder / COUNTERFACTUALS).view(MappedArray)
-    rows = np.array(storage.array(folder / "rows.npy"))
+    images = storage.read_npy(folder / COUNTERFACTUALS).view(MappedArray)
+    rows = np.array(storage.read_npy(folder / "rows.npy"))
     position = np.full(len(cohort), -1, dtype=np.int64)
     position[rows] = np.arange(len(rows))
     return Bank(images, rows, position, info["variable"], tuple(info["values"]))
@@ -218,13 +218,13 @@ def _write_missing(
     batch_size: int,
     source: str,
 ) -> None:
-    first_entry = len(storage.array_header(shape))
+    first_entry = len(storage.npy_header(shape))
     entry = int(np.prod(shape[1:]))  # bytes
     if distributed.is_main_process():
         if not path.is_file() or path.stat().st_size != first_entry + len(rows) * entry:
             progress.forget()  # what it speaks of is not there
         if not progress.files:
-            storage.create_array(path, shape)
+            storage.create_npy(path, shape)
             progress.own.touch()
     missing = distributed.broadcast(sorted(set(range(0, len(rows), batch_size)) - progress.done()))
 
@@ -249,7 +249,7 @@ def _write_missing(
 def _finish(
     cohort: Cohort, folder: Path, variable: str, values: tuple[str, ...], source: str
 ) -> None:
-    storage.save_array(folder / "rows.npy", cohort.rows(scanners="pretraining"))
+    storage.write_npy(folder / "rows.npy", cohort.rows(scanners="pretraining"))
     info = {
         "variable": variable,
         "values": list(values),

@@ -90,14 +90,14 @@ class Cohort:
                     f"{folder / name} is missing: '{folder}' is not a finished cohort; "
                     "import it again"
                 )
-        info = storage.described(folder / "cohort.json")
+        info = storage.read_json(folder / "cohort.json")
         if info.get("format") != FORMAT:
             raise ValueError(
                 f"{folder / 'cohort.json'}: format {info.get('format')!r} is not {FORMAT}; "
                 "import again"
             )
-        images = storage.array(folder / "images.npy").view(MappedArray)
-        table = storage.table(folder / "table.parquet")
+        images = storage.read_npy(folder / "images.npy").view(MappedArray)
+        table = storage.read_parquet(folder / "table.parquet")
         if tuple(table.columns) not in (COLUMNS, (*COLUMNS, ATTRIBUTE)):
             raise ValueError(
                 f"{folder / 'table.parquet'}: columns {list(table.columns)}, "

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from companion.engine.errors import DamagedFileError
 from companion.engine.files import file_digest
-from companion.engine.storage import described
+from companion.engine.storage import read_json
 
 KNOWN = "digests.json"
 # A file may change once more within the same tick of its file system's clock; so git has it, too.
@@ -48,7 +48,7 @@ def _state(file: Path) -> dict[str, int]:
 
 def _known(folder: Path) -> dict[str, dict[str, object]]:
     try:
-        return described(folder / KNOWN)
+        return read_json(folder / KNOWN)
     except (OSError, DamagedFileError):  # it is made again
         return {}
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from companion.engine.files import write_atomically
 from companion.engine.runs import Run
-from companion.engine.storage import RECORD, described
+from companion.engine.storage import RECORD, read_json
 
 
-def point(root: Path, name: str, run: Run) -> Path:
+def write_pointer(root: Path, name: str, run: Run) -> Path:
     """Writes the pointer `steps/<name>.json` to a finished run.
 
     Args:
@@ -28,13 +28,13 @@ def point(root: Path, name: str, run: Run) -> Path:
     return pointer
 
 
-def names(root: Path, name: str, run: Run) -> bool:
+def is_pointer_to(root: Path, name: str, run: Run) -> bool:
     """Whether a pointer names a finished run."""
     pointer = root / "steps" / f"{name}.json"
-    return pointer.is_file() and described(pointer).get("digest") == run.digest
+    return pointer.is_file() and read_json(pointer).get("digest") == run.digest
 
 
-def follow(root: Path, name: str) -> Run:
+def read_pointer(root: Path, name: str) -> Run:
     """The finished run that a pointer names.
 
     Raises:
@@ -43,7 +43,7 @@ def follow(root: Path, name: str) -> Run:
     pointer = root / "steps" / f"{name}.json"
     if not pointer.is_file():
         raise FileNotFoundError(f"{pointer} is missing: run the step {name} first (`make book`)")
-    folder = root / described(pointer)["folder"]
+    folder = root / read_json(pointer)["folder"]
     if not (folder / RECORD).is_file():
         raise FileNotFoundError(
             f"{folder / RECORD} is missing: run the step {name} again (`make book`)"
@@ -51,24 +51,24 @@ def follow(root: Path, name: str) -> Run:
     return Run.load(folder)
 
 
-def forget_lost(root: Path) -> None:
+def remove_dangling(root: Path) -> None:
     """Deletes pointers to folders that somebody deleted, so that their steps are done again."""
     for pointer in (root / "steps").glob("*.json"):
-        if not (root / described(pointer)["folder"] / RECORD).is_file():
+        if not (root / read_json(pointer)["folder"] / RECORD).is_file():
             pointer.unlink(missing_ok=True)
 
 
-def finished(root: Path) -> dict[str, Run]:
+def finished_runs(root: Path) -> dict[str, Run]:
     """The runs that all pointers name, by the pointers' names, in their order.
 
     Raises:
         FileNotFoundError: the folder of one is gone.
     """
     names = sorted(path.stem for path in (root / "steps").glob("*.json"))
-    return {name: follow(root, name) for name in names}
+    return {name: read_pointer(root, name) for name in names}
 
 
-def publish(source: Path, target: Path) -> Path:
+def copy_file(source: Path, target: Path) -> Path:
     """Copies a finished file to its fixed name."""
     target.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(target, source.read_bytes())

@@ -32,7 +32,7 @@ from companion.engine.clean_environment import clean
 from companion.engine.digests import code_digest, function_digest
 from companion.engine.files import file_digest, full_disk_named, write_atomically
 from companion.engine.memory import MemoryMeter
-from companion.engine.storage import RECORD, described
+from companion.engine.storage import RECORD, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Run:
         Raises:
             DamagedFileError: its record is not what was written.
         """
-        return cls(folder, described(folder / RECORD))
+        return cls(folder, read_json(folder / RECORD))
 
 
 @dataclass(frozen=True)

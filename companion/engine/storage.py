@@ -30,7 +30,7 @@ def damaged(path: Path, why: object) -> DamagedFileError:
     )
 
 
-def described(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """A JSON object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -41,7 +41,7 @@ def described(path: Path) -> dict[str, Any]:
     return content
 
 
-def table(path: Path) -> "pd.DataFrame":
+def read_parquet(path: Path) -> "pd.DataFrame":
     """A Parquet table."""
     import pandas as pd
     import pyarrow as pa
@@ -54,7 +54,7 @@ def table(path: Path) -> "pd.DataFrame":
         raise damaged(path, f"it is not a whole Parquet file: {error}") from error
 
 
-def tensors(path: Path) -> "dict[str, Tensor]":
+def read_safetensors(path: Path) -> "dict[str, Tensor]":
     """The tensors of a safetensors file, by their names."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -65,14 +65,14 @@ def tensors(path: Path) -> "dict[str, Tensor]":
         raise damaged(path, f"it is not a whole safetensors file: {error}") from error
 
 
-def save_tensors(path: Path, weights: "dict[str, Tensor]") -> None:
+def write_safetensors(path: Path, weights: "dict[str, Tensor]") -> None:
     """Writes tensors by their names as a safetensors file."""
     from safetensors.torch import save
 
     write_atomically(path, save({name: tensor.contiguous() for name, tensor in weights.items()}))
 
 
-def array(path: Path) -> np.ndarray:
+def read_npy(path: Path) -> np.ndarray:
     """An array of numbers, memory-mapped read-only, once its file is known to be whole."""
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -85,25 +85,25 @@ def array(path: Path) -> np.ndarray:
     return found
 
 
-def save_array(path: Path, values: np.ndarray) -> None:
+def write_npy(path: Path, values: np.ndarray) -> None:
     """Writes an array of numbers."""
     content = BytesIO()
     np.save(content, values, allow_pickle=False)
     write_atomically(path, content.getbuffer())
 
 
-def create_array(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, Any]":
+def create_npy(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, Any]":
     """A new uint8 array of zeros on disk, memory-mapped for writing; all its room is taken at once.
 
     Raises:
         DiskFullError: there is no room for it.
     """
-    header = array_header(shape)
+    header = npy_header(shape)
     allocate(path, header, len(header) + int(np.prod(shape)))
     return np.lib.format.open_memmap(path, mode="r+")
 
 
-def array_header(shape: tuple[int, ...]) -> bytes:
+def npy_header(shape: tuple[int, ...]) -> bytes:
     """First bytes of a file of a uint8 array; NumPy pads them to one length for any count."""
     file = BytesIO()
     fields = {"descr": "|u1", "fortran_order": False, "shape": shape}

@@ -98,10 +98,10 @@ def save(features: np.ndarray, path: Path) -> None:
     """
     largest = float(np.finfo(np.float16).max)
     fits = not features.size or float(np.abs(features).max()) < largest
-    storage.save_array(path, features.astype(np.float16 if fits else np.float32))
+    storage.write_npy(path, features.astype(np.float16 if fits else np.float32))
 
 
 def load(path: Path, which: np.ndarray | None = None) -> np.ndarray:
     """Reads features as float32 (n, D): all, or those of some places (n,) alone."""
-    found = storage.array(path)
+    found = storage.read_npy(path)
     return (found if which is None else found[which]).astype(np.float32)

@@ -110,7 +110,7 @@ def _table_digests(experiment: Experiment, options: dict[str, Any]) -> dict[str,
 def _last_tables(experiment: Experiment, options: dict[str, Any]) -> dict[str, str]:
     files = (experiment.root / "cohort").glob(f"*/{RECORD}")
     last: dict[str, Any] = {"finished": "", "options": {"tables": {}}}
-    for record in map(storage.described, files):
+    for record in map(storage.read_json, files):
         others = {name: value for name, value in record["options"].items() if name != "tables"}
         if others == options and record["finished"] > last["finished"]:
             last = record

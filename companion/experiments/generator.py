@@ -174,4 +174,4 @@ def load(folder: Path, device: "torch.device | str" = "cpu") -> "Generator":
     path = folder / DESCRIPTION
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: '{folder}' holds no trained generator")
-    return build(storage.described(path), storage.tensors(folder / WEIGHTS), device)
+    return build(storage.read_json(path), storage.read_safetensors(folder / WEIGHTS), device)

@@ -33,7 +33,7 @@ def starting_encoder(options: EncoderOptions, image_size: tuple[int, int], folde
     file = folder / f"{about.replace('/', '_')}.safetensors"
     published = options.pretrained in PUBLISHED
     if published and file.is_file():
-        encoder.load_state_dict(storage.tensors(file))
+        encoder.load_state_dict(storage.read_safetensors(file))
         return encoder
     from ccl.encoders.initial_weights import load_initial_weights
 
@@ -41,5 +41,5 @@ def starting_encoder(options: EncoderOptions, image_size: tuple[int, int], folde
         load_initial_weights(encoder.backbone, options.architecture, options.pretrained)
     if published and distributed.is_main_process():
         folder.mkdir(parents=True, exist_ok=True)
-        storage.save_tensors(file, encoder.state_dict())
+        storage.write_safetensors(file, encoder.state_dict())
     return encoder

@@ -18,8 +18,8 @@ from companion.cohorts.importing import sources
 from companion.engine.digests import code_digest
 from companion.engine.errors import DamagedFileError
 from companion.engine.files import write_atomically
-from companion.engine.pointers import follow
-from companion.engine.storage import described
+from companion.engine.pointers import read_pointer
+from companion.engine.storage import read_json
 from companion.experiments import config, profiles
 from companion.experiments.cohort import tables
 from companion.experiments.config import Experiment
@@ -132,10 +132,10 @@ def of(experiment: Experiment) -> dict[str, Any]:
     Returns:
         {"encoders": [...], "controls": [...], "beside": [...], "external": [...], "tables": [...],
         "omissions": [...], "length": [...]}: names of encoders such as 'simclr-standard-0', of
-        further cohorts in the same book, of those that the encoders are tested on, and of the files in the data root
-        that say which images there are; and a sentence for each strategy that the profile asks for
-        and the cohort cannot have; and of the steps that training for long needs, if that is asked
-        for. A cohort without encoders can only test those of others.
+        further cohorts in the same book, of those that the encoders are tested on, and of the files
+        in the data root that say which images there are; a sentence for each strategy that the
+        profile asks for and the cohort cannot have; and names of the steps that training for long
+        needs, if that is asked for. A cohort without encoders can only test those of others.
     """
     return {
         "encoders": [str(name) for name in experiment.pretraining.encoders],
@@ -190,7 +190,7 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
 def _before(file: Path) -> dict[str, Any]:
     """What the file says; nothing if it is absent or damaged, as it is made in seconds."""
     try:
-        return described(file) if file.is_file() else {}
+        return read_json(file) if file.is_file() else {}
     except DamagedFileError:
         return {}
 
@@ -208,14 +208,14 @@ def look_at_sources(profile: str, cohort: str, data_root: str | None) -> None:
     if images is None or not (root / "steps" / "cohort.json").is_file():
         return
     try:
-        imported, there = follow(root, "cohort").folder, Path(images).expanduser()
+        imported, there = read_pointer(root, "cohort").folder, Path(images).expanduser()
     except FileNotFoundError:  # whoever needs the folder makes it again
         return
     if sources.gone(there):
         sources.warn_of_absence(imported, there)
     elif sources.differing(imported, there):
         # Snakemake takes a small file with a new date and the old content for unchanged.
-        noticed = described(root / "plan.json") | {"noticed": time.time_ns()}
+        noticed = read_json(root / "plan.json") | {"noticed": time.time_ns()}
         write_atomically(root / "plan.json", json.dumps(noticed, indent=1))
 
 

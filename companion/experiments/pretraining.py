@@ -101,7 +101,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
             on_epoch_end=on_epoch_end,
         )
         if distributed.is_main_process():
-            storage.save_tensors(folder / ENCODER_FILE, trained.pretrained.cpu().state_dict())
+            storage.write_safetensors(folder / ENCODER_FILE, trained.pretrained.cpu().state_dict())
             pd.DataFrame(history).to_csv(folder / HISTORY_FILE, index=False)
 
     return step.run(compute)
@@ -156,7 +156,7 @@ def pretrained_encoder(
     torch.manual_seed(name.seed)
     options = experiment.pretraining.options(name.objective).encoder
     encoder = architecture(options, images.images.shape[1:])
-    encoder.load_state_dict(storage.tensors(run.folder / ENCODER_FILE))
+    encoder.load_state_dict(storage.read_safetensors(run.folder / ENCODER_FILE))
     return encoder
 
 

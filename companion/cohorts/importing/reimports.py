@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from companion.engine.files import write_atomically
-from companion.engine.storage import described
+from companion.engine.storage import read_json
 
 _FILE = "reimports.json"
 
@@ -29,4 +29,4 @@ def keep(root: Path, data_root: str, number: int) -> None:
 
 def _counts(root: Path) -> dict[str, int]:
     file = root / _FILE
-    return described(file) if file.is_file() else {}
+    return read_json(file) if file.is_file() else {}

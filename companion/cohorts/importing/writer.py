@@ -40,7 +40,7 @@ from companion.cohorts.simulation import simulated_scanners
 from companion.cohorts.simulation.simulated_scanners import FRAMES
 from companion.engine import locks, storage
 from companion.engine.files import full_disk_named, require_room, write_atomically
-from companion.engine.storage import array_header
+from companion.engine.storage import npy_header
 
 OnBadImage = Literal["error", "skip"]
 
@@ -153,14 +153,14 @@ def _stream(
     progress = _resume(record, _digest(plan, on_bad_image), path, listing, shape)
     require_room(partial, _missing(plan, partial, path))
     with path.open("r+b") as images, listing.open("r+b") as listed:
-        images.write(array_header((len(plan.rows), *shape)))
+        images.write(npy_header((len(plan.rows), *shape)))
         images.truncate(_end(progress.written, shape))
         listed.truncate(progress.listed)
         for open_file in (images, listed):
             open_file.seek(0, os.SEEK_END)
         _append(plan, Growing(images, listed, record), progress, on_bad_image, workers)
         images.seek(0)
-        images.write(array_header((progress.written, *shape)))
+        images.write(npy_header((progress.written, *shape)))
     return progress.skipped
 
 
@@ -320,7 +320,7 @@ def _entry(line: bytes) -> dict[str, Any]:
 
 def _end(images: int, shape: tuple[int, int]) -> int:
     """Length in bytes of the file with so many frames."""
-    return len(array_header((images, *shape))) + images * shape[0] * shape[1]
+    return len(npy_header((images, *shape))) + images * shape[0] * shape[1]
 
 
 def _describe(plan: Plan, partial: Path, skipped: list[Skipped]) -> None:
@@ -328,13 +328,13 @@ def _describe(plan: Plan, partial: Path, skipped: list[Skipped]) -> None:
     gone = [image.place for image in skipped]
     rows = plan.rows.reset_index(drop=True).drop(index=gone)
     plans.check(plan, rows)
-    frames = storage.array(partial / (FRAMES if plan.simulated else "images.npy"))
+    frames = storage.read_npy(partial / (FRAMES if plan.simulated else "images.npy"))
     alike = identity.same_pictures(plan.manifest, frames, rows, plan.options.published)
     table = plans.table(rows)
     table.to_parquet(partial / "table.parquet", index=False)
     if plan.simulated:
         simulated_scanners.put_over(partial, table, plan.simulated)
-    images = storage.array(partial / "images.npy")
+    images = storage.read_npy(partial / "images.npy")
     listed = [{"file": i.file, "row": i.row, "reason": i.reason} for i in skipped]
     info = description(plan, rows, listed, alike) | {"checksum": checksum(images, table)}
     write_atomically(partial / "cohort.json", json.dumps(info, indent=2) + "\n")

@@ -249,7 +249,7 @@ def _write_images(
     phantom: Phantom[AnyOptions], options: AnyOptions, table: pd.DataFrame, path: Path
 ) -> np.ndarray:
     shape = (len(table), *options.frame)
-    images = storage.create_array(path, shape)
+    images = storage.create_npy(path, shape)
     _fill(images, phantom, options, table, noise=True)
     images.flush()
     return images

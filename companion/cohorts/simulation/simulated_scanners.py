@@ -60,8 +60,8 @@ def assign(rows: pd.DataFrame, options: SimulatedScanners) -> pd.Series:
 
 def put_over(folder: "Path", table: pd.DataFrame, options: SimulatedScanners) -> None:
     """Makes `images.npy` of a cohort folder from its `frames.npy`; made anew if it is there."""
-    frames = storage.array(folder / FRAMES)
-    images = storage.create_array(folder / "images.npy", frames.shape)
+    frames = storage.read_npy(folder / FRAMES)
+    images = storage.create_npy(folder / "images.npy", frames.shape)
     for start in range(0, len(table), _BATCH):
         rows = slice(start, start + _BATCH)
         images[rows] = _rendered(frames[rows], table.iloc[rows], options, noise=True)
@@ -96,7 +96,7 @@ def truth(
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: no true counterfactual; import again")
     check_do(do, {"scanner": options.every_scanner})
-    frames = storage.array(path)[rows]
+    frames = storage.read_npy(path)[rows]
     return _rendered(frames, cohort.table.iloc[rows].assign(**do), options, noise=noise)
 
 
