@@ -14,6 +14,8 @@ from companion.engine import pointers
 from companion.engine.storage import read_json
 from companion.evaluation.cost import whole_record
 
+GPU = record.FOLDER / "gpu.json"  # made by benchmarks/gpu.py
+
 if TYPE_CHECKING:
     from companion.experiments.config import Experiment
 
@@ -120,6 +122,32 @@ def _caveats(caveats: Sequence[str]) -> str:
     return f"\n```{{admonition}} About this cohort\n:class: note\n{lines}\n```\n"
 
 
+def gpu_table(file: Path) -> str:
+    """What `benchmarks/gpu.py` measured, as Markdown: a row per network and way."""
+    measured = read_json(file)
+    rows = [
+        (
+            name,
+            str(row.get("batch_size", "")),
+            _number(row, "images_per_second", ".0f"),
+            _number(row, "seconds_per_step", ".4f"),
+            _number(row, "peak_memory_mib", ".0f"),
+            row.get("failed") or (f"{row['ratio']:.2f} times the published way" * ("ratio" in row)),
+        )
+        for name, row in measured["parts"].items()
+    ]
+    where = measured["machine"]
+    head = ("What", "Batch", "Images/s", "s per step", "Peak memory [MiB]", "")
+    return (
+        f"Measured on {escape(where['device'])}, torch {escape(where['torch'])}, "
+        f"{escape(where['date'])}, images of {measured['size']} pixels:\n\n{table(head, rows)}"
+    )
+
+
+def _number(row: Mapping[str, Any], name: str, form: str) -> str:
+    return format(row[name], form) if row.get(name) is not None else ""
+
+
 def status_page(
     runs: Sequence[Mapping[str, Any]], notebooks: Mapping[str, Mapping[str, Any]]
 ) -> str:
@@ -199,6 +227,7 @@ def pages(main: "Experiment", beside: Sequence["Experiment"] = ()) -> dict[str, 
                 ),
             ]
         ),
+        "gpu.md": gpu_table(GPU),
         "status.md": status_page(
             [record for experiment in experiments for record in _records(experiment)],
             {
