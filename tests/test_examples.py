@@ -1,0 +1,45 @@
+"""The examples run, with what `ccl` depends on alone."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from companion import ROOT
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+DEPENDENCIES = {"ccl", "lightning", "numpy", "torch", "torchvision", "timm", "safetensors"}
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_an_example_fits_one_screen_and_needs_ccl_alone(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 80
+    names = {
+        name
+        for node in ast.walk(ast.parse(text))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [str(node.module)]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert {name.partition(".")[0] for name in names} <= DEPENDENCIES
+
+
+def test_pairs_in_a_loop_of_one_s_own_are_learned(tmp_path: Path) -> None:
+    lines = _run("pairs_in_your_loop.py", tmp_path)
+    losses = [float(line.rpartition(" ")[2]) for line in lines]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def _run(name: str, folder: Path) -> list[str]:
+    command = [sys.executable, str(ROOT / "examples" / name)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return [
+        line for line in done.stdout.splitlines() if line.startswith(("epoch", "standard", "c"))
+    ]
