@@ -132,12 +132,19 @@ def gpu_table(file: Path) -> str:
             _number(row, "images_per_second", ".0f"),
             _number(row, "seconds_per_step", ".4f"),
             _number(row, "peak_memory_mib", ".0f"),
-            row.get("failed") or (f"{row['ratio']:.2f} times the published way" * ("ratio" in row)),
+            row.get("failed") or _number(row, "ratio", ".2f"),
         )
         for name, row in measured["parts"].items()
     ]
     where = measured["machine"]
-    head = ("What", "Batch", "Images/s", "s per step", "Peak memory [MiB]", "")
+    head = (
+        "What",
+        "Batch",
+        "Images/s",
+        "s per step",
+        "Peak memory [MiB]",
+        "Times the published way",
+    )
     return (
         f"Measured on {escape(where['device'])}, torch {escape(where['torch'])}, "
         f"{escape(where['date'])}, images of {measured['size']} pixels:\n\n{table(head, rows)}"

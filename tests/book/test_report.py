@@ -179,3 +179,18 @@ def test_markdown_tables_escape_every_cell() -> None:
     assert table(("a",), [(HOSTILE,)]).count("\n") == 3
     assert escape("a|b") == "a&#124;b"
     assert escape("{x}`$") == "&#123;x&#125;&#96;&#36;"
+
+
+def test_a_part_that_failed_on_the_gpu_says_why(tmp_path: Path) -> None:
+    parts = {
+        "bank": {"batch_size": 64, "images_per_second": 434.1, "ratio": 1.76},
+        "dino": {"failed": "OutOfMemoryError: <none left>"},
+    }
+    machine = {"device": "GPU", "torch": "2", "date": "2026-01-01"}
+    file = tmp_path / "gpu.json"
+    file.write_text(json.dumps({"machine": machine, "size": 224, "parts": parts}))
+    page = report.gpu_table(file)
+    assert "| bank | 64 | 434 |  |  | 1.76 |" in page
+    assert "<none" not in page
+    assert "OutOfMemoryError" in page
+    assert "times" in report.gpu_table(report.GPU).lower()
