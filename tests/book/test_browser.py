@@ -18,7 +18,7 @@ from ccl.generator.generator import to_images
 from companion.book.grids import pick
 from companion.cohorts.cohort import Cohort
 from companion.engine import pointers
-from companion.engine.storage import described
+from companion.engine.storage import read_json
 from companion.experiments import plan
 from companion.experiments.generator import load
 from tests.book import chromium
@@ -74,11 +74,11 @@ def shown(tab: chromium.Tab, panel: int) -> str:
 
 def test_the_explorer_shows_what_pytorch_computes(tab: chromium.Tab) -> None:
     """End to end: patients and scanners of the built page, 8-bit pixels on its canvas."""
-    notebook = described(ROOT / "book/executed/explorer.ipynb")
+    notebook = read_json(ROOT / "book/executed/explorer.ipynb")
     known = notebook["metadata"]["papermill"]["parameters"]
     root = plan.folder(known["profile"], known["cohort"])
-    cohort = Cohort.load(pointers.follow(root, "cohort").folder)
-    generator = load(pointers.follow(root, "generator").folder)
+    cohort = Cohort.load(pointers.read_pointer(root, "cohort").folder)
+    generator = load(pointers.read_pointer(root, "generator").folder)
     rows = pick(cohort, 4)
     exogenous = generator.abduct(*generator.observed(cohort, rows))
     tab.open(address("book/executed/explorer"))
@@ -132,7 +132,7 @@ def test_the_landing_page_moves_unless_less_motion_is_asked_for(
     tab.call("Emulation.setEmulatedMedia", features=[preference])
     tab.call("Page.reload")
     time.sleep(1)  # what runs meanwhile would end with the page
-    line = "document.querySelector('.ccl-hero .ccl-line').style.left"
+    line = "document.querySelector('.ccl-hero .ccl-line')?.style.left"
     tab.wait(f"Boolean({line})")
     before = tab.run(line)
     tab.run("new Promise(done => setTimeout(done, 400))")
