@@ -31,7 +31,7 @@ def heading(experiment: "Experiment", cohort: Cohort, *, unfolded: bool = False)
     if cohort.info.get("citation"):
         lines += ["", f"Source: {escape(cohort.info['citation'])}"]
     if experiment.remark:
-        line += f". <b>{escape(experiment.remark)}</b>"
+        line += f". <b>{escape(experiment.remark.rstrip('.'))}</b>"
     if not lines:
         return line
     state = " open" if unfolded else ""

@@ -3,12 +3,24 @@
 Needs `make book` before, and an installed Chromium.
 """
 
+import json
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
+import numpy as np
 import pytest
 import yaml
 
+from ccl.generator.generator import to_images
+from companion.book.grids import pick
+from companion.cohorts.cohort import Cohort
+from companion.engine import pointers
+from companion.engine.storage import read_json
+from companion.experiments import plan
+from companion.experiments.generator import load
 from tests.book import chromium
 from tests.book.test_book import ROOT, pages
 
@@ -58,6 +70,81 @@ def shown(tab: chromium.Tab, panel: int) -> str:
     """The pixels of one panel of the first explorer."""
     canvas = f"document.querySelectorAll('.ccl-explorer .ccl-panel > .ccl-frame > canvas')[{panel}]"
     return tab.run(f"{canvas}.toDataURL()")
+
+
+def test_the_explorer_shows_what_pytorch_computes(tab: chromium.Tab) -> None:
+    """End to end: patients and scanners of the built page, 8-bit pixels on its canvas."""
+    notebook = read_json(ROOT / "book/executed/explorer.ipynb")
+    known = notebook["metadata"]["papermill"]["parameters"]
+    root = plan.folder(known["profile"], known["cohort"])
+    cohort = Cohort.load(pointers.read_pointer(root, "cohort").folder)
+    generator = load(pointers.read_pointer(root, "generator").folder)
+    rows = pick(cohort, 4)
+    exogenous = generator.abduct(*generator.observed(cohort, rows))
+    tab.open(address("book/executed/explorer"))
+    tab.wait("document.querySelector('.ccl-explorer [data-part=says]') !== null")
+    errors = []
+    for scanner in generator.parents.values["scanner"]:
+        wanted = to_images(generator.predict(exogenous, do={"scanner": scanner}))
+        for i, image in enumerate(wanted):
+            tab.run(
+                f"document.querySelectorAll('.ccl-explorer [data-part=strip] button')[{i}].click();"
+                "document.querySelector('.ccl-explorer [data-part=scanner]')"
+                f".querySelector('button[value={json.dumps(scanner)}]').click()"
+            )
+            grey = tab.run(
+                "(c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
+                ".filter((_, k) => k % 4 === 0))"
+                "(document.querySelectorAll('.ccl-explorer .ccl-panel > .ccl-frame > canvas')[1])"
+            )
+            errors.append(np.abs(np.reshape(grey, image.shape) - image.astype(float)).mean())
+    assert len(errors) == len(rows) * len(generator.parents.values["scanner"])
+    assert np.mean(errors) <= 0.05
+
+
+def test_the_explorer_answers_quickly(tab: chromium.Tab) -> None:
+    """The best of some answers, as other programs may be running."""
+    tab.open(address("book/executed/explorer"))
+    tab.wait("document.querySelector('.ccl-explorer [data-part=says]') !== null")
+    says = "document.querySelector('.ccl-explorer [data-part=says]').textContent"
+    for value in (0.2, 0.4, 0.6, 0.8, 0.3, 0.5, 0.7, 0.9):
+        tab.run(
+            "(() => { const s = document.querySelector('.ccl-explorer [data-part=way-scanner]');"
+            f"s.value = {value}; s.dispatchEvent(new Event('input')); }})()"
+        )
+        tab.run("new Promise(done => requestAnimationFrame(() => setTimeout(done, 20)))")
+        if int(re.search(r"in (\d+) ms", tab.run(says))[1]) <= 100:
+            return
+    pytest.fail(f"no answer within 100 ms: {tab.run(says)}")
+
+
+def test_pages_are_below_four_megabytes() -> None:
+    sizes = {page: (HTML / f"{page}.html").stat().st_size for page in PAGES}
+    assert {page: size for page, size in sizes.items() if size >= 4_000_000} == {}
+
+
+@pytest.mark.parametrize("still", [False, True])
+def test_the_landing_page_moves_unless_less_motion_is_asked_for(
+    tab: chromium.Tab, still: bool
+) -> None:
+    preference = {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"}
+    tab.open(address("book/index"))
+    tab.call("Emulation.setEmulatedMedia", features=[preference])
+    tab.call("Page.reload")
+    time.sleep(1)  # what runs meanwhile would end with the page
+    line = "document.querySelector('.ccl-hero .ccl-line')?.style.left"
+    tab.wait(f"Boolean({line})")
+    before = tab.run(line)
+    tab.run("new Promise(done => setTimeout(done, 400))")
+    assert (tab.run(line) == before) is still
+    tab.run(
+        "(() => { const s = document.querySelector('.ccl-hero [data-part=sweep]');"
+        "s.value = 25; s.dispatchEvent(new Event('input')); })()"
+    )
+    assert tab.run(line) == "25%"
+    links = tab.run("[...document.querySelectorAll('.ccl-hero a')].map(a => a.href)")
+    assert len(links) == 3
+    assert all(Path(unquote(urlparse(link).path)).is_file() for link in links)
 
 
 def test_explorer_moves(tab: chromium.Tab) -> None:

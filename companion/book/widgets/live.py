@@ -1,4 +1,4 @@
-"""A generator as a page takes it: description and half-precision weights, where it is small enough.
+"""A generator as a page takes it: description and weights, where it is small enough.
 
 The page's own network (`network.js`, `hvae.js`) reads both as they are. Its images agree with those
 of PyTorch within hundredths of a grey level (tests/book/test_live_generator.py).
@@ -21,7 +21,7 @@ class Live(NamedTuple):
 
     Attributes:
         description: of `ccl.generator.generator.description`.
-        weights: a safetensors file.
+        weights: a safetensors file, in half precision where it would be too large otherwise.
     """
 
     description: dict[str, Any]
@@ -30,7 +30,9 @@ class Live(NamedTuple):
 
 def live(generator: Generator) -> Live | None:
     """The generator for a page; None where it is too large or slow, or has further mechanisms."""
-    weights = safetensors.torch.save(_half(generator.hvae))
+    weights = safetensors.torch.save(_weights(generator.hvae))
+    if len(weights) > LARGEST:
+        weights = safetensors.torch.save(_weights(generator.hvae, half=True))
     if generator.parents.tables or len(weights) > LARGEST:
         return None
     if multiplications(generator.hvae) > SLOWEST:
@@ -38,11 +40,11 @@ def live(generator: Generator) -> Live | None:
     return Live(description(generator), weights)
 
 
-def _half(hvae: HVAE) -> dict[str, Tensor]:
-    """Weights in half precision; tables of pixels and of quantiles stay as they are."""
+def _weights(hvae: HVAE, half: bool = False) -> dict[str, Tensor]:
+    """Weights, in half precision if asked; tables of pixels and of quantiles stay as they are."""
     learned = {name for name, _ in hvae.named_parameters()}
     return {
-        name: (value.half() if name in learned else value.float()).cpu().contiguous()
+        name: (value.half() if half and name in learned else value.float()).cpu().contiguous()
         for name, value in hvae.state_dict().items()
     }
 
@@ -50,12 +52,12 @@ def _half(hvae: HVAE) -> dict[str, Tensor]:
 def multiplications(hvae: HVAE) -> int:
     """Multiplications of one prediction, those of its convolutions."""
     by_stage = zip(hvae.decoder, reversed(hvae.sizes), strict=True)
-    blocks = sum(h * w * _weights(stage, "posterior") for stage, (h, w) in by_stage)
+    blocks = sum(h * w * _kernels(stage, "posterior") for stage, (h, w) in by_stage)
     height, width = hvae.sizes[0]
     return blocks + height * width * hvae.out.weight.numel()
 
 
-def _weights(module: nn.Module, without: str) -> int:
+def _kernels(module: nn.Module, without: str) -> int:
     return sum(
         part.weight.numel()
         for name, part in module.named_modules()
