@@ -16,7 +16,7 @@ PROSE = sorted(BOOK.glob("*.md"))
 VENDORED = sorted(path for path in (BOOK / "_vendor").rglob("*") if path.is_file())
 GENERATED = {"status"}  # pages that `companion.book.report` writes
 # What it and `companion.book.landing` write for other pages.
-INCLUDED = {f"executed/{name}.md" for name in ("claims", *PARTS)}
+INCLUDED = {f"executed/{name}.md" for name in ("claims", "gpu", *PARTS)}
 prose = pytest.mark.parametrize("path", PROSE, ids=lambda path: path.stem)
 
 

@@ -76,7 +76,8 @@ def test_a_run_has_converged_if_it_is_level_over_its_last_quarter() -> None:
             for name, table in (("standard", rising), ("oracle", level))
         ]
     )
-    found = convergence(both, 0.02).set_index("strategy")["converged"]
+    options = ConvergenceOptions(margin=0.02)
+    found = convergence(both, options.margin).set_index("strategy")["converged"]
     assert dict(found) == {"standard": False, "oracle": True}
 
 
