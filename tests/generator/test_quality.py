@@ -21,10 +21,14 @@ from companion.cohorts import truths
 from companion.cohorts.bank import BankOptions, every_target
 from companion.cohorts.simulation.scanners import imprint
 from companion.cohorts.truths import true_counterfactual
-from companion.quality import attribute_targets
 from companion.quality.abduction import VARIANTS, abduction, scanner_noise, variant
 from companion.quality.baselines import PixelRegression, histogram_matched
-from companion.quality.classifier import Targets, scanner_target, train_classifier
+from companion.quality.classifier import (
+    Targets,
+    attribute_targets,
+    scanner_target,
+    train_classifier,
+)
 from companion.quality.cycles import composition, reversibility
 from companion.quality.distances import log_spectrum, ssim
 from companion.quality.effectiveness import effectiveness
