@@ -1,43 +1,14 @@
 """Linear probing: what a linear classifier on frozen features makes of few labels."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
 
 from companion.cohorts.cohort import Cohort
-from companion.evaluation.features import NUMBERS_AT_ONCE, numbers, scaler_of
+from companion.evaluation.features import numbers
 from companion.evaluation.labels import labels_of
+from companion.evaluation.linear_probe import LinearProbe, fit_line
 from companion.evaluation.options import ProbingOptions
 from companion.evaluation.results import ScoreFunction, evaluate, validation_auc
-
-
-@dataclass(frozen=True)
-class LinearProbe:
-    """A fitted probe.
-
-    Attributes:
-        pipeline: scaler and logistic regression.
-        c: the chosen inverse penalty strength.
-    """
-
-    pipeline: Pipeline
-    c: float
-
-    def scores(self, features: np.ndarray) -> np.ndarray:
-        """Scores (n,) of class 1, or class probabilities (n, K) of K > 2 classes."""
-        features = features.astype(np.float64)  # a copy, which is the scaler's to change
-        if len(self.pipeline.classes_) == 2:
-            return self.pipeline.decision_function(features)
-        return self.pipeline.predict_proba(features)
-
-    def scores_of(self, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """The same of some rows, few of which are copied at a time."""
-        most = max(1, NUMBERS_AT_ONCE // features.shape[1])
-        parts = np.split(rows, range(most, len(rows), most))
-        return np.concatenate([self.scores(features[part]) for part in parts])
 
 
 def probe(
@@ -103,17 +74,10 @@ def fit_probe(
     Raises:
         ValueError: the validation split lacks a class.
     """
-    fitted = [_fitted(cohort, features, rows, c) for c in sorted(c_grid)]
+    labels = labels_of(cohort, rows)
+    fitted = [fit_line(numbers(features, rows), labels, c) for c in sorted(c_grid)]
     if len(fitted) == 1:
         return fitted[0]
     return max(  # the first of equals
         fitted, key=lambda it: validation_auc(cohort, lambda rows: it.scores_of(features, rows))
     )
-
-
-def _fitted(cohort: Cohort, features: np.ndarray, rows: np.ndarray, c: float) -> LinearProbe:
-    labelled = numbers(features, rows)
-    scaler = scaler_of(labelled)
-    line = LogisticRegression(C=c, class_weight="balanced", max_iter=2000)
-    line.fit(scaler.transform(labelled), labels_of(cohort, rows))
-    return LinearProbe(make_pipeline(scaler, line), c)

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from ccl.encoders.encoder import Encoder
-from companion.cohorts.cohort import Cohort
+from companion.cohorts.cohort import Cohort, evenly
 from companion.evaluation.convergence import AUC
-from companion.evaluation.features import extract_features
+from companion.evaluation.features import extract_features, numbers
 from companion.evaluation.labels import label_subset, labels_of
+from companion.evaluation.linear_probe import fit_line
 from companion.evaluation.options import ConvergenceOptions
 from companion.evaluation.statistics import roc_auc
 
@@ -29,11 +28,11 @@ class ValidationProbe:
     def __init__(self, cohort: Cohort, options: ConvergenceOptions, epochs: int) -> None:
         self.cohort, self.options, self.epochs = cohort, options, epochs
         self.subsets = {
-            share: _spread(label_subset(cohort, share, seed=0), options.most)
+            share: evenly(label_subset(cohort, share, seed=0), options.most)
             for share in options.fractions
         }
         validation = cohort.labelled(cohort.rows("val", "pretraining"))
-        self.tested = _by_scanner(cohort, _spread(validation, options.most))
+        self.tested = _by_scanner(cohort, evenly(validation, options.most))
 
     def is_due(self, epoch: int) -> bool:
         """Whether an encoder is probed after an epoch, counted from 0."""
@@ -60,23 +59,18 @@ class ValidationProbe:
         self, rows: np.ndarray, features: np.ndarray, learned: np.ndarray
     ) -> Mapping[str, float]:
         labels, at = labels_of(self.cohort, learned), np.searchsorted(rows, learned)
-        classes = len(self.cohort.classes)
-        if len(np.unique(labels)) < classes:
+        if len(np.unique(labels)) < len(self.cohort.classes):
             return {}
-        scaler = StandardScaler().fit(features[at])
-        line = LogisticRegression(C=_PENALTY, class_weight="balanced", max_iter=200)
-        line.fit(scaler.transform(features[at]), labels)
-        found = {}
-        for scanner, tested in self.tested.items():
-            inputs = scaler.transform(features[np.searchsorted(rows, tested)])
-            scores = line.decision_function(inputs) if classes == 2 else line.predict_proba(inputs)
-            found[scanner] = float(roc_auc(labels_of(self.cohort, tested), scores))
-        return found
-
-
-def _spread(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of some rows, evenly spread."""
-    return rows[:: -(-len(rows) // most)] if len(rows) else rows
+        probe = fit_line(numbers(features, at), labels, _PENALTY)
+        return {
+            scanner: float(
+                roc_auc(
+                    labels_of(self.cohort, tested),
+                    probe.scores_of(features, np.searchsorted(rows, tested)),
+                )
+            )
+            for scanner, tested in self.tested.items()
+        }
 
 
 def _by_scanner(cohort: Cohort, rows: np.ndarray) -> dict[str, np.ndarray]:

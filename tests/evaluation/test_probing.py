@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from companion.cohorts.cohort import Cohort
 from companion.evaluation import features as features_module
-from companion.evaluation import probing
+from companion.evaluation import linear_probe, probing
 from companion.evaluation.labels import label_subset, labelled_subsets, labels_of
 from companion.evaluation.options import ProbingOptions
 from companion.evaluation.probing import fit_probe, probe
@@ -293,7 +293,7 @@ def test_classes_are_weighted(cohort):
 def test_features_are_not_copied_as_a_whole(cohort, monkeypatch, most):
     """Of many labelled images there is one copy, in float32."""
     monkeypatch.setattr(features_module, "_MOST_IN_FLOAT64", most, raising=False)
-    for module in (features_module, probing):
+    for module in (features_module, linear_probe):
         monkeypatch.setattr(module, "NUMBERS_AT_ONCE", 2**18, raising=False)
     many = np.random.default_rng(0).normal(size=(len(cohort), 4096)).astype(np.float32)
     kept, labelled = many.copy(), cohort.rows("train", "pretraining")[:400]
