@@ -11,19 +11,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from ccl.files import HISTORY_FILE
-from companion.engine.csv_files import read_table, write_table
+from companion.engine.csv_files import write_table
 from companion.engine.runs import Run, Step
-from companion.experiments.config import EncoderName, Experiment
-from companion.experiments.pretraining import pretrain
+from companion.experiments.config import Experiment
+from companion.experiments.pretraining import pretrain, pretraining_history
 from companion.strategies import INITIAL, RANDOM
 
 LENGTH_FILE = "length.csv"
 CODE = ("companion.evaluation.validation_probe",)
 
 
-def trainings(experiment: Experiment) -> Iterator[tuple[str, Experiment, EncoderName]]:
-    """What encoders start from ('random', 'initial'), the changed experiment, and the encoder.
+def trainings(experiment: Experiment) -> Iterator[tuple[str, Experiment]]:
+    """What encoders start from ('random', 'initial'), and the experiment that trains these.
 
     Raises:
         ValueError: the profile does not ask for it.
@@ -46,24 +45,23 @@ def trainings(experiment: Experiment) -> Iterator[tuple[str, Experiment, Encoder
                 "convergence": pretraining.convergence.model_copy(update={"every": options.every}),
             }
         )
-        for name in changed.encoders:
-            yield start, replace(experiment, pretraining=changed), name
+        yield start, replace(experiment, pretraining=changed)
 
 
 def train_long(experiment: Experiment) -> Run:
     """The finished `length.csv`: the histories of all trainings, with `start` and `strategy`."""
-    finished = {
-        (start, name): pretrain(changed, name) for start, changed, name in trainings(experiment)
+    long = dict(trainings(experiment))
+    inputs = {
+        f"{start} {name}": pretrain(changed, name)
+        for start, changed in long.items()
+        for name in changed.pretraining.encoders
     }
-    inputs = {f"{start} {name}": run for (start, name), run in finished.items()}
-    step = Step(experiment.root, "length", {}, inputs, CODE, (train_long,))
+    step = Step(experiment.root, "length", {}, inputs, CODE, (train_long, pretraining_history))
 
     def compute(folder: Path) -> None:
         tables = [
-            read_table(run.folder / HISTORY_FILE).assign(
-                start=start, strategy=name.strategy, seed=name.seed
-            )
-            for (start, name), run in finished.items()
+            pretraining_history(changed, "simclr").assign(start=start)
+            for start, changed in long.items()
         ]
         write_table(pd.concat(tables, ignore_index=True), folder / LENGTH_FILE)
 
