@@ -10,10 +10,10 @@ from companion.book.figures.look import (
     new_panels,
     not_trained,
     or_says_why,
-    present,
     require,
     style,
 )
+from companion.book.figures.training import draw_history
 from companion.evaluation.convergence import AUC
 
 LINES = {"random": "--", "initial": "-"}
@@ -35,22 +35,11 @@ def validation(history: pd.DataFrame | None, *, objective: str = "simclr") -> Fi
         history, why = None, "No probe was made while these encoders were pretrained."
     history = require(history, ("epoch", "strategy"), "the training history", why)
     columns = [name for name in history.columns if name.startswith(AUC)]
-    look = marks(objective)
+    trained = history.assign(epoch=history["epoch"] + 1)  # epochs that were trained
     with style():
         figure, panels = new_panels(len(columns), height=2.1)
         for axes, column in zip(panels, columns, strict=True):
-            for strategy in present(history["strategy"]):
-                mine = history.loc[history["strategy"] == strategy, ["epoch", column]].dropna()
-                line = mine.groupby("epoch", as_index=False).mean()
-                mark = look[strategy]
-                axes.plot(
-                    line["epoch"] + 1,
-                    line[column],
-                    color=mark.colour,
-                    marker=mark.marker,
-                    markersize=4,
-                    label=mark.label,
-                )
+            draw_history(axes, trained, "epoch", column, marks(objective))
             axes.set(title=_title(column), xlabel="epoch", ylabel="validation AUC")
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         add_legend(figure, panels[0])

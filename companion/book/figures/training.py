@@ -44,7 +44,7 @@ def training_history(
     with style():
         figure, panels = new_panels(len(metrics), height=2.1)
         for axes, (column, label) in zip(panels, metrics.items(), strict=True):
-            _draw_history(axes, history, x, column, marks(objective))
+            draw_history(axes, history, x, column, marks(objective))
             axes.set(xlabel=x, ylabel=label)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         if "strategy" in history.columns:
@@ -52,9 +52,10 @@ def training_history(
     return figure
 
 
-def _draw_history(
+def draw_history(
     axes: Axes, history: pd.DataFrame, x: str, column: str, look: Mapping[str, Mark]
 ) -> None:
+    """A column over training, seeds averaged: a line per strategy where the table names it."""
     if "strategy" not in history.columns:
         line = history[[x, column]].dropna().groupby(x, as_index=False).mean()
         colour = look["standard"].colour
