@@ -36,8 +36,7 @@ def pages(experiment: "Experiment") -> dict[str, str]:
     generator = load(pointers.read_pointer(root, "generator").folder)
     claims = ledger.load()
     findings = judge(claims, gather(root))
-    known = record.load_all().get(experiment.cohort_name)
-    recorded = known.findings if known is not None else ()
+    recorded = record.findings_on(experiment.cohort_name)
     rows = forest.effects(findings, recorded, claims, experiment.cohort_name)
     drawn = pictures(cohort, generator, findings) | {"forest": forest.forest_html(rows)}
     return {f"{name}.md": raw(html) for name, html in drawn.items()}

@@ -71,14 +71,14 @@ class Record:
         Raises:
             ValueError: a table is not what it should be; names the file.
         """
-        quality, history = self.table("quality"), self.table("history")
+        quality = self.table("quality")
         return Evidence(
             self.setting,
             checked_results(self.results, self.setting, str(self.folder / "results.csv")),
             None if quality is None else quality[quality["generator"] == BASE],
             self.table("separability"),
             self.info["steps"],
-            None if history is None else history.assign(seed=history["seed"].astype(int)),
+            self.table("history"),
         )
 
     @cached_property
@@ -114,6 +114,11 @@ def load_all(folder: Path = FOLDER) -> dict[str, Record]:
     """Every record, by its cohort."""
     found = [load(file.parent) for file in sorted(folder.glob(f"*/{INFO}"))]
     return {record.cohort: record for record in found}
+
+
+def findings_on(cohort: str, folder: Path = FOLDER) -> list[Finding]:
+    """What the record of a cohort found; empty without one."""
+    return load(folder / cohort).findings if (folder / cohort / INFO).is_file() else []
 
 
 def simulated(name: str, folder: Path = FOLDER) -> pd.DataFrame:

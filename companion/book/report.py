@@ -250,8 +250,7 @@ def _claims_of(experiment: "Experiment", figures: str = "") -> str:
     root = experiment.root
     cohort = Cohort.load(pointers.read_pointer(root, "cohort").folder)
     findings = judge(ledger.load(), gather(root))
-    known = record.load_all().get(experiment.cohort_name)
-    recorded = known.findings if known is not None else ()
+    recorded = record.findings_on(experiment.cohort_name)
     profile, remark = experiment.profile_name, experiment.remark
     return claims_page(findings, cohort, profile, figures, recorded, remark, experiment.omissions)
 

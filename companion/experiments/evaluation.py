@@ -92,8 +92,9 @@ def _options(experiment: Experiment, name: EncoderName) -> dict[str, object]:
 def _finetuning(experiment: Experiment, name: EncoderName) -> FinetuningOptions | None:
     """Of controls only what all encoders start from is finetuned: the supervised baseline."""
     start = experiment.pretraining.start(name.objective)
-    is_idle = name.strategy == RANDOM != start
-    return None if is_idle else experiment.finetuning
+    if name.strategy == RANDOM and start != RANDOM:
+        return None
+    return experiment.finetuning
 
 
 def concatenated(tables: list[pd.DataFrame]) -> pd.DataFrame:
