@@ -16,6 +16,7 @@ from companion import ROOT
 from companion.book import landing, report
 from companion.engine.clean_environment import clean
 from companion.engine.storage import read_json
+from companion.experiments import plan
 
 if TYPE_CHECKING:
     from companion.experiments.config import Experiment
@@ -37,7 +38,7 @@ def collect(main: "Experiment", beside: Sequence["Experiment"] = (), root: Path 
     made |= report.pages(main, beside) | landing.pages(main)
     for experiment in beside:
         made |= {
-            f"{experiment.cohort_name}/{path.name}": _moved(path, experiment.cohort_name)
+            f"{experiment.cohort_name}/{path.name}": moved(path, experiment.cohort_name)
             for path in report.executed_notebooks(experiment)
         }
     folder = root / EXECUTED
@@ -51,13 +52,17 @@ def collect(main: "Experiment", beside: Sequence["Experiment"] = (), root: Path 
             file.write_text(content, encoding="utf-8")
 
 
-def _moved(path: Path, cohort: str) -> str:
-    """A notebook for a folder one level down: links lead up once more, figures' names differ."""
+def moved(path: Path, cohort: str) -> str:
+    """A notebook for a folder one level down: its links to what stands above lead up once more, and
+    its figures' names differ.
+    """
     notebook = read_json(path)
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             source = source.replace("](../", "](../../").replace("`fig-", f"`{cohort}-fig-")
+            for lecture in plan.LECTURES:
+                source = source.replace(f"]({lecture})", f"](../{lecture})")
             cell["source"] = source
         figure = cell["metadata"].get("mystnb", {}).get("figure", {})
         if "name" in figure:

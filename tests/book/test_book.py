@@ -1,5 +1,7 @@
 """The book's sources: complete and offline."""
 
+import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from companion.book.building import moved
 from companion.book.landing import PARTS
+from companion.experiments import plan
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
@@ -45,6 +49,22 @@ def test_every_page_and_notebook_is_in_the_table_of_contents() -> None:
     assert {f"book/{path.stem}" for path in PROSE} <= listed
     notebooks = (ROOT / "notebooks").glob("*.ipynb")
     assert {f"book/executed/{path.stem}" for path in notebooks} <= listed
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [
+        *((name, "") for name in (*plan.NOTEBOOKS, *plan.LECTURES)),
+        *((name, "phantom-breast") for name in plan.NOTEBOOKS),
+    ],
+)
+def test_links_of_notebooks_lead_to_pages_of_the_book(name: str, beside: str) -> None:
+    listed = {*pages(yaml.safe_load((ROOT / "_toc.yml").read_text())), "book/index"}
+    file = ROOT / "notebooks" / f"{name}.ipynb"
+    written = json.loads(moved(file, beside) if beside else file.read_text())
+    text = "".join("".join(cell["source"]) for cell in written["cells"])
+    for link in re.findall(r"\]\(([./a-z-]+)\)", text):
+        assert os.path.normpath(f"book/executed/{beside}/{link}") in listed, link
 
 
 def test_cohorts_with_encoders_show_every_page_that_verdicts_point_to() -> None:
