@@ -45,6 +45,8 @@ book results plan study: export CCL_ON_CHANGED_DATA := $(ON_CHANGED_DATA)
 SNAKEMAKE = $(RUN) workflow/alone.py runs/.lock $(PY) -m snakemake --snakefile workflow/Snakefile \
 	--quiet host reason --rerun-triggers mtime input --rerun-incomplete --nolock \
 	--show-failed-logs --cores all
+# One line says what runs and how long is left, in place of Snakemake's own account.
+PROGRESS := 2>&1 | $(PY) -I workflow/progress.py "$$CCL_PROFILE"
 
 .PHONY: help
 help: ## list every target
@@ -79,11 +81,11 @@ _made-up: $(INSTALLED)
 
 .PHONY: book
 book: _made-up ## compute what is missing and build the book into _build/html
-	@$(SNAKEMAKE)
+	@$(SNAKEMAKE) $(PROGRESS)
 
 .PHONY: results
 results: _made-up ## compute what is missing, up to what claims are tested on, without the book
-	@$(SNAKEMAKE) results
+	@$(SNAKEMAKE) results $(PROGRESS)
 
 .PHONY: plan
 plan: _made-up ## show what `make book` would compute, without doing it

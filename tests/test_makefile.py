@@ -88,8 +88,7 @@ def test_what_is_asked_for_reaches_the_workflow(tmp_path: Path) -> None:
     asked = {"PROFILE": "tiny", "COHORT": "nih", "ON_BAD_IMAGE": "skip"}
     asked |= {"ON_CHANGED_DATA": "reimport", "DATA_ROOT": "my data"}
     make("book", *(f"{name}={word}" for name, word in asked.items()), folder=pretended(tmp_path))
-    (found,) = told(tmp_path)
-    assert "snakemake" in found[""]
+    (found,) = (each for each in told(tmp_path) if "snakemake" in each[""])
     assert found.items() >= {f"CCL_{name}": word for name, word in asked.items()}.items()
 
 
