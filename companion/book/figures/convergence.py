@@ -17,7 +17,7 @@ from companion.book.figures.training import draw_history
 from companion.evaluation.convergence import AUC
 
 LINES = {"random": "--", "initial": "-"}
-STARTS = {"random": "random weights", "initial": "initial weights"}
+STARTS = {"initial": "initial weights", "random": "random weights"}
 
 
 @or_says_why
@@ -40,18 +40,23 @@ def validation(history: pd.DataFrame | None, *, objective: str = "simclr") -> Fi
         figure, panels = new_panels(len(columns), height=2.1)
         for axes, column in zip(panels, columns, strict=True):
             draw_history(axes, trained, "epoch", column, marks(objective))
-            axes.set(title=_title(column), xlabel="epoch", ylabel="validation AUC")
+            axes.set(
+                title=probe_name(column).replace(", ", ",\n"),
+                xlabel="epoch",
+                ylabel="validation AUC",
+            )
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         add_legend(figure, panels[0])
     return figure
 
 
-def _title(column: str) -> str:
+def probe_name(column: str) -> str:
+    """What a column of the history holds the AUC of: 'mean', or a scanner and a share of labels."""
     _, _, of = column.removeprefix(AUC).partition("_")
     if not of:
         return "mean"
     percent, _, scanner = of.partition("_")
-    return f"{scanner}, {percent} %\nof the labels"
+    return f"{scanner}, {percent} % of the labels"
 
 
 @or_says_why

@@ -1,12 +1,11 @@
 """The landing page's picture: radiographs that turn from one scanner into another, as HTML."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from companion.book.widgets.page import asset, filled, png_base64, script_json
+from companion.book.widgets.page import component, png_base64
 
 
 class Turning(NamedTuple):
@@ -37,11 +36,10 @@ def hero_html(patients: Sequence[Turning], scanners: Sequence[str]) -> str:
         for own, images in patients
     ]
     data = {"width": width, "height": height, "scanners": list(scanners), "items": items}
-    text = script_json(data)
-    parts = {
-        "css": asset("widget.css"),
-        "js": "\n".join(map(asset, ("images.js", "hero.js", "hero_start.js"))),
-        "key": hashlib.sha256(text.encode()).hexdigest()[:12],
-        "data": text,  # last: whatever stands in it is not looked at again
-    }
-    return filled("hero.html", parts)
+    return component(
+        "hero.html",
+        data,
+        styles=["widget.css"],
+        scripts=["images.js", "hero.js"],
+        render="renderHero",
+    )

@@ -1,9 +1,10 @@
 """What widgets put into a page: scripts, data that cannot leave their element, images."""
 
 import base64
+import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -28,6 +29,28 @@ def png(image: np.ndarray) -> bytes:
 def png_base64(image: np.ndarray) -> str:
     """A uint8 image as base64 of its PNG, to stand inside a page."""
     return base64.b64encode(png(image)).decode("ascii")
+
+
+def component(
+    page: str, data: Any, *, styles: Sequence[str], scripts: Sequence[str], render: str
+) -> str:
+    """A widget as an HTML fragment that loads nothing; several may stand on one page.
+
+    Args:
+        page: file of its element.
+        data: what the script reads.
+        styles, scripts: files beside this module, in order.
+        render: the function of the scripts that is called with the data and the element.
+    """
+    text = script_json(data)
+    parts = {
+        "css": "".join(map(asset, styles)),
+        "js": "\n".join(map(asset, (*scripts, "start.js"))),
+        "render": render,
+        "key": hashlib.sha256(text.encode()).hexdigest()[:12],
+        "data": text,  # last: whatever stands in it is not looked at again
+    }
+    return filled(page, parts)
 
 
 def filled(name: str, parts: Mapping[str, str]) -> str:

@@ -182,9 +182,3 @@ function renderPairMaker({ model, el }) {
 
   return images.decode().then(build);
 }
-
-for (const root of document.querySelectorAll('[data-key="@@key@@"]:not([data-started])')) {
-  root.dataset.started = "yes";
-  const data = JSON.parse(root.querySelector('script[data-part="data"]').textContent);
-  renderPairMaker({ model: { get: () => data }, el: root });
-}

@@ -1,12 +1,11 @@
 """The pair maker: batches of pairs and the terms of NT-Xent, as HTML that needs no kernel."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from companion.book.widgets.page import asset, filled, png_base64, script_json
+from companion.book.widgets.page import component, png_base64
 from companion.book.widgets.projection import COLUMNS, sheet, thumbnails
 
 BATCH = 8  # pairs, as in pair_maker.js
@@ -76,11 +75,10 @@ def pair_maker_html(
             for name, each in encoders.items()
         ],
     }
-    text = script_json(data)
-    parts = {
-        "css": asset("widget.css") + asset("pair_maker.css"),
-        "js": asset("images.js") + asset("draws.js") + asset("pair_maker.js"),
-        "key": hashlib.sha256(text.encode()).hexdigest()[:12],
-        "data": text,  # last: whatever stands in it is not looked at again
-    }
-    return filled("pair_maker.html", parts)
+    return component(
+        "pair_maker.html",
+        data,
+        styles=["widget.css", "pair_maker.css"],
+        scripts=["images.js", "draws.js", "pair_maker.js"],
+        render="renderPairMaker",
+    )

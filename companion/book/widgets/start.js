@@ -2,5 +2,5 @@
 for (const root of document.querySelectorAll('[data-key="@@key@@"]:not([data-started])')) {
   root.dataset.started = "yes";
   const data = JSON.parse(root.querySelector('script[data-part="data"]').textContent);
-  renderHero({ model: { get: () => data }, el: root });
+  @@render@@({ model: { get: () => data }, el: root });
 }
