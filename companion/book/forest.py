@@ -1,10 +1,11 @@
 """The forest plot of the claims: effects of this build, the record and the paper, side by side.
 
-Plain SVG, so that it takes the page's colours, light or dark, and says its numbers to a pointer and
-to a screen reader.
+A list with marks placed by CSS (`book/style/book.css`), so that words wrap on a phone, colours
+follow the page, and a pointer, the keyboard and a screen reader all get to the numbers.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -12,9 +13,7 @@ from companion.claims import published
 from companion.claims.judging import Finding, Outcome
 from companion.claims.ledger import Ledger
 
-WIDTH, LEFT, RIGHT, ROW, TOP = 680, 24, 24, 46, 44
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2)  # between the marks of the axis
-COLOURS = {"build": "#009E73", "record": "#0072B2", "paper": "#D55E00"}
 NAMES = {"build": "this build", "record": "the record", "paper": "the paper, on its own cohorts"}
 # Which of the paper's cohorts a cohort of ours stands for.
 STANDS_FOR = {"phantom-breast": "embed", "mini-mias": "embed"}
@@ -85,16 +84,13 @@ def forest_html(rows: Rows) -> str:
     """The plot as a figure of HTML; empty without rows."""
     if not rows:
         return ""
-    low, high = _limits(rows)
-    height = TOP + ROW * len(rows) + 30
-    parts = [*_legend(), *_axis(low, high, height)]
-    for index, (label, found) in enumerate(rows):
-        parts += _row(TOP + ROW * index, label, found, low, high)
+    scale = _limits(rows)
     title = "Effects behind the claims: differences of ROC-AUC with 95 % intervals"
+    key = "".join(f'<li class="ccl-{source}">{name}</li>' for source, name in NAMES.items())
+    drawn = "".join(_row(label, found, scale) for label, found in rows)
     return (
-        f'<figure class="ccl-forest"><svg viewBox="0 0 {WIDTH} {height}" role="img" '
-        f'aria-label="{title}" style="width:100%;max-width:{WIDTH}px;color:inherit" '
-        f'font-size="13" fill="currentColor">{"".join(parts)}</svg></figure>'
+        f'<figure class="ccl-forest" role="group" aria-label="{title}">'
+        f'<ul class="ccl-key">{key}</ul><ol>{drawn}</ol>{_axis(scale)}</figure>'
     )
 
 
@@ -111,42 +107,46 @@ def _limits(rows: Rows) -> tuple[float, float]:
     return max(low - room, -0.3), min(high + room, 0.3)
 
 
-def _place(value: float, low: float, high: float) -> float:
-    inside = min(max(value, low), high)
-    return LEFT + (inside - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+def _place(value: float, scale: tuple[float, float]) -> float:
+    """Per cent of the way along the axis; what lies beyond its ends is put there."""
+    low, high = scale
+    return 100 * (min(max(value, low), high) - low) / (high - low)
 
 
-def _legend() -> Iterator[str]:
-    x = LEFT
-    for source, name in NAMES.items():
-        yield f'<circle cx="{x + 5}" cy="14" r="5" fill="{COLOURS[source]}"/>'
-        yield f'<text x="{x + 15}" y="18">{name}</text>'
-        x += 40 + 7 * len(name)
+def _row(label: str, found: Sequence[Effect], scale: tuple[float, float]) -> str:
+    """A claim's test: its words, a mark for each effect, and the numbers for whoever asks."""
+    marks = "".join(_mark(effect, scale) for effect in found)
+    said = "".join(f"<li>{escape(effect.words)}</li>" for effect in found)
+    return (
+        f'<li tabindex="0"><span>{escape(label)}</span>'
+        f'<div class="ccl-marks" aria-hidden="true">{_zero(scale)}{marks}</div>'
+        f'<ul class="ccl-said">{said}</ul></li>'
+    )
 
 
-def _axis(low: float, high: float, height: int) -> Iterator[str]:
-    step = next((step for step in STEPS if (high - low) / step <= 8), STEPS[-1])
-    marks = range(round(low / step - 0.5) + 1, round(high / step + 0.5))
-    for mark in marks:
-        x, heavy = _place(mark * step, low, high), 1.2 if mark == 0 else 0.25
-        yield (
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="30" y2="{height - 24}" stroke="currentColor" '
-            f'stroke-width="{heavy}"/>'
-            f'<text x="{x:.1f}" y="{height - 8}" text-anchor="middle" font-size="11">'
-            f"{mark * step:+.2f}</text>"
-        )
+def _zero(scale: tuple[float, float]) -> str:
+    return f'<i class="ccl-zero" style="left:{_place(0, scale):.2f}%"></i>'
 
 
-def _row(y: int, label: str, found: Sequence[Effect], low: float, high: float) -> Iterator[str]:
-    yield f'<text x="{LEFT}" y="{y + 10}" font-size="12">{escape(label)}</text>'
-    for index, effect in enumerate(found):
-        at, x, colour = y + 19 + 7 * index, _place(effect.value, low, high), COLOURS[effect.source]
-        yield f"<g><title>{escape(effect.words)}</title>"
-        if effect.low is not None and effect.high is not None:
-            ends = (_place(end, low, high) for end in (effect.low, effect.high))
-            first, last = ends
-            yield (
-                f'<line x1="{first:.1f}" x2="{last:.1f}" y1="{at}" y2="{at}" stroke="{colour}" '
-                'stroke-width="2.5"/>'
-            )
-        yield f'<circle cx="{x:.1f}" cy="{at}" r="4" fill="{colour}"/></g>'
+def _mark(effect: Effect, scale: tuple[float, float]) -> str:
+    interval = ""
+    if effect.low is not None and effect.high is not None:
+        low, high = _place(effect.low, scale), _place(effect.high, scale)
+        interval = f'<i class="ccl-range" style="left:{low:.2f}%;width:{high - low:.2f}%"></i>'
+    dot = f'<i class="ccl-dot" style="left:{_place(effect.value, scale):.2f}%"></i>'
+    return f'<div class="ccl-{effect.source}">{interval}{dot}</div>'
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}" if abs(value) > 1e-9 else "0"
+
+
+def _axis(scale: tuple[float, float]) -> str:
+    low, high = scale
+    step = next((step for step in STEPS if (high - low) / step <= 5), STEPS[-1])
+    marks = range(math.ceil(low / step), math.floor(high / step) + 1)
+    ticks = "".join(
+        f'<span style="left:{_place(mark * step, scale):.2f}%">{_signed(mark * step)}</span>'
+        for mark in marks
+    )
+    return f'<div class="ccl-axis" aria-hidden="true">{ticks}</div>'
