@@ -176,7 +176,7 @@ def test_explorer_answers_to_the_keyboard(tab: chromium.Tab) -> None:
 
 def test_maps_show_the_image_that_is_asked_for(tab: chromium.Tab) -> None:
     tab.open(address("book/executed/projections"))
-    tab.wait("document.querySelector('.ccl-projection [data-part=slider]').max > 0")
+    tab.wait("document.querySelector('.ccl-projection [data-part=slider]')?.max > 0")
     says = "document.querySelector('.ccl-projection [data-part=says]').textContent"
     image = "document.querySelector('.ccl-projection [data-part=image]').toDataURL()"
     now = "document.querySelectorAll('.ccl-projection circle.ccl-now').length"

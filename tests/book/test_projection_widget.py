@@ -4,12 +4,14 @@ import base64
 import io
 import json
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from companion.book.widgets.projection import COLUMNS, projection_html, thumbnails
+from tests.book import chromium
 from tests.book.test_widgets import HOSTILE, Tags
 
 N = COLUMNS + 3
@@ -74,3 +76,60 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
         projection_html(MAPS, IMAGES[1:], ["x"] * N, {"scanner": SCANNERS}, COLOURS)
     with pytest.raises(ValueError, match="do not fit"):
         projection_html({}, IMAGES, ["x"] * N, {"scanner": SCANNERS}, COLOURS)
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Tab]:
+    if chromium.executable() is None:
+        pytest.skip(f"no Chromium is installed under the names {chromium.NAMES}")
+    path = tmp_path_factory.mktemp("page") / "maps.html"
+    path.write_text(f"<!doctype html><html lang='en'><meta charset='utf-8'>{page()}")
+    with chromium.tab() as opened:
+        opened.open(path.as_uri())
+        opened.wait("document.querySelector('.ccl-projection [data-part=counts]') !== null")
+        yield opened
+
+
+def selected(tab: chromium.Tab) -> tuple[str, set[int]]:
+    """What is said of the selection, and who is in it, in the second map."""
+    says = tab.run("document.querySelector('.ccl-projection [data-part=counts]').textContent")
+    places = tab.run(
+        "[...document.querySelectorAll('.ccl-projection svg')[1].querySelectorAll('.ccl-chosen')]"
+        ".map(c => [c.getAttribute('cx'), c.getAttribute('cy')].map(Number))"
+    )
+    known = json.loads(Tags(page()).data[0])["maps"][1]["places"]
+    return says, {known.index(place) for place in places}
+
+
+@pytest.mark.browser
+def test_a_brush_selects_in_every_map(tab: chromium.Tab) -> None:
+    left, top, side = tab.run(
+        "(b => [b.left, b.top, b.width])"
+        "(document.querySelector('.ccl-projection svg').getBoundingClientRect())"
+    )
+    steps = (("mousePressed", 0.0), ("mouseMoved", 0.5), ("mouseReleased", 0.5))
+    for kind, share in steps:
+        at = {"x": left + 1 + share * side, "y": top + 1 + share * side}
+        held = {"button": "left", "buttons": int(kind != "mouseReleased")}
+        tab.call("Input.dispatchMouseEvent", type=kind, clickCount=1, **at, **held)
+    places = np.array(json.loads(Tags(page()).data[0])["maps"][0]["places"])
+    inside = set(np.flatnonzero((places < 50).all(axis=1)).tolist())
+    says, found = selected(tab)
+    assert found == inside != set()
+    b = sum(SCANNERS[i] == "B" for i in inside)
+    assert says.startswith(f"{len(inside)} images selected in the map of SimCLR: scanner ")
+    assert f"B {b}" in says
+    tab.run("document.querySelector('.ccl-projection [data-part=clear]').click()")
+    assert selected(tab) == ("", set())
+
+
+@pytest.mark.browser
+def test_neighbours_are_selected_without_a_pointer(tab: chromium.Tab) -> None:
+    tab.run(
+        "(() => { for (const [name, value] of [['slider', 3], ['neighbours', 4]]) {"
+        "const s = document.querySelector(`.ccl-projection [data-part=${name}]`);"
+        "s.value = value; s.dispatchEvent(new Event('input')); } })()"
+    )
+    xy = MAPS["SimCLR"]
+    nearest = np.argsort(np.linalg.norm(xy - xy[3], axis=1))[:5]
+    assert selected(tab)[1] == set(nearest.tolist())

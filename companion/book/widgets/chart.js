@@ -3,13 +3,6 @@
 
 const ROOM = { left: 34, right: 10, top: 8, bottom: 36 };
 
-function drawn(tag, attributes, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
 // A mark of a strategy, 16 units wide, around a point.
 function markAt(x, y, size, { colour, path, stroked }) {
   const mark = drawn("path", {

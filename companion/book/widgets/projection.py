@@ -1,11 +1,10 @@
-"""Maps of test images that show an image where one points: self-contained HTML, no kernel."""
+"""Maps of test images to point at and to brush: self-contained HTML, no kernel."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from companion.book.widgets.page import asset, filled, png_base64, script_json
+from companion.book.widgets.page import component, png_base64
 
 COLUMNS = 25  # thumbnails side by side in the one picture that holds them
 THUMBNAIL = 40  # pixels of its longer side, at most
@@ -20,7 +19,7 @@ def projection_html(
     colourings: Mapping[str, Sequence[str]],
     palettes: Mapping[str, Mapping[str, str]],
 ) -> str:
-    """Maps of the same images beside each other; pointing at one finds it in all.
+    """Maps of the same images beside each other; what is pointed at or selected is so in all.
 
     Args:
         maps: title to places, float (n, 2).
@@ -50,14 +49,13 @@ def projection_html(
         "facts": list(facts),
         "colourings": {by: _coloured(values, palettes[by]) for by, values in colourings.items()},
     }
-    text = script_json(data)
-    parts = {
-        "key": hashlib.sha256(text.encode()).hexdigest()[:12],
-        "css": asset("widget.css") + asset("projection.css"),
-        "js": asset("projection.js"),
-        "data": text,  # last: whatever stands in it is not looked at again
-    }
-    return filled("projection.html", parts)
+    return component(
+        "projection.html",
+        data,
+        styles=["widget.css", "projection.css"],
+        scripts=["images.js", "svg.js", "projection.js"],
+        render="renderProjection",
+    )
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:
