@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from companion import ROOT
-from companion.book import landing, report
+from companion.book import illustrations, landing, report
 from companion.engine.clean_environment import clean
 from companion.engine.storage import read_json
 from companion.experiments import plan
@@ -35,7 +35,7 @@ def collect(main: "Experiment", beside: Sequence["Experiment"] = (), root: Path 
     read them again.
     """
     made = {path.name: path.read_text(encoding="utf-8") for path in report.executed_notebooks(main)}
-    made |= report.pages(main, beside) | landing.pages(main)
+    made |= report.pages(main, beside) | landing.pages(main) | illustrations.pages(main)
     for experiment in beside:
         made |= {
             f"{experiment.cohort_name}/{path.name}": moved(path, experiment.cohort_name)

@@ -69,30 +69,43 @@ def _encoder(x: float) -> str:
 
 
 def causal_graph(graph: Mapping[str, Sequence[str]]) -> str:
-    """Variables over the image, which comes last; an arrow from each cause to what it causes.
+    """Variables layer by layer, each above what it causes; an arrow from each cause.
 
     Args:
-        graph: variable to its causes, in topological order.
+        graph: variable to its causes, in topological order; the last is drawn as what is made.
     """
-    *causes, image = graph
-    width = max(240.0, 118.0 * len(causes) + 20)
-    places: dict[str, d.Point] = {
-        name: (width / 2 + 118 * (i - (len(causes) - 1) / 2), 42 + 34 * (len(graph[name]) > 0))
-        for i, name in enumerate(causes)
+    layers = _layers(graph)
+    width = 96.0 * max(len(layer) for layer in layers) + 8
+    places = {
+        name: (width / 2 + 96 * (i - (len(layer) - 1) / 2), 38 + 92.0 * depth)
+        for depth, layer in enumerate(layers)
+        for i, name in enumerate(layer)
     }
-    places[image] = (width / 2, 160.0)
+    last = list(graph)[-1]
     arrows = [
-        d.arrow(*_between(places[cause], places[effect], 32))
-        for effect, found in graph.items()
-        for cause in found
+        d.arrow(*_between(places[cause], places[effect], 36))
+        for effect, causes in graph.items()
+        for cause in causes
     ]
     nodes = [
-        d.circle(at, 32, colour="brand" if name == image else "ink")
-        + d.text((at[0], at[1] + 4), name, size=13, bold=name == image)
+        d.circle(at, 36, colour="brand" if name == last else "ink", fill=d.CARD)
+        + d.text((at[0], at[1] + 4), name, size=13, bold=name == last)
         for name, at in places.items()
     ]
-    words = "; ".join(f"{e} follows from {', '.join(c)}" for e, c in graph.items() if c)
-    return d.svg(width, 206, f"Causal graph: {words}.", *arrows, *nodes)
+    words = "; ".join(f"{e} follows from {' and '.join(c)}" for e, c in graph.items() if c)
+    return d.svg(width, 92 * len(layers) - 14, f"Causal graph: {words}.", *arrows, *nodes)
+
+
+def _layers(graph: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Variables in layers, each as near above what it causes as can be."""
+    height: dict[str, int] = {}
+    for name in reversed(list(graph)):
+        effects = [height[other] for other, causes in graph.items() if name in causes]
+        height[name] = 1 + max(effects, default=-1)
+    return [
+        [name for name in graph if height[name] == level]
+        for level in range(max(height.values()), -1, -1)
+    ]
 
 
 def _between(start: d.Point, end: d.Point, radius: float) -> tuple[d.Point, d.Point]:
@@ -123,7 +136,7 @@ def hierarchy(options: HVAEOptions, frame: tuple[int, int]) -> str:
     ]
     for i, stage in enumerate(stages):
         y = 58 + row * i
-        wide = 170 - 100 * i / max(1, len(stages) - 1)
+        wide = 150 - 80 * i / max(1, len(stages) - 1)
         for x in (110, 370):
             parts.append(d.box((x - wide / 2, y), (wide, 40), colour="ink"))
         size = max(1, round(frame[1] / frame[0] * stage.resolution))
@@ -136,10 +149,10 @@ def hierarchy(options: HVAEOptions, frame: tuple[int, int]) -> str:
         if stage.latent_channels:
             latent = f"z, {stage.latent_channels} × {stage.decoder_blocks}"
             parts += [
-                d.arrow((110 + wide / 2 + 3, y + 20), (208, y + 20), colour="pull"),
-                d.box((210, y + 6), (60, 28), colour="pull", round_=14),
+                d.arrow((110 + wide / 2 + 3, y + 20), (202, y + 20), colour="pull"),
+                d.box((204, y + 6), (72, 28), colour="pull", round_=14),
                 d.text((240, y + 24), latent, colour="pull", size=12),
-                d.arrow((272, y + 20), (370 - wide / 2 - 4, y + 20), colour="pull"),
+                d.arrow((278, y + 20), (370 - wide / 2 - 4, y + 20), colour="pull"),
             ]
     parts.append(
         d.text((240, height - 12), "parents pa enter every block", colour="faint", size=13)

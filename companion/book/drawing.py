@@ -26,13 +26,13 @@ def svg(width: float, height: float, title: str, *parts: str) -> str:
         for name, colour in _HEADS.items()
     )
     return (
-        f'<svg class="ccl-drawing" viewBox="0 0 {width:g} {height:g}" role="img" '
+        f'<svg class="ccl-drawing" viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" '
         f'aria-label="{escape(title)}" font-family="system-ui, sans-serif" font-size="14" '
         f'style="max-width: {width * 1.35:g}px"><defs>{heads}</defs>{"".join(parts)}</svg>'
     )
 
 
-_HEADS = {"ink": INK, "pull": PULL, "push": PUSH, "line": LINE}
+_HEADS = {"ink": INK, "pull": PULL, "push": PUSH, "line": LINE, "brand": BRAND}
 _COLOURS = {"ink": INK, "pull": PULL, "push": PUSH, "line": LINE, "faint": FAINT, "brand": BRAND}
 
 

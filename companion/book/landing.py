@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ccl.generator.generator import Generator, counterfactuals, load
 from companion.book import diagrams, forest, record
 from companion.book.grids import pick
+from companion.book.markdown import raw
 from companion.book.widgets.hero import Turning, hero_html
 from companion.claims import ledger
 from companion.claims.evidence import gather
@@ -16,17 +17,9 @@ from companion.engine import pointers
 if TYPE_CHECKING:
     from companion.experiments.config import Experiment
 
-PARTS = ("hero", "forest", "method", "door-reader", "door-lecturer", "door-researcher", "chain")
+PARTS = ("hero", "forest", "method", "door-reader", "door-lecturer", "door-researcher")
 PATIENTS = 2  # of each scanner
 SIMILARITIES = (0.7, 0.75, 0.5, 0.3, 0.05)  # of a pair and of four negatives, as in the lecture
-STEPS = (
-    ("Cohort", "images and table, split by patient"),
-    ("Generator", "a causal model of the image"),
-    ("Counterfactuals", "each image on every scanner"),
-    ("Pretraining", "one objective, pairs made differently"),
-    ("Probing", "what frozen features are worth"),
-    ("Claims", "effects with intervals, and verdicts"),
-)
 
 
 def pages(experiment: "Experiment") -> dict[str, str]:
@@ -47,7 +40,6 @@ def pictures(cohort: Cohort, generator: Generator, findings: Sequence[Finding]) 
     return dict.fromkeys(PARTS, "") | {
         "door-lecturer": diagrams.softmax(SIMILARITIES, 0.2),
         "door-researcher": diagrams.intervals(_effects(findings)),
-        "chain": diagrams.chain(STEPS),
         **_of_patients(cohort, generator),
     }
 
@@ -82,8 +74,3 @@ def _effects(findings: Sequence[Finding]) -> list[tuple[float, float, float]]:
     ]
     found = [(e.estimate.value, e.estimate.interval()) for e in effects]
     return [(value, low, high) for value, (low, high) in found]
-
-
-def raw(html: str) -> str:
-    """HTML as Markdown that leaves it as it is."""
-    return f"```````{{raw}} html\n{html}\n```````\n" if html else ""

@@ -22,3 +22,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     lines += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def raw(html: str) -> str:
+    """HTML as Markdown that leaves it as it is."""
+    return f"```````{{raw}} html\n{html}\n```````\n" if html else ""

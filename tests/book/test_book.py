@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from companion.book import illustrations, landing
 from companion.book.building import moved
-from companion.book.landing import PARTS
 from companion.experiments import plan
 
 ROOT = Path(__file__).parents[2]
@@ -19,8 +19,9 @@ BOOK = ROOT / "book"
 PROSE = sorted(BOOK.glob("*.md"))
 VENDORED = sorted(path for path in (BOOK / "_vendor").rglob("*") if path.is_file())
 GENERATED = {"status"}  # pages that `companion.book.report` writes
-# What it and `companion.book.landing` write for other pages.
-INCLUDED = {f"executed/{name}.md" for name in ("claims", "gpu", *PARTS)}
+# What it, `landing` and `illustrations` write for other pages.
+PARTS = ("claims", "gpu", *landing.PARTS, *illustrations.PARTS)
+INCLUDED = {f"executed/{name}.md" for name in PARTS}
 prose = pytest.mark.parametrize("path", PROSE, ids=lambda path: path.stem)
 
 
