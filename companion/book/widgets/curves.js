@@ -8,13 +8,8 @@ function renderCurves({ model, el }) {
     .sort((a, b) => a - b);
   const words = new Map(x.ticks.map(([at, , long]) => [at, long]));
   const now = { gain: false, stop: 0, near: null };
-  const parts = {};
+  const { parts, part } = partsOf();
 
-  const part = (name, made) => {
-    made.setAttribute("data-part", name);
-    parts[name] = made;
-    return made;
-  };
   const place = (at) => words.get(at) ?? `${x.each} ${at}`;
   const chosen = (role) => (by[role] ? [...on[by[role].place]].sort((a, b) => a - b) : [0]);
   const valueOf = (role, i) => by[role]?.values[i] ?? { label: "" };
@@ -160,8 +155,7 @@ function renderCurves({ model, el }) {
     const near = heights[0]?.key ?? null;
     if (stop === now.stop && near === now.near) return;
     Object.assign(now, { stop, near });
-    parts.stop.value = stop;
-    parts.stop.dispatchEvent(new Event("ccl-told"));
+    moveTo(parts.stop, stop);
     draw();
   }
 
@@ -196,10 +190,9 @@ function renderCurves({ model, el }) {
   }
 
   function build() {
-    const { input, output, told } = range("stop", {
+    const { input, output } = range("stop", {
       min: 0, max: stops.length - 1, step: 1, value: 0, say: (i) => place(stops[i]),
     }, (i) => { Object.assign(now, { stop: i, near: null }); draw(); });
-    input.addEventListener("ccl-told", told);
     part("stop", input).setAttribute("aria-label", `Read the curves at ${x.name}`);
     const scrolled = (made, label) => element("div",
       { className: "ccl-scrolled", tabIndex: 0, role: "region", "aria-label": label }, made);

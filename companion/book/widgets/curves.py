@@ -88,7 +88,7 @@ def curves_html(
         "curves.html",
         data,
         styles=["widget.css", "curves.css"],
-        scripts=["images.js", "svg.js", "chart.js", "curves.js"],
+        scripts=["elements.js", "svg.js", "chart.js", "curves.js"],
         render="renderCurves",
     )
 

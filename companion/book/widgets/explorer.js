@@ -20,9 +20,9 @@ function renderExplorer({ model, el }) {
   const variables = ["scanner", "sex"].filter((name) => data.values[name]?.length > 1);
   const now = {
     item: 0, target: {}, way: {}, how: { seed: 1, fresh: false }, other: null, edited: null,
-    painting: false, abducted: null, blink: null,
+    abducted: null, blink: null,
   };
-  const parts = {};
+  const { parts, part } = partsOf();
   const panels = {};
   const sprites = items.map((item) => Object.assign(new Image(), { src: item.sprite }));
   const stored = (item, index) => tile(sprites[item], index, width, height);
@@ -30,11 +30,6 @@ function renderExplorer({ model, el }) {
   // What is looked at: a patient's image, painted on or not, or a file of one's own.
   const subject = () => ({ ...items[now.item], grey: stored(now.item, 0), ...now.edited });
 
-  const part = (name, made) => {
-    made.setAttribute("data-part", name);
-    parts[name] = made;
-    return made;
-  };
 
   // -- what is made ------------------------------------------------------------------------------
 
@@ -157,7 +152,7 @@ function renderExplorer({ model, el }) {
 
   function look(item) {
     Object.assign(now, { item, edited: null, abducted: null, other: null });
-    paint(false);
+    own?.paint(false);
     const { parents } = items[item];
     const before = now.target.scanner;
     now.target = { ...parents };
@@ -181,8 +176,7 @@ function renderExplorer({ model, el }) {
   function go(name, way) {
     now.way[name] = way;
     if (!parts[`way-${name}`]) return;
-    parts[`way-${name}`].value = way;
-    parts[`way-${name}`].dispatchEvent(new Event("ccl-told"));
+    moveTo(parts[`way-${name}`], way);
   }
 
   function refresh() {
@@ -212,8 +206,7 @@ function renderExplorer({ model, el }) {
     parts.fresh.checked = false;
     for (const [name, { value }] of Object.entries(KNOBS)) {
       now.how[name] = value;
-      parts[name].value = value;
-      parts[name].dispatchEvent(new Event("ccl-told"));
+      moveTo(parts[name], value);
     }
     draw();
   }
@@ -229,37 +222,16 @@ function renderExplorer({ model, el }) {
 
   // -- one's own images --------------------------------------------------------------------------
 
-  let ring = () => {};
-  function paint(on) {
-    now.painting = on;
-    parts.paint?.setAttribute("aria-pressed", String(on));
-    ring(on);
-  }
-
-  function edit(change) {
-    now.edited = { words: "your image", ...now.edited, ...change };
+  function edit(change, words) {
+    now.edited = { words, ...now.edited, ...change };
     now.abducted = null;
     drawSoon();
   }
 
-  function paintAt(x, y) {
-    const grey = Uint8Array.from(subject().grey);
-    paintOpacity(grey, width, height, x, y, Number(parts.strength.value));
-    edit({ grey, words: now.edited?.words ?? "with what you painted" });
-  }
-
-  async function open(file) {
-    try {
-      const grey = fitted(await readPicture(file), width, height);
-      edit({
-        grey, patient: "Your image", label: "no label", scanner: parts.from.value,
-        parents: { ...items[now.item].parents, scanner: parts.from.value }, counterfactuals: {},
-      });
-      refresh();
-    } catch (error) {
-      parts.says.textContent = `${file.name} could not be read: ${error.message}.`;
-    }
-  }
+  const own = live && ownImages({
+    el, part, parts, width, height, scanners: data.values.scanner ?? [""], subject, edit, refresh,
+    parents: () => items[now.item].parents, back: () => look(now.item),
+  });
 
   // -- how it is laid out ------------------------------------------------------------------------
 
@@ -283,36 +255,21 @@ function renderExplorer({ model, el }) {
     return made;
   }
 
-  function select(name, title, options, act) {
-    const made = part(name, element("select", {}, ...options.map(([value, textContent]) =>
-      element("option", { value, textContent }))));
-    made.addEventListener("change", () => act(made.value));
-    return element("label", {}, `${title} `, made);
-  }
-
-  function slider(name, title, options, act) {
-    const { input, output, told } = range(name, options, act);
-    input.addEventListener("ccl-told", told);
-    part(name, input).setAttribute("aria-label", title); // a label names the output inside it first
-    return element("div", { className: "ccl-knob" },
-      element("span", {}, title), output, input);
-  }
-
   function choice(name) {
     const row = part(name, element("div", { className: "ccl-row" }, ...data.values[name].map(
       (value) => button(value, () => aim({ [name]: value }), { value }))));
     const legend = element("legend", { textContent: `Target ${name}` });
     now.way[name] = 1;
-    const way = live ? [slider(`way-${name}`, `From the own ${name} to the target`,
+    const way = live ? [knob(part, `way-${name}`, `From the own ${name} to the target`,
       { value: 1, say: (v) => `${Math.round(100 * v)} %` },
       (value) => { now.way[name] = value; drawSoon(); })] : [];
     return element("fieldset", {}, legend, row, ...way);
   }
 
   function knobs() {
-    const sliders = Object.entries(KNOBS).map(([name, knob]) => {
-      now.how[name] = knob.value;
-      return slider(name, knob.name, knob, (value) => { now.how[name] = value; drawSoon(); });
+    const sliders = Object.entries(KNOBS).map(([name, options]) => {
+      now.how[name] = options.value;
+      return knob(part, name, options.name, options, (value) => { now.how[name] = value; drawSoon(); });
     });
     const fresh = part("fresh", element("input", { type: "checkbox" }));
     fresh.addEventListener("change", () => { now.how.fresh = fresh.checked; draw(); });
@@ -320,42 +277,11 @@ function renderExplorer({ model, el }) {
     const names = items.map((item, i) => [String(i), `${item.patient} (${item.scanner})`]);
     return element("details", { className: "ccl-more" },
       element("summary", { textContent: "Noise and latents" }),
-      select("parents", "This patient's latents, with the scanner and sex of",
+      select(part, "parents", "This patient's latents, with the scanner and sex of",
         [["", "the targets above"], ...names], (value) => value && withParentsOf(Number(value))),
       ...sliders,
       element("div", { className: "ccl-row" },
         element("label", {}, fresh, " Pixel noise drawn anew"), again, button("Back", reset)));
-  }
-
-  function ownImages() {
-    const file = element("input", { type: "file", accept: "image/png,image/jpeg" });
-    file.addEventListener("change", () => file.files[0] && open(file.files[0]));
-    const paintButton = part("paint", button("Paint an opacity", () => paint(!now.painting),
-      { "aria-pressed": "false" }));
-    const strength = slider("strength", "Strength of the brush",
-      { min: 5, max: 60, step: 5, value: 25, say: (v) => `${v} grey levels` }, () => {});
-    const note = "Nothing leaves this machine. On the real image: paint with a pointer, or move the "
-      + "ring with the arrow keys and paint with the space bar. A file is cut to the frame and made "
-      + "as small as the images here. The generator has learned from this cohort alone; what is "
-      + "unlike it is carried over badly, and that can be seen.";
-    const scanners = data.values.scanner ?? [""];
-    return element("details", { className: "ccl-more" },
-      element("summary", { textContent: "Draw your own" }),
-      element("div", { className: "ccl-row" }, paintButton,
-        button("Take it back", () => look(now.item))),
-      strength,
-      element("label", {}, "Image file (PNG, JPEG; or drop it on the explorer) ", file),
-      select("from", "It was taken with", scanners.map((s) => [s, s]), () =>
-        file.files[0] && open(file.files[0])),
-      element("p", { className: "ccl-note", textContent: note }));
-  }
-
-  function dropped() {
-    el.addEventListener("dragover", (event) => event.preventDefault());
-    el.addEventListener("drop", (event) => {
-      event.preventDefault();
-      if (event.dataTransfer.files[0]) open(event.dataTransfer.files[0]);
-    });
   }
 
   function build() {
@@ -378,8 +304,8 @@ function renderExplorer({ model, el }) {
       parts.says,
       element("div", { className: "ccl-controls" },
         ...variables.map(choice),
-        element("fieldset", {}, select("patient", "Patient", names, (v) => look(Number(v)))),
-        ...(live ? [knobs(), ownImages()] : [])),
+        element("fieldset", {}, select(part, "patient", "Patient", names, (v) => look(Number(v)))),
+        ...(live ? [knobs(), own.controls] : [])),
       element("div", { className: "ccl-panels" },
         panel("compare", "Compare"), panel("truth", "Truth"),
         panel("error", "Counterfactual − truth"), panel("other", "The other patient")),
@@ -391,8 +317,7 @@ function renderExplorer({ model, el }) {
     frame.after(parts.slider, parts.blink);
     canvas.setAttribute("aria-label", "Real image under its counterfactual");
     panels.real.frame.classList.add("ccl-stack");
-    ring = paintable(panels.real.frame, panels.real.canvas, () => now.painting, paintAt);
-    if (live) dropped();
+    own?.listen(panels.real);
     look(0);
   }
 

@@ -17,7 +17,16 @@ from companion.book.widgets.live import Live
 from companion.book.widgets.page import asset, filled, png_base64, script_json
 
 Target = tuple[str, str]  # (scanner, sex); sex is '' where the cohort does not know it
-SCRIPTS = ("network.js", "draws.js", "hvae.js", "images.js", "painting.js", "explorer.js")
+SCRIPTS = (
+    "network.js",
+    "draws.js",
+    "hvae.js",
+    "elements.js",
+    "images.js",
+    "painting.js",
+    "own_images.js",
+    "explorer.js",
+)
 
 
 @dataclass(frozen=True)

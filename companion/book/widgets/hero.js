@@ -47,8 +47,7 @@ function renderHero({ model, el }) {
     now.share = share;
     over.style.clipPath = `inset(0 ${100 - 100 * share}% 0 0)`;
     line.style.left = `${100 * share}%`;
-    sweep.input.value = Math.round(100 * share);
-    sweep.told();
+    moveTo(sweep.input, Math.round(100 * share));
     captions[0].style.opacity = share > 0.02 ? 1 : 0;
     captions[1].style.opacity = share < 0.98 ? 1 : 0;
   }

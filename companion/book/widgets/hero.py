@@ -40,6 +40,6 @@ def hero_html(patients: Sequence[Turning], scanners: Sequence[str]) -> str:
         "hero.html",
         data,
         styles=["widget.css"],
-        scripts=["images.js", "hero.js"],
+        scripts=["elements.js", "images.js", "hero.js"],
         render="renderHero",
     )

@@ -1,4 +1,4 @@
-// Grey images as Uint8Array, elements, and the colours of differences.
+// Grey images as Uint8Array, and the colours of differences.
 
 const STOPS = [[5, 48, 97], [67, 147, 195], [247, 247, 247], [214, 96, 77], [103, 0, 31]];
 
@@ -7,35 +7,6 @@ function colour(difference, limit) {
   const at = Math.min(1, Math.max(0, (difference / limit + 1) / 2)) * (STOPS.length - 1);
   const i = Math.min(STOPS.length - 2, Math.floor(at));
   return STOPS[i].map((low, c) => low + (at - i) * (STOPS[i + 1][c] - low));
-}
-
-function element(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (/^(aria|data|role)/.test(name)) made.setAttribute(name, value);
-    else made[name] = value;
-  }
-  made.append(...children);
-  return made;
-}
-
-const button = (textContent, act, properties = {}) => {
-  const made = element("button", { type: "button", textContent, ...properties });
-  made.addEventListener("click", act);
-  return made;
-};
-
-// A named range; `say` puts its value into words. `inward` is called at every move.
-function range(name, { min = 0, max = 1, step = 0.05, value, say = (v) => String(v) }, inward) {
-  const input = element("input", { type: "range", min, max, step, value, "data-part": name });
-  const output = element("output", { textContent: say(value) });
-  const told = () => {
-    output.textContent = say(Number(input.value));
-    input.setAttribute("aria-valuetext", output.textContent);
-  };
-  input.addEventListener("input", () => { told(); inward(Number(input.value)); });
-  told();
-  return { input, output, told };
 }
 
 function greyImage(grey, width, height) {

@@ -19,14 +19,9 @@ function renderPairMaker({ model, el }) {
   const data = model.get("data");
   const { width, height, columns, strategies, encoders } = data;
   const now = { strategy: strategies[0].name, encoder: encoders[0].name, seed: 1, anchor: 0, tau: data.temperature };
-  const parts = {};
+  const { parts, part } = partsOf();
   const images = new Image();
   images.src = data.sprite;
-  const part = (name, made) => {
-    made.setAttribute("data-part", name);
-    parts[name] = made;
-    return made;
-  };
 
   // Places in the pool of the eight pairs that were drawn.
   function batch() {
@@ -127,8 +122,7 @@ function renderPairMaker({ model, el }) {
 
   function choose(anchor) {
     now.anchor = anchor;
-    parts.anchor.value = anchor;
-    parts.anchor.dispatchEvent(new Event("ccl-told"));
+    moveTo(parts.anchor, anchor);
     draw();
   }
 
@@ -144,23 +138,16 @@ function renderPairMaker({ model, el }) {
     return element("fieldset", {}, element("legend", { textContent: title }), row);
   }
 
-  function slider(name, title, options, act) {
-    const { input, output, told } = range(name, options, act);
-    input.addEventListener("ccl-told", told);
-    part(name, input).setAttribute("aria-label", title);
-    return element("div", { className: "ccl-knob" }, element("span", {}, title), output, input);
-  }
-
   function build() {
     part("mask", element("input", { type: "checkbox", checked: true }));
     parts.mask.addEventListener("change", draw);
     part("matrix", element("canvas", { width: 320, height: 320, role: "img" }));
     parts.matrix.addEventListener("click", (event) => choose(
       Math.min(2 * BATCH - 1, Math.floor(2 * BATCH * event.offsetY / parts.matrix.clientHeight))));
-    const temperature = slider("temperature", "Temperature τ",
+    const temperature = knob(part, "temperature", "Temperature τ",
       { min: -2, max: 0, step: 0.02, value: Math.log10(now.tau), say: (v) => (10 ** v).toFixed(3) },
       (v) => { now.tau = 10 ** v; draw(); });
-    const anchor = slider("anchor", "View that is asked about",
+    const anchor = knob(part, "anchor", "View that is asked about",
       { min: 0, max: 2 * BATCH - 1, step: 1, value: 0, say: (v) => `${v + 1}` }, choose);
     el.append(
       choices("strategy", "Pairs are made by", strategies),

@@ -79,6 +79,6 @@ def pair_maker_html(
         "pair_maker.html",
         data,
         styles=["widget.css", "pair_maker.css"],
-        scripts=["images.js", "draws.js", "pair_maker.js"],
+        scripts=["elements.js", "images.js", "draws.js", "pair_maker.js"],
         render="renderPairMaker",
     )

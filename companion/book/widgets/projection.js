@@ -9,12 +9,7 @@ function renderProjection({ model, el }) {
   const { width, height, columns, facts, colourings, ...data } = model.get("data");
   const sprite = Object.assign(new Image(), { src: data.sprite });
   const now = { image: 0, map: 0, neighbours: 0 };
-  const parts = {};
-  const part = (name, made) => {
-    made.setAttribute("data-part", name);
-    parts[name] = made;
-    return made;
-  };
+  const { parts, part } = partsOf();
 
   const maps = data.maps.map(({ title, places }) => {
     const circles = places.map(([cx, cy]) => drawn("circle", { cx, cy, r: 1.1 }));
@@ -94,8 +89,7 @@ function renderProjection({ model, el }) {
 
   function clear() {
     now.neighbours = 0;
-    parts.neighbours.value = 0;
-    parts.neighbours.dispatchEvent(new Event("ccl-told"));
+    moveTo(parts.neighbours, 0);
     for (const { brush } of maps) Object.entries({ width: 0, height: 0 }).forEach(
       ([name, value]) => brush.setAttribute(name, value));
     select([], "");
@@ -164,7 +158,6 @@ function renderProjection({ model, el }) {
       now.neighbours = n;
       selectNeighbours();
     });
-    neighbours.input.addEventListener("ccl-told", neighbours.told);
     part("slider", images.input).setAttribute("aria-label", "Image");
     part("neighbours", neighbours.input).setAttribute("aria-label", "Select its nearest neighbours");
     const where = part("where", element("select", { "aria-label": "Neighbours in the map of" },

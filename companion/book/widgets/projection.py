@@ -53,7 +53,7 @@ def projection_html(
         "projection.html",
         data,
         styles=["widget.css", "projection.css"],
-        scripts=["images.js", "svg.js", "projection.js"],
+        scripts=["elements.js", "svg.js", "projection.js"],
         render="renderProjection",
     )
 
