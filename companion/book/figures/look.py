@@ -1,7 +1,8 @@
 """The look that every figure shares: colours, marks, panels, legends.
 
 Figures are about five inches wide with large type, so that they stay readable at the width of a
-phone, and they bring their own light background, so that dark mode leaves them alone.
+phone. Drawings are vectors, which the page inverts in dark mode, hues kept (`book/style/book.css`);
+pictures are not to be inverted, so figures that hold some are PNG on their own light background.
 """
 
 import io
@@ -145,6 +146,8 @@ def style() -> Iterator[None]:
                 "xtick.color": INK,
                 "ytick.color": INK,
                 "grid.color": "#e4e7eb",
+                "svg.fonttype": "none",  # words stay words
+                "svg.hashsalt": "ccl",  # the same figure, the same file
                 "text.parse_math": False,  # names out of data may hold dollars
                 "lines.linewidth": 2,
                 "lines.markersize": 6,
@@ -165,9 +168,18 @@ class BookFigure(Figure):
             super().draw(renderer)
 
     def _repr_png_(self) -> bytes:
+        return self._saved("png")
+
+    def _repr_svg_(self) -> str | None:
+        """The same as vectors; None where there are pictures in it."""
+        if any(axes.images for axes in self.axes):
+            return None
+        return self._saved("svg", metadata={"Date": None}).decode()
+
+    def _saved(self, form: str, **options: Any) -> bytes:
         buffer = io.BytesIO()
         with style():
-            self.savefig(buffer, format="png")
+            self.savefig(buffer, format=form, **options)
         return buffer.getvalue()
 
 
