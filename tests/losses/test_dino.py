@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ccl.losses import dino
+from tests.losses.optimiser_step import parameters_after_a_step
 from tests.oracles import self_distillation as oracle
 
 
@@ -133,19 +134,13 @@ def test_autocast_and_half_precision_do_not_reach_the_softmax():
 def test_parameters_after_one_step_agree_with_lightly():
     """lightly centres inside its loss; at first its centre is 0, so targets are a softmax."""
     teacher = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(1))
-    crops_in = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(2))
-
-    def step(loss) -> Tensor:
-        torch.manual_seed(0)
-        model = torch.nn.Linear(3, 6)
-        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-        loss(model(crops_in)).backward()
-        optimizer.step()
-        return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
-
+    given = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(2))
     lightly = DINOLoss(6, teacher_temp=0.05, student_temp=0.2)
-    theirs = step(lambda s: lightly(list(teacher), list(s), teacher_temp=0.05))
-    ours = step(lambda s: dino(s, (teacher / 0.05).softmax(2), temperature=0.2))
+    targets = (teacher / 0.05).softmax(2)
+    ours = parameters_after_a_step(lambda s: dino(s, targets, temperature=0.2), given, 6)
+    theirs = parameters_after_a_step(
+        lambda s: lightly(list(teacher), list(s), teacher_temp=0.05), given, 6
+    )
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 

@@ -6,6 +6,7 @@ from lightly.loss import IBOTPatchLoss
 from torch import Tensor
 
 from ccl.losses import ibot
+from tests.losses.optimiser_step import parameters_after_a_step
 from tests.oracles import self_distillation as oracle
 
 # Four images of six patches with 3, 0, 1 and 2 masked.
@@ -104,18 +105,10 @@ def test_float32_is_close_to_float64(temperature):
 def test_parameters_after_one_step_agree_with_lightly():
     teacher, _ = (part.float() for part in patches())
     tokens = torch.randn(6, 3, generator=torch.Generator().manual_seed(2))
-
-    def step(loss) -> Tensor:
-        torch.manual_seed(0)
-        model = torch.nn.Linear(3, 5)
-        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-        loss(model(tokens)).backward()
-        optimizer.step()
-        return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
-
     lightly = IBOTPatchLoss(5, teacher_temp=0.05, student_temp=0.2)
-    theirs = step(lambda s: lightly(teacher, s, MASKS.view(4, 2, 3)))
-    ours = step(lambda s: ibot(s, (teacher / 0.05).softmax(1), MASKS, temperature=0.2))
+    targets = (teacher / 0.05).softmax(1)
+    ours = parameters_after_a_step(lambda s: ibot(s, targets, MASKS, temperature=0.2), tokens, 5)
+    theirs = parameters_after_a_step(lambda s: lightly(teacher, s, MASKS.view(4, 2, 3)), tokens, 5)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ccl.losses import koleo
+from tests.losses.optimiser_step import parameters_after_a_step
 from tests.oracles import self_distillation as oracle
 
 
@@ -116,16 +117,10 @@ def test_float32_is_close_to_float64():
 
 def test_parameters_after_one_step_agree_with_lightly():
     tokens = torch.randn(6, 3, generator=torch.Generator().manual_seed(2))
-
-    def step(loss) -> Tensor:
-        torch.manual_seed(0)
-        model = torch.nn.Linear(3, 5)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        loss(model(tokens)).backward()
-        optimizer.step()
-        return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
-
-    torch.testing.assert_close(step(koleo), step(KoLeoLoss()), rtol=1e-5, atol=1e-6)
+    ours, theirs = (
+        parameters_after_a_step(loss, tokens, 5, learning_rate=0.1) for loss in (koleo, KoLeoLoss())
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("given", [torch.ones(3), torch.ones(0, 4)])
