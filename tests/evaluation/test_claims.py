@@ -18,7 +18,6 @@ from companion.claims.judging import (
     as_text,
     decide,
     judge,
-    overall,
     table,
 )
 from companion.cohorts.cohort import Cohort
@@ -27,6 +26,7 @@ from tests.evaluation import test_probing as probing
 from tests.evaluation.made_up import (
     FRACTIONS,
     SETTING,
+    Gain,
     constant,
     encoder,
     evidence,
@@ -46,24 +46,19 @@ YES, NO, AGAINST, UNTESTED = (
 )
 
 
+def opposite_shape(domain: str, fraction: float) -> float:
+    return -papers_shape(domain, fraction)
+
+
 class Judged(dict[str, Finding]):
     """Claim to finding, judged when it is looked at."""
 
-    def __init__(self, found: Evidence) -> None:
-        self.found = found
+    def __init__(self, frame: pd.DataFrame, **others: object) -> None:
+        self.evidence = evidence(frame, **others)
 
     def __missing__(self, claim: str) -> Finding:
-        (self[claim],) = judge(BOOK.only([claim]), self.found)
+        (self[claim],) = judge(BOOK.only([claim]), self.evidence)
         return self[claim]
-
-
-def judged(found: Evidence) -> dict[str, Finding]:
-    """Claim to finding."""
-    return Judged(found)
-
-
-def verdict(claim: str, frame: pd.DataFrame, **others: object) -> Verdict:
-    return judge(BOOK.only([claim]), evidence(frame, **others))[0].verdict
 
 
 def scattered(mean: float, step: float) -> pd.DataFrame:
@@ -74,37 +69,31 @@ def scattered(mean: float, step: float) -> pd.DataFrame:
     return frame
 
 
-def opposite(domain: str, fraction: float) -> float:
-    return -papers_shape(domain, fraction)
-
-
 # The gains and differences of SimCLR
 
 
 def test_the_papers_shape_is_recognised() -> None:
-    found = judged(evidence(papers_results(), quality=quality()))
-    assert {name: found[name].verdict for name in ("C1", "C2", "C3", "C4", "C6")} == dict.fromkeys(
-        ("C1", "C2", "C3", "C4", "C6"), YES
-    )
+    found = Judged(papers_results(), quality=quality())
+    assert {found[name].verdict for name in ("C1", "C2", "C3", "C4", "C6")} == {YES}
     assert {found[name].verdict for name in ("C5", "C7", "C9", "C10", "C14")} == {UNTESTED}
 
 
 def test_the_opposite_shape_is_recognised_too() -> None:
     frame = results(
-        encoder("standard"), encoder("plus"), encoder("counterfactual", opposite, noise=0.001)
+        encoder("standard"), encoder("plus"), encoder("counterfactual", opposite_shape, noise=0.001)
     )
-    found = judged(evidence(frame, quality=quality(0.5)))
+    found = Judged(frame, quality=quality(0.5))
     assert {found[name].verdict for name in ("C1", "C2", "C3", "C4", "C6", "C8")} == {AGAINST}
 
 
 def test_no_effect_is_not_called_one() -> None:
-    found = judged(evidence(scattered(0.0, 0.01)))
+    found = Judged(scattered(0.0, 0.01))
     assert {found[name].verdict for name in ("C2", "C3", "C4", "C6", "C8")} == {NO}
 
 
 def test_effects_are_the_planted_ones() -> None:
     frame = results(encoder("standard", noise=0), encoder("counterfactual", papers_shape, noise=0))
-    found = judged(evidence(frame))
+    found = Judged(frame)
     shown = ("C2", "C3", "C4", "C6")
     value = {name: [each.value for each in found[name].outcomes] for name in shown}
     assert value["C2"] == pytest.approx([0.06, 0.06, 0.04])  # .02 + .03 * 2/3 (+ .02)
@@ -116,35 +105,9 @@ def test_effects_are_the_planted_ones() -> None:
     assert found["C2"].outcomes[0].effect.n == 120
 
 
-def test_interval_is_students_over_the_seeds_own_contrasts() -> None:
-    outcome = judged(evidence(scattered(0.01, 0.01)))["C6"].outcomes[0]
-    assert outcome.value == pytest.approx(0.01)
-    assert outcome.high - outcome.value == pytest.approx(4.302653 * 0.01 / np.sqrt(3), rel=1e-6)
-    assert outcome.level == 0.95
-
-
-def test_every_share_of_the_labels_means_every_one() -> None:
-    def but_with_all(domain: str, fraction: float) -> float:
-        return 0.05 if fraction < 1 else 0.0
-
-    frame = results(encoder("standard"), encoder("counterfactual", but_with_all))
-    found = judged(evidence(frame))["C2"]
-    assert [each.verdict for each in found.outcomes] == [YES, YES, NO]
-    assert found.verdict == NO
-
-
-def test_one_share_against_it_contradicts() -> None:
-    def but_with_all(domain: str, fraction: float) -> float:
-        return 0.05 if fraction < 1 else -0.05
-
-    assert verdict("C2", results(encoder("standard"), encoder("counterfactual", but_with_all))) == (
-        AGAINST
-    )
-
-
 def test_tests_of_a_claim_share_the_error() -> None:
     """p = .03 is enough for one test alone, and not for three tests of one claim."""
-    found = judged(evidence(scattered(0.03257, 0.01)))
+    found = Judged(scattered(0.03257, 0.01))
     assert found["C6"].verdict == YES
     assert found["C6"].outcomes[0].p_value == pytest.approx(0.03, abs=1e-4)
     assert found["C2"].verdict == NO
@@ -153,9 +116,9 @@ def test_tests_of_a_claim_share_the_error() -> None:
 
 
 def test_one_pretraining_seed_decides_nothing() -> None:
-    for gain, words in ((papers_shape, Verdict.as_claimed), (opposite, Verdict.against)):
+    for gain, words in ((papers_shape, Verdict.as_claimed), (opposite_shape, Verdict.against)):
         frame = results(encoder("standard", seeds=[0]), encoder("counterfactual", gain, seeds=[0]))
-        found = judged(evidence(frame))
+        found = Judged(frame)
         verdicts = {found[name].verdict for name in ("C2", "C3", "C4", "C6")}
         assert {words} <= verdicts <= {words, Verdict.undecided}
         assert found["C6"].reason == f"{ONE_SEED}; {ONE_GENERATOR}"
@@ -172,7 +135,7 @@ def test_verdicts_that_rest_on_one_generator_say_so() -> None:
     plain = encoder("standard", constant(0.05), protocol="finetuned")
     paired = encoder("counterfactual", constant(0.05), protocol="finetuned")
     frame = results(papers_results(), baseline, plain, paired)
-    found = judged(evidence(frame, quality=quality(), records=records()))
+    found = Judged(frame, quality=quality(), records=records())
     for name in ("C1", "C2", "C3", "C4", "C6", "C11"):
         assert (found[name].verdict, found[name].reason) == (YES, ONE_GENERATOR)
     without, resting = found["C9"].outcomes
@@ -184,42 +147,40 @@ def test_a_quality_verdict_and_its_p_value_are_of_one_interval() -> None:
     """A bootstrap interval that is longer below: its mean half length would exclude the bar."""
     skewed = quality()
     skewed[["value", "ci_low", "ci_high"]] = [0.9, 0.79, 0.91]
-    outcome = judged(evidence(papers_results(), quality=skewed))["C1"].outcomes[0]
+    outcome = Judged(papers_results(), quality=skewed)["C1"].outcomes[0]
     assert (outcome.low, outcome.high) == pytest.approx((0.79, 0.91))
     assert outcome.verdict == NO
     assert outcome.p_value > 0.05
-
-
-def test_the_interval_of_one_seed_is_of_that_seed() -> None:
-    """Seed 1 alone is compared; what seed 0 of one encoder is unsure of does not matter."""
-    frame = results(encoder("standard", seeds=[0, 1]), encoder("counterfactual", seeds=[1]))
-    alone = results(encoder("standard", seeds=[1]), encoder("counterfactual", seeds=[1]))
-    alone["value"] = frame.loc[frame["pretrain_seed"] == 1, "value"].to_numpy()
-    other = frame["pretrain_seed"] == 0
-    frame.loc[other, ["ci_low", "ci_high"]] += [-0.3, 0.1]
-    frame.loc[other, "n"] = 1000
-    found, expected = (judged(evidence(each))["C6"].outcomes[0] for each in (frame, alone))
-    assert found.effect.seeds == 1
-    assert found.high - found.low == pytest.approx(expected.high - expected.low)
-    assert found.effect.n == expected.effect.n
-
-
-def test_the_interval_of_one_seed_is_on_the_wide_side() -> None:
-    frame = results(
-        encoder("standard", seeds=[0], noise=0), encoder("counterfactual", seeds=[0], noise=0)
-    )
-    outcome = judged(evidence(frame))["C6"].outcomes[0]
-    assert outcome.high - outcome.value == pytest.approx(np.sqrt(2) * 0.02)
 
 
 def test_seeds_that_only_one_encoder_has_are_not_compared() -> None:
     frame = results(
         encoder("standard", seeds=[0, 1, 2]), encoder("counterfactual", seeds=[1, 2, 3])
     )
-    assert judged(evidence(frame))["C6"].outcomes[0].effect.seeds == 2
+    assert Judged(frame)["C6"].outcomes[0].effect.seeds == 2
 
 
-# Finetuning, the supervised baseline, DINO, sex, the ablation
+def test_the_interval_of_one_seed_is_of_that_seed_and_on_the_wide_side() -> None:
+    """Seed 1 alone is compared; how unsure seed 0 of one encoder is does not matter."""
+    frame = results(
+        encoder("standard", seeds=[0, 1], noise=0), encoder("counterfactual", seeds=[1], noise=0)
+    )
+    frame.loc[frame["pretrain_seed"] == 0, ["ci_low", "ci_high"]] += [-0.3, 0.1]
+    frame.loc[frame["pretrain_seed"] == 0, "n"] = 1000
+    outcome = Judged(frame)["C6"].outcomes[0]
+    assert (outcome.effect.seeds, outcome.effect.n) == (1, 40)
+    assert outcome.high - outcome.value == pytest.approx(np.sqrt(2) * 0.02)
+
+
+# Single shares, finetuning, the supervised baseline, DINO, sex, the ablation, other cohorts
+
+
+def but_with_all_labels(gain: float) -> pd.DataFrame:
+    """CF-SimCLR gains .05, but with all labels something else."""
+    return results(
+        encoder("standard"),
+        encoder("counterfactual", lambda domain, fraction: 0.05 if fraction < 1 else gain),
+    )
 
 
 def finetuned(smaller: float) -> pd.DataFrame:
@@ -230,56 +191,26 @@ def finetuned(smaller: float) -> pd.DataFrame:
     )
 
 
-def test_a_smaller_gain_under_finetuning() -> None:
-    assert verdict("C5", finetuned(0.01)) == YES
-    assert verdict("C5", finetuned(-0.02)) == AGAINST
-    assert verdict("C5", finetuned(0.2)) == AGAINST  # it holds, but is not smaller
-
-
-def test_finetuning_and_probing_are_compared_on_the_shares_that_both_have() -> None:
-    frame = results(
-        encoder("standard", noise=0),
-        encoder("counterfactual", papers_shape, noise=0),
-        encoder("standard", protocol="finetuned", fractions=[1.0], noise=0),
-        encoder("counterfactual", protocol="finetuned", fractions=[1.0], noise=0),
-    )
-    outcome = judged(evidence(frame))["C5"].outcomes[1]
-    assert outcome.value == pytest.approx(-0.04)  # the linear gain at 1.0 alone
-
-
-@pytest.mark.parametrize(("gain", "expected"), [(0.05, YES), (-0.05, AGAINST), (0.0, NO)])
-def test_self_supervision_against_the_supervised_baseline(gain: float, expected: Verdict) -> None:
-    frame = results(
+def supervised(gain: float) -> pd.DataFrame:
+    """What self-supervision gains over the supervised baseline."""
+    return results(
         encoder("supervised", objective="simclr", protocol="finetuned"),
         encoder("standard", constant(gain), protocol="finetuned"),
         encoder("counterfactual", constant(gain), protocol="finetuned"),
     )
-    assert verdict("C9", frame) == expected
 
 
-def test_dino_gains_and_the_gap_between_scanners_closes() -> None:
+def dino(gain: Gain) -> pd.DataFrame:
     base = [encoder(name, objective="dino") for name in ("standard", "plus")]
-    better = encoder("counterfactual", papers_shape, objective="dino")
-    assert verdict("C7", results(*base, better)) == YES
-    flat = encoder("counterfactual", constant(0.05), objective="dino")
-    assert verdict("C7", results(*base, flat)) == NO
+    return results(*base, encoder("counterfactual", gain, objective="dino"))
 
 
-@pytest.mark.parametrize(("gain", "expected"), [(0.0, YES), (-0.003, YES), (-0.02, AGAINST)])
-def test_not_worse_allows_the_margin(gain: float, expected: Verdict) -> None:
-    frame = results(
+def dino_plus(gain: float) -> pd.DataFrame:
+    return results(
         papers_results(),
         encoder("plus", objective="dino", noise=1e-4),
         encoder("counterfactual", constant(gain), objective="dino", noise=1e-4),
     )
-    assert verdict("C8", frame) == expected
-
-
-def test_a_claim_of_which_a_part_was_not_tested_is_not_supported() -> None:
-    found = judged(evidence(papers_results()))["C8"]
-    assert [each.verdict for each in found.outcomes] == [YES, UNTESTED]
-    assert found.verdict == NO
-    assert "CF-DINO was not run (objective 'dino', strategy 'counterfactual')" in found.reason
 
 
 def sexes(gain_f: float, gain_m: float) -> pd.DataFrame:
@@ -291,25 +222,10 @@ def sexes(gain_f: float, gain_m: float) -> pd.DataFrame:
     )
 
 
-def test_both_sexes_gain_and_the_weaker_most() -> None:
-    assert verdict("C12", sexes(0.06, 0.02)) == YES
-    assert verdict("C12", sexes(0.02, 0.06)) == AGAINST
-    assert verdict("C12", sexes(0.06, -0.02)) == AGAINST
-
-
-def test_sex_pairs_without_figures_by_sex() -> None:
-    found = judged(evidence(results(encoder("standard"), encoder("sexcf"))))["C12"]
-    assert found.verdict == UNTESTED
-    assert "subgroup 'sex=F'" in found.reason
-    assert "no figures of both sexes" in found.reason
-
-
-def test_better_counterfactuals_step_by_step() -> None:
+def step_by_step(gain: float) -> pd.DataFrame:
+    """The same gain with each better kind of counterfactuals."""
     steps = ("standard", "earlycf", "counterfactual", "tunedcf")
-    rising = [encoder(name, constant(0.02 * i)) for i, name in enumerate(steps)]
-    assert verdict("C13", results(*rising)) == YES
-    falling = [encoder(name, constant(-0.02 * i)) for i, name in enumerate(steps)]
-    assert verdict("C13", results(*falling)) == AGAINST
+    return results(*(encoder(name, constant(gain * i)) for i, name in enumerate(steps)))
 
 
 def chexpert(gain: float) -> pd.DataFrame:
@@ -322,13 +238,52 @@ def chexpert(gain: float) -> pd.DataFrame:
     )
 
 
-def test_an_exception_on_an_external_cohort() -> None:
-    assert verdict("C14", chexpert(-0.02)) == YES
-    assert verdict("C14", chexpert(0.02)) == AGAINST
-    dino = results(*(encoder(name, objective="dino") for name in ("standard", "counterfactual")))
-    found = judged(evidence(dino))["C14"]
-    assert found.verdict == UNTESTED
-    assert "there are no figures on cohort 'chexpert'" in found.reason
+@pytest.mark.parametrize(
+    ("claim", "made", "gains", "expected"),
+    [
+        ("C2", but_with_all_labels, (0.05,), YES),
+        ("C2", but_with_all_labels, (0.0,), NO),  # every share means every one
+        ("C2", but_with_all_labels, (-0.05,), AGAINST),
+        ("C5", finetuned, (0.01,), YES),
+        ("C5", finetuned, (-0.02,), AGAINST),
+        ("C5", finetuned, (0.2,), AGAINST),  # it gains, but not less
+        ("C7", dino, (papers_shape,), YES),
+        ("C7", dino, (constant(0.05),), NO),  # the gap between scanners stays
+        ("C8", dino_plus, (0.0,), YES),
+        ("C8", dino_plus, (-0.003,), YES),  # within the margin
+        ("C8", dino_plus, (-0.02,), AGAINST),
+        ("C9", supervised, (0.05,), YES),
+        ("C9", supervised, (-0.05,), AGAINST),
+        ("C9", supervised, (0.0,), NO),
+        ("C12", sexes, (0.06, 0.02), YES),
+        ("C12", sexes, (0.02, 0.06), AGAINST),  # the weaker sex gains less
+        ("C12", sexes, (0.06, -0.02), AGAINST),
+        ("C13", step_by_step, (0.02,), YES),
+        ("C13", step_by_step, (-0.02,), AGAINST),
+        ("C14", chexpert, (-0.02,), YES),
+        ("C14", chexpert, (0.02,), AGAINST),
+    ],
+)
+def test_planted_effects_get_their_verdicts(claim, made, gains, expected) -> None:
+    assert Judged(made(*gains))[claim].verdict == expected
+
+
+def test_finetuning_and_probing_are_compared_on_the_shares_that_both_have() -> None:
+    frame = results(
+        encoder("standard", noise=0),
+        encoder("counterfactual", papers_shape, noise=0),
+        encoder("standard", protocol="finetuned", fractions=[1.0], noise=0),
+        encoder("counterfactual", protocol="finetuned", fractions=[1.0], noise=0),
+    )
+    outcome = Judged(frame)["C5"].outcomes[1]
+    assert outcome.value == pytest.approx(-0.04)  # the linear gain at 1.0 alone
+
+
+def test_a_claim_of_which_a_part_was_not_tested_is_not_supported() -> None:
+    found = Judged(papers_results())["C8"]
+    assert [each.verdict for each in found.outcomes] == [YES, UNTESTED]
+    assert found.verdict == NO
+    assert "CF-DINO was not run (objective 'dino', strategy 'counterfactual')" in found.reason
 
 
 def test_external_cohorts_are_held_out_and_start_at_their_own_share() -> None:
@@ -340,7 +295,7 @@ def test_external_cohorts_are_held_out_and_start_at_their_own_share() -> None:
             for name, g in (("standard", 0.0), ("counterfactual", 0.08))
         ),
     )
-    found = judged(evidence(frame))
+    found = Judged(frame)
     assert found["C6"].outcomes[0].value == pytest.approx(0.04)  # C: 0, A of rsna: .08
     assert len(found["C2"].outcomes) == 1  # at 1.0 alone, which every domain has
     assert found["C4"].verdict == UNTESTED
@@ -351,7 +306,7 @@ def test_external_cohorts_are_held_out_and_start_at_their_own_share() -> None:
 
 @pytest.mark.parametrize(("share", "expected"), [(0.95, YES), (0.5, AGAINST), (0.8, NO)])
 def test_effectiveness_has_a_bar(share: float, expected: Verdict) -> None:
-    found = judged(evidence(papers_results(), quality=quality(share)))["C1"]
+    found = Judged(papers_results(), quality=quality(share))["C1"]
     assert found.verdict == expected
     outcome = found.outcomes[0]
     assert (outcome.low, outcome.high) == (share - 0.02, share + 0.01)  # as measured, asymmetric
@@ -373,11 +328,11 @@ def separability(cf: float, seeds: int = 3) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("cf", "expected"), [(0.6, YES), (0.9, NO), (0.99, AGAINST)])
 def test_embeddings_cluster_less_by_scanner(cf: float, expected: Verdict) -> None:
-    assert verdict("C10", papers_results(), separability=separability(cf)) == expected
+    assert Judged(papers_results(), separability=separability(cf))["C10"].verdict == expected
 
 
 def test_separability_of_one_seed_has_no_interval() -> None:
-    found = judged(evidence(papers_results(), separability=separability(0.6, seeds=1)))["C10"]
+    found = Judged(papers_results(), separability=separability(0.6, seeds=1))["C10"]
     assert found.verdict == Verdict.undecided
     assert "no interval" in found.outcomes[0].shown
     assert found.outcomes[0].effect.covers == ""
@@ -392,8 +347,8 @@ def test_implants_stay_told_apart_where_they_are_known(implants: float, expected
         value=frame["value"].where(frame["strategy"] != "counterfactual", implants),
     )
     known = pd.concat([frame, told], ignore_index=True)
-    assert verdict("C10", papers_results(), separability=known) == expected
-    without = judged(evidence(papers_results(), separability=frame))["C10"]
+    assert Judged(papers_results(), separability=known)["C10"].verdict == expected
+    without = Judged(papers_results(), separability=frame)["C10"]
     assert without.verdict == YES
     assert without.outcomes[-1].verdict == Verdict.untested
     assert without.outcomes[-1].reason == "the images of this cohort have no attribute"
@@ -401,10 +356,13 @@ def test_implants_stay_told_apart_where_they_are_known(implants: float, expected
 
 
 def test_cost_of_the_generator() -> None:
-    assert verdict("C11", papers_results(), records=records()) == YES
-    assert verdict("C11", papers_results(), records=records(generator=300)) == AGAINST
-    assert verdict("C11", papers_results(), records=records(pretrain=[100])) == Verdict.undecided
-    found = judged(evidence(papers_results(), records=records(pretrain=[100, 200])))["C11"]
+    for made, expected in (
+        (records(), YES),
+        (records(generator=300), AGAINST),
+        (records(pretrain=[100]), Verdict.undecided),
+    ):
+        assert Judged(papers_results(), records=made)["C11"].verdict == expected
+    found = Judged(papers_results(), records=records(pretrain=[100, 200]))["C11"]
     assert found.outcomes[0].value == pytest.approx((0.4 + 0.2) / 2)
     assert found.outcomes[0].effect.unit == "times"
 
@@ -412,7 +370,7 @@ def test_cost_of_the_generator() -> None:
 def test_cost_is_of_the_encoders_that_were_evaluated() -> None:
     """The trainings of seeds that a profile no longer has may still lie there."""
     left = records(pretrain=[100, 110, 105, 1])
-    outcome = judged(evidence(papers_results(), records=left))["C11"].outcomes[0]
+    outcome = Judged(papers_results(), records=left)["C11"].outcomes[0]
     assert outcome.effect.seeds == 3
     assert outcome.verdict == YES
 
@@ -420,7 +378,7 @@ def test_cost_is_of_the_encoders_that_were_evaluated() -> None:
 def test_cost_is_not_tested_where_what_came_before_an_interruption_is_not_known() -> None:
     made = records()
     made[1]["continued"] = True
-    found = judged(evidence(papers_results(), records=made))["C11"]
+    found = Judged(papers_results(), records=made)["C11"]
     assert found.verdict == UNTESTED
     assert "'bank'" in found.reason
     assert "interrupted" in found.reason
@@ -428,19 +386,26 @@ def test_cost_is_not_tested_where_what_came_before_an_interruption_is_not_known(
 
 def test_what_was_not_run_is_not_tested_and_says_why() -> None:
     frame = papers_results()
-    found = judged(evidence(frame))
+    found = Judged(frame)
     assert found["C1"].reason == "there is no quality.csv"
     assert found["C10"].reason == "there is no separability.csv"
     assert found["C11"].verdict == UNTESTED
     assert "not run with the protocol 'finetuned'" in found["C5"].reason
-    assert "Supervised was not run" in judged(evidence(finetuned(0.01)))["C9"].reason
-    without_c = judged(evidence(frame[frame["domain"] != "C"]))
+    assert "Supervised was not run" in Judged(finetuned(0.01))["C9"].reason
+    without_c = Judged(frame[frame["domain"] != "C"])
     assert without_c["C6"].reason == "there are no figures on held-out scanners"
     assert without_c["C6"].verdict == UNTESTED
-    one_scanner = judged(evidence(frame[frame["domain"] != "B"]))
+    one_scanner = Judged(frame[frame["domain"] != "B"])
     assert "only one to choose" in one_scanner["C3"].reason
-    one_share = judged(evidence(frame[frame["label_fraction"] == 1]))
+    one_share = Judged(frame[frame["label_fraction"] == 1])
     assert "only one to choose" in one_share["C4"].reason
+    by_no_sex = Judged(results(encoder("standard"), encoder("sexcf")))["C12"].reason
+    assert "subgroup 'sex=F'" in by_no_sex
+    assert "no figures of both sexes" in by_no_sex
+    assert "there are no figures on cohort 'chexpert'" in Judged(dino(papers_shape))["C14"].reason
+    plain = separability(0.6).query("strategy != 'counterfactual'")
+    unmeasured = Judged(frame, separability=plain)["C10"].reason
+    assert unmeasured == "separability.csv has no figures of CF-SimCLR"
 
 
 # Rules
@@ -449,40 +414,20 @@ def test_what_was_not_run_is_not_tested_and_says_why() -> None:
 @pytest.mark.parametrize(
     ("direction", "margin", "low", "high", "expected"),
     [
-        ("above", 0.0, 0.01, 0.02, YES),
-        ("above", 0.0, -0.01, 0.02, NO),
-        ("above", 0.0, -0.02, -0.01, AGAINST),
+        ("above", 0.0, 0.0, 0.1, NO),
         ("above", 0.05, 0.01, 0.02, AGAINST),
+        ("above", 0.0, -math.inf, math.inf, NO),
         ("below", 0.0, -0.02, -0.01, YES),
         ("below", 0.0, 0.01, 0.02, AGAINST),
-        ("not below", 0.05, -0.04, -0.01, YES),
         ("not below", 0.05, -0.06, -0.01, NO),
-        ("not below", 0.05, -0.09, -0.06, AGAINST),
         ("equal", 0.05, -0.04, 0.04, YES),
         ("equal", 0.05, -0.04, 0.06, NO),
         ("equal", 0.05, 0.06, 0.07, AGAINST),
         ("equal", 0.05, -0.07, -0.06, AGAINST),
-        ("above", 0.0, 0.0, 0.1, NO),
-        ("above", 0.0, -math.inf, math.inf, NO),
     ],
 )
 def test_what_an_interval_decides(direction, margin, low, high, expected) -> None:
     assert decide(direction, margin, low, high) == expected
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "expected"),
-    [
-        ([YES, YES], YES),
-        ([YES, NO], NO),
-        ([YES, UNTESTED], NO),
-        ([UNTESTED, UNTESTED], UNTESTED),
-        ([YES, UNTESTED, AGAINST], AGAINST),
-        ([NO], NO),
-    ],
-)
-def test_verdict_on_a_claim(verdicts, expected) -> None:
-    assert overall(verdicts) == expected
 
 
 def test_an_equal_claim_has_two_margins() -> None:
@@ -507,6 +452,8 @@ def test_every_column_is_needed() -> None:
     for column in papers_results().columns:
         with pytest.raises(ValueError, match=rf"results.csv: columns \['{column}'\] are missing"):
             evidence(papers_results().drop(columns=column))
+    with pytest.raises(ValueError, match="no row has the metric 'roc_auc'"):
+        evidence(papers_results().assign(metric="accuracy"))
 
 
 @pytest.mark.parametrize(
@@ -531,81 +478,69 @@ def test_a_wrong_value_is_named_with_its_line(column: str, value: object, messag
         evidence(frame)
 
 
-def test_a_table_without_auc_is_refused() -> None:
-    with pytest.raises(ValueError, match="no row has the metric 'roc_auc'"):
-        evidence(papers_results().assign(metric="accuracy"))
-
-
-def test_empty_contrasts_are_refused() -> None:
-    apart = results(encoder("standard", seeds=[0]), encoder("counterfactual", seeds=[1]))
-    with pytest.raises(ValueError, match=r"claim C2: empty contrast: .*seed in common, \[1\] and"):
-        judge(BOOK, evidence(apart))
-
-
-@pytest.mark.parametrize("fractions", [[0.25, 1.0], [0.1]])
-def test_every_share_of_the_labels_is_no_smaller_set_by_omission(fractions) -> None:
-    frame = results(encoder("standard", fractions=fractions), encoder("counterfactual"))
-    with pytest.raises(ValueError, match=r"claim C2: .*same shares of the labels.*\[0.05, 0.25"):
-        judge(BOOK, evidence(frame))
-
-
-def test_figures_that_only_one_encoder_has_are_refused() -> None:
+def lacking(strategy: str, domain: str, probe_seed: int) -> pd.DataFrame:
     frame = papers_results()
-    lost = (frame["strategy"] == "standard") & (frame["domain"] == "B") & (frame["probe_seed"] == 1)
-    with pytest.raises(ValueError, match=r"claim C2: SimCLR \(linear\) lacks the figure.*'B'"):
-        judge(BOOK, evidence(frame[~lost]))
+    gone = (frame["strategy"] == strategy) & (frame["domain"] == domain)
+    return frame[~(gone & (frame["probe_seed"] == probe_seed))]
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("frame", "message"),
     [
-        (lambda t: t.drop(columns="ci_low"), r"quality.csv: columns \['ci_low'\] are missing"),
-        (lambda t: t.assign(measure="efectiveness"), "found 0; it has the measures \\['efect"),
-        (lambda t: t[t["target"] != "all"], "found 0"),
-        (lambda t: t.assign(value=np.nan), "expected one row with figures"),
-        (lambda t: pd.concat([t, t]), "found 2"),
+        (
+            results(encoder("standard", seeds=[0]), encoder("counterfactual", seeds=[1])),
+            r"claim C2: empty contrast: .*seed in common, \[1\] and",
+        ),
+        *(
+            (
+                results(encoder("standard", fractions=fractions), encoder("counterfactual")),
+                r"claim C2: .*same shares of the labels.*\[0.05, 0.25",
+            )
+            for fractions in ([0.25, 1.0], [0.1])
+        ),
+        (lacking("standard", "B", 1), r"claim C2: SimCLR \(linear\) lacks the figure.*'B'"),
     ],
 )
-def test_a_wrong_quality_table_is_refused(change, message: str) -> None:
+def test_figures_that_only_one_encoder_has_are_refused(frame, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        judge(BOOK, evidence(papers_results(), quality=change(quality())))
+        judge(BOOK.only(["C2"]), evidence(frame))
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("kind", "change", "message"),
     [
-        (lambda t: t.drop(columns="n"), r"separability.csv: columns \['n'\] are missing"),
-        (lambda t: t.assign(measure="knn"), r"no row has the measure 'scanner'; it has \['knn'\]"),
-        (lambda t: pd.concat([t, t]), "two figures of one pretraining seed"),
+        ("quality", lambda t: t.drop(columns="ci_low"), r"quality.csv: columns \['ci_low'\] are"),
+        ("quality", lambda t: t.assign(measure="off"), r"found 0; it has the measures \['off"),
+        ("quality", lambda t: t[t["target"] != "all"], "found 0"),
+        ("quality", lambda t: t.assign(value=np.nan), "expected one row with figures"),
+        ("quality", lambda t: pd.concat([t, t]), "found 2"),
+        ("separability", lambda t: t.drop(columns="n"), r"separability.csv: columns \['n'\] are"),
+        ("separability", lambda t: t.assign(measure="knn"), r"'scanner'; it has \['knn'\]"),
+        ("separability", lambda t: pd.concat([t, t]), "two figures of one pretraining seed"),
         (
+            "separability",
             lambda t: t[(t["strategy"] == "counterfactual") == (t["pretrain_seed"] == 0)],
             "no pretraining seed in common",
         ),
     ],
 )
-def test_a_wrong_separability_table_is_refused(change, message: str) -> None:
+def test_other_wrong_tables_are_refused(kind: str, change, message: str) -> None:
+    tables = {"quality": quality(), "separability": separability(0.6)}
     with pytest.raises(ValueError, match=message):
-        judge(BOOK, evidence(papers_results(), separability=change(separability(0.6))))
-
-
-def test_separability_without_an_encoder_is_not_tested() -> None:
-    frame = separability(0.6)
-    found = judged(
-        evidence(papers_results(), separability=frame[frame["strategy"] != "counterfactual"])
-    )
-    assert found["C10"].reason == "separability.csv has no figures of CF-SimCLR"
+        judge(BOOK.only(["C1", "C10"]), evidence(papers_results(), **{kind: change(tables[kind])}))
 
 
 def test_a_time_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match=r"claim C11: run.json of step 'bank'.*above 0"):
-        judge(BOOK, evidence(papers_results(), records=records(bank=0)))
+        judge(BOOK.only(["C11"]), evidence(papers_results(), records=records(bank=0)))
 
 
 # What comes out
 
 
-def test_the_table_has_a_row_per_test() -> None:
-    found = table(judge(BOOK, evidence(papers_results(), quality=quality())))
+def test_the_table_has_a_row_per_test_and_the_text_a_claim() -> None:
+    judged = judge(BOOK, evidence(papers_results(), quality=quality()))
+    found = table(judged)
     assert found["claim"].nunique() == 14
     assert (found["claim"] == "C2").sum() == len(FRACTIONS)
     row = found[found["claim"] == "C6"].iloc[0]
@@ -615,13 +550,8 @@ def test_the_table_has_a_row_per_test() -> None:
     untested = found[found["test_verdict"] == "not tested here"]
     assert untested["effect"].isna().all()
     assert (untested["reason"] != "").all()
-
-
-def test_the_text_says_verdict_effect_and_meaning() -> None:
-    text = as_text(judge(BOOK, evidence(papers_results(), quality=quality())))
-    lines = text.splitlines()
-    assert sum(line.startswith("C") for line in lines) == 14
-    assert any(line.startswith("C2  SUPPORTED") for line in lines)
+    text = as_text(judged)
+    assert sum(line.startswith("C") for line in text.splitlines()) == 14
     assert "97.0% (95.0% to 98.0%) share; 95.0% interval over other test patients" in text
     assert "3 pretraining seeds, n = 40" in text
 
@@ -635,12 +565,13 @@ def test_the_commonest_scanner_is_counted_in_training() -> None:
 
 def test_real_probing_results_are_accepted() -> None:
     """What `probe` writes is what claims read."""
-    cohort = probing.make_cohort(400)
+    cohort = probing.make_cohort(300)
+    options = probing.OPTIONS.model_copy(update={"seeds": (0,), "c_grid": (0.1,)})
     tables = [
         probe(
             cohort,
             probing.gaussian_features(cohort, distance, seed=seed),
-            probing.OPTIONS,
+            options,
             objective="simclr",
             strategy=strategy,
             pretrain_seed=seed,
@@ -650,6 +581,6 @@ def test_real_probing_results_are_accepted() -> None:
     ]
     setting = Setting.of(cohort)
     checked = checked_results(pd.concat(tables, ignore_index=True), setting, "results.csv")
-    found = judged(Evidence(setting, checked))
-    assert found["C6"].verdict == YES
-    assert found["C6"].outcomes[0].value > 0.2
+    (found,) = judge(BOOK.only(["C6"]), Evidence(setting, checked))
+    assert found.verdict == YES
+    assert found.outcomes[0].value > 0.2

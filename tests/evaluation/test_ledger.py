@@ -67,13 +67,9 @@ GAIN = {"first": "CF-SimCLR", "second": "SimCLR"}
         ({"second": "CF-SimCLR"}, "the gain of 'CF-SimCLR' over itself is an empty contrast"),
         ({"fractions": []}, "fractions are empty"),
         ({"fractions": [0.1, 2]}, "less than or equal to 1"),
-        ({"domains": "everywhere"}, "'all', 'in-distribution', 'rarest'"),
-        ({"protocol": "probing"}, "'linear' or 'finetuned'"),
         ({"direction": "up"}, "'above', 'below', 'not below' or 'equal'"),
         ({"direction": "equal"}, "'equal' need one above 0"),
-        ({"direction": "not below"}, "need one above 0"),
         ({"margin": -0.1}, "margin -0.1 with direction 'above'"),
-        ({"kind": "gian"}, "'gain', 'difference'"),
         ({"bar": 0.1}, "C2.tests.0.gain.bar: Extra inputs are not permitted"),
         ({"test_cohort": "chexpert"}, "goes with 'domains: held-out'"),
     ],
@@ -96,7 +92,6 @@ def test_a_faulty_test_is_named(tmp_path: Path, test, message: str) -> None:
             "encoders.SimCLR.strategy: Value error, strategy 'norm'",
         ),
         ("claims:", "claims: {", "not YAML"),
-        ("where: Fig. 3", "figs: 3", "claims.C2.where: Field required"),
     ],
 )
 def test_a_faulty_ledger_is_named(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -117,18 +112,18 @@ def test_a_claim_twice_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("difference", "message"),
+    ("kind", "test", "message"),
     [
-        ({"of": GAIN, "minus": GAIN}, "the same gain: an empty contrast"),
-        ({"of": GAIN, "minus": GAIN | {"fractions": "each"}}, "are all, smallest or largest"),
-        ({"of": GAIN | {"fractions": [0.1]}, "minus": GAIN}, "are all, smallest or largest"),
+        (ledger.DifferenceTest, {"of": GAIN, "minus": GAIN}, "the same gain: an empty contrast"),
+        (
+            ledger.DifferenceTest,
+            {"of": GAIN, "minus": GAIN | {"fractions": "each"}},
+            "are all, smallest or largest",
+        ),
+        (ledger.SeparabilityTest, {"measure": "x", "first": "A", "second": "A"}, "empty contrast"),
     ],
 )
-def test_a_faulty_difference_is_refused(difference, message: str) -> None:
+def test_empty_contrasts_are_refused(kind, test, message: str) -> None:
+    name = kind.__name__.removesuffix("Test").lower()
     with pytest.raises(ValueError, match=message):
-        ledger.DifferenceTest.model_validate({"kind": "difference"} | difference)
-
-
-def test_an_empty_separability_is_refused() -> None:
-    with pytest.raises(ValueError, match="empty contrast"):
-        ledger.SeparabilityTest(kind="separability", measure="x", first="A", second="A")
+        kind.model_validate({"kind": name} | test)

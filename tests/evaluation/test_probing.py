@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from companion.cohorts.cohort import Cohort
 from companion.evaluation import features as features_module
-from companion.evaluation import linear_probe, probing
+from companion.evaluation import linear_probe
 from companion.evaluation.labels import label_subset, labelled_subsets, labels_of
 from companion.evaluation.options import ProbingOptions
 from companion.evaluation.probing import fit_probe, probe
@@ -95,17 +95,13 @@ def test_results_are_tidy(cohort, results):
         ("made-up", "made-up", "standard", 7, "linear")
     }
     assert not results.duplicated(["probe_seed", "label_fraction", "domain"]).any()
-
-
-def test_the_whole_training_set_is_measured_once(results):
-    assert set(results.query("label_fraction == 1")["probe_seed"]) == {0}
-    assert set(results.query("label_fraction == 0.1")["probe_seed"]) == {0, 1}
+    of_seeds = results.groupby("label_fraction")["probe_seed"].unique()
+    assert of_seeds.map(list).to_dict() == {0.1: [0, 1], 1.0: [0]}  # the whole set once
 
 
 def test_counts_are_those_of_the_cohort(cohort, results):
     n = results.drop_duplicates("domain").set_index("domain")["n"]
-    for scanner in "ABC":
-        assert n[scanner] == len(cohort.rows("test", [scanner]))
+    assert all(n[scanner] == len(cohort.rows("test", [scanner])) for scanner in "ABC")
     assert n["pooled"] == n["A"] + n["B"]
     whole = results.query("label_fraction == 1")["n_labels"]
     assert set(whole) == {len(cohort.rows("train", "pretraining"))}
@@ -126,16 +122,6 @@ def test_permuted_labels_give_chance(cohort, features):
     )
 
 
-def test_results_are_reproducible(cohort, features, results):
-    pd.testing.assert_frame_equal(on_all_images(cohort, features, OPTIONS, **ABOUT), results)
-
-
-def test_affine_changes_of_a_feature_do_not_matter(cohort, features, results):
-    scaled = features * np.array([1e-3, 10, 1, 5], dtype=np.float32) + 4
-    found = on_all_images(cohort, scaled, OPTIONS, **ABOUT)
-    np.testing.assert_allclose(found["value"], results["value"], atol=2e-3)
-
-
 def test_several_classes(caplog):
     cohort = make_cohort(classes=("a", "b", "c", "d"))
     found = on_all_images(cohort, gaussian_features(cohort, 2), OPTIONS, **ABOUT)
@@ -145,19 +131,12 @@ def test_several_classes(caplog):
 # Which labels a probe sees
 
 
-def test_subsets_are_whole_patients_of_the_training_split(cohort):
-    rows = label_subset(cohort, 0.25, 0)
-    drawn = cohort.table.iloc[rows]
-    assert set(drawn["split"]) == {"train"}
-    assert set(drawn["scanner"]) <= {"A", "B"}
-    of_drawn_patients = cohort.table["patient_id"].isin(drawn["patient_id"])
-    assert of_drawn_patients.sum() == len(rows)
-
-
 @pytest.mark.parametrize("fraction", [0.05, 0.1, 0.25, 0.5])
-def test_subsets_have_their_share_of_patients_in_each_class(cohort, fraction):
+def test_subsets_are_whole_patients_of_the_training_split_of_each_class(cohort, fraction):
     train = cohort.table.iloc[cohort.rows("train")]
     drawn = cohort.table.iloc[label_subset(cohort, fraction, 3)]
+    assert set(drawn["split"]) == {"train"}
+    assert cohort.table["patient_id"].isin(drawn["patient_id"]).sum() == len(drawn)
     for label in (0, 1):
         whole = train.loc[train["label"] == label, "patient_id"].nunique()
         assert drawn.loc[drawn["label"] == label, "patient_id"].nunique() == round(fraction * whole)
@@ -167,27 +146,7 @@ def test_subsets_are_nested_and_end_with_everything(cohort):
     subsets = [set(label_subset(cohort, f, 0)) for f in (0.05, 0.1, 0.25, 1.0)]
     assert all(small < large for small, large in itertools.pairwise(subsets))
     assert subsets[-1] == set(cohort.rows("train", "pretraining"))
-
-
-def test_subsets_differ_between_seeds_only(cohort):
-    np.testing.assert_array_equal(label_subset(cohort, 0.1, 0), label_subset(cohort, 0.1, 0))
-    assert set(label_subset(cohort, 0.1, 0)) != set(label_subset(cohort, 0.1, 1))
-
-
-def test_strategies_share_their_subsets(cohort, features, monkeypatch):
-    seen = []
-
-    def spy(cohort, features, rows, c_grid):
-        seen.append(tuple(rows))
-        return fit_probe(cohort, features, rows, c_grid)
-
-    monkeypatch.setattr(probing, "fit_probe", spy)
-    for strategy, given in [("standard", features), ("counterfactual", features[:, ::-1])]:
-        on_all_images(
-            cohort, given, OPTIONS, **(ABOUT | {"strategy": strategy, "pretrain_seed": 1})
-        )
-    half = len(seen) // 2
-    assert seen[:half] == seen[half:]
+    assert set(label_subset(cohort, 0.1, 1)) != subsets[1]
 
 
 def test_unlabelled_images_are_left_out(cohort, features):
@@ -207,14 +166,10 @@ def test_too_small_fractions_are_skipped_and_logged(cohort, caplog):
         kept = [fraction for fraction, _, _ in labelled_subsets(cohort, options)]
     assert kept == [0.5]
     assert "label fraction 0.01" in caplog.text
+    fewer = options.model_copy(update={"min_per_class": 1})
+    assert len(list(labelled_subsets(cohort, fewer))) == 2
     with pytest.raises(ValueError, match="no label fraction"):
         list(labelled_subsets(cohort, ProbingOptions(fractions=(0.01,))))
-
-
-@pytest.mark.parametrize(("least", "kept"), [(1, 2), (10, 1)])
-def test_min_per_class_reaches_its_use(cohort, least, kept):
-    options = ProbingOptions(fractions=(0.01, 0.5), seeds=(0,), min_per_class=least)
-    assert len(list(labelled_subsets(cohort, options))) == kept
 
 
 def test_domains_without_enough_positives_are_skipped_and_logged(cohort, features, caplog):
@@ -231,13 +186,6 @@ def test_domains_without_enough_positives_are_skipped_and_logged(cohort, feature
 
 
 # Leakage
-
-
-def test_scaler_knows_the_labelled_subset_only(cohort, features):
-    rows = label_subset(cohort, 0.1, 0)
-    fitted = fit_probe(cohort, features.astype(float), rows, (0.1,))
-    scaler = fitted.pipeline.named_steps["standardscaler"]
-    np.testing.assert_allclose(scaler.mean_, features[rows].mean(0), rtol=1e-6)
 
 
 def test_features_of_images_outside_the_subset_do_not_matter(cohort, features):

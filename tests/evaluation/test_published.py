@@ -35,14 +35,6 @@ def raw(protocol: str, method: str, domains: list[str], fractions: list[float]) 
     return float(mine["roc_auc"].mean())
 
 
-def test_file_says_where_it_comes_from_and_how_exact_it_is() -> None:
-    text = published.REPORTED.read_text()
-    head = "".join(line for line in text.splitlines() if line.startswith("#"))
-    assert "arXiv 2403.09605" in head
-    assert "reading error" in head
-    assert "Digitised" in head
-
-
 def test_published_curves_are_complete() -> None:
     table = published.load()
     assert set(table["objective"]) == {"simclr"}
@@ -53,18 +45,20 @@ def test_published_curves_are_complete() -> None:
 
 
 def test_published_gains_are_those_of_plain_sums() -> None:
-    external = ["RSNA", "CheXpert"]
     shares = [0.1, 0.25, 1.0]
-    expected = raw("linear", "CF-SimCLR", external, shares) - raw(
-        "linear", "SimCLR", external, shares
-    )
-    assert gain("C6", "padchest") == pytest.approx(expected)
-    pairs = [
-        raw("linear", "CF-SimCLR", [scanner], [0.01, 0.05, 0.1, 0.25, 1.0])
-        - raw("linear", "SimCLR", [scanner], [0.01, 0.05, 0.1, 0.25, 1.0])
+    external = ["RSNA", "CheXpert"]
+    paired, plain = (raw("linear", name, external, shares) for name in ("CF-SimCLR", "SimCLR"))
+    assert gain("C6", "padchest") == pytest.approx(paired - plain)
+    # The supervised baseline of the ledger is the paper's ImageNet.
+    every = ["PadChest Imaging", "PadChest Phillips", *external]
+    simclr, imagenet = (raw("finetune", name, every, shares) for name in ("SimCLR", "ImageNet"))
+    assert gain("C9", "padchest") == pytest.approx(simclr - imagenet)
+    rare, common = (
+        raw("linear", "CF-SimCLR", [scanner], [0.01, 0.05, *shares])
+        - raw("linear", "SimCLR", [scanner], [0.01, 0.05, *shares])
         for scanner in ("Senographe Pristina", "Selenia Dimensions")
-    ]
-    assert gain("C3", "embed") == pytest.approx(pairs[0] - pairs[1])
+    )
+    assert gain("C3", "embed") == pytest.approx(rare - common)
 
 
 def test_published_gains_have_the_papers_signs() -> None:
@@ -73,16 +67,6 @@ def test_published_gains_have_the_papers_signs() -> None:
             value = gain(claim, cohort)
             assert value is not None
             assert value > 0, (claim, cohort)
-
-
-def test_the_supervised_baseline_is_the_papers_imagenet() -> None:
-    """So C9 has a published value: the encoder that the ledger asks for is in the curves."""
-    domains = ["PadChest Imaging", "PadChest Phillips", "RSNA", "CheXpert"]
-    simclr, imagenet = (
-        raw("finetune", method, domains, [0.1, 0.25, 1.0]) for method in ("SimCLR", "ImageNet")
-    )
-    assert gain("C9", "padchest") == pytest.approx(simclr - imagenet)
-    assert BOOK.encoders["Supervised"].strategy in set(published.load()["strategy"])
 
 
 def test_what_the_figures_do_not_show_has_no_value() -> None:
@@ -103,15 +87,11 @@ def test_published_values_stand_beside_ours_on_the_papers_cohorts_only() -> None
     here = {finding.claim.id: finding for finding in found_on("padchest")}
     assert here["C6"].outcomes[0].published == gain("C6", "padchest")
     assert f"the paper: {gain('C6', 'padchest'):+.3f}" in as_text(list(here.values()))
-    elsewhere = found_on("made-up")
-    assert all(each.published is None for finding in elsewhere for each in finding.outcomes)
-
-
-def test_a_share_that_was_not_published_has_no_value() -> None:
-    here = {finding.claim.id: finding for finding in found_on("padchest")}
     by_share = {each.words.rsplit(", ", 1)[-1]: each.published for each in here["C2"].outcomes}
     assert by_share["5 % of the labels"] is None  # the external sets start at a tenth
     assert by_share["25 % of the labels"] is not None
+    elsewhere = found_on("made-up")
+    assert all(each.published is None for finding in elsewhere for each in finding.outcomes)
 
 
 @pytest.mark.parametrize(
@@ -119,11 +99,7 @@ def test_a_share_that_was_not_published_has_no_value() -> None:
     [
         (HEADER.replace("roc_auc", "auc") + POINT, r"columns \['roc_auc'\] are missing"),
         (HEADER + POINT.replace("SimCLR", "MoCo"), "method of the point .*MoCo.* is not one of"),
-        (HEADER + POINT.replace("chest", "breast"), "modality of the point"),
-        (HEADER + POINT.replace("linear", "probe"), "protocol of the point"),
         (HEADER + POINT.replace("0.8", "8"), "roc_auc of the point"),
-        (HEADER + POINT.replace("0.8", "x"), "roc_auc of the point"),
-        (HEADER + POINT.replace("0.1", "10"), "label_fraction of the point"),
         (HEADER + POINT.replace("False", "True"), "in_distribution of the point"),
         (HEADER + POINT + "\n" + POINT, "not a second one"),
     ],

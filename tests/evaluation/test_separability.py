@@ -52,15 +52,6 @@ def test_features_that_are_the_scanner_tell_all(cohort: Cohort) -> None:
     assert found["mixing"] == 0
 
 
-def test_a_direction_that_neighbours_miss_is_found_by_a_linear_classifier(cohort: Cohort) -> None:
-    codes = np.searchsorted(SCANNERS, cohort.table["scanner"])
-    many = np.random.default_rng(1).normal(size=(N, 60))
-    many[:, :3] += 3 * np.eye(3)[codes]
-    found = measured(cohort, many)
-    assert found["scanner"] > 0.8
-    assert found["scanner_knn"] < found["scanner"]
-
-
 def test_other_images_of_the_patient_do_not_help(cohort: Cohort) -> None:
     """Features that know the patient alone, each patient on one scanner."""
     table = cohort.table.assign(scanner=np.repeat(np.tile(SCANNERS, N // 6), 2))

@@ -109,25 +109,6 @@ def test_who_states_neither_sex_nor_age_is_in_no_group(cohort: Cohort) -> None:
     assert overview(nobody, evaluation_domains(nobody, 5), 10).empty
 
 
-def test_the_absolute_gap_is_biased_upward_and_the_signed_one_is_not() -> None:
-    """No gap at all: the mean absolute gap is 0.8 standard errors, and shrinks with n only."""
-    means = {}
-    for n in (60, 960):
-        rng = np.random.default_rng(n)
-        labels = np.tile([0, 1], n // 2)
-        gaps = np.array(
-            [
-                roc_auc(labels, rng.normal(size=n) + labels)
-                - roc_auc(labels, rng.normal(size=n) + labels)
-                for _ in range(200)
-            ]
-        )
-        assert abs(gaps.mean()) < 3 * gaps.std() / np.sqrt(200)
-        assert np.abs(gaps).mean() == pytest.approx(0.8 * gaps.std(), rel=0.15)
-        means[n] = np.abs(gaps).mean()
-    assert means[60] > 3 * means[960]
-
-
 def test_the_interval_of_a_gap_covers_it() -> None:
     """Means 1 and 2 standard deviations apart: AUCs 0.760 and 0.921."""
     truth, covered = 0.7602 - 0.9214, 0
