@@ -1,5 +1,6 @@
 """Tables that the notebooks show, with every name that comes out of data escaped."""
 
+import html
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -7,12 +8,21 @@ from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
 from ccl.generator.pixel_moments import grey_spread
-from companion.book.figures.look import NOT_COMPUTED, Mark, marks
+from companion.book.figures.icons import icon_html
+from companion.book.figures.look import NOT_COMPUTED, OBJECTIVES, STARTS, Mark, marks
 from companion.book.markdown import escape
 from companion.cohorts.cohort import SPLITS, Cohort
 from companion.evaluation.collapse import verdicts
 from companion.evaluation.convergence import convergence as converged
 from companion.quality.summary import overview
+
+# Every label of a strategy, under any objective and start, to its mark.
+_MARKS = {
+    mark.label: mark
+    for name in OBJECTIVES
+    for start in (None, *STARTS)
+    for mark in marks(name, {name: start}).values()
+}
 
 
 def show(
@@ -31,9 +41,15 @@ def show(
     numbers = table.select_dtypes("number").columns
     shown = table.style.format(escape="html").format(number, na_rep="–", subset=numbers)
     for axis in ("index", "columns"):
-        shown = shown.format_index(escape="html", axis=axis)
+        shown = shown.format_index(_named, axis=axis)
     shown = shown if index else shown.hide()
     return shown.set_caption(escape(caption)) if caption else shown
+
+
+def _named(value: object) -> str:
+    """A name as HTML; a strategy's follows its icon."""
+    mark = _MARKS.get(str(value))
+    return f"{icon_html(mark) if mark else ''}{html.escape(str(value))}"
 
 
 def with_intervals(rows: pd.DataFrame, by: Sequence[str], look: Mapping[str, Mark]) -> pd.DataFrame:

@@ -33,10 +33,19 @@ SHAPES = {
 
 
 def icon(mark: Mark) -> str:
-    """A mark as an SVG image of 16 units, named after what it stands for."""
+    """A mark as an SVG image of 16 units, for a file."""
+    return _svg(mark, 'xmlns="http://www.w3.org/2000/svg"') + "\n"
+
+
+def icon_html(mark: Mark) -> str:
+    """The same to stand before its label in HTML."""
+    return _svg(mark, 'class="ccl-icon" aria-hidden="true"')
+
+
+def _svg(mark: Mark, attributes: str) -> str:
     shape = SHAPES[mark.marker]
     lines = ' fill="none" stroke-width="2.5"' if shape.stroked else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16" fill="{mark.colour}" '
-        f'stroke="{mark.colour}"><path d="{shape.path}"{lines}/></svg>\n'
+        f'<svg {attributes} viewBox="0 0 16 16" fill="{mark.colour}" '
+        f'stroke="{mark.colour}"><path d="{shape.path}"{lines}/></svg>'
     )

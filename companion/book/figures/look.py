@@ -61,7 +61,7 @@ BASELINES = CONTROLS  # strategies without contrastive pretraining
 # Objective to what its encoders start from, as `EncoderOptions.pretrained` names it.
 Initial = Mapping[str, str | None]
 NOTHING_SAID: Initial = MappingProxyType({})
-_STARTS = {
+STARTS = {
     IMAGENET: "ImageNet weights",
     DINOV2: "DINO-v2 weights",
     LEAVES: "Dead-leaves weights",
@@ -75,7 +75,7 @@ def marks(objective: str, initial: Initial = NOTHING_SAID) -> Mapping[str, Mark]
         objective: of the encoders.
         initial: what they start from, after which the untrained one is named; random if not there.
     """
-    start = _STARTS.get(initial.get(objective) or "", "Initial weights")
+    start = STARTS.get(initial.get(objective) or "", "Initial weights")
     name = OBJECTIVES.get(objective, objective)
     return {
         "standard": Mark(name, "#0072B2", "o"),
