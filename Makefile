@@ -122,7 +122,7 @@ test-slow: $(INSTALLED) ## run the tests that take minutes
 	@$(RUN) -m pytest -m slow
 
 .PHONY: test-browser
-test-browser: $(INSTALLED) ## look at the built book in headless Chromium
+test-browser: $(INSTALLED) ## look at the built book in headless Chromium; screenshots in _build/screenshots
 	@$(RUN) -m pytest -m browser
 
 .PHONY: lint

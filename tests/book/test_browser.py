@@ -3,8 +3,11 @@
 Needs `make book` before, and an installed Chromium.
 """
 
+import functools
+import http.server
 import json
 import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +28,7 @@ from tests.book import chromium
 from tests.book.test_book import ROOT, pages
 
 HTML = ROOT / "_build" / "html"
+SCREENSHOTS = ROOT / "_build" / "screenshots"
 # The table of contents that the book was built with: the pages of the cohorts that it shows.
 CONTENTS = ROOT / "_build" / "_toc.yml"
 PAGES = sorted(pages(yaml.safe_load(CONTENTS.read_text()))) if CONTENTS.is_file() else []
@@ -46,19 +50,76 @@ def address(page: str) -> str:
     return (HTML / f"{page}.html").as_uri()
 
 
+def elsewhere(tab: chromium.Tab, home: str = "file:") -> list[str]:
+    """What a page asked for outside of the book."""
+    return [url for url in tab.requests if not url.startswith((home, "data:", "blob:"))]
+
+
+# A picture or widget of some size that the window shows before anybody scrolls.
+PICTURES = """[...document.querySelectorAll(
+    '.bd-article img, .bd-article svg.ccl-drawing, .ccl-widget, .ccl-forest')]
+  .map(each => each.getBoundingClientRect())
+  .some(box => box.width > 120 && box.height > 40 && box.top < innerHeight - 120)"""
+TABLES = {"book/executed/status"}  # computed, and nothing to look at
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 390])
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800), (1920, 1080)])
 @pytest.mark.parametrize("page", PAGES)
 def test_page_is_whole_and_asks_nobody(
-    tab: chromium.Tab, page: str, width: int, dark: bool
+    tab: chromium.Tab, page: str, width: int, height: int, dark: bool
 ) -> None:
-    tab.open(address(page), width=width, dark=dark)
-    elsewhere = [url for url in tab.requests if not url.startswith(("file:", "data:", "blob:"))]
-    assert elsewhere == []
+    """Its first screen is kept in `_build/screenshots/`, for a person to look at."""
+    tab.open(address(page), width=width, height=height, dark=dark)
+    file = SCREENSHOTS / f"{width}-{'dark' if dark else 'light'}" / f"{page.replace('/', '-')}.png"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    tab.screenshot(file, full=False)
+    assert elsewhere(tab) == []
     assert tab.errors == []
     assert tab.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
     assert tab.run("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
     assert not tab.run("!!document.querySelector('mjx-merror')")
+    if page == "book/index" or (page.startswith("book/executed/") and page not in TABLES):
+        assert tab.run(PICTURES), "its first screen has nothing to look at"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Address of the book on a server of this machine."""
+    handler = functools.partial(Silent, directory=str(HTML))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{serving.server_port}/"
+        serving.shutdown()
+
+
+class Silent(http.server.SimpleHTTPRequestHandler):
+    """Serves files, and says nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("page", ["book/index", "book/executed/explorer", "book/executed/probing"])
+def test_a_server_shows_the_same(tab: chromium.Tab, server: str, page: str) -> None:
+    tab.open(f"{server}{page}.html")
+    tab.wait("document.querySelector('.ccl-widget canvas, .ccl-widget figure svg') !== null")
+    assert elsewhere(tab, server) == []
+    assert tab.errors == []
+
+
+def test_the_landing_page_is_light(tab: chromium.Tab) -> None:
+    """All that it asks for, before any compression."""
+    tab.open(address("book/index"))
+    files = {Path(unquote(urlparse(url).path)) for url in tab.requests if url.startswith("file:")}
+    assert sum(file.stat().st_size for file in files) < 1_500_000
+
+
+def test_search_finds_pages(tab: chromium.Tab) -> None:
+    tab.open((HTML / "search.html").as_uri() + "?q=abduction")
+    tab.wait("document.querySelectorAll('#search-results li a').length > 0")
+    found = tab.run("[...document.querySelectorAll('#search-results li a')].map(a => a.href)")
+    assert any("causal.html" in href for href in found)
 
 
 def test_equations_are_drawn(tab: chromium.Tab) -> None:

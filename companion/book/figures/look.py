@@ -6,6 +6,7 @@ pictures are not to be inverted, so figures that hold some are PNG on their own 
 """
 
 import io
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,8 +121,8 @@ def not_trained(objective: str, how: str = "") -> str:
 def said(text: str) -> Figure:
     """A sentence in place of what cannot be drawn."""
     with style():
-        figure = new_figure(0.6)
-        figure.text(0.5, 0.5, text, ha="center", va="center")
+        figure = new_figure(0.8)
+        figure.text(0.5, 0.5, textwrap.fill(text, 48), ha="center", va="center")
     return figure
 
 
