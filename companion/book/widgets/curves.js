@@ -123,7 +123,7 @@ function renderCurves({ model, el }) {
   // Numbers at some places: a row for each line, a column for each panel.
   function table(shown, places) {
     const rows = new Map(shown.flatMap((each) => each.lines.map((line) => [line.key, line])));
-    const head = element("thead", {}, element("tr", {}, element("th", { scope: "col" }),
+    const head = element("thead", {}, element("tr", {}, element("th", { scope: "col", textContent: by.colour.title }),
       ...shown.map(({ title }) => element("th", { scope: "col", textContent: title || measure }))));
     return [head, ...places.map((at) => element("tbody", {},
       ...(places.length > 1 ? [element("tr", {}, element("th", {
@@ -195,7 +195,7 @@ function renderCurves({ model, el }) {
     }, (i) => { Object.assign(now, { stop: i, near: null }); draw(); });
     part("stop", input).setAttribute("aria-label", `Read the curves at ${x.name}`);
     const scrolled = (made, label) => element("div",
-      { className: "ccl-scrolled", tabIndex: 0, role: "region", "aria-label": label }, made);
+      { className: "ccl-scrolled", tabIndex: 0, role: "group", "aria-label": label }, made);
     part("all", element("details", {}, element("summary", { textContent: "All numbers" }),
       scrolled(part("whole", element("table")), "All numbers of these curves")));
     parts.all.addEventListener("toggle", draw);
