@@ -123,7 +123,7 @@ def test_the_profile_for_slurm_gives_rules_gpus_and_those_start_as_many_processe
     chosen = [*here, "--resources", "gpu=4", "--set-resources", "generator:gpu=4"]
     said = checkout.finish(checkout.snakemake(folder, *chosen, "--until", "generator"))
     for text, several in ((said, True), (whole_book, False)):
-        commands = [line for line in text.splitlines() if "-m companion run generator" in line]
+        commands = [line for line in text.splitlines() if "companion run generator" in line]
         assert commands
         for line in commands:
             assert ("torch.distributed.run" in line) == several
@@ -144,7 +144,7 @@ def test_a_job_on_a_cluster_uses_the_cores_that_its_rule_asks_for(folder: Path) 
     """And not those of its node, which is what Snakemake then says there is."""
     within = ["--mode", "remote", "--cores", "64", "--dry-run", "--printshellcmds"]
     said = checkout.finish(checkout.snakemake(folder, *within, "--until", "evaluation"))
-    commands = re.findall(r"OMP_NUM_THREADS=(\d+) .*-m companion run (\w+)", said)
+    commands = re.findall(r"OMP_NUM_THREADS=(\d+) .* companion run (\w+)", said)
     used = {step: cores for cores, step in commands}
     rules = rules_in((checkout.ROOT / "workflow/Snakefile").read_text())
     assert {"generator", "pretraining", "evaluation"} <= set(used)

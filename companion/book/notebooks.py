@@ -19,7 +19,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from companion import ROOT
-from companion.engine import pointers
+from companion.engine import forkserver, pointers
 from companion.engine.clean_environment import clean
 from companion.engine.digests import PACKAGES, code_digest, module_path
 from companion.engine.runs import Run, Step
@@ -42,7 +42,7 @@ class ThisInterpreter(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         """A kernel specification that no registry had to know."""
         return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            argv=[*forkserver.COMMAND, "ipykernel_launcher", "-f", "{connection_file}"],
             display_name="Python 3",
             language="python",
         )

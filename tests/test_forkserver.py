@@ -1,0 +1,77 @@
+"""Programs that are started as forks, which must not differ from others."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from companion.engine import forkserver
+
+PROGRAM = """
+import json, os, signal, sys, time
+print(json.dumps([sys.argv[1:], os.getcwd(), os.environ["MARK"], os.getppid()]), flush=True)
+if "wait" in sys.argv:
+    time.sleep(600)
+print(sys.stdin.read(), file=sys.stderr)
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator["subprocess.Popen[bytes]"]:
+    started = forkserver.start({})
+    if started is None:
+        pytest.skip("this system has no pidfd_open")
+    yield started
+    assert started.stdin is not None
+    started.stdin.close()
+    assert started.wait(60) == 0
+    assert not Path(os.environ.pop(forkserver.SOCKET)).parent.exists()
+
+
+def program(folder: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    (folder / "program.py").write_text(PROGRAM)
+    return subprocess.Popen(
+        [*forkserver.COMMAND, "program", *arguments],
+        cwd=folder,
+        env=os.environ | {"MARK": "here"} | environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("status", [0, 7])
+def test_a_program_has_its_arguments_folder_environment_streams_and_status(
+    server: "subprocess.Popen[bytes]", status: int, tmp_path: Path
+) -> None:
+    asked = program(tmp_path, str(status), "--name", "o'brien")
+    out, err = asked.communicate("words", timeout=100)
+    found = [[str(status), "--name", "o'brien"], str(tmp_path), "here", server.pid]
+    assert json.loads(out) == found
+    assert err == "words\n"
+    assert asked.returncode == status
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.usefixtures("server")
+def test_a_program_ends_with_what_asked_for_it(number: int, tmp_path: Path) -> None:
+    asked = program(tmp_path, "0", "wait")
+    assert asked.stdout is not None
+    asked.stdout.readline()
+    asked.send_signal(number)
+    assert asked.stdout.read() == ""  # the end of the program's own stream
+    assert asked.wait(60) == (128 + number if number == signal.SIGTERM else -number)
+
+
+def test_without_a_server_it_is_started_as_ever(tmp_path: Path) -> None:
+    nowhere = {forkserver.SOCKET: str(tmp_path / "nowhere"), "PYTHONPATH": str(tmp_path)}
+    asked = program(tmp_path, "3", **nowhere)
+    out, _ = asked.communicate("", timeout=100)
+    assert json.loads(out)[0] == ["3"]
+    assert asked.returncode == 3
