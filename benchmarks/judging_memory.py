@@ -53,7 +53,13 @@ def bank() -> tuple[Callable[[], Any], int]:
     mine = cohort(folder, images)
     for name in ("effectiveness", "minimality", "realism", "nearest_training_image", "composition"):
         setattr(quality, name, lambda *_: pd.DataFrame({"images": [""]}))
-    for name in ("reversibility", "likelihood", "latent_probe", "off_target", "every_target"):
+    for name in (
+        "reversibility",
+        "likelihood",
+        "latent_probe",
+        "off_target",
+        "all_counterfactuals",
+    ):
         setattr(quality, name, lambda *_: pd.DataFrame({"images": [""]}))
     quality.untrained = lambda _: None
     generator: Any = SimpleNamespace(parents=SimpleNamespace(sizes={}))

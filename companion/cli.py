@@ -18,7 +18,7 @@ import typer
 from ccl import distributed
 from ccl.errors import TrainingError
 from companion.engine import processes
-from companion.engine.files import full_disk_named
+from companion.engine.files import explain_full_disk
 
 if TYPE_CHECKING:
     from companion.engine.runs import Run
@@ -96,7 +96,7 @@ DataRoot = Annotated[
 def tidy_errors() -> Iterator[None]:
     """Turns what a user can mend into one message and exit code 1; a defect keeps its traceback."""
     try:
-        with full_disk_named(Path.cwd()):
+        with explain_full_disk(Path.cwd()):
             yield
     except (ValueError, OSError, LookupError, FloatingPointError, TrainingError) as error:
         typer.echo(f"Error: {error}", err=True)
@@ -158,7 +158,7 @@ def run(
     if variant != "base" and step not in (Step.generator, Step.quality):
         raise typer.BadParameter("only 'generator' and 'quality' have a --variant")
     label = encoder or bank or ("" if variant == "base" else variant)
-    with tidy_errors(), processes.joined():
+    with tidy_errors(), processes.process_group():
         from companion.engine import pointers
 
         experiment = _experiment(profile, cohort, data_root)
@@ -283,7 +283,7 @@ def verify(profile: Profile = "quick", cohort: CohortName = "phantom-chest") -> 
         from companion.engine import verification
         from companion.experiments import plan
 
-        folders = verification.finished(plan.folder(profile, cohort))
+        folders = verification.finished_steps(plan.folder(profile, cohort))
         found = {folder: list(verification.faults(folder)) for folder in folders}
     damaged = {folder: faults for folder, faults in found.items() if faults}
     for folder, faults in damaged.items():

@@ -43,7 +43,7 @@ def bank(root: Path) -> Run:
 
 def stop_bank(root: Path) -> None:
     """In the middle of writing the second batch."""
-    write, done = banks._write, list[int]()
+    write, done = banks._write_batch, list[int]()
 
     def half(made: BinaryIO, at: int, batch: np.ndarray) -> None:
         if done:
@@ -52,7 +52,7 @@ def stop_bank(root: Path) -> None:
         done.append(at)
         write(made, at, batch)
 
-    banks._write = half
+    banks._write_batch = half
     bank(root)
 
 

@@ -64,7 +64,7 @@ def _work(connection: Connection, rank: int, port: int) -> None:
     }
     from companion.engine import processes
 
-    with processes.joined():
+    with processes.process_group():
         while True:
             work, arguments = connection.recv()
             try:

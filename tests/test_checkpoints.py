@@ -11,7 +11,7 @@ import torch
 from ccl import checkpoints
 from ccl.checkpoints import DAMAGED, LAST, PREVIOUS, TwoCheckpoints, newest_whole
 from ccl.files import CHECKPOINTS
-from companion.engine.runs import forget_checkpoints
+from companion.engine.runs import delete_checkpoints
 from tests.fitting import fit
 from tests.payload import Payload
 from tests.test_training import Batches, Line
@@ -93,7 +93,7 @@ def test_a_damaged_checkpoint_is_named_put_aside_and_not_gone_on_from(
     for file in files:
         assert f"checkpoint {stopped / file} is damaged" in caplog.text
     assert sorted(f.name for f in stopped.iterdir()) == [DAMAGED, LAST, PREVIOUS]  # no "ran"
-    forget_checkpoints(stopped.parent)
+    delete_checkpoints(stopped.parent)
     assert not list(stopped.parent.iterdir())
 
 

@@ -22,7 +22,7 @@ from companion.cohorts.releases import folder
 from companion.cohorts.releases.folder import FolderOptions
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.engine.errors import DiskFullError
-from companion.engine.files import full_disk_named, write_atomically
+from companion.engine.files import explain_full_disk, write_atomically
 from companion.engine.runs import Step
 from companion.engine.storage import create_npy
 from tests.cohorts.conftest import files_of
@@ -214,9 +214,9 @@ def test_it_is_one_message(disk: SmallDisk, capsys: pytest.CaptureFixture[str]) 
 
 def test_a_quota_is_named(tmp_path: Path) -> None:
     said = "no more room for you, by its quota"
-    with pytest.raises(DiskFullError, match=said), full_disk_named(tmp_path):
+    with pytest.raises(DiskFullError, match=said), explain_full_disk(tmp_path):
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
-    with pytest.raises(PermissionError), full_disk_named(tmp_path):
+    with pytest.raises(PermissionError), explain_full_disk(tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied")
 
 

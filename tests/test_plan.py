@@ -53,10 +53,10 @@ def test_an_edited_table_is_looked_at_again(
 
 def test_what_notebooks_draw_with_is_watched() -> None:
     """Every module that a notebook reaches is code of a step, or calls the notebook again."""
-    watched = set(plan.drawing()) | set(digests._reached(*plan.STEPS).values())
+    watched = set(plan.drawing()) | set(digests._import_closure(*plan.STEPS).values())
     for notebook in NOTEBOOKS:
         for module in imported(notebook):
-            assert set(digests._reached(module).values()) <= watched, (notebook.stem, module)
+            assert set(digests._import_closure(module).values()) <= watched, (notebook.stem, module)
     assert {file.suffix for file in plan.drawing()} == {".py", ".js", ".css", ".html"}
 
 

@@ -70,7 +70,7 @@ def test_within_an_allocation_only_what_srun_starts_is_several(
 ) -> None:
     for name, value in told.items():
         monkeypatch.setenv(name, value)
-    with processes.joined():
+    with processes.process_group():
         assert distributed.world_size() == 1
 
 
@@ -78,7 +78,7 @@ def test_srun_has_to_say_how_many_processes_a_node_has(monkeypatch: pytest.Monke
     for name, value in TASK.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
-    with pytest.raises(ValueError, match="--ntasks-per-node"), processes.joined():
+    with pytest.raises(ValueError, match="--ntasks-per-node"), processes.process_group():
         pass
 
 

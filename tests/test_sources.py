@@ -41,8 +41,8 @@ def _looked_at_anew() -> Iterator[None]:
 
 
 def forget() -> None:
-    sources.changes.cache_clear()
-    sources.warn_of_absence.cache_clear()
+    sources.changed_sources.cache_clear()
+    sources.warn_if_absent.cache_clear()
 
 
 def of(root: Path, options: SourceOptions | None = None) -> Experiment:
@@ -192,7 +192,7 @@ def test_a_change_is_not_accepted_before_its_import_is_whole(experiment: Experim
     (root / "img/005.png").write_bytes(kept[:-30])
     with pytest.raises(ValueError, match=r"row 7: image 'img/005\.png' cannot be read"):
         asked_again(experiment, "reimport")
-    assert reimports.count(experiment.root, str(root)) == 0
+    assert reimports.read_count(experiment.root, str(root)) == 0
     (root / "img/005.png").write_bytes(kept)
     assert asked_again(experiment).digest == first.digest
 

@@ -164,7 +164,9 @@ def test_what_only_reads_results_starts_without_the_models(module: str) -> None:
 def test_steps_start_without_what_only_pages_need() -> None:
     """Loading the figures would cost every step seconds."""
     assert not [
-        name for name in digests._reached(*plan.STEPS) if name.startswith("companion.book.figures")
+        name
+        for name in digests._import_closure(*plan.STEPS)
+        if name.startswith("companion.book.figures")
     ]
 
 

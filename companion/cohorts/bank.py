@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ccl.generator.graph import ImageParents
 
 COUNTERFACTUALS = "counterfactuals.npy"
-_PIXELS_AT_ONCE = 2**19  # 128 images of 64 x 64; more at once are no faster
+_PIXELS_PER_BATCH = 2**19  # 128 images of 64 x 64; more at once are no faster
 
 
 class BankOptions(Options):
@@ -103,9 +103,9 @@ def make(cohort: Cohort, generator: "Generator", options: BankOptions, folder: P
     values = generator.parents.values[options.variable]
 
     def targets(rows: np.ndarray) -> np.ndarray:
-        return every_target(cohort, generator, rows, options)
+        return all_counterfactuals(cohort, generator, rows, options)
 
-    _fill(cohort, folder, options.variable, values, targets, options.batch_size, "generator")
+    _write_bank(cohort, folder, options.variable, values, targets, options.batch_size, "generator")
 
 
 def require_variable(variable: str, parents: "ImageParents", cohort: str) -> None:
@@ -145,10 +145,10 @@ def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
         made[np.arange(len(rows)), cohort.codes(options.variable, rows)] = read(cohort.images, rows)
         return made
 
-    _fill(cohort, folder, options.variable, values, targets, 256, "truth")
+    _write_bank(cohort, folder, options.variable, values, targets, 256, "truth")
 
 
-def every_target(
+def all_counterfactuals(
     cohort: Cohort, generator: "Generator", rows: np.ndarray, options: BankOptions
 ) -> np.ndarray:
     """Counterfactuals of some rows under every other value of the variable.
@@ -166,7 +166,7 @@ def every_target(
 
     frame, values = cohort.images.shape[1:], generator.parents.values[options.variable]
     made = np.empty((len(rows), len(values), *frame), dtype=np.uint8)
-    most = _at_once(generator.device, frame, options)
+    most = _batch_size(generator.device, frame, options)
     for start in range(0, len(rows), most):
         part = slice(start, start + most)
         made[part] = counterfactuals(
@@ -180,14 +180,14 @@ def every_target(
     return made
 
 
-def _at_once(device: "torch.device", frame: tuple[int, ...], options: BankOptions) -> int:
+def _batch_size(device: "torch.device", frame: tuple[int, ...], options: BankOptions) -> int:
     """Images per pass: a GPU's memory holds few, a CPU's more of small ones."""
     if device.type != "cpu":
         return options.batch_size
-    return max(options.batch_size, _PIXELS_AT_ONCE // math.prod(frame))
+    return max(options.batch_size, _PIXELS_PER_BATCH // math.prod(frame))
 
 
-def _fill(
+def _write_bank(
     cohort: Cohort,
     folder: Path,
     variable: str,
@@ -231,7 +231,7 @@ def _write_missing(
     with path.open("r+b") as made, ThreadPoolExecutor(max_workers=1) as writer:
 
         def write(start: int, batch: np.ndarray) -> None:
-            _write(made, first_entry + start * entry, batch)
+            _write_batch(made, first_entry + start * entry, batch)
             progress.note(start)
 
         pending = None
@@ -259,7 +259,7 @@ def _finish(
     write_atomically(folder / "bank.json", json.dumps(info, indent=1))
 
 
-def _write(made: BinaryIO, at: int, batch: np.ndarray) -> None:
+def _write_batch(made: BinaryIO, at: int, batch: np.ndarray) -> None:
     # Not through a memory map, which writes whole pages: another machine's entry may share one.
     made.seek(at)
     made.write(batch.tobytes())

@@ -24,8 +24,8 @@ COLUMNS = (
 )
 SPLITS = ("train", "val", "test")
 SEXES = ("F", "M")
-AGES = ("below 50", "50 to 59", "60 to 69", "70 and above")  # years
-_DECADES = (50, 60, 70)
+AGE_GROUPS = ("below 50", "50 to 59", "60 to 69", "70 and above")  # years
+_AGE_EDGES = (50, 60, 70)
 NOT_RECORDED = "not recorded"  # the scanner of a source that names none
 ATTRIBUTE = "attribute"  # a column that a cohort may have after those
 FORMAT = 1
@@ -160,7 +160,7 @@ class Cohort:
         Args:
             variable: 'scanner', 'sex', 'age' (in groups) or 'label'.
         """
-        known = {"scanner": self.scanners, "sex": SEXES, "age": AGES, "label": self.classes}
+        known = {"scanner": self.scanners, "sex": SEXES, "age": AGE_GROUPS, "label": self.classes}
         if variable not in known:
             raise ValueError(f"variable '{variable}' is unknown; it is one of {sorted(known)}")
         return known[variable]
@@ -192,8 +192,8 @@ class Cohort:
 
 
 def age_codes(years: np.ndarray) -> np.ndarray:
-    """Codes (n,) of the age groups `AGES`, -1 where the age is not known."""
-    return np.where(np.isfinite(years), np.digitize(years, _DECADES), -1)
+    """Codes (n,) of the age groups `AGE_GROUPS`, -1 where the age is not known."""
+    return np.where(np.isfinite(years), np.digitize(years, _AGE_EDGES), -1)
 
 
 def evenly(rows: np.ndarray, most: int) -> np.ndarray:

@@ -10,9 +10,9 @@ from companion.cohorts.importing import published_counts
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import Release
-from companion.cohorts.registry import SOURCES, planned
+from companion.cohorts.registry import SOURCES, make_plan
 
-_LOOKED_INTO = 100  # entries of an unknown folder
+_MAX_ENTRIES = 100  # entries of an unknown folder
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ def examine(root: Path, options: ImportOptions | None = None) -> Finding:
     missing = source.release.missing(root)
     lines += [f"Missing: {need} ({source.release.needs[need]})." for need in missing]
     try:
-        plan = planned(options or source.options.model_validate({}), root)
+        plan = make_plan(options or source.options.model_validate({}), root)
         plans.check(plan, plan.rows)
     except CohortError as error:
         lines += [f"It cannot be imported: {error}", *_how_to_get(source.release)]
         return Finding(name, "\n".join(lines), healthy=False)
-    absent = _absent(plan)
+    absent = _missing_images(plan)
     lines += [*_contents(plan), *absent]
     return Finding(name, "\n".join(lines), healthy=not absent)
 
@@ -85,7 +85,7 @@ def examine(root: Path, options: ImportOptions | None = None) -> Finding:
 def _unknown(root: Path) -> str:
     """What was looked for in a folder that is nothing known, and what may have been meant."""
     lines = [f"{root} is none of the known releases, and holds no manifest.csv."]
-    below = [path for path in sorted(root.iterdir())[:_LOOKED_INTO] if path.is_dir()]
+    below = [path for path in sorted(root.iterdir())[:_MAX_ENTRIES] if path.is_dir()]
     for near in (*below, root.resolve().parent):
         if name := recognise(near):
             lines.append(f"But {near} looks like {SOURCES[name].release.title}: give that.")
@@ -114,17 +114,17 @@ def _contents(plan: Plan) -> list[str]:
         for split, scanners in plans.counts(plan, rows).items()
         for scanner, cell in scanners.items()
     ]
-    lines += _aligned([header, *table])
+    lines += _format_table([header, *table])
     lines += [f"Left out, {reason}: {n:,}." for reason, n in plan.left_out.items() if n]
     if plan.options.evaluation_only:
         lines.append("No other scanner to go to: the cohort can test encoders, not train them.")
     if plan.published:
         own = rows[rows["scanner"].isin(plan.scanners)]
-        lines.append(published_counts.sentence(published_counts.beside(plan.published, own)))
+        lines.append(published_counts.summary(published_counts.compare(plan.published, own)))
     return [*lines, *(f"Caveat: {caveat}" for caveat in plan.caveats)]
 
 
-def _aligned(table: list[list[str]]) -> list[str]:
+def _format_table(table: list[list[str]]) -> list[str]:
     """Rows of a table as lines with columns of even width, numbers to the right."""
     widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))]
     return [
@@ -137,7 +137,7 @@ def _aligned(table: list[list[str]]) -> list[str]:
     ]
 
 
-def _absent(plan: Plan) -> list[str]:
+def _missing_images(plan: Plan) -> list[str]:
     """How many of the images are not there, and the first of them."""
     if plan.archive:
         return []

@@ -82,7 +82,7 @@ def build(
     if isinstance(options, PhantomOptions):
         phantom.build(PHANTOMS[options.source], options, folder)
     else:
-        write(planned(options, data_root), folder, on_bad_image)
+        write(make_plan(options, data_root), folder, on_bad_image)
     return Cohort.load(folder)
 
 
@@ -91,16 +91,16 @@ def states_sex(options: SourceOptions) -> bool:
     return set(SEXES) <= set(options.sexes)
 
 
-def planned(options: ImportOptions, data_root: str | Path | None) -> Plan:
+def make_plan(options: ImportOptions, data_root: str | Path | None) -> Plan:
     """The rows that a source read from files would import; no image is read.
 
     Raises:
         CohortError: the folder or its tables are not as they should be; names file and row.
     """
-    return SOURCES[options.source].plan(options, _required(data_root, options.source))
+    return SOURCES[options.source].plan(options, _require_folder(data_root, options.source))
 
 
-def _required(data_root: str | Path | None, source: str) -> Path:
+def _require_folder(data_root: str | Path | None, source: str) -> Path:
     if data_root is None or not Path(data_root).is_dir():
         raise CohortError(
             f"data root {str(data_root)!r} is no folder: cohort '{source}' is made from files; "

@@ -19,7 +19,7 @@ from companion.cohorts.simulation.scanners import Scanner
 AnyShares = TypeVar("AnyShares", bound=ScannerShares)
 
 
-def known(options: object) -> bool:
+def knows_truth(options: object) -> bool:
     """Whether the source of some options knows the true counterfactuals of its images."""
     return isinstance(options, ScannerShares)
 
@@ -54,13 +54,15 @@ def true_counterfactual(
         raise LookupError(f"cohort '{cohort.name}' is not simulated: no true counterfactual")
     simulator = _simulator(cohort)
     if simulator is not None:
-        return phantom.truth(simulator, cohort.info, cohort.table.iloc[rows], do, noise=noise)
-    return simulated_scanners.truth(
+        return phantom.counterfactual(
+            simulator, cohort.info, cohort.table.iloc[rows], do, noise=noise
+        )
+    return simulated_scanners.counterfactual(
         _chosen(cohort, SimulatedScanners), cohort, rows, do, noise=noise
     )
 
 
-def labels(cohort: Cohort, rows: np.ndarray, do: Mapping[str, str]) -> np.ndarray:
+def true_labels(cohort: Cohort, rows: np.ndarray, do: Mapping[str, str]) -> np.ndarray:
     """Labels int64 (n,) that some rows would have had under an intervention.
 
     Raises:

@@ -21,9 +21,9 @@ def write_table(table: pd.DataFrame, file: Path, float_format: str | None = None
     Texts that a spreadsheet would run, in cells or as names of columns, get a quote before them,
     which spreadsheets take for "this is text" and `read_table` takes away again. Numbers stay.
     """
-    as_text = table.rename(columns=_as_text)
+    as_text = table.rename(columns=_escape)
     for column in as_text.select_dtypes(exclude=["number", "bool"]):
-        as_text[column] = as_text[column].astype(object).map(_as_text, na_action="ignore")
+        as_text[column] = as_text[column].astype(object).map(_escape, na_action="ignore")
     write_atomically(file, as_text.to_csv(index=False, float_format=float_format))
 
 
@@ -36,15 +36,15 @@ def read_table(file: Path) -> pd.DataFrame:
     if file.read_bytes()[-1:] != b"\n":
         raise damaged(file, "its last line is cut off")
     try:
-        table = pd.read_csv(file, keep_default_na=False, na_values=[""]).rename(columns=_as_it_was)
+        table = pd.read_csv(file, keep_default_na=False, na_values=[""]).rename(columns=_unescape)
     except ValueError as error:
         raise damaged(file, f"it is not a table: {error}") from error
     for column in table.select_dtypes(exclude=["number", "bool"]):
-        table[column] = table[column].map(_as_it_was, na_action="ignore")
+        table[column] = table[column].map(_unescape, na_action="ignore")
     return table
 
 
-def _as_text(value: object) -> object:
+def _escape(value: object) -> object:
     runs = isinstance(value, str) and _FORMULA.match(value) and not _is_number(value)
     return f"'{value}" if runs else value
 
@@ -57,6 +57,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _as_it_was(value: object) -> object:
+def _unescape(value: object) -> object:
     escaped = isinstance(value, str) and value.startswith("'") and _FORMULA.match(value[1:])
     return str(value)[1:] if escaped else value

@@ -22,7 +22,7 @@ def code_digest(*modules: str) -> str:
     for module in modules:
         if module_path(module) is None:
             raise ValueError(f"there is no module '{module}' to take the digest of")
-    sources = {name: _code(path) for name, path in sorted(_reached(*modules).items())}
+    sources = {name: _code(path) for name, path in sorted(_import_closure(*modules).items())}
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
 
 
@@ -39,7 +39,7 @@ def function_digest(*functions: Callable[..., Any]) -> str:
 def _with_callees(function: Callable[..., Any]) -> dict[str, str]:
     """Code of a function and of those of its file that it calls, by their names."""
     path = module_path(function.__module__)
-    body = _undocumented(ast.parse(path.read_text(encoding="utf-8"))).body if path else []
+    body = _without_docstrings(ast.parse(path.read_text(encoding="utf-8"))).body if path else []
     functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
     found: dict[str, str] = {}
     waiting = [function.__name__]
@@ -51,7 +51,7 @@ def _with_callees(function: Callable[..., Any]) -> dict[str, str]:
     return found
 
 
-def _reached(*modules: str) -> dict[str, Path]:
+def _import_closure(*modules: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     waiting = list(modules)
     while waiting:
@@ -73,10 +73,10 @@ def module_path(name: str) -> Path | None:
 
 @cache
 def _imports(path: Path) -> tuple[str, ...]:
-    return tuple(_imported(path))
+    return tuple(_find_imports(path))
 
 
-def _imported(path: Path) -> Iterator[str]:
+def _find_imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -89,10 +89,10 @@ def _imported(path: Path) -> Iterator[str]:
 
 @cache
 def _code(path: Path) -> str:
-    return ast.unparse(_undocumented(ast.parse(path.read_text(encoding="utf-8"))))
+    return ast.unparse(_without_docstrings(ast.parse(path.read_text(encoding="utf-8"))))
 
 
-def _undocumented(tree: ast.Module) -> ast.Module:
+def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):

@@ -15,14 +15,14 @@ from companion.engine.errors import DamagedFileError
 from companion.engine.files import file_digest
 from companion.engine.storage import read_json
 
-KNOWN = "digests.json"
+CACHE = "digests.json"
 # A file may change once more within the same tick of its file system's clock; so git has it, too.
 _SETTLED = 2.0  # seconds
 
 logger = logging.getLogger(__name__)
 
 
-def digest(file: Path, folder: Path) -> str:
+def cached_digest(file: Path, folder: Path) -> str:
     """SHA-256 of a file's bytes, as of `companion.engine.files.file_digest`.
 
     Args:
@@ -30,13 +30,13 @@ def digest(file: Path, folder: Path) -> str:
         folder: of the runs that ask, where digests are kept.
     """
     place, now = str(file.absolute()), _state(file)
-    entry = _known(folder).get(place)
+    entry = _read_cache(folder).get(place)
     if entry is not None and entry["state"] == now:
         return str(entry["sha256"])
     found = file_digest(file)
     latest = max(now["mtime_ns"], now["ctime_ns"]) / 1e9
     if _state(file) == now and time.time() - latest > _SETTLED:
-        _keep(folder, _known(folder) | {place: {"state": now, "sha256": found}})
+        _write_cache(folder, _read_cache(folder) | {place: {"state": now, "sha256": found}})
     return found
 
 
@@ -46,20 +46,20 @@ def _state(file: Path) -> dict[str, int]:
     return {name: getattr(status, f"st_{name}") for name in names}
 
 
-def _known(folder: Path) -> dict[str, dict[str, object]]:
+def _read_cache(folder: Path) -> dict[str, dict[str, object]]:
     try:
-        return read_json(folder / KNOWN)
+        return read_json(folder / CACHE)
     except (OSError, DamagedFileError):  # it is made again
         return {}
 
 
-def _keep(folder: Path, known: dict[str, dict[str, object]]) -> None:
+def _write_cache(folder: Path, known: dict[str, dict[str, object]]) -> None:
     """Several processes may do so at once: the last one's is kept, whole."""
-    unfinished = folder / f".{os.getpid()}.{KNOWN}"
+    unfinished = folder / f".{os.getpid()}.{CACHE}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         unfinished.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        os.replace(unfinished, folder / KNOWN)
+        os.replace(unfinished, folder / CACHE)
     except OSError as error:  # a full disk ends what needs it, and this does not
         unfinished.unlink(missing_ok=True)
         logger.debug("%s: digests cannot be kept (%s)", folder, error)

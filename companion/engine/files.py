@@ -20,12 +20,12 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
     Raises:
         DiskFullError: there is no room; nothing is left behind.
     """
-    with full_disk_named(path.parent):
+    with explain_full_disk(path.parent):
         files.write_atomically(path, content)
 
 
 @contextmanager
-def full_disk_named(folder: Path) -> Iterator[None]:
+def explain_full_disk(folder: Path) -> Iterator[None]:
     """Says what a user can do where something within it finds the disk of a folder full.
 
     Raises:
@@ -41,7 +41,7 @@ def full_disk_named(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def require_room(folder: Path, needed: int) -> None:
+def require_free_space(folder: Path, needed: int) -> None:
     """Refuses to start what could not be finished.
 
     Args:
@@ -73,8 +73,8 @@ def allocate(path: Path, header: bytes, size: int) -> None:
         DiskFullError: there is no room; an empty file is left.
     """
     with path.open("wb") as file:
-        require_room(path.parent, size)
-        with full_disk_named(path.parent):
+        require_free_space(path.parent, size)
+        with explain_full_disk(path.parent):
             file.write(header)
             file.flush()
             if hasattr(os, "posix_fallocate"):

@@ -35,10 +35,10 @@ def read(array: np.ndarray, index: Any) -> np.ndarray:
     """
     if isinstance(array, MappedArray):
         array = array.view(np.memmap)
-    _require_whole(array)
-    file = _file_of(array)
+    _require_full_length(array)
+    file = _memory_map(array)
     if file is not None:
-        _ask_for(file, array, index if isinstance(index, tuple) else (index,))
+        _prefetch(file, array, index if isinstance(index, tuple) else (index,))
     part = array[index]
     part = part.copy() if np.may_share_memory(part, array) else part
     if file is not None:
@@ -46,7 +46,7 @@ def read(array: np.ndarray, index: Any) -> np.ndarray:
     return part
 
 
-def _require_whole(array: np.ndarray) -> None:
+def _require_full_length(array: np.ndarray) -> None:
     if not isinstance(array, np.memmap) or array.filename is None:
         return
     file = Path(array.filename)
@@ -58,7 +58,7 @@ def _require_whole(array: np.ndarray) -> None:
         raise damaged(file, "it became shorter while it was read")
 
 
-def _file_of(array: np.ndarray) -> mmap.mmap | None:
+def _memory_map(array: np.ndarray) -> mmap.mmap | None:
     """The map of a file that an array lies in, if it is read-only and the system takes advice."""
     base = array.base
     while isinstance(base, np.ndarray):
@@ -67,7 +67,7 @@ def _file_of(array: np.ndarray) -> mmap.mmap | None:
     return base if advised and not array.flags.writeable else None
 
 
-def _ask_for(file: mmap.mmap, array: np.ndarray, index: tuple[Any, ...]) -> None:
+def _prefetch(file: mmap.mmap, array: np.ndarray, index: tuple[Any, ...]) -> None:
     """Lets the system fetch what an index of row numbers picks; slices it fetches well unasked."""
     numbers = all(isinstance(part, np.ndarray) and part.dtype.kind == "i" for part in index)
     if not numbers or not array.flags.c_contiguous:

@@ -9,16 +9,16 @@ from ccl.distributed import World
 
 
 @contextmanager
-def joined() -> Iterator[None]:
+def process_group() -> Iterator[None]:
     """Joins the processes that were started together, each with its own GPU where there are any.
 
     Raises:
         ValueError: a node has fewer GPUs than processes, or `srun` was not told how many it has.
     """
-    if _launched() == 1 or distributed.is_initialized():
+    if _world_size() == 1 or distributed.is_initialized():
         yield
         return
-    with distributed.use(_join()):
+    with distributed.use(_init_process_group()):
         yield
     # Not after an error: the others may be waiting in another place.
     from torch.distributed import destroy_process_group
@@ -26,7 +26,7 @@ def joined() -> Iterator[None]:
     destroy_process_group()
 
 
-def _launched() -> int:
+def _world_size() -> int:
     """How many processes `torchrun` or `srun` started, without importing either's library."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["WORLD_SIZE"])
@@ -37,7 +37,7 @@ def _launched() -> int:
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
 
 
-def _join() -> World:
+def _init_process_group() -> World:
     import torch
     from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
     from torch.distributed import ProcessGroup, init_process_group, new_group

@@ -30,7 +30,7 @@ from companion import ROOT
 from companion.engine import locks
 from companion.engine.clean_environment import clean
 from companion.engine.digests import code_digest, function_digest
-from companion.engine.files import file_digest, full_disk_named, write_atomically
+from companion.engine.files import explain_full_disk, file_digest, write_atomically
 from companion.engine.memory import MemoryMeter
 from companion.engine.storage import RECORD, read_json
 
@@ -134,7 +134,7 @@ class Step:
             DamagedFileError: the record of the finished run is not what was written.
         """
         folder = self.folder
-        with full_disk_named(self.root):
+        with explain_full_disk(self.root):
             self._ensure(folder, compute)
         return Run.load(folder)
 
@@ -177,7 +177,7 @@ class Step:
         }
         write_atomically(partial / RECORD, json.dumps(record, indent=1))
         partial.rename(self.folder)
-        forget_checkpoints(self.folder)  # not before, or a full disk here would cost the training
+        delete_checkpoints(self.folder)  # not before, or a full disk here would cost the training
 
 
 def as_json(**options: Options) -> dict[str, Any]:
@@ -227,7 +227,7 @@ def _checksums(folder: Path) -> dict[str, str]:
     }
 
 
-def forget_checkpoints(folder: Path) -> None:
+def delete_checkpoints(folder: Path) -> None:
     """Deletes what a killed training would have gone on from."""
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 

@@ -9,7 +9,7 @@ from companion.engine.runs import Run
 from companion.engine.storage import RECORD
 
 
-def finished(root: Path) -> list[Path]:
+def finished_steps(root: Path) -> list[Path]:
     """Folders of all finished steps of one profile and cohort.
 
     Args:

@@ -10,7 +10,7 @@ from companion.cohorts.importing import reimports, sources
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.writer import OnBadImage
 from companion.engine import storage
-from companion.engine.file_digests import digest
+from companion.engine.file_digests import cached_digest
 from companion.engine.runs import Run, Step, as_json
 from companion.engine.storage import RECORD
 from companion.experiments.config import Experiment
@@ -36,14 +36,14 @@ def make_cohort(
     if experiment.data_root is None:
         return _imported(experiment, on_bad_image, 0)
     root = str(Path(experiment.data_root).resolve())
-    reimported = reimports.count(experiment.root, root)
+    reimported = reimports.read_count(experiment.root, root)
     run = _imported(experiment, on_bad_image, reimported)
     if distributed.broadcast(
         distributed.is_main_process() and _is_to_reimport(run, Path(root), on_changed_data)
     ):
         run = _imported(experiment, on_bad_image, reimported + 1)
         if distributed.is_main_process():
-            reimports.keep(experiment.root, root, reimported + 1)
+            reimports.write_count(experiment.root, root, reimported + 1)
         distributed.barrier()
     return run
 
@@ -72,13 +72,13 @@ def _imported(experiment: Experiment, on_bad_image: OnBadImage, reimported: int)
 
 def _is_to_reimport(run: Run, root: Path, on_changed_data: str) -> bool:
     """Whether files that a finished cohort was imported from changed, where that is accepted."""
-    if sources.gone(root):
-        sources.warn_of_absence(run.folder, root)
+    if sources.is_absent(root):
+        sources.warn_if_absent(run.folder, root)
         return False
     if on_changed_data == "error":
         sources.require_unchanged(run.folder, root, run.record["finished"])
         return False
-    return bool(sources.changes(run.folder, root))
+    return bool(sources.changed_sources(run.folder, root))
 
 
 def tables(experiment: Experiment) -> tuple[str, ...]:
@@ -97,12 +97,12 @@ def _table_digests(experiment: Experiment, options: dict[str, Any]) -> dict[str,
     """
     if experiment.data_root is None:
         return {}
-    if sources.gone(Path(experiment.data_root)):
+    if sources.is_absent(Path(experiment.data_root)):
         return _last_tables(experiment, options)
     found = {name: Path(experiment.data_root) / name for name in tables(experiment)}
     # A missing table is named by the importer, which knows what it is for.
     return {
-        name: digest(table, experiment.root) if table.is_file() else "missing"
+        name: cached_digest(table, experiment.root) if table.is_file() else "missing"
         for name, table in found.items()
     }
 

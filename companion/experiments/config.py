@@ -306,7 +306,7 @@ def _hindrance(source: SourceOptions, bank: strategies.BankOf | None) -> str:
     """What keeps a cohort of the source from having pairs of a bank; '' if nothing does."""
     if isinstance(source, ImportOptions) and source.evaluation_only:
         return "the cohort names fewer than two scanners and can only test encoders"
-    if bank is not None and bank.made_by == "cohort" and not truths.known(source):
+    if bank is not None and bank.made_by == "cohort" and not truths.knows_truth(source):
         return "the true counterfactuals of the images are not known"
     if bank is not None and bank.variable == "sex" and not states_sex(source):
         return f"it needs women and men, and the images state {', '.join(source.sexes) or 'no sex'}"

@@ -179,7 +179,7 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     }
     images = experiment.data_root
     # Of a disk that is not mounted, nothing is known to have changed.
-    if images is None or not sources.gone(Path(images).expanduser()):
+    if images is None or not sources.is_absent(Path(images).expanduser()):
         now["tables"] = _stamps(images, plan["tables"])
     if now != before:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -211,9 +211,9 @@ def look_at_sources(profile: str, cohort: str, data_root: str | None) -> None:
         imported, there = read_pointer(root, "cohort").folder, Path(images).expanduser()
     except FileNotFoundError:  # whoever needs the folder makes it again
         return
-    if sources.gone(there):
-        sources.warn_of_absence(imported, there)
-    elif sources.differing(imported, there):
+    if sources.is_absent(there):
+        sources.warn_if_absent(imported, there)
+    elif sources.touched_sources(imported, there):
         # Snakemake takes a small file with a new date and the old content for unchanged.
         noticed = read_json(root / "plan.json") | {"noticed": time.time_ns()}
         write_atomically(root / "plan.json", json.dumps(noticed, indent=1))

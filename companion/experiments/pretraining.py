@@ -13,7 +13,7 @@ from companion.cohorts import bank
 from companion.cohorts.cohort import Cohort, evenly
 from companion.engine import storage
 from companion.engine.csv_files import read_table
-from companion.engine.file_digests import digest
+from companion.engine.file_digests import cached_digest
 from companion.engine.runs import Run, Step
 from companion.evaluation.cost import cost_table, whole_record
 from companion.experiments.bank import bank_of, make_bank
@@ -173,7 +173,9 @@ def weights_digest(experiment: Experiment, options: EncoderOptions) -> dict[str,
         return {}
     file = weights_file(options.architecture, options.pretrained)
     # A missing file is named by who opens it.
-    return {"initial_weights": digest(file, experiment.root) if file.is_file() else "missing"}
+    return {
+        "initial_weights": cached_digest(file, experiment.root) if file.is_file() else "missing"
+    }
 
 
 def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:

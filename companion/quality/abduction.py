@@ -15,7 +15,7 @@ from ccl.generator.classifier import ImageClassifier
 from ccl.generator.generator import Generator
 from ccl.generator.hvae_options import HVAEOptions
 from ccl.generator.pixel_noise import PixelNoise
-from companion.cohorts.bank import BankOptions, every_target
+from companion.cohorts.bank import BankOptions, all_counterfactuals
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.truths import has_truth
 from companion.quality.cycles import reversibility
@@ -57,13 +57,13 @@ def abduction(
     tables = []
     for name, changes in VARIANTS.items():
         changed = variant(generator, changes, noise)
-        noisy = every_target(cohort, changed, rows, BankOptions())
+        noisy = all_counterfactuals(cohort, changed, rows, BankOptions())
         found = [
             effectiveness(cohort, rows, judge, {name: noisy}),
             reversibility(cohort, {name: changed}, rows, (1,)),
         ]
         if has_truth(cohort):
-            means = every_target(cohort, changed, rows, BankOptions(pixel_noise=False))
+            means = all_counterfactuals(cohort, changed, rows, BankOptions(pixel_noise=False))
             found.append(gold_error(cohort, rows, means, noisy))
         tables += [_renamed(table, name) for table in found]
     measured = pd.concat(tables, ignore_index=True)

@@ -9,7 +9,7 @@ import pandas as pd
 from ccl.generator.classifier import ImageClassifier
 from ccl.generator.generator import Generator
 from ccl.generator.hvae import HVAE
-from companion.cohorts.bank import Bank, BankOptions, every_target
+from companion.cohorts.bank import Bank, BankOptions, all_counterfactuals
 from companion.cohorts.cohort import Cohort, evenly
 from companion.cohorts.truths import has_truth, true_counterfactual
 from companion.engine.mapped import read
@@ -92,7 +92,7 @@ def measure(
     # The negative control: a generator that has learned nothing must fail.
     blank = untrained(generator)
     mean = BankOptions(pixel_noise=False)
-    nothing = {"untrained": every_target(cohort, blank, sample, mean)}
+    nothing = {"untrained": all_counterfactuals(cohort, blank, sample, mean)}
     tables = [
         effectiveness(cohort, rows, judges.scanner, images),
         _control(effectiveness(cohort, sample, judges.scanner, nothing)),
@@ -117,7 +117,7 @@ def measure(
     if has_truth(cohort, "age"):
         tables.append(under_age(cohort, generator, sample))
     if has_truth(cohort):
-        means = every_target(cohort, generator, rows, mean)
+        means = all_counterfactuals(cohort, generator, rows, mean)
         tables.append(gold_error(cohort, rows, means, made))
     return pd.concat(tables, ignore_index=True)
 
@@ -142,7 +142,7 @@ def _of_sex(
 ) -> list[pd.DataFrame]:
     """Effectiveness of do(sex) and, where it is known, distance to its truth."""
     made, means = (
-        every_target(cohort, generator, rows, BankOptions(variable="sex", pixel_noise=noise))
+        all_counterfactuals(cohort, generator, rows, BankOptions(variable="sex", pixel_noise=noise))
         for noise in (True, False)
     )
     tables = []

@@ -14,7 +14,7 @@ from ccl.generator.generator import Generator
 from ccl.generator.graph import IMAGE
 from ccl.generator.tabular import COUPLINGS
 from companion.cohorts import truths
-from companion.cohorts.bank import BankOptions, every_target
+from companion.cohorts.bank import BankOptions, all_counterfactuals
 from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.truths import true_counterfactual
@@ -49,7 +49,7 @@ def under_age(cohort: Cohort, generator: Generator, rows: np.ndarray) -> pd.Data
         if len(foreign) == 0:
             continue
         here, do = rows[foreign], {"age": MIDDLE[group]}
-        true = truths.labels(cohort, here, do)
+        true = truths.true_labels(cohort, here, do)
         for kind, found in _labels(cohort, here, k).items():
             hit = (found == true).astype(float)
             labels.append(values(kind, home[foreign], group, patients[foreign], hit))
@@ -82,5 +82,5 @@ def _images(
     cohort: Cohort, generator: Generator, rows: np.ndarray, age: int
 ) -> dict[str, np.ndarray]:
     options = BankOptions(variable="age", pixel_noise=False)
-    made = every_target(cohort, generator, rows, options)[:, age]
+    made = all_counterfactuals(cohort, generator, rows, options)[:, age]
     return {"untouched": read(cohort.images, rows), "counterfactual": made}

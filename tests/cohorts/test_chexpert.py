@@ -9,7 +9,7 @@ from companion.cohorts import doctor, fakes
 from companion.cohorts.cohort import NOT_RECORDED
 from companion.cohorts.errors import CohortError
 from companion.cohorts.fakes.chexpert import write_as
-from companion.cohorts.registry import build, planned
+from companion.cohorts.registry import build, make_plan
 from companion.cohorts.releases.chexpert import CheXpertOptions
 from tests.cohorts.releases import cells, spoil
 from tests.oracles import published_splits as oracle
@@ -45,7 +45,7 @@ def test_the_import_is_the_paper_s(release: Path) -> None:
 
 def test_both_releases_and_no_prefix_give_the_same_cohort(release: Path) -> None:
     def rows(root: Path) -> pd.DataFrame:
-        return planned(CheXpertOptions(), root).rows.drop(columns="path")
+        return make_plan(CheXpertOptions(), root).rows.drop(columns="path")
 
     expected = rows(release)
     for prefix in ("CheXpert-v1.0", "CheXpert-v1.0-small"):
@@ -71,9 +71,9 @@ def in_four_archives(release: Path) -> Path:
 
 
 def test_four_archives_are_one_release(release: Path) -> None:
-    expected = planned(CheXpertOptions(), release).rows
+    expected = make_plan(CheXpertOptions(), release).rows
     whole = in_four_archives(release)
-    rows = planned(CheXpertOptions(), whole).rows
+    rows = make_plan(CheXpertOptions(), whole).rows
     own = [column for column in rows if column != "source_path"]
     assert rows[own].equals(expected[own])
     assert all((whole / path).is_file() for path in rows["source_path"])
@@ -90,7 +90,7 @@ def test_one_of_four_archives_points_to_them_all(release: Path) -> None:
 
 
 def test_uncertain_labels_are_of_the_finding(release: Path) -> None:
-    plan = planned(CheXpertOptions(), release)
+    plan = make_plan(CheXpertOptions(), release)
     assert plan.left_out["label uncertain"] > 0
     with pytest.raises(CohortError, match="one class only"):
         build(CheXpertOptions(finding="Edema"), release, release.parent / "cohort")
@@ -112,4 +112,4 @@ def test_uncertain_labels_are_of_the_finding(release: Path) -> None:
 def test_a_bad_row_is_named(release: Path, column: str, value: str, message: str) -> None:
     spoil(release / "train.csv", 2, column, value)
     with pytest.raises(CohortError, match=rf"train\.csv, row 2: .*{message}"):
-        planned(CheXpertOptions(), release)
+        make_plan(CheXpertOptions(), release)

@@ -8,7 +8,7 @@ import pytest
 
 from companion.cohorts import fakes
 from companion.cohorts.errors import CohortError
-from companion.cohorts.registry import build, planned
+from companion.cohorts.registry import build, make_plan
 from companion.cohorts.releases.embed import CLINICAL, HELD_OUT, IMAGES, MODELS, EmbedOptions
 from tests.cohorts.releases import cells, lines, save, spoil
 
@@ -78,13 +78,13 @@ def test_labels_scanners_and_views(untouched: Path, tmp_path: Path) -> None:
 
 
 def test_the_split_of_the_pretraining_scanners(untouched: Path) -> None:
-    rows = planned(SMALL, untouched).rows
+    rows = make_plan(SMALL, untouched).rows
     own = rows[rows["scanner"] != HELD_OUT]
     patients = own.groupby("split")["patient_id"].nunique()
     n = own["patient_id"].nunique()
     assert patients["val"] == 6
     assert patients["val"] + patients["test"] == int(np.ceil(n / 4))
-    more = planned(SMALL.model_copy(update={"validation_patients": 9}), untouched).rows
+    more = make_plan(SMALL.model_copy(update={"validation_patients": 9}), untouched).rows
     held = {"val", "test"}
     other = more[more["scanner"] != HELD_OUT]
     assert (other["split"].isin(held) == own["split"].isin(held)).all()
@@ -93,7 +93,7 @@ def test_the_split_of_the_pretraining_scanners(untouched: Path) -> None:
 
 def test_strata_are_those_of_the_released_code(untouched: Path) -> None:
     """Densities sorted by patient number stratify patients in the order of appearance."""
-    rows = planned(SMALL, untouched).rows
+    rows = make_plan(SMALL, untouched).rows
     own = rows[rows["scanner"] != HELD_OUT]
     seen = list(dict.fromkeys(own["patient_id"]))
     first = own.drop_duplicates("patient_id").set_index("patient_id")["label"]
@@ -108,7 +108,7 @@ def test_strata_are_those_of_the_released_code(untouched: Path) -> None:
 
 
 def test_nobody_on_the_held_out_scanner_is_trained_on(untouched: Path) -> None:
-    plan = planned(SMALL, untouched)
+    plan = make_plan(SMALL, untouched)
     rows = plan.rows
     assert (rows.groupby("patient_id")["split"].nunique() == 1).all()
     assert set(rows.loc[rows["scanner"] == HELD_OUT, "split"]) == {"test"}
@@ -119,7 +119,7 @@ def test_nobody_on_the_held_out_scanner_is_trained_on(untouched: Path) -> None:
 
 
 def test_the_held_out_scanner_alone_is_disjoint_by_patient(untouched: Path) -> None:
-    plan = planned(ALONE, untouched)
+    plan = make_plan(ALONE, untouched)
     assert plan.options.evaluation_only
     assert plan.scanners == (HELD_OUT,)
     assert len(plan.rows) == (kept(untouched)["scanner"] == HELD_OUT).sum()
@@ -128,7 +128,7 @@ def test_the_held_out_scanner_alone_is_disjoint_by_patient(untouched: Path) -> N
 
 
 def test_the_published_leak_is_there_by_name_only(untouched: Path, tmp_path: Path) -> None:
-    clean, leaking = planned(ALONE, untouched).rows, planned(LEAK, untouched).rows
+    clean, leaking = make_plan(ALONE, untouched).rows, make_plan(LEAK, untouched).rows
     test = leaking["split"] == "test"
     assert len(leaking) == len(clean) + test.sum()  # the rest is drawn from everybody
     assert set(leaking["source_path"][~test]) == set(clean["source_path"])
@@ -160,13 +160,13 @@ def test_no_image_left(
         release / IMAGES, [content[0], *([*r[:place], value, *r[place + 1 :]] for r in content[1:])]
     )
     with pytest.raises(CohortError, match=rf"no image is left to import; .*{rule}.*: \d+"):
-        planned(options, release)
+        make_plan(options, release)
 
 
 def test_an_examination_that_a_spreadsheet_rounded(release: Path) -> None:
     spoil(release / CLINICAL, 2, "acc_anon", "3.00001E+12")
     with pytest.raises(CohortError, match=r"row 2: acc_anon '3\.00001E\+12' was rounded"):
-        planned(SMALL, release)
+        make_plan(SMALL, release)
 
 
 @pytest.mark.parametrize(
@@ -184,10 +184,10 @@ def test_a_bad_row_is_named(
 ) -> None:
     spoil(release / file, 2, column, value)
     with pytest.raises(CohortError, match=f"{file}, {message}"):
-        planned(SMALL, release)
+        make_plan(SMALL, release)
 
 
 def test_a_missing_table_is_named(release: Path) -> None:
     (release / CLINICAL).unlink()
     with pytest.raises(CohortError, match=f"{CLINICAL} is missing"):
-        planned(SMALL, release)
+        make_plan(SMALL, release)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from companion.cohorts.errors import CohortError
-from companion.cohorts.importing.identity import person, same_pictures
+from companion.cohorts.importing.identity import duplicate_images, patient_key
 from companion.cohorts.importing.manifest import LINE
 from companion.cohorts.registry import build
 from companion.cohorts.releases.medmnist import MedMnistOptions
@@ -25,7 +25,7 @@ from tests.cohorts.conftest import Source, picture
     [("123", "123.0"), ("0012", "12"), ("p7", "P7"), ("A 7", "a7"), ("0", "000"), ("é", "e\u0301")],
 )
 def test_one_patient_in_two_spellings(source: Source, tmp_path: Path, one: str, other: str) -> None:
-    assert person(one) == person(other)
+    assert patient_key(one) == patient_key(other)
     source.rows[3]["patient_id"], source.rows[8]["patient_id"] = one, other
     said = rf"row 10: patient '{other}' is written '{one}' in row 5"
     with pytest.raises(CohortError, match=said):
@@ -34,7 +34,7 @@ def test_one_patient_in_two_spellings(source: Source, tmp_path: Path, one: str, 
 
 @pytest.mark.parametrize(("one", "other"), [("p1", "p10"), ("1.5", "15"), ("a0", "a"), ("-1", "1")])
 def test_two_patients(one: str, other: str) -> None:
-    assert person(one) != person(other)
+    assert patient_key(one) != patient_key(other)
 
 
 def test_identifiers_that_a_spreadsheet_rounded(source: Source, tmp_path: Path) -> None:
@@ -153,4 +153,4 @@ def test_a_file_that_is_published_twice_is_no_new_leak() -> None:
     frames = np.stack([picture(1), picture(1), picture(2)])
     rows = pd.DataFrame({"patient_id": ["p", "p (test)", "q"], "source_path": ["a", "a", "b"]})
     rows = rows.assign(split="train", **{LINE: range(2, 5)})
-    assert same_pictures(Path("t.csv"), frames, rows, published=True) == []
+    assert duplicate_images(Path("t.csv"), frames, rows, published=True) == []

@@ -9,14 +9,14 @@ import pytest
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.manifest import (
     LINE,
-    SEX_NAMES,
-    ages,
-    named,
-    number,
+    SEX_CODES,
+    map_values,
+    parse_age,
+    parse_ages,
+    parse_number,
+    parse_year,
     read_manifest,
-    whole,
-    year,
-    years,
+    strip_decimals,
 )
 
 TABLE = Path("t.csv")
@@ -110,12 +110,12 @@ def test_a_report_of_any_length(tmp_path: Path) -> None:
     ],
 )
 def test_ages_in_any_unit(text: str, expected: float) -> None:
-    assert years(TABLE, 2, "age", text) == pytest.approx(expected, nan_ok=True)
+    assert parse_age(TABLE, 2, "age", text) == pytest.approx(expected, nan_ok=True)
 
 
 @pytest.mark.parametrize("text", ["old", "Y", "1_0", "1e999", "inf", "12X", "1.2.3", "0x1"])
 def test_what_is_no_number(text: str) -> None:
-    for read in (number, years):
+    for read in (parse_number, parse_age):
         with pytest.raises(CohortError, match=r"t\.csv, row 7: age '.*' is no number"):
             read(TABLE, 7, "age", text)
 
@@ -123,12 +123,12 @@ def test_what_is_no_number(text: str) -> None:
 def test_ages_beyond_belief_are_missing_and_said() -> None:
     rows = pd.DataFrame({LINE: [2, 3, 4, 5], "age": ["120", "414Y", "-1", ""]})
     caveats: list[str] = []
-    found = ages(TABLE, rows, "age", caveats)
+    found = parse_ages(TABLE, rows, "age", caveats)
     np.testing.assert_array_equal(found, [120, np.nan, np.nan, np.nan])
     assert caveats == [
         "Ages outside 0 to 120 years count as missing: 2 in t.csv, the first in row 3."
     ]
-    ages(TABLE, rows[:1], "age", caveats)
+    parse_ages(TABLE, rows[:1], "age", caveats)
     assert len(caveats) == 1
 
 
@@ -137,24 +137,24 @@ def test_ages_beyond_belief_are_missing_and_said() -> None:
     ["20140915", "20140915.0", "2014-09-15", "2014/09/15 10:30:00", "15.09.2014", "2014", "2014.0"],
 )
 def test_years_of_dates(text: str) -> None:
-    assert year(TABLE, 2, "date", text) == 2014
+    assert parse_year(TABLE, 2, "date", text) == 2014
 
 
 @pytest.mark.parametrize("text", ["long ago", "41897", "14"])  # 41897: Excel's count of days
 def test_dates_without_a_year(text: str) -> None:
     with pytest.raises(CohortError, match=f"row 2: date '{text}' names no year"):
-        year(TABLE, 2, "date", text)
+        parse_year(TABLE, 2, "date", text)
 
 
 def test_names_in_other_letters() -> None:
     rows = pd.DataFrame({LINE: range(2, 8), "sex": ["m", "Male ", "F E MALE", "U", "", "other"]})
-    assert named(TABLE, rows, "sex", "Sex", SEX_NAMES).tolist() == ["M", "M", "F", "", "", ""]
+    assert map_values(TABLE, rows, "sex", "Sex", SEX_CODES).tolist() == ["M", "M", "F", "", "", ""]
     with pytest.raises(CohortError, match=r"row 3: unknown Sex 'Male ', expected one of \['M'\]"):
-        named(TABLE, rows, "sex", "Sex", {"M": "M"})
+        map_values(TABLE, rows, "sex", "Sex", {"M": "M"})
     with pytest.raises(CohortError, match=r"row 6: unknown Sex '' .*such as 'NA'"):
-        named(TABLE, rows[4:], "sex", "Sex", {"M": "M"})
+        map_values(TABLE, rows[4:], "sex", "Sex", {"M": "M"})
 
 
 def test_whole_numbers_of_spreadsheets() -> None:
     texts = pd.Series(["12.0", "12,00", "012.0", "1.5", "a.0", ""])
-    assert whole(texts).tolist() == ["12", "12", "012", "1.5", "a.0", ""]
+    assert strip_decimals(texts).tolist() == ["12", "12", "012", "1.5", "a.0", ""]

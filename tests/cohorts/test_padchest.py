@@ -7,7 +7,7 @@ import pytest
 
 from companion.cohorts import fakes
 from companion.cohorts.errors import CohortError
-from companion.cohorts.registry import build, planned
+from companion.cohorts.registry import build, make_plan
 from companion.cohorts.releases.padchest import TABLE, UNREADABLE, PadChestOptions
 from tests.cohorts.releases import cells, lines, save
 from tests.oracles import published_splits as oracle
@@ -66,12 +66,12 @@ def test_sixteen_bits_become_eight(release: Path) -> None:
 
 
 def test_images_in_one_folder(release: Path) -> None:
-    before = planned(PadChestOptions(), release).rows
+    before = make_plan(PadChestOptions(), release).rows
     together = release / "images"
     together.mkdir()
     for path in release.glob("[0-9]/*.png"):
         path.rename(together / path.name)
-    after = planned(PadChestOptions(), release).rows
+    after = make_plan(PadChestOptions(), release).rows
     assert set(before["source_path"].str.partition("/")[0]) == {"0", "1", "2"}
     assert all((release / path).is_file() for path in after["source_path"])
     assert list(before["split"]) == list(after["split"])
@@ -79,14 +79,14 @@ def test_images_in_one_folder(release: Path) -> None:
 
 def test_numbers_that_were_floats(release: Path) -> None:
     """A column that once held a missing value: 'ImageDir' 0.0, a date 20100115.0."""
-    expected = planned(PadChestOptions(), release).rows
+    expected = make_plan(PadChestOptions(), release).rows
     content = lines(release / TABLE)
     for column in ("ImageDir", "StudyDate_DICOM", "PatientID"):
         place = content[0].index(column)
         for row in content[1::2]:
             row[place] += ".0"
     save(release / TABLE, content)
-    found = planned(PadChestOptions(), release).rows
+    found = make_plan(PadChestOptions(), release).rows
     for column in ("source_path", "age", "patient_id", "split"):
         assert found[column].equals(expected[column])
 
@@ -96,7 +96,7 @@ def test_ages_beyond_belief_are_missing_and_said(release: Path) -> None:
     birth = content[0].index("PatientBirth")
     content[1][birth], content[2][birth] = "1800.0", "2050.0"
     save(release / TABLE, content)
-    plan = planned(PadChestOptions(), release)
+    plan = make_plan(PadChestOptions(), release)
     assert plan.rows["age"].iloc[:2].isna().all()
     assert plan.rows["age"].max() < 120
     assert any("count as missing: 2 in PADCHEST" in caveat for caveat in plan.caveats)
@@ -110,7 +110,7 @@ def test_no_pa_view(release: Path) -> None:
     save(release / TABLE, content)
     said = rf"no image is left to import; left out were other view: {len(content) - 1}$"
     with pytest.raises(CohortError, match=said):
-        planned(PadChestOptions(), release)
+        make_plan(PadChestOptions(), release)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_bad_row_is_named(release: Path, column: str, value: str, message: str
 
 
 def test_a_missing_column_and_a_missing_image(release: Path) -> None:
-    plan = planned(PadChestOptions(), release)
+    plan = make_plan(PadChestOptions(), release)
     (release / plan.rows["source_path"].iloc[0]).unlink()
     with pytest.raises(CohortError, match=r"row 2: image '0/.*' is missing"):
         build(PadChestOptions(size=16), release, release.parent / "cohort")
@@ -141,11 +141,11 @@ def test_a_missing_column_and_a_missing_image(release: Path) -> None:
     content[0][content[0].index("Projection")] = "View"
     save(release / TABLE, content)
     with pytest.raises(CohortError, match="row 1: column 'Projection' occurs 0 times"):
-        planned(PadChestOptions(), release)
+        make_plan(PadChestOptions(), release)
 
 
 def test_the_finding_reaches_the_label(release: Path) -> None:
-    other = planned(PadChestOptions(finding="scoliosis"), release)
+    other = make_plan(PadChestOptions(finding="scoliosis"), release)
     assert other.classes == ("No scoliosis", "scoliosis")
     rows = kept(release)
     assert list(other.rows["label"]) == [int("'scoliosis'" in row["Labels"]) for row in rows]

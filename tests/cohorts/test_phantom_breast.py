@@ -240,9 +240,9 @@ def test_the_truth_keeps_anatomy_and_noise(small: Cohort) -> None:
     noise = exogenous(0, 0, woman, image, (40, 32))
     scene = phantom_breast._radiance(PhantomBreastOptions(), noise, row)
     for name, scanner in MAMMOGRAPHS["strong"].items():
-        shown = phantom.truth(BREAST, small.info, row, {"scanner": name})
+        shown = phantom.counterfactual(BREAST, small.info, row, {"scanner": name})
         np.testing.assert_array_equal(shown, render(scene, scanner, noise.sensor))
-        clean = phantom.truth(BREAST, small.info, row, {"scanner": name}, noise=False)
+        clean = phantom.counterfactual(BREAST, small.info, row, {"scanner": name}, noise=False)
         np.testing.assert_array_equal(clean, render(scene, scanner))
 
 
@@ -354,8 +354,10 @@ def test_strong_scanners_differ_by_more_than_the_classes(larger: Cohort) -> None
 def test_do_age_changes_the_density_and_through_it_the_image(small: Cohort) -> None:
     rows = small.rows("test")
     ages = small.table["age"].iloc[rows].to_numpy()
-    np.testing.assert_array_equal(truths.labels(small, rows, {}), small.table["label"].iloc[rows])
-    young, old = (truths.labels(small, rows, {"age": age}) for age in ("40", "79"))
+    np.testing.assert_array_equal(
+        truths.true_labels(small, rows, {}), small.table["label"].iloc[rows]
+    )
+    young, old = (truths.true_labels(small, rows, {"age": age}) for age in ("40", "79"))
     assert (young >= old).all()
     assert (young > old).mean() > 0.3
     # Where the density stays in its very place there is no change: the woman's own age.

@@ -15,7 +15,7 @@ from companion.cohorts.checksum import checksum
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation import phantom
 from companion.cohorts.simulation.chest_anatomy import anatomy, exogenous, radiance
-from companion.cohorts.simulation.phantom import build, truth
+from companion.cohorts.simulation.phantom import build, counterfactual
 from companion.cohorts.simulation.phantom_chest import CHEST, PhantomChestOptions
 from companion.cohorts.simulation.scanners import MAMMOGRAPHS, SCANNERS, render
 from companion.cohorts.truths import true_counterfactual
@@ -184,10 +184,12 @@ def test_do_scanner_renders_the_same_radiance_with_the_same_noise(small: Cohort)
     for name, scanner in SCANNERS["strong"].items():
         do = {"scanner": name}
         np.testing.assert_array_equal(
-            truth(CHEST, small.info, row, do), render(density, scanner, noise.sensor)
+            counterfactual(CHEST, small.info, row, do),
+            render(density, scanner, noise.sensor),
         )
         np.testing.assert_array_equal(
-            truth(CHEST, small.info, row, do, noise=False), render(density, scanner)
+            counterfactual(CHEST, small.info, row, do, noise=False),
+            render(density, scanner),
         )
 
 

@@ -14,15 +14,15 @@ from tests.oracles import published_splits as oracle
 def test_the_split_is_the_released_code_s(n: int, test: float, val: float) -> None:
     rng = np.random.default_rng(n)
     units = pd.Series([f"p{k}" for k in rng.integers(n, size=2 * n)])
-    found = published_splits.three_way(units, test, val)
+    found = published_splits.train_val_test(units, test, val)
     assert found.tolist() == oracle.three_way(units.tolist(), test, val)
-    assert published_splits.astray(units, found) == 0
+    assert published_splits.count_in_several_splits(units, found) == 0
 
 
 def test_the_order_of_first_appearance_matters() -> None:
     units = pd.Series([f"p{k:03d}" for k in range(100)])
-    forth = published_splits.three_way(units, 0.2, 0.1)
-    back = published_splits.three_way(units[::-1], 0.2, 0.1)
+    forth = published_splits.train_val_test(units, 0.2, 0.1)
+    back = published_splits.train_val_test(units[::-1], 0.2, 0.1)
     assert (forth.sort_index() != back.sort_index()).any()
 
 
@@ -46,4 +46,4 @@ def test_too_few_to_split() -> None:
 def test_patients_in_two_splits_are_counted() -> None:
     units = pd.Series(["a", "a", "b", "c", "c"])
     split = pd.Series(["train", "test", "val", "train", "train"])
-    assert published_splits.astray(units, split) == 1
+    assert published_splits.count_in_several_splits(units, split) == 1

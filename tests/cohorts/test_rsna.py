@@ -8,7 +8,7 @@ import pytest
 
 from companion.cohorts import fakes
 from companion.cohorts.errors import CohortError
-from companion.cohorts.registry import build, planned
+from companion.cohorts.registry import build, make_plan
 from companion.cohorts.releases.rsna import LABELS, MAPPING, NIH_TABLES, RsnaOptions
 from tests.cohorts.releases import cells, lines, save, spoil
 from tests.oracles import published_splits as oracle
@@ -50,32 +50,32 @@ def test_the_import_is_the_paper_s(release: Path) -> None:
 
 
 def test_published_split_leaks_and_says_so(release: Path) -> None:
-    by_image = planned(RsnaOptions(), release)
+    by_image = make_plan(RsnaOptions(), release)
     patient_of = {row["id"]: row["patient"] for row in kept(release)}
     patients = by_image.rows["image_id"].map(patient_of)
     shared = (by_image.rows["split"].groupby(patients).nunique() > 1).sum()
     assert shared > 0
     assert any(f"{shared} of the NIH's patients" in caveat for caveat in by_image.caveats)
-    by_patient = planned(RsnaOptions(split_by="patient"), release)
+    by_patient = make_plan(RsnaOptions(split_by="patient"), release)
     assert list(by_patient.rows["patient_id"]) == list(patients)
     assert (by_patient.rows.groupby("patient_id")["split"].nunique() == 1).all()
     assert not any("more than one split" in caveat for caveat in by_patient.caveats)
 
 
 def test_the_later_table_of_the_nih_is_preferred(release: Path) -> None:
-    expected = planned(RsnaOptions(), release).rows
+    expected = make_plan(RsnaOptions(), release).rows
     content = lines(release / FIRST)
     (release / FIRST).rename(release / LATER)
     save(release / FIRST, content[:3])  # which lacks most images
-    assert planned(RsnaOptions(), release).rows.equals(expected)
+    assert make_plan(RsnaOptions(), release).rows.equals(expected)
 
 
 def test_an_infant_in_the_nih_s_table_stops_nothing(release: Path) -> None:
     """The first release has ages in months, weeks and days."""
-    expected = len(planned(RsnaOptions(), release).rows)
+    expected = len(make_plan(RsnaOptions(), release).rows)
     for row, age in enumerate(("013M", "012W", "009D"), start=2):
         spoil(release / FIRST, row, "Patient Age", age)
-    assert len(planned(RsnaOptions(), release).rows) == expected
+    assert len(make_plan(RsnaOptions(), release).rows) == expected
 
 
 def test_no_pa_view(release: Path) -> None:
@@ -84,7 +84,7 @@ def test_no_pa_view(release: Path) -> None:
     n = len(cells(release / LABELS).drop_duplicates("patientId"))
     said = f"{LABELS}: no image is left to import; left out were other view: {n}$"
     with pytest.raises(CohortError, match=said):
-        planned(RsnaOptions(), release)
+        make_plan(RsnaOptions(), release)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_bad_list_is_named(release: Path, content: Any, message: str) -> None:
     text = content if isinstance(content, str) else json.dumps(content)
     (release / MAPPING).write_text(text)
     with pytest.raises(CohortError, match=f"{MAPPING}.*{message}"):
-        planned(RsnaOptions(), release)
+        make_plan(RsnaOptions(), release)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_bad_row_is_named(
 ) -> None:
     spoil(release / file, 2, column, value)
     with pytest.raises(CohortError, match=f"{file}, {message}"):
-        planned(RsnaOptions(), release)
+        make_plan(RsnaOptions(), release)
 
 
 def test_boxes_of_one_image_agree(release: Path) -> None:
@@ -125,10 +125,10 @@ def test_boxes_of_one_image_agree(release: Path) -> None:
     second = int(labels["patientId"].duplicated().to_numpy().argmax())
     spoil(release / LABELS, second + 2, "Target", "0")
     with pytest.raises(CohortError, match=f"row {second + 2}: Target of .* row {second + 1}"):
-        planned(RsnaOptions(), release)
+        make_plan(RsnaOptions(), release)
 
 
 def test_missing_tables_are_named(release: Path) -> None:
     (release / MAPPING).unlink()
     with pytest.raises(CohortError, match=f"{MAPPING} is missing"):
-        planned(RsnaOptions(), release)
+        make_plan(RsnaOptions(), release)

@@ -9,7 +9,7 @@ import pytest
 
 from companion.cohorts import fakes
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.registry import OPTIONS, build, planned, states_sex
+from companion.cohorts.registry import OPTIONS, build, make_plan, states_sex
 from tests.cohorts import test_medmnist, test_mini_mias, test_nih
 from tests.cohorts.conftest import Source
 
@@ -70,7 +70,7 @@ def test_the_sexes_of_a_source_are_those_of_its_table(
 ) -> None:
     options = OPTIONS[name](**make(tmp_path / "data"))
     if isinstance(options, ImportOptions):
-        table = planned(options, tmp_path / "data").rows
+        table = make_plan(options, tmp_path / "data").rows
     else:
         table = build(options, None, tmp_path / "cohort").table
     stated = set(table["sex"]) - {""}

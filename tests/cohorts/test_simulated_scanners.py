@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from companion.cohorts.simulation.scanner_shares import SimulatedScanners
-from companion.cohorts.simulation.simulated_scanners import assign
+from companion.cohorts.simulation.simulated_scanners import assign_scanners
 
 
 class _Options(SimulatedScanners):
@@ -30,7 +30,7 @@ def _rows() -> pd.DataFrame:
 
 def test_train_has_the_shares_val_and_test_have_all_alike_in_every_class() -> None:
     rows = _rows()
-    rows["scanner"] = assign(rows, _Options())
+    rows["scanner"] = assign_scanners(rows, _Options())
     assert (rows.groupby("patient_id")["scanner"].nunique() == 1).all()
     count = rows.drop_duplicates("patient_id").groupby(["split", "label", "scanner"]).size()
     expected = {
@@ -50,9 +50,9 @@ def test_train_has_the_shares_val_and_test_have_all_alike_in_every_class() -> No
 
 def test_assignment_depends_on_seed_and_patients_not_on_the_order_of_rows() -> None:
     rows = _rows()
-    first = assign(rows, _Options())
-    assert (assign(rows.sort_index(), _Options())[rows.index] == first).all()
-    assert (assign(rows, _Options(scanner_seed=1)) != first).any()
+    first = assign_scanners(rows, _Options())
+    assert (assign_scanners(rows.sort_index(), _Options())[rows.index] == first).all()
+    assert (assign_scanners(rows, _Options(scanner_seed=1)) != first).any()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from companion.cohorts import fakes
 from companion.cohorts.errors import CohortError
-from companion.cohorts.registry import build, planned
+from companion.cohorts.registry import build, make_plan
 from companion.cohorts.releases.vindr import ANNOTATIONS, METADATA, SCANNERS, VindrOptions
 from tests.cohorts.releases import cells, spoil
 from tests.oracles import published_splits as oracle
@@ -51,22 +51,22 @@ def test_inverted_films_are_turned_and_plates_removed(release: Path) -> None:
 
 def test_published_split_leaks_and_says_so(release: Path) -> None:
     studies = cells(release / ANNOTATIONS)["study_id"]
-    by_series = planned(SMALL, release)
+    by_series = make_plan(SMALL, release)
     shared = (by_series.rows["split"].groupby(studies).nunique() > 1).sum()
     assert shared > 0
     assert any(f"{shared} examinations" in caveat for caveat in by_series.caveats)
-    by_study = planned(SMALL.model_copy(update={"split_by": "study"}), release)
+    by_study = make_plan(SMALL.model_copy(update={"split_by": "study"}), release)
     assert (by_study.rows["split"].groupby(studies).nunique() == 1).all()
     assert not any("more than one split" in caveat for caveat in by_study.caveats)
 
 
 def test_giotto_in_the_publisher_s_capitals(release: Path) -> None:
-    expected = planned(SMALL, release).rows["scanner"]
+    expected = make_plan(SMALL, release).rows["scanner"]
     table = release / METADATA
     table.write_text(
         table.read_text().replace("Giotto", "GIOTTO").replace("Image 3DL", "IMAGE 3DL")
     )
-    found = planned(SMALL, release)
+    found = make_plan(SMALL, release)
     assert found.rows["scanner"].equals(expected)
     assert found.scanners == ("Mammomat Inspiration", "Planmed Nuance", "Giotto")
 
@@ -88,11 +88,11 @@ def test_a_bad_row_is_named(
 ) -> None:
     spoil(release / file, 3, column, value)
     with pytest.raises(CohortError, match=f"{file}, {message}"):
-        planned(SMALL, release)
+        make_plan(SMALL, release)
 
 
 def test_an_image_listed_twice(release: Path) -> None:
     first = cells(release / ANNOTATIONS)["image_id"][0]
     spoil(release / ANNOTATIONS, 3, "image_id", first)
     with pytest.raises(CohortError, match=r"row 3: image '.*' is listed twice"):
-        planned(SMALL, release)
+        make_plan(SMALL, release)

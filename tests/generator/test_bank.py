@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from companion.cohorts import bank as banks
-from companion.cohorts.bank import BankOptions, every_target
+from companion.cohorts.bank import BankOptions, all_counterfactuals
 from companion.cohorts.truths import true_counterfactual
 
 OPTIONS = BankOptions(batch_size=16)
@@ -18,7 +18,9 @@ def test_every_image_under_every_scanner(phantom, generator, folder):
     entries = bank.position[rows]
     np.testing.assert_array_equal(bank.images[entries, own], phantom.images[rows])
     other = (own + 1) % 3
-    expected = every_target(phantom, generator, rows[:16], OPTIONS)[np.arange(16), other[:16]]
+    expected = all_counterfactuals(phantom, generator, rows[:16], OPTIONS)[
+        np.arange(16), other[:16]
+    ]
     made = bank.images[entries[:16], other[:16]].astype(int)
     np.testing.assert_allclose(made, expected, atol=1)  # other batches: rounding may differ
     assert (bank.position[phantom.rows(scanners="held_out")] == -1).all()
@@ -35,16 +37,18 @@ def test_a_killed_bank_goes_on_where_it_was(phantom, generator, tmp_path, monkey
         calls.append(1)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return every_target(*arguments, **options)
+        return all_counterfactuals(*arguments, **options)
 
-    monkeypatch.setattr(banks, "every_target", stopping)
+    monkeypatch.setattr(banks, "all_counterfactuals", stopping)
     with pytest.raises(KeyboardInterrupt):
         banks.make(phantom, generator, OPTIONS, broken)
     with pytest.raises(FileNotFoundError, match="make the bank first"):
         banks.load(broken, phantom)
     before = len(calls)
     monkeypatch.setattr(
-        banks, "every_target", lambda *a, **o: calls.append(1) or every_target(*a, **o)
+        banks,
+        "all_counterfactuals",
+        lambda *a, **o: calls.append(1) or all_counterfactuals(*a, **o),
     )
     banks.make(phantom, generator, OPTIONS, broken)
     assert len(calls) - before < len(np.load(whole / "rows.npy")) / 16  # not from the start
@@ -69,7 +73,9 @@ def test_a_whole_bank_is_not_made_again(phantom, generator, folder, monkeypatch)
     """Its record may be missing, when a kill came while checksums were computed."""
     banks.make(phantom, generator, OPTIONS, folder)
     (folder / "progress-0.txt").touch()
-    monkeypatch.setattr(banks, "every_target", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        banks, "all_counterfactuals", lambda *_, **__: pytest.fail("computed again")
+    )
     banks.make(phantom, generator, OPTIONS, folder)
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["bank.json", "counterfactuals.npy", "rows.npy"]
@@ -86,8 +92,8 @@ def test_the_oracle_bank_is_the_truth(phantom, folder):
 
 def test_pixel_noise_is_an_option(phantom, generator):
     rows = phantom.rows("test", "pretraining")[:4]
-    with_noise = every_target(phantom, generator, rows, OPTIONS)
-    without = every_target(
+    with_noise = all_counterfactuals(phantom, generator, rows, OPTIONS)
+    without = all_counterfactuals(
         phantom, generator, rows, OPTIONS.model_copy(update={"pixel_noise": False})
     )
     assert (with_noise != without).mean() > 0.5
@@ -114,9 +120,9 @@ def test_batch_size_reaches_the_passes(phantom, generator, folder, monkeypatch, 
 
     def counting(cohort, generator, rows, *rest, **named):
         sizes.append(len(rows))
-        return every_target(cohort, generator, rows, *rest, **named)
+        return all_counterfactuals(cohort, generator, rows, *rest, **named)
 
-    monkeypatch.setattr(banks, "every_target", counting)
+    monkeypatch.setattr(banks, "all_counterfactuals", counting)
     banks.make(phantom, generator, BankOptions(batch_size=size), folder)
     assert set(sizes[:-1]) == {size}
 
@@ -125,9 +131,9 @@ def test_batch_size_reaches_the_passes(phantom, generator, folder, monkeypatch, 
 def test_precision_and_variable_reach_the_prediction(phantom, generator):
     rows = phantom.rows("test", "pretraining")[:4]
     exact, rough = (
-        every_target(phantom, generator, rows, BankOptions(bfloat16=half)).astype(int)
+        all_counterfactuals(phantom, generator, rows, BankOptions(bfloat16=half)).astype(int)
         for half in (False, True)
     )
     assert 0 < abs(exact - rough).mean() < 20
-    of_sex = every_target(phantom, generator, rows, BankOptions(variable="sex"))
+    of_sex = all_counterfactuals(phantom, generator, rows, BankOptions(variable="sex"))
     assert of_sex.shape[1] == 2

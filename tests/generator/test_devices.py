@@ -25,7 +25,7 @@ from ccl.generator.pixel_noise import PixelNoise
 from ccl.generator.training import GeneratorOptions, HVAETraining, training_batches
 from companion.book import explorer, grids
 from companion.cohorts import bank as banks
-from companion.cohorts.bank import BankOptions, every_target
+from companion.cohorts.bank import BankOptions, all_counterfactuals
 from companion.cohorts.causes import image_parents
 from companion.cohorts.registry import build
 from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
@@ -84,7 +84,7 @@ def test_counterfactuals_with_causes_of_causes(phantom, device, variable, coupli
     options = BankOptions(variable=variable)
     there = on(device, here)
     assert there.device == device
-    nearly_equal(*(every_target(phantom, g, rows, options) for g in (here, there)))
+    nearly_equal(*(all_counterfactuals(phantom, g, rows, options) for g in (here, there)))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,9 @@ def test_counterfactuals_with_causes_of_causes(phantom, device, variable, coupli
 )
 def test_counterfactuals_of_other_mechanisms(phantom, device, options):
     here, rows = moved(phantom, **options), phantom.rows("test", "pretraining")[:6]
-    nearly_equal(*(every_target(phantom, g, rows, BankOptions()) for g in (here, on(device, here))))
+    nearly_equal(
+        *(all_counterfactuals(phantom, g, rows, BankOptions()) for g in (here, on(device, here)))
+    )
 
 
 def test_a_bank(phantom, generator, device, tmp_path):
@@ -117,14 +119,14 @@ def test_a_gpu_gets_few_images_at_once_however_many_are_asked_for(
         method = getattr(HVAE, name)
         monkeypatch.setattr(HVAE, name, watching(method, handed))
     rows, options = phantom.rows(scanners="pretraining"), BankOptions(batch_size=16)
-    every_target(phantom, on(device, generator), rows, options)
+    all_counterfactuals(phantom, on(device, generator), rows, options)
     assert max(handed) == 2 * 16  # two targets of every image
     handed.clear()
-    every_target(phantom, generator, rows, options)
+    all_counterfactuals(phantom, generator, rows, options)
     assert max(handed) == 2 * len(rows)
     handed.clear()
-    monkeypatch.setattr(banks, "_PIXELS_AT_ONCE", 20 * 32**2)
-    every_target(phantom, generator, rows, options)
+    monkeypatch.setattr(banks, "_PIXELS_PER_BATCH", 20 * 32**2)
+    all_counterfactuals(phantom, generator, rows, options)
     assert max(handed) == 2 * 20
 
 

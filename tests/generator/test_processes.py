@@ -65,11 +65,11 @@ def make_bank(cohort: Path, generator: Path, folder: Path, killed_after: int | N
         if made == killed_after:
             raise KeyboardInterrupt
         made += 1
-        return every_target(*arguments)
+        return all_counterfactuals(*arguments)
 
-    every_target = banks.every_target
+    all_counterfactuals = banks.all_counterfactuals
     folder.mkdir(exist_ok=True)
-    with mock.patch("companion.cohorts.bank.every_target", stopping):
+    with mock.patch("companion.cohorts.bank.all_counterfactuals", stopping):
         how = Cohort.load(cohort), generators.load(generator), BankOptions(batch_size=16), folder
         if killed_after is None:
             banks.make(*how)

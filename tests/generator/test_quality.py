@@ -18,7 +18,7 @@ from ccl.generator.classifier import UNKNOWN, ClassifierOptions
 from ccl.generator.generator import to_images, to_model
 from ccl.generator.hvae import ImageNoise
 from companion.cohorts import truths
-from companion.cohorts.bank import BankOptions, every_target
+from companion.cohorts.bank import BankOptions, all_counterfactuals
 from companion.cohorts.simulation.scanners import imprint
 from companion.cohorts.truths import true_counterfactual
 from companion.quality.abduction import VARIANTS, abduction, scanner_noise, variant
@@ -91,7 +91,7 @@ class Answers:
 
 
 def test_truth_is_effective_and_leaving_alone_is_not(phantom, generator, classifier, rows, alone):
-    blank = every_target(phantom, generator, rows, BankOptions())
+    blank = all_counterfactuals(phantom, generator, rows, BankOptions())
     true = np.stack(
         [true_counterfactual(phantom, rows, {"scanner": s}) for s in phantom.scanners], axis=1
     )
@@ -510,7 +510,7 @@ def test_variants_of_abduction_share_weights_and_differ_in_their_counterfactuals
         assert set(own_weights) - set(weights) <= {"pixel_noise.quantiles"}
         assert all(torch.equal(own_weights[name], weights[name]) for name in weights)
     made = {
-        name: every_target(phantom, changed, few, BankOptions())
+        name: all_counterfactuals(phantom, changed, few, BankOptions())
         for name, changed in variants.items()
     }
     for one, other in combinations(made, 2):

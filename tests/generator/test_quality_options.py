@@ -52,7 +52,7 @@ def test_how_much_is_asked_reaches_the_measures(
 
     for name in ("effectiveness", "minimality", "realism", "nearest_training_image", "gold_error"):
         monkeypatch.setattr(quality, name, recording(name))
-    for name in ("composition", "reversibility", "likelihood", "every_target"):
+    for name in ("composition", "reversibility", "likelihood", "all_counterfactuals"):
         monkeypatch.setattr(quality, name, recording(name))
     for name in ("spectrum", "latent_probe"):
         monkeypatch.setattr(quality, name, recording(name))
@@ -75,7 +75,7 @@ def test_of_each_scanner_so_many_test_images_are_held(phantom, generator, monkey
     held = []
     for name in (
         *("effectiveness", "minimality", "nearest_training_image", "gold_error", "composition"),
-        *("reversibility", "likelihood", "every_target", "spectrum", "latent_probe"),
+        *("reversibility", "likelihood", "all_counterfactuals", "spectrum", "latent_probe"),
     ):
         monkeypatch.setattr(quality, name, lambda *_, **__: pd.DataFrame())
     monkeypatch.setattr(

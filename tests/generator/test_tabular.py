@@ -145,7 +145,9 @@ def test_the_density_follows_the_age_as_in_the_phantom(breast: Cohort, joint: Ge
         joint.predict_all(exogenous, do={"age": age})["label"].numpy()
         for age in ("70 and above", "below 50")
     )
-    truth_old, truth_young = (truths.labels(breast, rows, {"age": age}) for age in ("75", "45"))
+    truth_old, truth_young = (
+        truths.true_labels(breast, rows, {"age": age}) for age in ("75", "45")
+    )
     assert young.mean() - old.mean() == pytest.approx(
         truth_young.mean() - truth_old.mean(), abs=0.25
     )

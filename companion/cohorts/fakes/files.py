@@ -36,7 +36,7 @@ def write_jpeg(path: Path, picture: np.ndarray) -> None:
     Image.fromarray(picture).save(path, quality=95)
 
 
-def cut_off(path: Path) -> None:
+def truncate(path: Path) -> None:
     """Leaves the first half of a file."""
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from companion.cohorts.fakes.files import cut_off, write_png16, write_table
+from companion.cohorts.fakes.files import truncate, write_png16, write_table
 from companion.cohorts.fakes.pictures import chest
 from companion.cohorts.releases.padchest import TABLE, UNREADABLE
 
@@ -74,7 +74,7 @@ def write(folder: Path, patients: int, seed: int) -> None:
     )
     for i, change in enumerate(odd):
         _add(folder, rows, rng, patients + i, False, change)
-    cut_off(folder / str(rows[-1]["ImageDir"]) / UNREADABLE[0])
+    truncate(folder / str(rows[-1]["ImageDir"]) / UNREADABLE[0])
     write_table(folder / TABLE, HEADER, rows)
 
 

@@ -26,7 +26,7 @@ def description(
     compared: dict[str, Any] = {}
     if plan.published:
         kept = rows[rows["scanner"].isin(plan.scanners)]
-        compared = {"table_1": published_counts.beside(plan.published, kept)}
+        compared = {"table_1": published_counts.compare(plan.published, kept)}
     return {
         "format": FORMAT,
         "name": plan.options.name,
@@ -42,7 +42,7 @@ def description(
         "counts": plans.counts(plan, rows),
         "left_out": dict(plan.left_out),
         "skipped": skipped,
-        "caveats": [*plan.caveats, *caveats, *plans.thin_splits(plan, rows)],
+        "caveats": [*plan.caveats, *caveats, *plans.missing_classes(plan, rows)],
         "citation": plan.citation,
         "evaluation_only": plan.options.evaluation_only,
         **compared,

@@ -47,8 +47,8 @@ def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> np.nd
     if _photometric(dataset) not in _GREY:
         raise ImageError(f"is DICOM in '{_photometric(dataset)}'; expected {' or '.join(_GREY)}")
     stored = pixel_array(dataset)
-    padded = _padded(dataset)
-    levels = _windowed(stored, ~padded, dataset, percentiles)
+    padded = _padding_mask(dataset)
+    levels = _apply_window(stored, ~padded, dataset, percentiles)
     # INVERSE goes with MONOCHROME1 and says the same: together they invert once
     if _photometric(dataset) == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE":
         levels = 255 - levels
@@ -113,10 +113,10 @@ def _luminance(dataset: pydicom.Dataset) -> np.ndarray:
         top = 255 if pixels.max() <= 255 else 65535  # 8-bit entries may lie in 16 bits each
     elif _photometric(dataset) not in _COLOUR:
         raise ImageError(f"is DICOM in '{_photometric(dataset)}'; save it as RGB or grey")
-    return grey_levels.spread(grey_levels.luminance(pixels), 0, top)
+    return grey_levels.rescale(grey_levels.luminance(pixels), 0, top)
 
 
-def _padded(dataset: pydicom.Dataset) -> np.ndarray:
+def _padding_mask(dataset: pydicom.Dataset) -> np.ndarray:
     """Where pixels are filled in round the image, bool (H, W)."""
     for kind in ("", "Float", "DoubleFloat"):
         value = dataset.get(f"{kind}PixelPaddingValue")
@@ -132,7 +132,7 @@ def _padded(dataset: pydicom.Dataset) -> np.ndarray:
     return np.asarray((stored >= ends.min()) & (stored <= ends.max()))
 
 
-def _windowed(
+def _apply_window(
     stored: np.ndarray,
     inside: np.ndarray,
     dataset: pydicom.Dataset,
@@ -149,46 +149,48 @@ def _windowed(
     Returns:
         float32 (H, W) in [0, 255].
     """
-    values = _rescaled(stored, dataset)
+    values = _apply_modality(stored, dataset)
     if dataset.get("VOILUTSequence"):
-        return _looked_up(values, dataset.VOILUTSequence[0], dataset)
-    center, width = (_first(dataset, key) for key in ("WindowCenter", "WindowWidth"))
+        return _apply_voi_lut(values, dataset.VOILUTSequence[0], dataset)
+    center, width = (_first_number(dataset, key) for key in ("WindowCenter", "WindowWidth"))
     if center is not None and width is not None and width > 0:
         function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
         return (255 * _window(values, center, width, function)).astype(np.float32)
     bits = int(dataset.get("BitsStored") or 16)
     if stored.dtype.kind in "iu" and bits <= 8 and not dataset.get("ModalityLUTSequence"):
-        ends = grey_levels.stored_range(bits, signed=stored.dtype.kind == "i")
-        low, high = np.sort(_rescaled(np.array(ends, dtype=np.int16), dataset))
-        return grey_levels.spread(values, float(low), float(high))
+        ends = grey_levels.integer_range(bits, signed=stored.dtype.kind == "i")
+        low, high = np.sort(_apply_modality(np.array(ends, dtype=np.int16), dataset))
+        return grey_levels.rescale(values, float(low), float(high))
     return grey_levels.percentile_window(values, percentiles, counted=inside)
 
 
-def _rescaled(stored: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
+def _apply_modality(stored: np.ndarray, dataset: pydicom.Dataset) -> np.ndarray:
     """Stored values after the modality LUT or rescale, floats, same shape."""
     if dataset.get("ModalityLUTSequence"):
-        entries, first, _ = _table(dataset.ModalityLUTSequence[0], dataset, stored)
-        return grey_levels.exact(_entries_of(stored, entries, first))
-    slope, intercept = (_first(dataset, f"Rescale{key}") for key in ("Slope", "Intercept"))
-    values = grey_levels.exact(stored)
+        entries, first, _ = _lookup_table(dataset.ModalityLUTSequence[0], dataset, stored)
+        return grey_levels.to_float(_look_up(stored, entries, first))
+    slope, intercept = (_first_number(dataset, f"Rescale{key}") for key in ("Slope", "Intercept"))
+    values = grey_levels.to_float(stored)
     if slope is None or intercept is None:
         return values
     return (values.astype(np.float64) * slope + intercept).astype(values.dtype)
 
 
-def _looked_up(values: np.ndarray, item: pydicom.Dataset, dataset: pydicom.Dataset) -> np.ndarray:
+def _apply_voi_lut(
+    values: np.ndarray, item: pydicom.Dataset, dataset: pydicom.Dataset
+) -> np.ndarray:
     """What a VOI LUT makes of values, float32 in [0, 255].
 
     Where the descriptor states other bits than the largest entry takes, it is the largest entry
     that is white, as viewers have it.
     """
-    entries, first, bits = _table(item, dataset, values)
+    entries, first, bits = _lookup_table(item, dataset, values)
     largest = int(entries.max())
     top = 2**bits - 1 if largest.bit_length() == bits else largest
-    return grey_levels.spread(_entries_of(values, entries, first).astype(np.float32), 0, top)
+    return grey_levels.rescale(_look_up(values, entries, first).astype(np.float32), 0, top)
 
 
-def _table(
+def _lookup_table(
     item: pydicom.Dataset, dataset: pydicom.Dataset, values: np.ndarray
 ) -> tuple[np.ndarray, int, int]:
     """Entries of a lookup table, the value that the first is for, and the bits it states.
@@ -210,12 +212,12 @@ def _table(
     return entries, first, bits
 
 
-def _entries_of(values: np.ndarray, entries: np.ndarray, first: int) -> np.ndarray:
+def _look_up(values: np.ndarray, entries: np.ndarray, first: int) -> np.ndarray:
     """Entry of each value; those below the first or beyond the last get these."""
     return np.asarray(entries[(values.astype(np.int64) - first).clip(0, len(entries) - 1)])
 
 
-def _first(dataset: pydicom.Dataset, key: str) -> float | None:
+def _first_number(dataset: pydicom.Dataset, key: str) -> float | None:
     """First of one or several numbers; a file may offer several windows."""
     value = dataset.get(key)
     if isinstance(value, pydicom.multival.MultiValue):

@@ -13,15 +13,15 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, 
 
 def luminance(colour: np.ndarray) -> np.ndarray:
     """Red, green, blue and what else there is (alpha), (H, W, 3 or more), as grey, (H, W)."""
-    return exact(colour[..., :3]) @ _LUMINANCE
+    return to_float(colour[..., :3]) @ _LUMINANCE
 
 
-def exact(values: np.ndarray) -> np.ndarray:
+def to_float(values: np.ndarray) -> np.ndarray:
     """Values of any type as floats that hold them: float32 up to 16 bit, else float64."""
     return values.astype(np.result_type(values, np.float32))
 
 
-def windowed(values: np.ndarray, bits: int, percentiles: tuple[float, float]) -> np.ndarray:
+def window(values: np.ndarray, bits: int, percentiles: tuple[float, float]) -> np.ndarray:
     """Grey levels of values that come without a window, float32, same shape.
 
     Args:
@@ -33,17 +33,17 @@ def windowed(values: np.ndarray, bits: int, percentiles: tuple[float, float]) ->
         ImageError: some value is not finite.
     """
     if values.dtype.kind in "iu" and bits <= 8:
-        low, high = stored_range(bits, signed=values.dtype.kind == "i")
-        return spread(exact(values), low, high)
-    return percentile_window(exact(values), percentiles)
+        low, high = integer_range(bits, signed=values.dtype.kind == "i")
+        return rescale(to_float(values), low, high)
+    return percentile_window(to_float(values), percentiles)
 
 
-def stored_range(bits: int, signed: bool) -> tuple[int, int]:
+def integer_range(bits: int, signed: bool) -> tuple[int, int]:
     """Least and greatest integer of so many bits."""
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
 
 
-def spread(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def rescale(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Maps [low, high] onto [0, 255], clipped; float32, same shape. Values of [0, 255] stay."""
     levels = (values - low) * (255 / ((high - low) or 1))
     return levels.clip(0, 255).astype(np.float32)
@@ -68,4 +68,4 @@ def percentile_window(
     low, high = (float(level) for level in np.percentile(inside, percentiles))
     if low == high:  # a few bright pixels on an even ground: the percentiles miss them
         low, high = float(inside.min()), float(inside.max())
-    return spread(values, low, high)
+    return rescale(values, low, high)

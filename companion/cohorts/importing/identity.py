@@ -12,19 +12,19 @@ import numpy as np
 import pandas as pd
 
 from companion.cohorts.errors import CohortError
-from companion.cohorts.importing.manifest import LINE, fold
+from companion.cohorts.importing.manifest import LINE, normalise
 from companion.engine.mapped import read
 
-_WHOLE = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
+_INTEGER = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]+", re.IGNORECASE)
 _BYTES = 2**22  # of frames, read at once
-_SHOWN = 3  # pairs that a message names
+_EXAMPLES = 3  # pairs that a message names
 
 
-def person(text: str) -> str:
+def patient_key(text: str) -> str:
     """What the spellings of one identifier share: '12', '0012' and '12.0'; 'p7' and 'P 7'."""
-    number = _WHOLE.fullmatch(fold(text))
-    return number[1] if number else fold(text)
+    number = _INTEGER.fullmatch(normalise(text))
+    return number[1] if number else normalise(text)
 
 
 def require_one_spelling(
@@ -54,7 +54,7 @@ def require_one_spelling(
         )
 
 
-def require_exact(path: Path, rows: pd.DataFrame, column: str, name: str) -> None:
+def require_unrounded(path: Path, rows: pd.DataFrame, column: str, name: str) -> None:
     """Refuses identifiers that a spreadsheet has rounded, which makes many patients one.
 
     Raises:
@@ -69,7 +69,9 @@ def require_exact(path: Path, rows: pd.DataFrame, column: str, name: str) -> Non
         )
 
 
-def same_pictures(path: Path, frames: np.ndarray, rows: pd.DataFrame, published: bool) -> list[str]:
+def duplicate_images(
+    path: Path, frames: np.ndarray, rows: pd.DataFrame, published: bool
+) -> list[str]:
     """What is to be said of pictures that are listed for two patients.
 
     Args:
@@ -84,13 +86,13 @@ def same_pictures(path: Path, frames: np.ndarray, rows: pd.DataFrame, published:
     Raises:
         CohortError: the list is the user's own and there are such pictures; names rows.
     """
-    pairs = _pairs(frames, rows)
+    pairs = _duplicate_pairs(frames, rows)
     if not pairs:
         return []
     names, lines, splits = (rows[column].to_numpy() for column in ("source_path", LINE, "split"))
     shown = "; ".join(
         f"'{names[one]}' (row {lines[one]}) and '{names[other]}' (row {lines[other]})"
-        for one, other in pairs[:_SHOWN]
+        for one, other in pairs[:_EXAMPLES]
     )
     if not published:
         raise CohortError(
@@ -104,7 +106,7 @@ def same_pictures(path: Path, frames: np.ndarray, rows: pd.DataFrame, published:
     ]
 
 
-def _pairs(frames: np.ndarray, rows: pd.DataFrame) -> list[tuple[int, int]]:
+def _duplicate_pairs(frames: np.ndarray, rows: pd.DataFrame) -> list[tuple[int, int]]:
     """Places of the first and of a later image with its pixels, of different patients and files."""
     patients, files = rows["patient_id"].to_numpy(), rows["source_path"].to_numpy()
     first: dict[bytes, int] = {}

@@ -72,7 +72,7 @@ def to_frame(grey: np.ndarray, options: FrameOptions) -> np.ndarray:
     height, width = options.shape
     if options.background == "remove":
         grey = without_background(grey)
-    fitted = _fitted(grey, options.fit, height / width)
+    fitted = _fit(grey, options.fit, height / width)
     # Pillow widens the filter's support when it shrinks an image: that is the antialiasing. Of its
     # filters, Hamming leaves the least trace of the original size in the spectrum of radiographs
     # (64 against 128 pixels told apart with AUC .78; bicubic .99, bilinear 1.00), and where the
@@ -112,7 +112,7 @@ def _require_content(path: Path) -> None:
         raise ImageError("is empty (0 bytes)")
 
 
-def _fitted(grey: np.ndarray, fit: str, proportion: float) -> np.ndarray:
+def _fit(grey: np.ndarray, fit: str, proportion: float) -> np.ndarray:
     """Gives (h, w) the proportion h / w, or leaves that to the resizing ('stretch')."""
     height, width = grey.shape
     if fit == "crop":

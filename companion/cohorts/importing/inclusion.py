@@ -8,7 +8,7 @@ import pandas as pd
 from companion.cohorts.errors import CohortError
 
 
-def keep(
+def filter_rows(
     path: Path, rows: pd.DataFrame, kept: pd.Series, reason: str, left_out: dict[str, int]
 ) -> pd.DataFrame:
     """The rows that a rule keeps, in their order.
@@ -24,11 +24,11 @@ def keep(
         CohortError: no row is left; says how many each rule has left out.
     """
     left_out[reason] = left_out.get(reason, 0) + int((~kept).sum())
-    require_some(path, rows[kept], left_out)
+    require_rows(path, rows[kept], left_out)
     return rows[kept].copy()
 
 
-def require_some(path: Path, rows: pd.DataFrame, left_out: Mapping[str, int]) -> None:
+def require_rows(path: Path, rows: pd.DataFrame, left_out: Mapping[str, int]) -> None:
     """Refuses an empty selection.
 
     Raises:

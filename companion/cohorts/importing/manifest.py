@@ -1,6 +1,6 @@
 """A publisher's or user's CSV table, read in one way: strings that remember each row's line.
 
-Names are compared without regard to case and space (`fold`): publishers change both between
+Names are compared without regard to case and space (`normalise`): publishers change both between
 releases, and people do when they type.
 """
 
@@ -16,9 +16,10 @@ import pandas as pd
 from companion.cohorts.errors import CohortError
 
 LINE = "line"  # column with the line of the file, 1 = the header: what an editor shows
-OLDEST = 120  # years; tables hold ages up to 414
-MISSING = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "null"})  # of R, Excel, pandas and SQL
-SEX_NAMES = {"F": "F", "Female": "F", "M": "M", "Male": "M"} | dict.fromkeys(
+MAX_AGE = 120  # years; tables hold ages up to 414
+# Of R, Excel, pandas and SQL.
+MISSING_VALUES = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "null"})
+SEX_CODES = {"F": "F", "Female": "F", "M": "M", "Male": "M"} | dict.fromkeys(
     ("O", "Other", "U", "Unknown", ""), ""
 )
 
@@ -34,8 +35,8 @@ csv.field_size_limit(2**31 - 1)  # a radiologist's report may be longer than the
 def read_manifest(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Reads some columns of a CSV file, every value as a stripped string, and `LINE`.
 
-    Values stand between commas, semicolons or tabs. What stands for a missing value (`MISSING`) is
-    ''. Empty rows, and empty values beyond the header's last name, do not count.
+    Values stand between commas, semicolons or tabs; `MISSING_VALUES` are read as ''. Empty rows and
+    empty values beyond the header's last name, do not count.
 
     Args:
         path: the file, in UTF-8.
@@ -64,12 +65,12 @@ def _records(path: Path, columns: Sequence[str]) -> Iterator[tuple[int | str, ..
         start = 1
         try:
             header = [name.strip() for name in next(reader, [])]
-            places = [_place(path, header, column) for column in columns]
+            places = [_column_index(path, header, column) for column in columns]
             start = reader.line_num + 1
             for row in reader:
                 if "".join(row).strip():
-                    _require_as_long(path, start, row, header)
-                    yield (start, *(_cell(row[place]) for place in places))
+                    _require_row_length(path, start, row, header)
+                    yield (start, *(_parse_cell(row[place]) for place in places))
                 start = reader.line_num + 1
         except csv.Error as error:
             raise CohortError(
@@ -78,7 +79,7 @@ def _records(path: Path, columns: Sequence[str]) -> Iterator[tuple[int | str, ..
             ) from error
 
 
-def _require_as_long(path: Path, line: int, row: list[str], header: list[str]) -> None:
+def _require_row_length(path: Path, line: int, row: list[str], header: list[str]) -> None:
     """A header may end in a delimiter where its rows do not, and rows where it does not."""
     named = max((i for i, name in enumerate(header, 1) if name), default=0)
     beyond = "".join(row[named:]).strip()
@@ -86,18 +87,18 @@ def _require_as_long(path: Path, line: int, row: list[str], header: list[str]) -
         raise CohortError(f"{path}, row {line}: {len(row)} values, the header has {named}")
 
 
-def _cell(text: str) -> str:
+def _parse_cell(text: str) -> str:
     text = text.strip()
-    return "" if text.casefold() in MISSING else text
+    return "" if text.casefold() in MISSING_VALUES else text
 
 
-def _place(path: Path, header: list[str], column: str) -> int:
+def _column_index(path: Path, header: list[str], column: str) -> int:
     """Where a column stands: under its very name, else one of 'A or B', else in other letters."""
     either = column.split(" or ")
     attempts = (
         ([column], header),
         (either, header),
-        ([fold(name) for name in either], [fold(name) for name in header]),
+        ([normalise(name) for name in either], [normalise(name) for name in header]),
     )
     found = [[i for i, name in enumerate(names) if name in wanted] for wanted, names in attempts]
     places = next((places for places in found if places), [])
@@ -123,17 +124,17 @@ def _not_utf8(path: Path) -> CohortError:
     return CohortError(f"{path} is no CSV file in UTF-8")
 
 
-def fold(text: str) -> str:
+def normalise(text: str) -> str:
     """A name without regard to case and space."""
     return "".join(unicodedata.normalize("NFKC", text).split()).casefold()
 
 
-def folded(names: pd.Series) -> pd.Series:
+def normalise_column(names: pd.Series) -> pd.Series:
     """Names without regard to case and space."""
-    return names.map({name: fold(name) for name in names.unique()})
+    return names.map({name: normalise(name) for name in names.unique()})
 
 
-def named(
+def map_values(
     path: Path, rows: pd.DataFrame, column: str, name: str, known: Mapping[str, Hashable]
 ) -> pd.Series:
     """What the values of a column are known as, compared without regard to case and space.
@@ -148,8 +149,8 @@ def named(
     Raises:
         CohortError: names the first row with another value.
     """
-    values = folded(rows[column])
-    meaning = {fold(text): value for text, value in known.items()}
+    values = normalise_column(rows[column])
+    meaning = {normalise(text): value for text, value in known.items()}
     unknown = rows[~values.isin(meaning.keys())]
     if not unknown.empty:
         value, line = unknown[column].iloc[0], unknown[LINE].iloc[0]
@@ -158,12 +159,12 @@ def named(
     return values.map(meaning)
 
 
-def whole(numbers: pd.Series) -> pd.Series:
+def strip_decimals(numbers: pd.Series) -> pd.Series:
     """Numbers that some tools write as '123.0', as '123'; other texts as they are."""
     return numbers.str.replace(r"^([0-9]+)[.,]0+$", r"\1", regex=True)
 
 
-def number(path: Path, line: int, column: str, text: str) -> float:
+def parse_number(path: Path, line: int, column: str, text: str) -> float:
     """A number from a cell, with a point or a comma for decimals; NaN if the cell is empty.
 
     Raises:
@@ -177,7 +178,7 @@ def number(path: Path, line: int, column: str, text: str) -> float:
     return value
 
 
-def years(path: Path, line: int, column: str, text: str) -> float:
+def parse_age(path: Path, line: int, column: str, text: str) -> float:
     """An age from a cell such as '58', '58.0', '058Y', '013M', '012W' or '009D', in years.
 
     Raises:
@@ -185,11 +186,11 @@ def years(path: Path, line: int, column: str, text: str) -> float:
     """
     age = _AGE.fullmatch(text)
     if age is None:
-        return number(path, line, column, text)
-    return number(path, line, column, age[1]) / _PER_YEAR[age[2].upper()]
+        return parse_number(path, line, column, text)
+    return parse_number(path, line, column, age[1]) / _PER_YEAR[age[2].upper()]
 
 
-def year(path: Path, line: int, column: str, text: str) -> float:
+def parse_year(path: Path, line: int, column: str, text: str) -> float:
     """The year of a date such as '20140915', '2014-09-15', '15.09.2014' or '2014.0'; NaN if empty.
 
     Raises:
@@ -201,7 +202,7 @@ def year(path: Path, line: int, column: str, text: str) -> float:
     return float(found[1]) if found else math.nan
 
 
-def ages(path: Path, rows: pd.DataFrame, name: str, caveats: list[str]) -> pd.Series:
+def parse_ages(path: Path, rows: pd.DataFrame, name: str, caveats: list[str]) -> pd.Series:
     """The column 'age' of some rows in years, NaN where it is missing or not to be believed.
 
     Args:
@@ -214,18 +215,20 @@ def ages(path: Path, rows: pd.DataFrame, name: str, caveats: list[str]) -> pd.Se
         CohortError: names the first row whose age is no number.
     """
     cells = zip(rows[LINE], rows["age"], strict=True)
-    return believed(path, rows, [years(path, line, name, text) for line, text in cells], caveats)
+    return plausible_ages(
+        path, rows, [parse_age(path, line, name, text) for line, text in cells], caveats
+    )
 
 
-def believed(
+def plausible_ages(
     path: Path, rows: pd.DataFrame, stated: Iterable[float], caveats: list[str]
 ) -> pd.Series:
     """Ages in years, NaN where nobody has that age, which a caveat then says."""
     found = pd.Series(list(stated), rows.index, dtype=float)
-    wrong = found.notna() & ~found.between(0, OLDEST)
+    wrong = found.notna() & ~found.between(0, MAX_AGE)
     if wrong.any():
         caveats.append(
-            f"Ages outside 0 to {OLDEST} years count as missing: {wrong.sum():,} in {path.name}, "
+            f"Ages outside 0 to {MAX_AGE} years count as missing: {wrong.sum():,} in {path.name}, "
             f"the first in row {rows.loc[wrong, LINE].iloc[0]}."
         )
     return found.mask(wrong)

@@ -10,7 +10,7 @@ from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.manifest import LINE
 
 
-def inside(path: Path, root: Path) -> bool:
+def is_inside(path: Path, root: Path) -> bool:
     """Whether a path, with its links followed, lies in a folder."""
     try:
         return path.resolve().is_relative_to(root.resolve())
@@ -30,19 +30,19 @@ def require_inside(table: Path, rows: pd.DataFrame, root: Path) -> None:
         CohortError: names the first such row.
     """
     for line, name in zip(rows[LINE], rows["source_path"], strict=True):
-        if Path(name).is_absolute() or ".." in Path(name).parts or not inside(root / name, root):
+        if Path(name).is_absolute() or ".." in Path(name).parts or not is_inside(root / name, root):
             raise CohortError(
                 f"{table}, row {line}: path '{name}' leaves the data root {root}; "
                 "give paths relative to it, to files in it"
             )
 
 
-def first_there(root: Path, places: Sequence[str]) -> str:
+def first_existing(root: Path, places: Sequence[str]) -> str:
     """The first of some paths relative to a folder at which there is a file; else the first."""
-    return next((place for place in places if _there(root / place)), places[0])
+    return next((place for place in places if _is_file(root / place)), places[0])
 
 
-def located(root: Path, name: str) -> str:
+def find_spelling(root: Path, name: str) -> str:
     """A path that people wrote, relative to the root as the disk spells it; else as it was written.
 
     Understood are './', absolute paths into the root, the separators of Windows, and accents that
@@ -54,10 +54,10 @@ def located(root: Path, name: str) -> str:
     written = [PurePosixPath(name).as_posix(), PurePosixPath(name.replace("\\", "/")).as_posix()]
     composed = [unicodedata.normalize("NFC", path) for path in written]
     decomposed = [unicodedata.normalize("NFD", path) for path in written]
-    return first_there(root, [*written, *composed, *decomposed])
+    return first_existing(root, [*written, *composed, *decomposed])
 
 
-def _there(path: Path) -> bool:
+def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except (ValueError, OSError):  # a NUL character, a name too long

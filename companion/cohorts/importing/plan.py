@@ -13,10 +13,14 @@ import pandas as pd
 
 from companion.cohorts.cohort import COLUMNS, SPLITS
 from companion.cohorts.errors import CohortError, ImageError
-from companion.cohorts.importing.identity import person, require_exact, require_one_spelling
+from companion.cohorts.importing.identity import (
+    patient_key,
+    require_one_spelling,
+    require_unrounded,
+)
 from companion.cohorts.importing.image_files import FrameOptions
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.inclusion import require_some
+from companion.cohorts.importing.inclusion import require_rows
 from companion.cohorts.importing.manifest import LINE
 from companion.cohorts.importing.published_counts import PublishedCounts
 from companion.cohorts.simulation.scanner_shares import SimulatedScanners
@@ -90,7 +94,7 @@ def check(plan: Plan, rows: pd.DataFrame) -> None:
             splits or under two spellings, one class or one scanner only, a scanner or class
             without training images, a held-out scanner outside test.
     """
-    require_some(plan.manifest, rows, plan.left_out)
+    require_rows(plan.manifest, rows, plan.left_out)
     _check_names(plan, rows)
     _check_unique(plan, rows)
     _check_patients(plan, rows)
@@ -101,14 +105,14 @@ def check(plan: Plan, rows: pd.DataFrame) -> None:
 def _check_names(plan: Plan, rows: pd.DataFrame) -> None:
     for column, longest in _LONGEST.items():
         for text, line in zip(rows[column].astype(str), rows[LINE], strict=True):
-            if fault := _fault(text, longest):
+            if fault := _name_error(text, longest):
                 raise CohortError(f"{plan.manifest}, row {line}: {column} {fault}")
     for name in (*plan.classes, *plan.scanners, *plan.held_out_scanners):
-        if fault := _fault(name, _LONGEST_CLASS):
+        if fault := _name_error(name, _LONGEST_CLASS):
             raise CohortError(f"{plan.manifest}: class or scanner {fault}")
 
 
-def _fault(name: str, longest: int) -> str:
+def _name_error(name: str, longest: int) -> str:
     """What makes a name one that cannot be shown; '' if nothing does."""
     if len(name) > longest:
         return f"{name[:40]!r}... is longer than {longest} characters"
@@ -117,7 +121,7 @@ def _fault(name: str, longest: int) -> str:
 
 def _check_unique(plan: Plan, rows: pd.DataFrame) -> None:
     for column in ("image_id",) if plan.leaks else ("image_id", "source_path"):
-        values = rows[column].map(_plain) if column == "source_path" else rows[column]
+        values = rows[column].map(_as_posix) if column == "source_path" else rows[column]
         again = values.duplicated()
         if again.any():
             value, line = values[again].iloc[0], rows.loc[again, LINE].iloc[0]
@@ -130,7 +134,7 @@ def _check_unique(plan: Plan, rows: pd.DataFrame) -> None:
         _check_spelling(plan, rows)
 
 
-def _plain(path: str) -> str:
+def _as_posix(path: str) -> str:
     """'a.png' for './a.png'."""
     return PurePosixPath(path).as_posix()
 
@@ -162,8 +166,8 @@ def _check_patients(plan: Plan, rows: pd.DataFrame) -> None:
             f"{plan.manifest}, row {line}: patient '{patient}' is in split '{split}' and, in row "
             f"{first[LINE]}, in '{first['split']}'; keep each patient in one split"
         )
-    require_exact(plan.manifest, rows, "patient_id", "patient")
-    require_one_spelling(plan.manifest, rows, "patient_id", "patient", person)
+    require_unrounded(plan.manifest, rows, "patient_id", "patient")
+    require_one_spelling(plan.manifest, rows, "patient_id", "patient", patient_key)
 
 
 def _check_classes(plan: Plan, rows: pd.DataFrame) -> None:
@@ -222,7 +226,7 @@ def counts(plan: Plan, rows: pd.DataFrame) -> dict[str, dict[str, dict[str, int]
     return table
 
 
-def thin_splits(plan: Plan, rows: pd.DataFrame) -> list[str]:
+def missing_classes(plan: Plan, rows: pd.DataFrame) -> list[str]:
     """Caveats about val and test cells in which a metric cannot be computed; also logged."""
     caveats = []
     for split in ("val", "test"):
@@ -236,7 +240,7 @@ def thin_splits(plan: Plan, rows: pd.DataFrame) -> list[str]:
     return caveats
 
 
-def table(rows: pd.DataFrame) -> pd.DataFrame:
+def cohort_table(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows as `table.parquet` holds them: `COLUMNS` in order and in their types."""
     types = {column: "str" for column in COLUMNS} | {"age": "float64", "label": "int64"}
     return rows[list(COLUMNS)].astype(types).reset_index(drop=True)

@@ -31,7 +31,7 @@ class PublishedCounts:
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
 
-def beside(published: PublishedCounts, rows: pd.DataFrame) -> dict[str, Any]:
+def compare(published: PublishedCounts, rows: pd.DataFrame) -> dict[str, Any]:
     """The paper's counts beside those of an import, as `cohort.json` holds them.
 
     Args:
@@ -51,7 +51,7 @@ def beside(published: PublishedCounts, rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def sentence(table: dict[str, Any]) -> str:
+def summary(table: dict[str, Any]) -> str:
     """What the comparison says, in one line or two."""
     off = {
         split: table["here"][split] - table["paper"][split]

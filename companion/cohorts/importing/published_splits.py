@@ -44,7 +44,7 @@ def hold_out(
     return rest, held
 
 
-def three_way(units: pd.Series, test: float, val: float) -> pd.Series:
+def train_val_test(units: pd.Series, test: float, val: float) -> pd.Series:
     """Splits rows by what is kept together: `test` of all, then `val` of the rest.
 
     Args:
@@ -56,14 +56,14 @@ def three_way(units: pd.Series, test: float, val: float) -> pd.Series:
     """
     rest, tested = hold_out(np.asarray(units.unique()), test)
     trained, validated = hold_out(rest, val)
-    return assigned(units, {"train": trained, "val": validated, "test": tested})
+    return assign_splits(units, {"train": trained, "val": validated, "test": tested})
 
 
-def assigned(units: pd.Series, drawn: dict[str, np.ndarray]) -> pd.Series:
+def assign_splits(units: pd.Series, drawn: dict[str, np.ndarray]) -> pd.Series:
     """The split of each row, given the units of each split."""
     return units.map({unit: split for split, of in drawn.items() for unit in of})
 
 
-def astray(units: pd.Series, split: pd.Series) -> int:
+def count_in_several_splits(units: pd.Series, split: pd.Series) -> int:
     """How many units have rows in more than one split."""
     return int((split.groupby(units).nunique() > 1).sum())

@@ -11,7 +11,7 @@ from companion.cohorts.importing import grey_levels, tiff_files
 FORMATS = ("PNG", "JPEG", "TIFF", "PPM")  # PPM is Pillow's name for the family that holds PGM
 _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT = 262, 258, 339
 _MIN_IS_WHITE, _UNSIGNED, _SIGNED = 0, (1,), (2,)
-_NOT_GREYED = ("LAB", "La")  # modes of which Pillow makes no grey
+_NOT_CONVERTIBLE = ("LAB", "La")  # modes of which Pillow makes no grey
 # Raw modes that give each byte of a 16-bit PNG, of which Pillow itself keeps the high one alone
 _BOTH_BYTES = {
     "LA;16B": ("RGBA",),  # four bytes a pixel, as they are
@@ -34,12 +34,12 @@ def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> np.nd
         except UnidentifiedImageError:
             if not tiff_files.is_tiff(path):
                 raise
-            return _turned(*tiff_files.read(path, percentiles, max_pixels))
+            return _apply_orientation(*tiff_files.read(path, percentiles, max_pixels))
         with image:
             _require_one_page(image, max_pixels)
-            if image.format == "TIFF" and not _keeps_values(image):
-                return _turned(*tiff_files.read(path, percentiles, max_pixels))
-            return _grey(path, image, percentiles)
+            if image.format == "TIFF" and not _is_read_exactly(image):
+                return _apply_orientation(*tiff_files.read(path, percentiles, max_pixels))
+            return _grey_levels(path, image, percentiles)
 
 
 def _require_one_page(image: ImageFile.ImageFile, max_pixels: int) -> None:
@@ -50,16 +50,18 @@ def _require_one_page(image: ImageFile.ImageFile, max_pixels: int) -> None:
         raise ImageError(f"claims {image.width} x {image.height} pixels, more than is read")
 
 
-def _keeps_values(image: ImageFile.ImageFile) -> bool:
+def _is_read_exactly(image: ImageFile.ImageFile) -> bool:
     """Whether Pillow reads a TIFF's values as they are stored."""
     tags = getattr(image, "tag_v2", {})
     kind = tuple(set(tags.get(_SAMPLE_FORMAT, _UNSIGNED)))
     if max(tags.get(_BITS, (1,))) <= 8:
-        return kind == _UNSIGNED and image.mode not in _NOT_GREYED
+        return kind == _UNSIGNED and image.mode not in _NOT_CONVERTIBLE
     return image.mode in ("F", "I;16", "I;16B") or (image.mode == "I" and kind == _SIGNED)
 
 
-def _grey(path: Path, image: ImageFile.ImageFile, percentiles: tuple[float, float]) -> np.ndarray:
+def _grey_levels(
+    path: Path, image: ImageFile.ImageFile, percentiles: tuple[float, float]
+) -> np.ndarray:
     """What Pillow has opened, as grey levels."""
     packing = image.tile[0].args
     most = packing[1] if image.format == "PPM" and isinstance(packing, tuple) else 255
@@ -67,19 +69,19 @@ def _grey(path: Path, image: ImageFile.ImageFile, percentiles: tuple[float, floa
         raise ImageError("is PPM in colour of more than 8 bits, which are not read; save it as PNG")
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     if image.format == "PNG" and packing in _BOTH_BYTES:
-        return _turned(_deep_png(path, packing, percentiles), orientation)
+        return _apply_orientation(_read_png16(path, packing, percentiles), orientation)
     deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
     tags = getattr(image, "tag_v2", {})
     white_is_low = deep and tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE
     upright = ImageOps.exif_transpose(image)
     if not deep:  # Pillow itself inverts 8-bit images whose lowest value is white
         return np.asarray(upright.convert("L"), dtype=np.float32)
-    values = grey_levels.exact(np.asarray(upright))
+    values = grey_levels.to_float(np.asarray(upright))
     levels = grey_levels.percentile_window(values, percentiles)
     return 255 - levels if white_is_low else levels
 
 
-def _deep_png(path: Path, packing: str, percentiles: tuple[float, float]) -> np.ndarray:
+def _read_png16(path: Path, packing: str, percentiles: tuple[float, float]) -> np.ndarray:
     """A PNG of 16 bits and two to four channels."""
     halves = []
     for mode in _BOTH_BYTES[packing]:
@@ -90,10 +92,10 @@ def _deep_png(path: Path, packing: str, percentiles: tuple[float, float]) -> np.
         grey = halves[0].view(">u2")[..., 0]
     else:
         grey = grey_levels.luminance(halves[0].astype(np.uint16) * 256 + halves[1])
-    return grey_levels.windowed(grey, 16, percentiles)
+    return grey_levels.window(grey, 16, percentiles)
 
 
-def _turned(levels: np.ndarray, orientation: int) -> np.ndarray:
+def _apply_orientation(levels: np.ndarray, orientation: int) -> np.ndarray:
     """Grey levels, (H, W), upright; `orientation` as in EXIF."""
     image = Image.fromarray(levels)
     image.getexif()[ExifTags.Base.Orientation] = orientation

@@ -12,7 +12,7 @@ from companion.engine.storage import read_json
 _FILE = "reimports.json"
 
 
-def count(root: Path, data_root: str) -> int:
+def read_count(root: Path, data_root: str) -> int:
     """How often a change was accepted.
 
     Args:
@@ -22,7 +22,7 @@ def count(root: Path, data_root: str) -> int:
     return int(_counts(root).get(data_root, 0))
 
 
-def keep(root: Path, data_root: str, number: int) -> None:
+def write_count(root: Path, data_root: str, number: int) -> None:
     """Keeps that number; once the import is finished, so that until then nothing is given up."""
     write_atomically(root / _FILE, json.dumps(_counts(root) | {data_root: number}, indent=1))
 

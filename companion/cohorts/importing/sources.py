@@ -19,8 +19,8 @@ from pathlib import Path
 from companion.engine.files import file_digest
 
 SOURCES = "sources.jsonl"
-_SHOWN = 5  # changed files that a message names
-_READERS = 8  # files that are read at once: a shared file system answers several alike
+_NAMED = 5  # changed files that a message names
+_THREADS = 8  # files that are read at once: a shared file system answers several alike
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class ChangedSourcesError(ValueError):
 
 
 @dataclass(frozen=True)
-class Stamp:
+class FileState:
     """What a look at a file says without reading it; the defaults are those of no file.
 
     Attributes:
@@ -43,12 +43,12 @@ class Stamp:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFile:
     """A file as it was when it was read.
 
     Attributes:
         path: relative to the data root.
-        size, modified: as in `Stamp`.
+        size, modified: as in `FileState`.
         sha256: of its bytes, in hexadecimal digits; '' where it was not there or not readable.
     """
 
@@ -58,35 +58,39 @@ class Source:
     sha256: str
 
     @property
-    def stamp(self) -> Stamp:
+    def state(self) -> FileState:
         """Its size and date."""
-        return Stamp(self.size, self.modified)
+        return FileState(self.size, self.modified)
 
     def line(self) -> bytes:
         """As it stands in `sources.jsonl`."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
 
-def stamp(path: Path) -> Stamp:
+def file_state(path: Path) -> FileState:
     """Size and date of a regular file."""
     try:
         status = path.stat()
     except (OSError, ValueError):  # ValueError: a NUL character in the name
-        return Stamp()
-    return Stamp(status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else Stamp()
+        return FileState()
+    return (
+        FileState(status.st_size, status.st_mtime_ns)
+        if stat.S_ISREG(status.st_mode)
+        else FileState()
+    )
 
 
-def take(root: Path, path: str) -> Source:
+def read_source(root: Path, path: str) -> SourceFile:
     """A file of a data root as it is now."""
-    now = stamp(root / path)
+    now = file_state(root / path)
     try:
         digest = file_digest(root / path) if now.size >= 0 else ""
     except OSError:
         digest = ""
-    return Source(path, now.size, now.modified, digest)
+    return SourceFile(path, now.size, now.modified, digest)
 
 
-def gone(root: Path) -> bool:
+def is_absent(root: Path) -> bool:
     """Whether a data root is not there, or empty as the place of a disk that is not mounted."""
     try:
         with os.scandir(root) as entries:
@@ -95,18 +99,18 @@ def gone(root: Path) -> bool:
         return True
 
 
-def differing(folder: Path, root: Path) -> list[Source]:
+def touched_sources(folder: Path, root: Path) -> list[SourceFile]:
     """The files that an import read and whose size or date is another now; none is read.
 
     Args:
         folder: of the finished cohort; a simulated one has no such files.
         root: the data root.
     """
-    return [known for known in _listed(folder) if stamp(root / known.path) != known.stamp]
+    return [known for known in _read_list(folder) if file_state(root / known.path) != known.state]
 
 
 @cache
-def changes(folder: Path, root: Path) -> tuple[str, ...]:
+def changed_sources(folder: Path, root: Path) -> tuple[str, ...]:
     """What changed under a finished cohort, looked at once per process.
 
     Files that were copied or touched, and hold the same bytes, are no change; their new dates are
@@ -120,23 +124,23 @@ def changes(folder: Path, root: Path) -> tuple[str, ...]:
         A few words on each changed file.
     """
     found: list[str] = []
-    same: dict[str, Stamp] = {}
-    for known, now in _taken(root, differing(folder, root)):
+    same: dict[str, FileState] = {}
+    for known, now in _read_again(root, touched_sources(folder, root)):
         if now.size == known.size and now.sha256 == known.sha256:
-            same[known.path] = now.stamp
+            same[known.path] = now.state
         else:
-            found.append(f"{known.path!r} ({_said(known, now)})")
+            found.append(f"{known.path!r} ({_describe_change(known, now)})")
     if same:
-        _remember(folder, same)
+        _update_list(folder, same)
     return tuple(dict.fromkeys(found))
 
 
-def _taken(root: Path, listed: list[Source]) -> Iterator[tuple[Source, Source]]:
+def _read_again(root: Path, listed: list[SourceFile]) -> Iterator[tuple[SourceFile, SourceFile]]:
     """Files as they were and as they are; a whole tree that was copied is read side by side."""
     from tqdm import tqdm
 
-    with ThreadPoolExecutor(_READERS) as readers:
-        now = readers.map(lambda known: take(root, known.path), listed)
+    with ThreadPoolExecutor(_THREADS) as readers:
+        now = readers.map(lambda known: read_source(root, known.path), listed)
         # Said only where it takes long enough to wonder.
         shown = tqdm(now, "comparing with what was imported", len(listed), unit="file", delay=3)
         yield from zip(listed, shown, strict=True)
@@ -153,14 +157,14 @@ def require_unchanged(folder: Path, root: Path, finished: str) -> None:
     Raises:
         ChangedSourcesError: says how many files, which ones first, and what to do.
     """
-    found = changes(folder, root)
+    found = changed_sources(folder, root)
     if not found:
         return
-    number = sum(1 for _ in _listed(folder))
-    rest = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    number = sum(1 for _ in _read_list(folder))
+    rest = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     raise ChangedSourcesError(
         f"data root {root}: {len(found)} of {number} files are not those that were imported "
-        f"{finished}: {', '.join(found[:_SHOWN])}{rest}. Put the files back; or accept the change "
+        f"{finished}: {', '.join(found[:_NAMED])}{rest}. Put the files back; or accept the change "
         "with `make ... ON_CHANGED_DATA=reimport` (`ccl run cohort --on-changed-data reimport`), "
         "which imports them as another run and computes everything after it anew; what is "
         f"finished stays in {folder.parent.parent}"
@@ -168,14 +172,14 @@ def require_unchanged(folder: Path, root: Path, finished: str) -> None:
 
 
 @cache
-def warn_of_absence(folder: Path, root: Path) -> None:
+def warn_if_absent(folder: Path, root: Path) -> None:
     """Says, once per process, that a finished cohort is used whose source files are not there.
 
     Args:
         folder: of the finished cohort; a simulated one needs no such files.
         root: the data root.
     """
-    if _listing(folder) is not None:
+    if _list_file(folder) is not None:
         logger.warning(
             "data root %s is not there: its files could not be compared with those that were "
             "imported; going on with the finished cohort %s",
@@ -184,7 +188,7 @@ def warn_of_absence(folder: Path, root: Path) -> None:
         )
 
 
-def _said(known: Source, now: Source) -> str:
+def _describe_change(known: SourceFile, now: SourceFile) -> str:
     if now.size < 0:
         return "missing"
     if known.size < 0:
@@ -196,34 +200,34 @@ def _said(known: Source, now: Source) -> str:
     )
 
 
-def _listed(folder: Path) -> Iterator[Source]:
+def _read_list(folder: Path) -> Iterator[SourceFile]:
     """The files that an import read, with the last dates at which they held those bytes."""
-    listing = _listing(folder)
+    listing = _list_file(folder)
     if listing is not None:
         with listing.open("rb") as lines:
             for line in lines:
-                yield Source(**json.loads(line))
+                yield SourceFile(**json.loads(line))
 
 
-def _listing(folder: Path) -> Path | None:
-    known = (_remembered(folder), folder / SOURCES)
+def _list_file(folder: Path) -> Path | None:
+    known = (_updated_list(folder), folder / SOURCES)
     return next((file for file in known if file.is_file()), None)
 
 
-def _remembered(folder: Path) -> Path:
+def _updated_list(folder: Path) -> Path:
     """Finished folders are never written to, so new dates lie beside them."""
     return folder.with_name(f"{folder.name}.{SOURCES}")
 
 
-def _remember(folder: Path, stamps: dict[str, Stamp]) -> None:
+def _update_list(folder: Path, states: dict[str, FileState]) -> None:
     """Keeps new dates of files that hold what they held; several processes may do so at once."""
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.{SOURCES}")
     try:
         with unfinished.open("wb") as file:
-            for known in _listed(folder):
-                now = stamps.get(known.path, known.stamp)
+            for known in _read_list(folder):
+                now = states.get(known.path, known.state)
                 file.write(replace(known, modified=now.modified).line())
-        os.replace(unfinished, _remembered(folder))
+        os.replace(unfinished, _updated_list(folder))
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         logger.warning("%s: new dates of the source files cannot be kept (%s)", folder, error)

@@ -15,7 +15,7 @@ from companion.cohorts.errors import ImageError
 from companion.cohorts.importing import grey_levels
 
 _DEFLATE = (COMPRESSION.ADOBE_DEFLATE, COMPRESSION.DEFLATE)
-_UNPACKED = (COMPRESSION.NONE, COMPRESSION.PACKBITS, *_DEFLATE)  # the others want further packages
+_SUPPORTED = (COMPRESSION.NONE, COMPRESSION.PACKBITS, *_DEFLATE)  # the others want further packages
 _CHANNELS: dict[int, int] = {
     PHOTOMETRIC.MINISBLACK: 1,
     PHOTOMETRIC.MINISWHITE: 1,
@@ -58,8 +58,8 @@ def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> tuple
         raise ImageError("has colours multiplied by alpha; save it without alpha")
     grey = grey_levels.luminance(channels) if wanted == 3 else channels[..., 0]
     if wanted == 3 and bits <= 8:
-        return grey_levels.spread(grey, *grey_levels.stored_range(bits, signed=False)), turned
-    levels = grey_levels.windowed(grey, bits, percentiles)
+        return grey_levels.rescale(grey, *grey_levels.integer_range(bits, signed=False)), turned
+    levels = grey_levels.window(grey, bits, percentiles)
     return (255 - levels if white_is_low else levels), turned
 
 
@@ -78,7 +78,7 @@ def _require_known(page: TiffPage) -> None:
         raise ImageError(f"is a TIFF of {page.bitspersample} bits, packed; save it with 16")
     if page.dtype is None or page.dtype.kind not in "uif":
         raise ImageError(f"is a TIFF of numbers of the kind {page.sampleformat}; save it as floats")
-    if page.compression not in _UNPACKED:
+    if page.compression not in _SUPPORTED:
         packed = getattr(page.compression, "name", str(page.compression))
         raise ImageError(
             f"is a TIFF of {page.samplesperpixel} x {page.bitspersample} bits packed as {packed}; "

@@ -35,11 +35,11 @@ from companion.cohorts.importing.description import description, preprocessing
 from companion.cohorts.importing.image_files import FrameOptions, read_frame
 from companion.cohorts.importing.manifest import LINE
 from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.sources import SOURCES, Source, stamp, take
+from companion.cohorts.importing.sources import SOURCES, SourceFile, file_state, read_source
 from companion.cohorts.simulation import simulated_scanners
 from companion.cohorts.simulation.simulated_scanners import FRAMES
 from companion.engine import locks, storage
-from companion.engine.files import full_disk_named, require_room, write_atomically
+from companion.engine.files import explain_full_disk, require_free_space, write_atomically
 from companion.engine.storage import npy_header
 
 OnBadImage = Literal["error", "skip"]
@@ -49,7 +49,7 @@ _PROGRESS = "progress.jsonl"
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedImage:
     """An image that is not in the cohort: its place among the planned rows, and why."""
 
     place: int
@@ -59,15 +59,15 @@ class Skipped:
 
 
 @dataclass(frozen=True)
-class Read:
+class DecodedImage:
     """What became of one image; its file, unless it stands in an archive."""
 
     frame: np.ndarray | ImageError
-    source: Source | None = None
+    source: SourceFile | None = None
 
 
 @dataclass(frozen=True)
-class Growing:
+class OpenFiles:
     """The open files of an unfinished import: frames, the list of sources, how far it is."""
 
     images: IO[bytes]
@@ -89,7 +89,7 @@ class Progress:
     read: int = 0
     written: int = 0
     listed: int = 0
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedImage] = field(default_factory=list)
 
 
 def write(
@@ -113,10 +113,10 @@ def write(
         raise CohortError(f"{folder} already exists and is not empty; remove it to import again")
     partial = folder.with_name(f".{folder.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
-    with full_disk_named(folder.parent), _locked(partial / _PROGRESS) as record:
+    with explain_full_disk(folder.parent), _locked(partial / _PROGRESS) as record:
         try:
-            skipped = _stream(plan, partial, record, on_bad_image, workers or _cores())
-            _describe(plan, partial, skipped)
+            skipped = _write_images(plan, partial, record, on_bad_image, workers or _cores())
+            _finish(plan, partial, skipped)
         except CohortError:
             shutil.rmtree(partial)
             raise
@@ -142,91 +142,93 @@ def _locked(path: Path) -> Iterator[IO[bytes]]:
         yield record
 
 
-def _stream(
+def _write_images(
     plan: Plan, partial: Path, record: IO[bytes], on_bad_image: OnBadImage, workers: int
-) -> list[Skipped]:
+) -> list[SkippedImage]:
     """Appends the frame of every row that the record does not hold yet to their file."""
     path, shape = partial / (FRAMES if plan.simulated else "images.npy"), plan.options.shape
     listing = partial / SOURCES
     for file in (path, listing):
         file.touch()
     progress = _resume(record, _digest(plan, on_bad_image), path, listing, shape)
-    require_room(partial, _missing(plan, partial, path))
+    require_free_space(partial, _remaining_bytes(plan, partial, path))
     with path.open("r+b") as images, listing.open("r+b") as listed:
         images.write(npy_header((len(plan.rows), *shape)))
-        images.truncate(_end(progress.written, shape))
+        images.truncate(_file_size(progress.written, shape))
         listed.truncate(progress.listed)
         for open_file in (images, listed):
             open_file.seek(0, os.SEEK_END)
-        _append(plan, Growing(images, listed, record), progress, on_bad_image, workers)
+        _append_frames(plan, OpenFiles(images, listed, record), progress, on_bad_image, workers)
         images.seek(0)
         images.write(npy_header((progress.written, *shape)))
     return progress.skipped
 
 
-def _missing(plan: Plan, partial: Path, frames: Path) -> int:
+def _remaining_bytes(plan: Plan, partial: Path, frames: Path) -> int:
     """Bytes of images that are not on disk yet."""
     files = {frames, partial / "images.npy"}
     there = sum(file.stat().st_size for file in files if file.exists())
-    return max(0, len(files) * _end(len(plan.rows), plan.options.shape) - there)
+    return max(0, len(files) * _file_size(len(plan.rows), plan.options.shape) - there)
 
 
-def _append(
-    plan: Plan, files: Growing, progress: Progress, on_bad_image: OnBadImage, workers: int
+def _append_frames(
+    plan: Plan, files: OpenFiles, progress: Progress, on_bad_image: OnBadImage, workers: int
 ) -> None:
     todo = plan.rows.iloc[progress.read :]
     saved = len(progress.skipped)
-    named = zip(todo["source_path"], todo[LINE], _images(plan, todo, workers), strict=True)
+    named = zip(todo["source_path"], todo[LINE], _decode(plan, todo, workers), strict=True)
     bar = tqdm(
         named, f"Importing {plan.options.name}", len(plan.rows), initial=progress.read, unit="image"
     )
     if plan.archive and progress.read == 0:
-        files.listed.write(take(plan.root, os.path.relpath(plan.archive.path, plan.root)).line())
+        files.listed.write(
+            read_source(plan.root, os.path.relpath(plan.archive.path, plan.root)).line()
+        )
     for file, line, image in bar:
         if image.source:
             files.listed.write(image.source.line())
         if isinstance(image.frame, ImageError):
             if on_bad_image == "error":
-                raise _bad_image(plan, file, line, image.frame) from image.frame
-            progress.skipped.append(Skipped(progress.read, file, int(line), str(image.frame)))
+                raise _bad_image_error(plan, file, line, image.frame) from image.frame
+            progress.skipped.append(SkippedImage(progress.read, file, int(line), str(image.frame)))
         else:
             files.images.write(image.frame.tobytes())
             progress.written += 1
         progress.read += 1
         if progress.read % BATCH == 0 or progress.read == len(plan.rows):
-            _save(files, progress, progress.skipped[saved:])
+            _save_progress(files, progress, progress.skipped[saved:])
             saved = len(progress.skipped)
 
 
-def _images(plan: Plan, rows: pd.DataFrame, workers: int) -> Iterator[Read]:
+def _decode(plan: Plan, rows: pd.DataFrame, workers: int) -> Iterator[DecodedImage]:
     """The images of some rows, in their order."""
     if plan.archive:
         frames = plan.archive.frames(rows["source_path"], plan.options)
-        return (Read(frame) for frame in frames)
-    return _read_in_order(plan.root, rows["source_path"], plan.options, workers)
+        return (DecodedImage(frame) for frame in frames)
+    return _decode_files(plan.root, rows["source_path"], plan.options, workers)
 
 
-def _read(root: Path, path: str, options: FrameOptions) -> Read:
+def _decode_file(root: Path, path: str, options: FrameOptions) -> DecodedImage:
     """Reads a file twice, the second time from the system's cache: for its bytes, and as image."""
-    source = take(root, path)
+    source = read_source(root, path)
     try:
         frame: np.ndarray | ImageError = read_frame(root / path, options)
     except ImageError as error:
         frame = error
-    if stamp(root / path) != source.stamp:
+    if file_state(root / path) != source.state:
         frame = ImageError("was changed while it was read")
-    return Read(frame, source)
+    return DecodedImage(frame, source)
 
 
-def _read_in_order(
+def _decode_files(
     root: Path, paths: Iterable[str], options: FrameOptions, workers: int
-) -> Iterator[Read]:
+) -> Iterator[DecodedImage]:
     """Images in the order of their paths, a bounded number of them at once."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="import")
-    ahead: deque[Future[Read]] = deque()
+    ahead: deque[Future[DecodedImage]] = deque()
     try:
         for path in paths:
-            ahead.append(pool.submit(_read, root, path, options))
+            ahead.append(pool.submit(_decode_file, root, path, options))
             if len(ahead) >= 4 * workers:
                 yield ahead.popleft().result()
         while ahead:
@@ -235,7 +237,7 @@ def _read_in_order(
         pool.shutdown(cancel_futures=True)
 
 
-def _bad_image(plan: Plan, file: str, line: int, error: ImageError) -> CohortError:
+def _bad_image_error(plan: Plan, file: str, line: int, error: ImageError) -> CohortError:
     return CohortError(
         f"{plan.manifest}, row {line}: image '{file}' {error}; mend it, take it from the list, "
         "or import the rest with --on-bad-image=skip"
@@ -251,32 +253,32 @@ def _digest(plan: Plan, on_bad_image: OnBadImage) -> str:
     """
     said = [plan.options.model_dump(mode="json"), preprocessing(plan.options), on_bad_image]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
-    digest.update(plans.table(plan.rows).to_csv().encode())
+    digest.update(plans.cohort_table(plan.rows).to_csv().encode())
     for file, line in zip(plan.rows["source_path"], plan.rows[LINE], strict=True):
         path = plan.archive.path if plan.archive else plan.root / file
         status = path.stat() if path.is_file() else None
         if on_bad_image == "error" and not (status and status.st_size):
             reason = "is empty (0 bytes)" if status else "is missing"
-            raise _bad_image(plan, file, line, ImageError(reason))
+            raise _bad_image_error(plan, file, line, ImageError(reason))
         digest.update(f"{status.st_size} {status.st_mtime_ns}".encode() if status else b"missing")
     return digest.hexdigest()
 
 
-def _save(files: Growing, progress: Progress, skipped: list[Skipped]) -> None:
+def _save_progress(files: OpenFiles, progress: Progress, skipped: list[SkippedImage]) -> None:
     """Records the progress, once the frames and sources that it speaks of are on disk."""
     progress.listed = files.listed.tell()
-    _to_disk(files.images)
-    _to_disk(files.listed)
+    _fsync(files.images)
+    _fsync(files.listed)
     entry = {"read": progress.read, "written": progress.written, "listed": progress.listed}
-    _add(files.record, entry | {"skipped": [asdict(image) for image in skipped]})
+    _append_line(files.record, entry | {"skipped": [asdict(image) for image in skipped]})
 
 
-def _add(record: IO[bytes], entry: dict[str, Any]) -> None:
+def _append_line(record: IO[bytes], entry: dict[str, Any]) -> None:
     record.write(json.dumps(entry).encode() + b"\n")
-    _to_disk(record)
+    _fsync(record)
 
 
-def _to_disk(file: IO[bytes]) -> None:
+def _fsync(file: IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
 
@@ -288,13 +290,13 @@ def _resume(
     progress, end = Progress(), 0
     record.seek(0)
     for number, line in enumerate(record):
-        entry = _entry(line)
+        entry = _parse_line(line)
         if number == 0:
             known = entry.get("import") == digest
         else:
             known = (
                 "read" in entry
-                and _end(entry["written"], shape) <= images.stat().st_size
+                and _file_size(entry["written"], shape) <= images.stat().st_size
                 and entry["listed"] <= listing.stat().st_size
             )
         if not known:  # another import, a torn line, or what never reached the disk
@@ -303,14 +305,14 @@ def _resume(
         if number > 0:
             progress.read, progress.written = entry["read"], entry["written"]
             progress.listed = entry["listed"]
-            progress.skipped += [Skipped(**image) for image in entry["skipped"]]
+            progress.skipped += [SkippedImage(**image) for image in entry["skipped"]]
     record.truncate(end)
     if end == 0:
-        _add(record, {"import": digest})
+        _append_line(record, {"import": digest})
     return progress
 
 
-def _entry(line: bytes) -> dict[str, Any]:
+def _parse_line(line: bytes) -> dict[str, Any]:
     """A line of the record; {} when it was cut off."""
     try:
         return dict(json.loads(line)) if line.endswith(b"\n") else {}
@@ -318,22 +320,22 @@ def _entry(line: bytes) -> dict[str, Any]:
         return {}
 
 
-def _end(images: int, shape: tuple[int, int]) -> int:
+def _file_size(images: int, shape: tuple[int, int]) -> int:
     """Length in bytes of the file with so many frames."""
     return len(npy_header((images, *shape))) + images * shape[0] * shape[1]
 
 
-def _describe(plan: Plan, partial: Path, skipped: list[Skipped]) -> None:
+def _finish(plan: Plan, partial: Path, skipped: list[SkippedImage]) -> None:
     """Writes `table.parquet` and `cohort.json` beside the images, and puts scanners over those."""
     gone = [image.place for image in skipped]
     rows = plan.rows.reset_index(drop=True).drop(index=gone)
     plans.check(plan, rows)
     frames = storage.read_npy(partial / (FRAMES if plan.simulated else "images.npy"))
-    alike = identity.same_pictures(plan.manifest, frames, rows, plan.options.published)
-    table = plans.table(rows)
+    alike = identity.duplicate_images(plan.manifest, frames, rows, plan.options.published)
+    table = plans.cohort_table(rows)
     table.to_parquet(partial / "table.parquet", index=False)
     if plan.simulated:
-        simulated_scanners.put_over(partial, table, plan.simulated)
+        simulated_scanners.render_cohort(partial, table, plan.simulated)
     images = storage.read_npy(partial / "images.npy")
     listed = [{"file": i.file, "row": i.row, "reason": i.reason} for i in skipped]
     info = description(plan, rows, listed, alike) | {"checksum": checksum(images, table)}

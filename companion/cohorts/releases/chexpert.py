@@ -28,12 +28,19 @@ from pydantic import model_validator
 from companion.cohorts.cohort import NOT_RECORDED, SEXES
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.inclusion import keep
-from companion.cohorts.importing.manifest import LINE, SEX_NAMES, ages, named, number, read_manifest
-from companion.cohorts.importing.paths import first_there, require_inside
+from companion.cohorts.importing.inclusion import filter_rows
+from companion.cohorts.importing.manifest import (
+    LINE,
+    SEX_CODES,
+    map_values,
+    parse_ages,
+    parse_number,
+    read_manifest,
+)
+from companion.cohorts.importing.paths import first_existing, require_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.published_splits import three_way
+from companion.cohorts.importing.published_splits import train_val_test
 from companion.cohorts.importing.release import Release
 
 TABLES = ("train.csv", "CheXpert-v1.0 batch 1 (validate & csv)/train.csv")
@@ -122,20 +129,20 @@ def plan(options: CheXpertOptions, data_root: Path) -> Plan:
     Raises:
         CohortError: the table is not as published; names file and row.
     """
-    path = data_root / first_there(data_root, options.tables)
+    path = data_root / first_existing(data_root, options.tables)
     columns = {"Path": "path", "Sex": "sex", "Age": "age", "AP/PA": "view"}
     rows = read_manifest(path, [*columns, options.finding]).rename(columns=columns)
     left_out: dict[str, int] = {}
     rows["view"] = rows["view"].str.upper()
-    rows = keep(path, rows, rows["view"] == "PA", "other view", left_out)
+    rows = filter_rows(path, rows, rows["view"] == "PA", "other view", left_out)
     rows["label"] = _label(path, rows, options.finding)
-    rows = keep(path, rows, rows["label"] != _UNCERTAIN, "label uncertain", left_out)
-    rows["sex"] = named(path, rows, "sex", "Sex", SEX_NAMES)
+    rows = filter_rows(path, rows, rows["label"] != _UNCERTAIN, "label uncertain", left_out)
+    rows["sex"] = map_values(path, rows, "sex", "Sex", SEX_CODES)
     caveats = list(CAVEATS)
-    rows["age"] = ages(path, rows, "Age", caveats)
+    rows["age"] = parse_ages(path, rows, "Age", caveats)
     rows[["image_id", "patient_id"]] = _paths(path, rows)
     rows["source_path"] = _source_paths(data_root, rows["image_id"])
-    rows["split"] = three_way(rows["patient_id"], test=0.40, val=0.15)
+    rows["split"] = train_val_test(rows["patient_id"], test=0.40, val=0.15)
     require_inside(path, rows, data_root)
     return Plan(
         options=options,
@@ -156,7 +163,7 @@ def _label(path: Path, rows: pd.DataFrame, finding: str) -> list[int]:
     """1, 0 or -1 (uncertain); 0 where the report does not mention the finding."""
     labels = []
     for line, text in zip(rows[LINE], rows[finding], strict=True):
-        value = number(path, line, finding, text) if text else _NEGATIVE
+        value = parse_number(path, line, finding, text) if text else _NEGATIVE
         if value not in (_POSITIVE, _NEGATIVE, _UNCERTAIN):
             raise CohortError(
                 f"{path}, row {line}: {finding} is '{text}', expected 1, 0, -1 or nothing"

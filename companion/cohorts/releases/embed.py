@@ -32,24 +32,24 @@ import pandas as pd
 from pydantic import Field
 
 from companion.cohorts.errors import CohortError
-from companion.cohorts.importing.identity import require_exact
+from companion.cohorts.importing.identity import require_unrounded
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.inclusion import keep, require_some
+from companion.cohorts.importing.inclusion import filter_rows, require_rows
 from companion.cohorts.importing.manifest import (
     LINE,
-    SEX_NAMES,
-    ages,
-    fold,
-    folded,
-    number,
+    SEX_CODES,
+    normalise,
+    normalise_column,
+    parse_ages,
+    parse_number,
     read_manifest,
     require_filled,
-    whole,
+    strip_decimals,
 )
 from companion.cohorts.importing.paths import require_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.published_splits import assigned, hold_out
+from companion.cohorts.importing.published_splits import assign_splits, hold_out
 from companion.cohorts.importing.release import Release
 
 IMAGES = "tables/EMBED_OpenData_metadata_reduced.csv"
@@ -165,7 +165,7 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
     rows = _joined(path, _images(path, left_out), density, left_out)
     own = rows["scanner"] == HELD_OUT
     of_part = ~own if options.part == "pretraining" else own
-    require_some(path, rows[of_part], {**left_out, "scanner of the other part": (~of_part).sum()})
+    require_rows(path, rows[of_part], {**left_out, "scanner of the other part": (~of_part).sum()})
     if options.part == "pretraining":
         rows = _with_held_out(rows[~own], rows[own], options.validation_patients, left_out)
         scanners = SCANNERS
@@ -196,19 +196,23 @@ def _images(path: Path, left_out: dict[str, int]) -> pd.DataFrame:
     rows = read_manifest(path, list(_IMAGE_COLUMNS)).rename(columns=_IMAGE_COLUMNS)
     for column, name in (("patient_id", "empi_anon"), ("path", "anon_dicom_path")):
         require_filled(path, rows, column, name)
-    require_exact(path, rows, "examination", "acc_anon")
+    require_unrounded(path, rows, "examination", "acc_anon")
     rows = _views(rows)
-    rows = keep(path, rows, ~rows["path"].duplicated(), "listed twice", left_out)
-    rows = keep(path, rows, rows["spot"] == "", "spot or magnification view", left_out)
-    rows = keep(path, rows, rows["view"].isin(["CC", "MLO"]), "other view", left_out)
-    rows["sex"] = folded(rows["sex"]).map({fold(text): sex for text, sex in SEX_NAMES.items()})
-    rows = keep(path, rows, rows["sex"] == "F", "sex not F", left_out)
-    rows = keep(path, rows, folded(rows["kind"]) == fold("2D"), "not 2D", left_out)
-    models = {fold(model): scanner for model, scanner in MODELS.items()}
-    rows["scanner"] = folded(rows["model"]).map(models)
-    rows = keep(path, rows, rows["scanner"].notna(), "other scanner", left_out)
-    rows["examination"] = whole(rows["examination"])
-    rows["patient_id"] = whole(rows["patient_id"])
+    rows = filter_rows(path, rows, ~rows["path"].duplicated(), "listed twice", left_out)
+    rows = filter_rows(path, rows, rows["spot"] == "", "spot or magnification view", left_out)
+    rows = filter_rows(path, rows, rows["view"].isin(["CC", "MLO"]), "other view", left_out)
+    rows["sex"] = normalise_column(rows["sex"]).map(
+        {normalise(text): sex for text, sex in SEX_CODES.items()}
+    )
+    rows = filter_rows(path, rows, rows["sex"] == "F", "sex not F", left_out)
+    rows = filter_rows(
+        path, rows, normalise_column(rows["kind"]) == normalise("2D"), "not 2D", left_out
+    )
+    models = {normalise(model): scanner for model, scanner in MODELS.items()}
+    rows["scanner"] = normalise_column(rows["model"]).map(models)
+    rows = filter_rows(path, rows, rows["scanner"].notna(), "other scanner", left_out)
+    rows["examination"] = strip_decimals(rows["examination"])
+    rows["patient_id"] = strip_decimals(rows["patient_id"])
     rows["source_path"] = _source_paths(path, rows)
     rows["image_id"] = rows["source_path"].str.rpartition("/")[2].str.removesuffix(".dcm")
     return rows
@@ -233,11 +237,11 @@ def _views(rows: pd.DataFrame) -> pd.DataFrame:
 def _density(path: Path, caveats: list[str]) -> pd.DataFrame:
     """Density and age of each examination: the first finding with a density from 1 to 4."""
     rows = read_manifest(path, list(_CLINICAL_COLUMNS)).rename(columns=_CLINICAL_COLUMNS)
-    require_exact(path, rows, "examination", "acc_anon")
+    require_unrounded(path, rows, "examination", "acc_anon")
     cells = zip(rows[LINE], rows["density"], strict=True)
-    rows["density"] = [number(path, line, "tissueden", text) for line, text in cells]
-    rows["age"] = ages(path, rows, "age_at_study", caveats)
-    rows["examination"] = whole(rows["examination"])
+    rows["density"] = [parse_number(path, line, "tissueden", text) for line, text in cells]
+    rows["age"] = parse_ages(path, rows, "age_at_study", caveats)
+    rows["examination"] = strip_decimals(rows["examination"])
     rows = rows[rows["density"].isin([1, 2, 3, 4])].drop_duplicates("examination")
     rows["label"] = rows["density"].astype(int) - 1
     return rows[["examination", "label", "age"]]
@@ -248,9 +252,9 @@ def _joined(
 ) -> pd.DataFrame:
     """The images whose examination has a density, in the order of the table of findings."""
     known = images["examination"].isin(density["examination"])
-    images = keep(path, images, known, "density not A to D", left_out)
+    images = filter_rows(path, images, known, "density not A to D", left_out)
     rows = density.merge(images, on="examination")
-    return keep(path, rows, rows["age"].notna(), "no age", left_out)
+    return filter_rows(path, rows, rows["age"].notna(), "no age", left_out)
 
 
 def _source_paths(path: Path, rows: pd.DataFrame) -> list[str]:
@@ -273,7 +277,7 @@ def _with_held_out(
     """The paper's split, and the held-out scanner in test without anybody trained on."""
     trained, held = hold_out(_patients(rows), 0.25, _strata(rows))
     drawn = {"train": trained, "val": held[:n_val], "test": held[n_val:]}
-    rows = rows.assign(split=assigned(rows["patient_id"], drawn))
+    rows = rows.assign(split=assign_splits(rows["patient_id"], drawn))
     seen = held_out["patient_id"].isin([*drawn["train"], *drawn["val"]])
     reason = f"{HELD_OUT}, of a patient in training or validation"
     left_out[reason] = int(seen.sum())
@@ -292,7 +296,7 @@ def _held_out_alone(rows: pd.DataFrame, how: str) -> pd.DataFrame:
             test[column] += " (test)"
     fitted = rows[rows["patient_id"].isin([*trained, *validated])]
     drawn = {"train": trained, "val": validated}
-    fitted = fitted.assign(split=assigned(fitted["patient_id"], drawn))
+    fitted = fitted.assign(split=assign_splits(fitted["patient_id"], drawn))
     return pd.concat([fitted, test], ignore_index=True)
 
 

@@ -17,14 +17,14 @@ from companion.cohorts.importing.identity import require_one_spelling
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.manifest import (
     LINE,
-    SEX_NAMES,
-    ages,
-    fold,
-    named,
+    SEX_CODES,
+    map_values,
+    normalise,
+    parse_ages,
     read_manifest,
     require_filled,
 )
-from companion.cohorts.importing.paths import inside, located, require_inside
+from companion.cohorts.importing.paths import find_spelling, is_inside, require_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import Release
 from companion.cohorts.importing.splits import SplitOptions, split_by_patient
@@ -84,7 +84,7 @@ class FolderOptions(ImportOptions):
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         for names in ((*(self.scanners or ()), *self.held_out_scanners), self.classes or ()):
-            if len({fold(name) for name in names}) < len(names):
+            if len({normalise(name) for name in names}) < len(names):
                 raise ValueError(f"{names} names something twice")
         return self
 
@@ -111,22 +111,22 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
         CohortError: the manifest is bad; names file and row.
     """
     path = data_root / options.manifest
-    if not inside(path, data_root):
+    if not is_inside(path, data_root):
         raise CohortError(f"manifest '{options.manifest}' lies outside the data root {data_root}")
     rows = _cells(path, options.columns)
-    rows["source_path"] = [located(data_root, name) for name in rows["source_path"]]
+    rows["source_path"] = [find_spelling(data_root, name) for name in rows["source_path"]]
     rows["image_id"] = rows["image_id"] if options.columns.image_id else rows["source_path"]
     scanners, classes = _scanners(path, rows, options), _classes(path, rows, options)
     every = (*scanners, *options.held_out_scanners)
-    rows["scanner"] = named(path, rows, "scanner", "scanner", {name: name for name in every})
+    rows["scanner"] = map_values(path, rows, "scanner", "scanner", {name: name for name in every})
     codes = {name: code for code, name in enumerate(classes)}
     unknown = {"": -1} if options.keep_unlabelled else {}
-    rows["label"] = named(path, rows, "label", "label", codes | unknown)
+    rows["label"] = map_values(path, rows, "label", "label", codes | unknown)
     rows["split"] = _split(path, rows, options)
     use = (rows["label"] >= 0) | (rows["split"] == "train")
-    rows["sex"] = named(path, rows, "sex", "sex", SEX_NAMES)
+    rows["sex"] = map_values(path, rows, "sex", "sex", SEX_CODES)
     caveats = list(options.caveats)
-    rows["age"] = ages(path, rows, "age", caveats)
+    rows["age"] = parse_ages(path, rows, "age", caveats)
     require_inside(path, rows, data_root)
     return Plan(
         options=options,
@@ -161,20 +161,20 @@ def _cells(path: Path, columns: Columns) -> pd.DataFrame:
 def _scanners(path: Path, rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
     if options.scanners is not None:
         return options.scanners
-    held_out = {fold(name) for name in options.held_out_scanners}
-    others = rows[~rows["scanner"].map(fold).isin(held_out)]
-    require_one_spelling(path, others, "scanner", "scanner", fold)
+    held_out = {normalise(name) for name in options.held_out_scanners}
+    others = rows[~rows["scanner"].map(normalise).isin(held_out)]
+    require_one_spelling(path, others, "scanner", "scanner", normalise)
     return tuple(sorted(set(others["scanner"])))
 
 
 def _classes(path: Path, rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
     if options.classes is not None:
         return options.classes
-    require_one_spelling(path, rows, "label", "label", fold)
+    require_one_spelling(path, rows, "label", "label", normalise)
     return tuple(sorted(set(rows["label"]) - {""}))
 
 
 def _split(path: Path, rows: pd.DataFrame, options: FolderOptions) -> pd.Series:
     if options.columns.split is None:
         return split_by_patient(rows, options.held_out_scanners, options.splits)
-    return named(path, rows, "split", "split", {split: split for split in SPLITS})
+    return map_values(path, rows, "split", "split", {split: split for split in SPLITS})

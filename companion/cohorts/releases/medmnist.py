@@ -27,7 +27,7 @@ from companion.cohorts.errors import CohortError, ImageError
 from companion.cohorts.importing.image_files import MAX_PIXELS, FrameOptions, to_frame
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.manifest import LINE
-from companion.cohorts.importing.paths import inside
+from companion.cohorts.importing.paths import is_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import Release
 from companion.cohorts.simulation import simulated_scanners
@@ -92,10 +92,10 @@ def plan(options: MedMnistOptions, data_root: Path) -> Plan:
         CohortError: the archive is not as published; names file, array and row.
     """
     archive = NpzArchive(data_root / options.archive)
-    if not inside(archive.path, data_root) or not archive.path.is_file():
+    if not is_inside(archive.path, data_root) or not archive.path.is_file():
         raise CohortError(f"{archive.path} is missing: expected an npz archive in {data_root}")
     rows = pd.concat([_split(archive, split, options) for split in SPLITS], ignore_index=True)
-    rows["scanner"] = simulated_scanners.assign(rows, options)
+    rows["scanner"] = simulated_scanners.assign_scanners(rows, options)
     return Plan(
         options=options,
         root=data_root,

@@ -91,7 +91,7 @@ def plan(options: MiniMiasOptions, data_root: Path) -> Plan:
     path = data_root / options.table
     rows = _films(path).assign(sex="F", age=float("nan"), view="MLO", scanner="")
     rows["split"] = split_by_patient(rows, (), options.splits)
-    rows["scanner"] = simulated_scanners.assign(rows, options)
+    rows["scanner"] = simulated_scanners.assign_scanners(rows, options)
     require_inside(path, rows, data_root)
     return Plan(
         options=options,

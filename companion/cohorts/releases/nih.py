@@ -23,18 +23,18 @@ from pydantic import Field, model_validator
 from companion.cohorts.cohort import SEXES
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.inclusion import keep
+from companion.cohorts.importing.inclusion import filter_rows
 from companion.cohorts.importing.manifest import (
     LINE,
-    SEX_NAMES,
-    ages,
-    fold,
-    named,
-    number,
+    SEX_CODES,
+    map_values,
+    normalise,
+    parse_ages,
+    parse_number,
     read_manifest,
-    whole,
+    strip_decimals,
 )
-from companion.cohorts.importing.paths import first_there, require_inside
+from companion.cohorts.importing.paths import first_existing, require_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import Release
 from companion.cohorts.importing.splits import SplitOptions, split_by_patient
@@ -133,10 +133,10 @@ class NihOptions(ImportOptions):
     def _known(self) -> Self:
         if self.finding not in FINDINGS:
             raise ValueError(f"finding '{self.finding}' is unknown; it is one of {FINDINGS}")
-        named = (*self.scanners, *self.held_out_scanners)
-        unknown = set(named) - set(DETECTORS)
-        if unknown or len(set(named)) < len(named):
-            raise ValueError(f"scanners {named}: expected each at most once of {[*DETECTORS]}")
+        names = (*self.scanners, *self.held_out_scanners)
+        unknown = set(names) - set(DETECTORS)
+        if unknown or len(set(names)) < len(names):
+            raise ValueError(f"scanners {names}: expected each at most once of {[*DETECTORS]}")
         return self
 
     @property
@@ -162,23 +162,23 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
     Raises:
         CohortError: the table is not as published; names file and row.
     """
-    path = data_root / first_there(data_root, options.tables)
+    path = data_root / first_existing(data_root, options.tables)
     rows = read_manifest(path, list(_COLUMNS)).rename(columns=_COLUMNS)
     left_out: dict[str, int] = {}
     rows["scanner"] = _scanner(path, rows)
     kept = rows["scanner"].isin([*options.scanners, *options.held_out_scanners])
-    rows = keep(path, rows, kept, "other detector", left_out)
+    rows = filter_rows(path, rows, kept, "other detector", left_out)
     rows["view"] = rows["view"].str.upper()
     if options.view is not None:
-        rows = keep(path, rows, rows["view"] == options.view, "other view", left_out)
-    rows["patient_id"] = whole(rows["patient_id"])
+        rows = filter_rows(path, rows, rows["view"] == options.view, "other view", left_out)
+    rows["patient_id"] = strip_decimals(rows["patient_id"])
     rows["label"] = _label(path, rows, options)
     rows["split"] = split_by_patient(rows, options.held_out_scanners, options.splits)
     use = (rows["label"] >= 0) | (options.keep_unlabelled & (rows["split"] == "train"))
-    rows = keep(path, rows, use, "no label", left_out)
+    rows = filter_rows(path, rows, use, "no label", left_out)
     caveats = list(CAVEATS)
-    rows["age"] = ages(path, rows, "Patient Age", caveats)
-    rows["sex"] = named(path, rows, "sex", SEX, SEX_NAMES)
+    rows["age"] = parse_ages(path, rows, "Patient Age", caveats)
+    rows["sex"] = map_values(path, rows, "sex", SEX, SEX_CODES)
     rows["source_path"] = _source_paths(path, rows, data_root)
     require_inside(path, rows, data_root)
     return Plan(
@@ -198,7 +198,7 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
 def _scanner(path: Path, rows: pd.DataFrame) -> list[str]:
     """Detector of each row by pixel spacing; '' outside all groups."""
     spacings = [
-        number(path, line, "pixel spacing", text)
+        parse_number(path, line, "pixel spacing", text)
         for line, text in zip(rows[LINE], rows["spacing"], strict=True)
     ]
     return [
@@ -209,10 +209,10 @@ def _scanner(path: Path, rows: pd.DataFrame) -> list[str]:
 
 def _label(path: Path, rows: pd.DataFrame, options: NihOptions) -> list[int]:
     """1 = the finding, 0 = negative, -1 = neither."""
-    known = {fold(name): name for name in (*FINDINGS, NO_FINDING)}
+    known = {normalise(name): name for name in (*FINDINGS, NO_FINDING)}
     labels = []
     for line, text in zip(rows[LINE], rows["findings"], strict=True):
-        findings = {known.get(fold(part), part) for part in text.split("|")}
+        findings = {known.get(normalise(part), part) for part in text.split("|")}
         unknown = findings - {*known.values()}
         if unknown:
             raise CohortError(

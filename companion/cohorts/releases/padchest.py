@@ -22,22 +22,22 @@ import pandas as pd
 
 from companion.cohorts.cohort import SEXES
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.inclusion import keep
+from companion.cohorts.importing.inclusion import filter_rows
 from companion.cohorts.importing.manifest import (
     LINE,
-    SEX_NAMES,
-    believed,
-    fold,
-    folded,
+    SEX_CODES,
+    normalise,
+    normalise_column,
+    parse_year,
+    plausible_ages,
     read_manifest,
     require_filled,
-    whole,
-    year,
+    strip_decimals,
 )
-from companion.cohorts.importing.paths import first_there, require_inside
+from companion.cohorts.importing.paths import first_existing, require_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.published_splits import three_way
+from companion.cohorts.importing.published_splits import train_val_test
 from companion.cohorts.importing.release import Release
 
 _COLUMNS = {
@@ -132,16 +132,18 @@ def plan(options: PadChestOptions, data_root: Path) -> Plan:
     rows = _included(path, rows, left_out)
     for column, name in (("image_id", "ImageID"), ("patient_id", "PatientID")):
         require_filled(path, rows, column, name)
-    rows["patient_id"] = whole(rows["patient_id"])
-    philips = folded(rows["manufacturer"]) == fold("PhilipsMedicalSystems")
+    rows["patient_id"] = strip_decimals(rows["patient_id"])
+    philips = normalise_column(rows["manufacturer"]) == normalise("PhilipsMedicalSystems")
     rows["scanner"] = philips.map({True: "Philips", False: "Imaging"})
-    rows["label"] = [int(fold(options.finding) in _findings(cell)) for cell in rows["findings"]]
+    rows["label"] = [
+        int(normalise(options.finding) in _findings(cell)) for cell in rows["findings"]
+    ]
     caveats = list(CAVEATS)
-    rows["age"] = believed(path, rows, _ages(path, rows), caveats)
-    rows["split"] = three_way(rows["patient_id"], test=0.20, val=0.10)
+    rows["age"] = plausible_ages(path, rows, _ages(path, rows), caveats)
+    rows["split"] = train_val_test(rows["patient_id"], test=0.20, val=0.10)
     rows["source_path"] = [
-        first_there(data_root, _places(folder, name))
-        for folder, name in zip(whole(rows["folder"]), rows["image_id"], strict=True)
+        first_existing(data_root, _places(folder, name))
+        for folder, name in zip(strip_decimals(rows["folder"]), rows["image_id"], strict=True)
     ]
     require_inside(path, rows, data_root)
     return Plan(
@@ -161,27 +163,32 @@ def plan(options: PadChestOptions, data_root: Path) -> Plan:
 
 def _included(path: Path, rows: pd.DataFrame, left_out: dict[str, int]) -> pd.DataFrame:
     rows["view"] = rows["view"].str.upper()
-    rows = keep(path, rows, rows["view"] == "PA", "other view", left_out)
-    rows = keep(path, rows, folded(rows["pediatric"]) == "no", "child", left_out)
+    rows = filter_rows(path, rows, rows["view"] == "PA", "other view", left_out)
+    rows = filter_rows(path, rows, normalise_column(rows["pediatric"]) == "no", "child", left_out)
     for finding in REJECTED:
-        free = [fold(finding) not in _findings(cell) for cell in rows["findings"]]
-        rows = keep(path, rows, pd.Series(free, rows.index), f"labelled '{finding}'", left_out)
-    rows["sex"] = folded(rows["sex"]).map({fold(text): sex for text, sex in SEX_NAMES.items()})
-    rows = keep(path, rows, rows["sex"].isin(["F", "M"]), "sex not F or M", left_out)
+        free = [normalise(finding) not in _findings(cell) for cell in rows["findings"]]
+        rows = filter_rows(
+            path, rows, pd.Series(free, rows.index), f"labelled '{finding}'", left_out
+        )
+    rows["sex"] = normalise_column(rows["sex"]).map(
+        {normalise(text): sex for text, sex in SEX_CODES.items()}
+    )
+    rows = filter_rows(path, rows, rows["sex"].isin(["F", "M"]), "sex not F or M", left_out)
     readable = ~rows["image_id"].isin(UNREADABLE)
-    return keep(path, rows, readable, "known to be unreadable", left_out)
+    return filter_rows(path, rows, readable, "known to be unreadable", left_out)
 
 
 def _findings(cell: str) -> set[str]:
     """The folded labels in a cell such as "['pneumonia', 'pleural effusion']"."""
-    return {fold(part.strip(" '\"")) for part in cell.strip("[]").split(",")} - {""}
+    return {normalise(part.strip(" '\"")) for part in cell.strip("[]").split(",")} - {""}
 
 
 def _ages(path: Path, rows: pd.DataFrame) -> list[float]:
     """Years at the study, to the year; NaN where the year of birth is missing."""
     cells = zip(rows[LINE], rows["date"], rows["birth"], strict=True)
     return [
-        year(path, line, "StudyDate_DICOM", date) - year(path, line, "PatientBirth", birth)
+        parse_year(path, line, "StudyDate_DICOM", date)
+        - parse_year(path, line, "PatientBirth", birth)
         for line, date, birth in cells
     ]
 

@@ -29,12 +29,19 @@ import pandas as pd
 from companion.cohorts.cohort import NOT_RECORDED, SEXES
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.inclusion import keep, require_some
-from companion.cohorts.importing.manifest import LINE, SEX_NAMES, ages, named, read_manifest, whole
-from companion.cohorts.importing.paths import first_there, require_inside
+from companion.cohorts.importing.inclusion import filter_rows, require_rows
+from companion.cohorts.importing.manifest import (
+    LINE,
+    SEX_CODES,
+    map_values,
+    parse_ages,
+    read_manifest,
+    strip_decimals,
+)
+from companion.cohorts.importing.paths import first_existing, require_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.published_splits import astray, three_way
+from companion.cohorts.importing.published_splits import count_in_several_splits, train_val_test
 from companion.cohorts.importing.release import Release
 from companion.cohorts.releases.nih import SEX
 from companion.cohorts.releases.nih import TABLES as NIH_TABLES
@@ -109,17 +116,17 @@ def plan(options: RsnaOptions, data_root: Path) -> Plan:
         CohortError: a table is not as published; names file and row.
     """
     path = data_root / LABELS
-    nih = data_root / first_there(data_root, NIH_TABLES)
+    nih = data_root / first_existing(data_root, NIH_TABLES)
     left_out: dict[str, int] = {}
     caveats = list(CAVEATS)
     rows = _joined(_mapping(data_root / MAPPING), _nih(nih, caveats), _labels(path))
-    require_some(path, rows, left_out)
+    require_rows(path, rows, left_out)
     rows["view"] = rows["view"].str.upper()
-    rows = keep(path, rows, rows["view"] == "PA", "other view", left_out)
+    rows = filter_rows(path, rows, rows["view"] == "PA", "other view", left_out)
     rows["nih_patient"] = rows["nih_image"].str.partition("_")[0]
     by_image = options.split_by == "image"
     rows["patient_id"] = rows["image_id"] if by_image else rows["nih_patient"]
-    rows["split"] = three_way(rows["patient_id"], test=0.30, val=0.15)
+    rows["split"] = train_val_test(rows["patient_id"], test=0.30, val=0.15)
     rows["source_path"] = "stage_2_train_images/" + rows["image_id"] + ".dcm"
     require_inside(path, rows, data_root)
     return Plan(
@@ -158,8 +165,8 @@ def _mapping(path: Path) -> pd.DataFrame:
 def _nih(path: Path, caveats: list[str]) -> pd.DataFrame:
     """View, sex and age of the NIH's images."""
     rows = read_manifest(path, list(_NIH_COLUMNS)).rename(columns=_NIH_COLUMNS)
-    rows["sex"] = named(path, rows, "sex", SEX, SEX_NAMES)
-    rows["age"] = ages(path, rows, "Patient Age", caveats)
+    rows["sex"] = map_values(path, rows, "sex", SEX, SEX_CODES)
+    rows["age"] = parse_ages(path, rows, "Patient Age", caveats)
     return rows.drop(columns=LINE)
 
 
@@ -167,8 +174,8 @@ def _labels(path: Path) -> pd.DataFrame:
     """One row per image of the challenge: its table has one per opacity."""
     names = {"patientId": "image_id", "Target": "label"}
     rows = read_manifest(path, list(names)).rename(columns=names)
-    rows["label"] = named(
-        path, rows.assign(label=whole(rows["label"])), "label", "Target", {"0": 0, "1": 1}
+    rows["label"] = map_values(
+        path, rows.assign(label=strip_decimals(rows["label"])), "label", "Target", {"0": 0, "1": 1}
     )
     first = rows.drop_duplicates("image_id").set_index("image_id")
     other = rows["label"] != rows["image_id"].map(first["label"])
@@ -187,7 +194,7 @@ def _joined(mapping: pd.DataFrame, nih: pd.DataFrame, labels: pd.DataFrame) -> p
 
 
 def _leak(rows: pd.DataFrame) -> list[str]:
-    n = astray(rows["nih_patient"], rows["split"])
+    n = count_in_several_splits(rows["nih_patient"], rows["split"])
     if n == 0:
         return []
     return [

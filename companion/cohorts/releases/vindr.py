@@ -23,11 +23,17 @@ from pydantic import Field
 
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.manifest import LINE, ages, named, read_manifest, require_filled
+from companion.cohorts.importing.manifest import (
+    LINE,
+    map_values,
+    parse_ages,
+    read_manifest,
+    require_filled,
+)
 from companion.cohorts.importing.paths import require_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.published_splits import astray, three_way
+from companion.cohorts.importing.published_splits import count_in_several_splits, train_val_test
 from companion.cohorts.importing.release import Release
 
 ANNOTATIONS = "breast-level_annotations.csv"
@@ -113,7 +119,7 @@ def plan(options: VindrOptions, data_root: Path) -> Plan:
         image, line = lost[["image_id", LINE]].iloc[0]
         raise CohortError(f"{path}, row {line}: image '{image}' is not in {METADATA}")
     rows["patient_id"] = rows["series" if options.split_by == "series" else "study"]
-    rows["split"] = three_way(rows["patient_id"], test=0.30, val=0.20)
+    rows["split"] = train_val_test(rows["patient_id"], test=0.30, val=0.20)
     rows["source_path"] = "images/" + rows["study"] + "/" + rows["image_id"] + ".dicom"
     require_inside(path, rows, data_root)
     present = set(rows["scanner"])
@@ -138,7 +144,7 @@ def _annotations(path: Path) -> pd.DataFrame:
         require_filled(path, rows, column, name)
     names = {f"DENSITY {letter}": code for code, letter in enumerate(DENSITIES)}
     rows["view"] = rows["view"].str.upper()
-    rows["label"] = named(path, rows, "density", "breast_density", names)
+    rows["label"] = map_values(path, rows, "density", "breast_density", names)
     _require_once(path, rows)
     return rows
 
@@ -147,9 +153,9 @@ def _metadata(path: Path, caveats: list[str]) -> pd.DataFrame:
     """Series, scanner and age by image."""
     rows = read_manifest(path, list(_METADATA)).rename(columns=_METADATA)
     require_filled(path, rows, "series", "Series Instance UID")
-    rows["scanner"] = named(path, rows, "model", "Manufacturer's Model Name", SCANNERS)
+    rows["scanner"] = map_values(path, rows, "model", "Manufacturer's Model Name", SCANNERS)
     _require_once(path, rows)
-    rows["age"] = ages(path, rows, "Patient's Age", caveats)
+    rows["age"] = parse_ages(path, rows, "Patient's Age", caveats)
     return rows[["image_id", "series", "scanner", "age"]]
 
 
@@ -161,7 +167,7 @@ def _require_once(path: Path, rows: pd.DataFrame) -> None:
 
 
 def _leak(rows: pd.DataFrame) -> list[str]:
-    n = astray(rows["study"], rows["split"])
+    n = count_in_several_splits(rows["study"], rows["split"])
     if n == 0:
         return []
     return [

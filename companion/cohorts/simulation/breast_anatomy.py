@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from companion.cohorts.simulation import draws
-from companion.cohorts.simulation.draws import Exogenous, Names
+from companion.cohorts.simulation.draws import DrawNames, Exogenous
 from companion.cohorts.simulation.shapes import between, inside, smooth
 
 DEPTH = 1.75  # width of the image in half heights: 224 x 192 pixels, like the paper's
@@ -24,7 +24,7 @@ PATIENT_DRAWS = (
 )
 IMAGE_DRAWS = ("side", "view", "shift", "compression", "level", "positioning", "exposure")
 # fmt: on
-DRAWS = Names(PATIENT_DRAWS, IMAGE_DRAWS)
+DRAWS = DrawNames(PATIENT_DRAWS, IMAGE_DRAWS)
 
 
 def exogenous(

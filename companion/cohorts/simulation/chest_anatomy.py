@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from companion.cohorts.simulation import draws
-from companion.cohorts.simulation.draws import Exogenous, Names
+from companion.cohorts.simulation.draws import DrawNames, Exogenous
 from companion.cohorts.simulation.shapes import between, blob, inside, smooth
 
 MAX_LESIONS = 3
@@ -33,7 +33,7 @@ LESION_DRAWS = ("side", "along", "across", "width", "height", "tilt", "contrast"
 # fmt: on
 
 
-DRAWS = Names(PATIENT_DRAWS, IMAGE_DRAWS, LESION_DRAWS, MAX_LESIONS)
+DRAWS = DrawNames(PATIENT_DRAWS, IMAGE_DRAWS, LESION_DRAWS, MAX_LESIONS)
 
 
 def exogenous(

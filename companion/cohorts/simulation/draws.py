@@ -30,7 +30,7 @@ class Exogenous:
 
 
 @dataclass(frozen=True)
-class Names:
+class DrawNames:
     """What is drawn, in this order: for each patient, each image and each possible lesion."""
 
     patient: tuple[str, ...]
@@ -40,7 +40,7 @@ class Names:
 
 
 def exogenous(
-    names: Names,
+    names: DrawNames,
     seed: int,
     stream: int,
     patients: np.ndarray,
@@ -57,28 +57,28 @@ def exogenous(
         images: (n,) the images' numbers.
         frame: height and width of the images in pixels; only the sensor's noise depends on it.
     """
-    of_patient = [generator(seed, stream, 0, int(i)) for i in patients]
-    of_image = [generator(seed, stream, 1, int(i)) for i in images]
+    of_patient = [keyed_rng(seed, stream, 0, int(i)) for i in patients]
+    of_image = [keyed_rng(seed, stream, 1, int(i)) for i in images]
     patient = np.stack([g.random(len(names.patient)) for g in of_patient])
     image = np.stack([g.random(len(names.image)) for g in of_image])
     lesions = np.stack([g.random((names.max_lesions, len(names.lesion))) for g in of_image])
     return Exogenous(
-        patient=_named(names.patient, patient),
-        image=_named(names.image, image),
-        lesions=tuple(_named(names.lesion, lesions[:, i]) for i in range(names.max_lesions)),
+        patient=_by_name(names.patient, patient),
+        image=_by_name(names.image, image),
+        lesions=tuple(_by_name(names.lesion, lesions[:, i]) for i in range(names.max_lesions)),
         patient_texture=_textures(of_patient),
         image_texture=_textures(of_image),
         sensor=np.stack([g.standard_normal(frame, np.float32) for g in of_image]),
     )
 
 
-def generator(seed: int, stream: int, purpose: int, index: int) -> np.random.Generator:
+def keyed_rng(seed: int, stream: int, purpose: int, index: int) -> np.random.Generator:
     """Random numbers of one patient (purpose 0) or image (1), or a real image's sensor (2)."""
     # Philox is counter-based: every (stream, index) owns 2**64 blocks of the sequence of its key.
     return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=[0, index, stream, 0]))
 
 
-def _named(names: tuple[str, ...], draws: np.ndarray) -> dict[str, np.ndarray]:
+def _by_name(names: tuple[str, ...], draws: np.ndarray) -> dict[str, np.ndarray]:
     columns = draws.astype(np.float32)[:, :, None, None]
     return {name: columns[:, i] for i, name in enumerate(names)}
 

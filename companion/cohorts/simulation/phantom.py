@@ -117,7 +117,7 @@ def build(phantom: Phantom[AnyOptions], options: AnyOptions, folder: Path) -> No
         raise
 
 
-def truth(
+def counterfactual(
     phantom: Phantom[AnyOptions],
     info: Mapping[str, Any],
     table_rows: pd.DataFrame,
@@ -152,7 +152,7 @@ def true_labels(
     table_rows: pd.DataFrame,
     do: Mapping[str, str],
 ) -> np.ndarray:
-    """Labels int64 (n,) that follow from an intervention; arguments as `truth`'s."""
+    """Labels int64 (n,) that follow from an intervention; arguments as `counterfactual`'s."""
     options, labels = _options(phantom, info, do), table_rows["label"].to_numpy().copy()
     if phantom.label is not None:
         for part, split in _by(table_rows, "split"):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from companion.cohorts.cohort import SPLITS
-from companion.cohorts.simulation.draws import generator
+from companion.cohorts.simulation.draws import keyed_rng
 from companion.cohorts.simulation.phantom import check_do
 from companion.cohorts.simulation.scanner_shares import SimulatedScanners
 from companion.cohorts.simulation.scanners import render
@@ -35,7 +35,7 @@ _SENSOR = 2  # purpose of the random numbers, see `draws.generator`
 _BATCH = 256  # images rendered at once
 
 
-def assign(rows: pd.DataFrame, options: SimulatedScanners) -> pd.Series:
+def assign_scanners(rows: pd.DataFrame, options: SimulatedScanners) -> pd.Series:
     """Draws the scanner of each row, the same for all images of a patient.
 
     Every class is dealt to the scanners alike: by the shares in train, evenly over the pretraining
@@ -58,17 +58,17 @@ def assign(rows: pd.DataFrame, options: SimulatedScanners) -> pd.Series:
     return rows["patient_id"].map(scanner)
 
 
-def put_over(folder: "Path", table: pd.DataFrame, options: SimulatedScanners) -> None:
+def render_cohort(folder: "Path", table: pd.DataFrame, options: SimulatedScanners) -> None:
     """Makes `images.npy` of a cohort folder from its `frames.npy`; made anew if it is there."""
     frames = storage.read_npy(folder / FRAMES)
     images = storage.create_npy(folder / "images.npy", frames.shape)
     for start in range(0, len(table), _BATCH):
         rows = slice(start, start + _BATCH)
-        images[rows] = _rendered(frames[rows], table.iloc[rows], options, noise=True)
+        images[rows] = _render(frames[rows], table.iloc[rows], options, noise=True)
     images.flush()
 
 
-def truth(
+def counterfactual(
     options: SimulatedScanners,
     cohort: "Cohort",
     rows: np.ndarray,
@@ -97,10 +97,10 @@ def truth(
         raise FileNotFoundError(f"{path} is missing: no true counterfactual; import again")
     check_do(do, {"scanner": options.every_scanner})
     frames = storage.read_npy(path)[rows]
-    return _rendered(frames, cohort.table.iloc[rows].assign(**do), options, noise=noise)
+    return _render(frames, cohort.table.iloc[rows].assign(**do), options, noise=noise)
 
 
-def _rendered(
+def _render(
     frames: np.ndarray, rows: pd.DataFrame, options: SimulatedScanners, *, noise: bool
 ) -> np.ndarray:
     images = np.empty(frames.shape, np.uint8)
@@ -116,5 +116,5 @@ def _rendered(
 def _noise(ids: np.ndarray, shape: tuple[int, ...], seed: int) -> np.ndarray:
     """Sensor noise (n, H, W), keyed by the image's id: which others are imported is no matter."""
     keys = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") for name in ids]
-    drawn = (generator(seed, 0, _SENSOR, key) for key in keys)
+    drawn = (keyed_rng(seed, 0, _SENSOR, key) for key in keys)
     return np.stack([g.standard_normal(shape, np.float32) for g in drawn])
