@@ -38,7 +38,7 @@ def recognise(root: Path) -> str:
     """
     if not root.is_dir():
         raise CohortError(f"{root} is no folder")
-    fits = {name: _fit(root, source.release) for name, source in SOURCES.items()}
+    fits = {name: _fit(root, source.options.release) for name, source in SOURCES.items()}
     best = max(fits, key=lambda name: fits[name])
     return best if fits[best] > (0, 0) else ""
 
@@ -68,14 +68,14 @@ def examine(root: Path, options: ImportOptions | None = None) -> Finding:
     if not name:
         return Finding("", _unknown(root), healthy=False)
     source = SOURCES[name]
-    lines = [f"{root} looks like {source.release.title} (source '{name}')."]
-    missing = source.release.missing(root)
-    lines += [f"Missing: {need} ({source.release.needs[need]})." for need in missing]
+    lines = [f"{root} looks like {source.options.release.title} (source '{name}')."]
+    missing = source.options.release.missing(root)
+    lines += [f"Missing: {need} ({source.options.release.needs[need]})." for need in missing]
     try:
         plan = make_plan(options or source.options.model_validate({}), root)
         plans.check(plan, plan.rows)
     except CohortError as error:
-        lines += [f"It cannot be imported: {error}", *_how_to_get(source.release)]
+        lines += [f"It cannot be imported: {error}", *_how_to_get(source.options.release)]
         return Finding(name, "\n".join(lines), healthy=False)
     absent = _missing_images(plan)
     lines += [*_contents(plan), *absent]
@@ -88,10 +88,10 @@ def _unknown(root: Path) -> str:
     below = [path for path in sorted(root.iterdir())[:_MAX_ENTRIES] if path.is_dir()]
     for near in (*below, root.resolve().parent):
         if name := recognise(near):
-            lines.append(f"But {near} looks like {SOURCES[name].release.title}: give that.")
+            lines.append(f"But {near} looks like {SOURCES[name].options.release.title}: give that.")
     for name, source in SOURCES.items():
-        needs = "; ".join(source.release.needs)
-        lines.append(f"  {source.release.title} (source '{name}') has {needs}")
+        needs = "; ".join(source.options.release.needs)
+        lines.append(f"  {source.options.release.title} (source '{name}') has {needs}")
     tables = sorted(path.name for path in root.glob("*.csv"))
     if tables:
         close = difflib.get_close_matches("manifest.csv", tables, 1, 0) or tables

@@ -8,7 +8,6 @@ from companion.cohorts.cohort import SEXES, Cohort
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.release import Release
 from companion.cohorts.importing.writer import OnBadImage, write
 from companion.cohorts.releases import (
     chexpert,
@@ -32,31 +31,29 @@ class Source(NamedTuple):
     """A source that is read from files.
 
     Attributes:
-        release: what its folder looks like, for the doctor.
         options: what can be chosen.
         plan: (options, data root) to the rows that would be imported; reads no image.
     """
 
-    release: Release
     options: type[ImportOptions]
     plan: Callable[[Any, Path], Plan]
 
 
 # Where two fit a folder equally well, the doctor takes the first: RSNA's holds the NIH's table too.
 SOURCES: Mapping[str, Source] = {
-    "padchest": Source(padchest.RELEASE, padchest.PadChestOptions, padchest.plan),
-    "rsna": Source(rsna.RELEASE, rsna.RsnaOptions, rsna.plan),
-    "embed": Source(embed.RELEASE, embed.EmbedOptions, embed.plan),
-    "vindr": Source(vindr.RELEASE, vindr.VindrOptions, vindr.plan),
-    "nih": Source(nih.RELEASE, nih.NihOptions, nih.plan),
-    "chexpert": Source(chexpert.RELEASE, chexpert.CheXpertOptions, chexpert.plan),
-    "mini-mias": Source(mini_mias.RELEASE, mini_mias.MiniMiasOptions, mini_mias.plan),
-    "medmnist": Source(medmnist.RELEASE, medmnist.MedMnistOptions, medmnist.plan),
-    "folder": Source(folder.RELEASE, folder.FolderOptions, folder.plan),
+    "padchest": Source(padchest.PadChestOptions, padchest.plan),
+    "rsna": Source(rsna.RsnaOptions, rsna.plan),
+    "embed": Source(embed.EmbedOptions, embed.plan),
+    "vindr": Source(vindr.VindrOptions, vindr.plan),
+    "nih": Source(nih.NihOptions, nih.plan),
+    "chexpert": Source(chexpert.CheXpertOptions, chexpert.plan),
+    "mini-mias": Source(mini_mias.MiniMiasOptions, mini_mias.plan),
+    "medmnist": Source(medmnist.MedMnistOptions, medmnist.plan),
+    "folder": Source(folder.FolderOptions, folder.plan),
 }
 # What can be chosen of each source, by the name that a profile gives it.
 OPTIONS: Mapping[str, type[SourceOptions]] = {
-    **{name: phantom.options for name, phantom in PHANTOMS.items()},
+    **PHANTOMS,
     **{name: source.options for name, source in SOURCES.items()},
 }
 
@@ -80,7 +77,7 @@ def build(
     """
     folder = Path(folder)
     if isinstance(options, PhantomOptions):
-        phantom.build(PHANTOMS[options.source], options, folder)
+        phantom.build(options, folder)
     else:
         write(make_plan(options, data_root), folder, on_bad_image)
     return Cohort.load(folder)

@@ -5,13 +5,13 @@ images under simulated scanners, what another of these would have made (`simulat
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation import phantom, simulated_scanners
-from companion.cohorts.simulation.phantom import Phantom
+from companion.cohorts.simulation.phantom import PhantomOptions
 from companion.cohorts.simulation.phantoms import PHANTOMS
 from companion.cohorts.simulation.scanner_shares import ScannerShares, SimulatedScanners
 from companion.cohorts.simulation.scanners import Scanner
@@ -28,8 +28,8 @@ def has_truth(cohort: Cohort, variable: str = "scanner") -> bool:
     """Whether it is known what do(variable) would have done to a cohort's images."""
     if variable == "scanner":
         return "scanner_set" in cohort.info.get("source_options", {})
-    simulator = _simulator(cohort)
-    return simulator is not None and variable in simulator.variables
+    options = _phantom(cohort)
+    return options is not None and variable in options.variables
 
 
 def true_counterfactual(
@@ -52,11 +52,9 @@ def true_counterfactual(
     """
     if not has_truth(cohort):
         raise LookupError(f"cohort '{cohort.name}' is not simulated: no true counterfactual")
-    simulator = _simulator(cohort)
-    if simulator is not None:
-        return phantom.counterfactual(
-            simulator, cohort.info, cohort.table.iloc[rows], do, noise=noise
-        )
+    options = _phantom(cohort)
+    if options is not None:
+        return phantom.counterfactual(options, cohort.table.iloc[rows], do, noise=noise)
     return simulated_scanners.counterfactual(
         _chosen(cohort, SimulatedScanners), cohort, rows, do, noise=noise
     )
@@ -68,10 +66,10 @@ def true_labels(cohort: Cohort, rows: np.ndarray, do: Mapping[str, str]) -> np.n
     Raises:
         LookupError: the cohort was not simulated from scratch.
     """
-    simulator = _simulator(cohort)
-    if simulator is None:
+    options = _phantom(cohort)
+    if options is None:
         raise LookupError(f"cohort '{cohort.name}' has no simulator that knows the labels")
-    return phantom.true_labels(simulator, cohort.info, cohort.table.iloc[rows], do)
+    return phantom.true_labels(options, cohort.table.iloc[rows], do)
 
 
 def scanner_settings(cohort: Cohort, scanner: str) -> Scanner:
@@ -83,8 +81,10 @@ def scanner_settings(cohort: Cohort, scanner: str) -> Scanner:
     return _chosen(cohort, ScannerShares).settings(scanner)
 
 
-def _simulator(cohort: Cohort) -> Phantom[Any] | None:
-    return PHANTOMS.get(cohort.info["source"])
+def _phantom(cohort: Cohort) -> PhantomOptions | None:
+    """The options that a cohort was simulated with; None where it was not."""
+    kind = PHANTOMS.get(cohort.info["source"])
+    return None if kind is None else kind(**cohort.info["source_options"])
 
 
 def _chosen(cohort: Cohort, kind: type[AnyShares]) -> AnyShares:

@@ -16,10 +16,10 @@ from sklearn.metrics import roc_auc_score
 from companion.cohorts import truths
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import build
-from companion.cohorts.simulation import phantom, phantom_breast
-from companion.cohorts.simulation.breast_anatomy import Breast, anatomy, exogenous, radiance
+from companion.cohorts.simulation import phantom
+from companion.cohorts.simulation.breast_anatomy import DRAWS, Breast, anatomy, radiance
+from companion.cohorts.simulation.draws import exogenous
 from companion.cohorts.simulation.phantom_breast import (
-    BREAST,
     CLASSES,
     TISSUE_SHARE,
     PhantomBreastOptions,
@@ -62,7 +62,7 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 def _breasts(n: int, share: float, *, implant: bool = False, oblique: bool = False) -> Breast:
     index = np.arange(n)
-    noise = exogenous(0, 0, index, index, FRAME)
+    noise = exogenous(DRAWS, 0, 0, index, index, FRAME)
     return anatomy(noise, np.full(n, share), np.full(n, implant), np.full(n, oblique))
 
 
@@ -129,7 +129,7 @@ def test_an_image_does_not_depend_on_how_many_are_made(small: Cohort, tmp_path: 
 def _densities(n: int, **options: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Age, class and share of tissue of n women."""
     index = np.arange(n)
-    noise = exogenous(0, 0, index, index, (1, 1))
+    noise = exogenous(DRAWS, 0, 0, index, index, (1, 1))
     label, share = density(PhantomBreastOptions(**options), noise)
     return noise.patient["age"].reshape(-1), label, share
 
@@ -166,7 +166,7 @@ def test_tissue_covers_its_share_of_the_breast(share: float, oblique: bool) -> N
 
 def test_more_tissue_never_takes_any_away_and_is_brighter() -> None:
     index = np.arange(20)
-    noise = exogenous(0, 0, index, index, FRAME)
+    noise = exogenous(DRAWS, 0, 0, index, index, FRAME)
     no = np.zeros(20, bool)
     sparse, dense = (radiance(noise, np.full(20, s), no, no, no) for s in (0.2, 0.6))
     assert (dense - sparse).min() > -1e-5
@@ -180,7 +180,7 @@ def test_muscle_is_in_oblique_views_only() -> None:
 
 def test_right_breasts_are_mirrored() -> None:
     index = np.arange(10)
-    noise = exogenous(0, 0, index, index, FRAME)
+    noise = exogenous(DRAWS, 0, 0, index, index, FRAME)
     share, no, yes = np.full(10, 0.3), np.zeros(10, bool), np.ones(10, bool)
     left = radiance(noise, share, no, no, no)
     np.testing.assert_array_equal(radiance(noise, share, no, no, yes), left[:, :, ::-1])
@@ -189,9 +189,9 @@ def test_right_breasts_are_mirrored() -> None:
 
 def test_implants_are_bright_found_and_in_their_share(larger: Cohort) -> None:
     index = np.arange(3000)
-    noise = exogenous(0, 0, index, index, (1, 1))
+    noise = exogenous(DRAWS, 0, 0, index, index, (1, 1))
     for options in (PhantomBreastOptions(implants=share) for share in (0.04, 0.3)):
-        found = (phantom_breast._facts(options, noise)["attribute"] == "implant").mean()
+        found = (options.facts(noise)["attribute"] == "implant").mean()
         assert found == pytest.approx(options.implants, abs=0.02)
     implant = larger.attributes(np.arange(len(larger))) == "implant"
     assert 0 < implant.sum() < 0.1 * len(larger)
@@ -237,12 +237,13 @@ def test_do_scanner_is_the_image_of_who_was_there(small: Cohort, scanner: str) -
 def test_the_truth_keeps_anatomy_and_noise(small: Cohort) -> None:
     row = small.table.iloc[[5]]
     woman, image = (np.array([int(row[c].iloc[0][-6:])]) for c in ("patient_id", "image_id"))
-    noise = exogenous(0, 0, woman, image, (40, 32))
-    scene = phantom_breast._radiance(PhantomBreastOptions(), noise, row)
+    noise = exogenous(DRAWS, 0, 0, woman, image, (40, 32))
+    options = PhantomBreastOptions(**small.info["source_options"])
+    scene = options.radiance(noise, row)
     for name, scanner in MAMMOGRAPHS["strong"].items():
-        shown = phantom.counterfactual(BREAST, small.info, row, {"scanner": name})
+        shown = phantom.counterfactual(options, row, {"scanner": name})
         np.testing.assert_array_equal(shown, render(scene, scanner, noise.sensor))
-        clean = phantom.counterfactual(BREAST, small.info, row, {"scanner": name}, noise=False)
+        clean = phantom.counterfactual(options, row, {"scanner": name}, noise=False)
         np.testing.assert_array_equal(clean, render(scene, scanner))
 
 

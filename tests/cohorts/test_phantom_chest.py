@@ -14,9 +14,10 @@ from sklearn.metrics import roc_auc_score
 from companion.cohorts.checksum import checksum
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation import phantom
-from companion.cohorts.simulation.chest_anatomy import anatomy, exogenous, radiance
+from companion.cohorts.simulation.chest_anatomy import DRAWS, anatomy, radiance
+from companion.cohorts.simulation.draws import exogenous
 from companion.cohorts.simulation.phantom import build, counterfactual
-from companion.cohorts.simulation.phantom_chest import CHEST, PhantomChestOptions
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.cohorts.simulation.scanners import MAMMOGRAPHS, SCANNERS, render
 from companion.cohorts.truths import true_counterfactual
 
@@ -25,7 +26,7 @@ SCANNER_NAMES = tuple(SCANNERS["strong"])
 
 
 def _made(folder: Path, **options: Any) -> Cohort:
-    build(CHEST, PhantomChestOptions(**(SMALL | options)), folder)
+    build(PhantomChestOptions(**(SMALL | options)), folder)
     return Cohort.load(folder)
 
 
@@ -105,7 +106,7 @@ def test_what_a_killed_run_left_is_no_hindrance(tmp_path: Path) -> None:
 
 def test_an_existing_folder_is_not_overwritten(small: Cohort) -> None:
     with pytest.raises(FileExistsError, match="remove it"):
-        build(CHEST, PhantomChestOptions(**SMALL), small.folder)
+        build(PhantomChestOptions(**SMALL), small.folder)
 
 
 # Determinism
@@ -134,7 +135,7 @@ def test_no_noise_is_used_twice() -> None:
     zero, one = np.array([0]), np.array([1])
     keys = [(0, 0, zero, zero), (0, 0, zero, one), (0, 0, one, zero), (0, 1, zero, zero)]
     keys += [(1, 0, zero, zero), (0, 2, zero, zero)]
-    drawn = [exogenous(*key, 8) for key in keys]
+    drawn = [exogenous(DRAWS, *key, (8, 8)) for key in keys]
     assert len({noise.sensor.tobytes() for noise in drawn}) == 5  # two share the image number
     assert len({noise.patient["width"].item() for noise in drawn}) == 5  # two share the patient
 
@@ -173,7 +174,7 @@ def test_do_scanner_is_the_image_of_who_was_there(small: Cohort, scanner: str) -
 def test_do_scanner_renders_the_same_radiance_with_the_same_noise(small: Cohort) -> None:
     row = small.table.iloc[[5]]
     patient, image = (int(row[name].iloc[0][-6:]) for name in ("patient_id", "image_id"))
-    noise = exogenous(0, 0, np.array([patient]), np.array([image]), 32)
+    noise = exogenous(DRAWS, 0, 0, np.array([patient]), np.array([image]), (32, 32))
     density = radiance(
         noise,
         (row["sex"] == "F").to_numpy(),
@@ -181,21 +182,17 @@ def test_do_scanner_renders_the_same_radiance_with_the_same_noise(small: Cohort)
         (row["label"] == 1).to_numpy(),
         PhantomChestOptions().lesion_contrast,
     )
+    options = PhantomChestOptions(**SMALL)
     for name, scanner in SCANNERS["strong"].items():
-        do = {"scanner": name}
-        np.testing.assert_array_equal(
-            counterfactual(CHEST, small.info, row, do),
-            render(density, scanner, noise.sensor),
-        )
-        np.testing.assert_array_equal(
-            counterfactual(CHEST, small.info, row, do, noise=False),
-            render(density, scanner),
-        )
+        shown = counterfactual(options, row, {"scanner": name})
+        np.testing.assert_array_equal(shown, render(density, scanner, noise.sensor))
+        clean = counterfactual(options, row, {"scanner": name}, noise=False)
+        np.testing.assert_array_equal(clean, render(density, scanner))
 
 
 def test_do_sex_changes_the_anatomy_and_neither_finding_nor_noise() -> None:
     index, n = np.arange(40), 40
-    noise = exogenous(0, 0, index, index, 64)
+    noise = exogenous(DRAWS, 0, 0, index, index, (64, 64))
     age, contrast = np.full(n, 50.0), (0.1, 0.1)
     yes, no = np.ones(n, bool), np.zeros(n, bool)
     female, male = (radiance(noise, sex, age, no, contrast) for sex in (yes, no))

@@ -8,7 +8,7 @@ from companion.cohorts.fakes.files import write_jpeg, write_table
 from companion.cohorts.fakes.pictures import chest
 from companion.cohorts.releases.chexpert import FINDINGS
 
-HEADER = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS)
+HEADER = ",".join(["Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *FINDINGS])
 
 
 def write(folder: Path, patients: int, seed: int) -> None:

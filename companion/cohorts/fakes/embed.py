@@ -9,38 +9,13 @@ from companion.cohorts.fakes.pictures import breast
 from companion.cohorts.releases.embed import CLINICAL, IMAGES, MODELS
 
 IMAGES_HEADER = (
-    "Unnamed: 0.1",
-    "Unnamed: 0",
-    "empi_anon",
-    "acc_anon",
-    "study_date_anon",
-    "StudyDescription",
-    "SeriesDescription",
-    "FinalImageType",
-    "ImageLateralityFinal",
-    "ViewPosition",
-    "spot_mag",
-    "num_roi",
-    "ROI_coords",
-    "PatientSex",
-    "Manufacturer",
-    "ManufacturerModelName",
-    "anon_dicom_path",
-    "Unnamed: 0",
+    "Unnamed: 0.1,Unnamed: 0,empi_anon,acc_anon,study_date_anon,StudyDescription,"
+    "SeriesDescription,FinalImageType,ImageLateralityFinal,ViewPosition,spot_mag,num_roi,"
+    "ROI_coords,PatientSex,Manufacturer,ManufacturerModelName,anon_dicom_path,Unnamed: 0"
 )
 CLINICAL_HEADER = (
-    "Unnamed: 0",
-    "empi_anon",
-    "acc_anon",
-    "desc",
-    "side",
-    "asses",
-    "numfind",
-    "tissueden",
-    "age_at_study",
-    "study_date_anon",
-    "RACE_DESC",
-    "ETHNICITY_DESC",
+    "Unnamed: 0,empi_anon,acc_anon,desc,side,asses,numfind,tissueden,age_at_study,"
+    "study_date_anon,RACE_DESC,ETHNICITY_DESC"
 )
 # Scanners as often as one can and still find each in every split.
 _OFTEN = (

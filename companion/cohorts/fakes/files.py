@@ -1,7 +1,7 @@
 """The file formats of made-up releases."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -15,8 +15,9 @@ _MAMMOGRAM = UID("1.2.840.10008.5.1.4.1.1.1.2")  # Digital Mammography X-Ray Ima
 _RADIOGRAPH = UID("1.2.840.10008.5.1.4.1.1.7")  # Secondary Capture Image
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """A CSV file; what a row does not name is empty. A column named twice holds the same twice."""
+def write_table(path: Path, header: str, rows: Iterable[Mapping[str, object]]) -> None:
+    """Writes a CSV file; what a row does not name is empty, and a column may occur twice."""
+    columns = header.split(",")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

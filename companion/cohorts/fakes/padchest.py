@@ -10,42 +10,13 @@ from companion.cohorts.fakes.pictures import chest
 from companion.cohorts.releases.padchest import TABLE, UNREADABLE
 
 HEADER = (
-    "",
-    "ImageID",
-    "ImageDir",
-    "StudyDate_DICOM",
-    "StudyID",
-    "PatientID",
-    "PatientBirth",
-    "PatientSex_DICOM",
-    "ViewPosition_DICOM",
-    "Projection",
-    "MethodProjection",
-    "Pediatric",
-    "Modality_DICOM",
-    "Manufacturer_DICOM",
-    "PhotometricInterpretation_DICOM",
-    "PixelRepresentation_DICOM",
-    "PixelAspectRatio_DICOM",
-    "SpatialResolution_DICOM",
-    "BitsStored_DICOM",
-    "WindowCenter_DICOM",
-    "WindowWidth_DICOM",
-    "Rows_DICOM",
-    "Columns_DICOM",
-    "XRayTubeCurrent_DICOM",
-    "Exposure_DICOM",
-    "ExposureInuAs_DICOM",
-    "ExposureTime",
-    "RelativeXRayExposure_DICOM",
-    "ReportID",
-    "Report",
-    "MethodLabel",
-    "Labels",
-    "Localizations",
-    "LabelsLocalizationsBySentence",
-    "labelCUIS",
-    "LocalizationsCUIS",
+    ",ImageID,ImageDir,StudyDate_DICOM,StudyID,PatientID,PatientBirth,PatientSex_DICOM,"
+    "ViewPosition_DICOM,Projection,MethodProjection,Pediatric,Modality_DICOM,Manufacturer_DICOM,"
+    "PhotometricInterpretation_DICOM,PixelRepresentation_DICOM,PixelAspectRatio_DICOM,"
+    "SpatialResolution_DICOM,BitsStored_DICOM,WindowCenter_DICOM,WindowWidth_DICOM,Rows_DICOM,"
+    "Columns_DICOM,XRayTubeCurrent_DICOM,Exposure_DICOM,ExposureInuAs_DICOM,ExposureTime,"
+    "RelativeXRayExposure_DICOM,ReportID,Report,MethodLabel,Labels,Localizations,"
+    "LabelsLocalizationsBySentence,labelCUIS,LocalizationsCUIS"
 )
 _PHILIPS, _OTHER = "PhilipsMedicalSystems", "ImagingDynamicsCompanyLtd"
 

@@ -11,18 +11,8 @@ from companion.cohorts.fakes.pictures import chest
 from companion.cohorts.releases.rsna import LABELS, MAPPING, NIH_TABLES
 
 NIH_HEADER = (
-    "Image Index",
-    "Finding Labels",
-    "Follow-up #",
-    "Patient ID",
-    "Patient Age",
-    "Patient Gender",
-    "View Position",
-    "OriginalImage[Width",
-    "Height]",
-    "OriginalImagePixelSpacing[x",
-    "y]",
-    "",
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y],"
 )
 
 
@@ -58,7 +48,7 @@ def write(folder: Path, patients: int, seed: int) -> None:
     order = rng.permutation(len(mapping))
     listed = [second_stage, *(mapping[k] for k in order)]
     (folder / MAPPING).write_text(json.dumps(listed), encoding="utf-8")
-    write_table(folder / LABELS, ("patientId", "x", "y", "width", "height", "Target"), labels)
+    write_table(folder / LABELS, "patientId,x,y,width,height,Target", labels)
     write_table(folder / NIH_TABLES[1], NIH_HEADER, nih)
 
 

@@ -10,31 +10,12 @@ from companion.cohorts.fakes.pictures import breast
 from companion.cohorts.releases.vindr import ANNOTATIONS, METADATA
 
 ANNOTATIONS_HEADER = (
-    "study_id",
-    "series_id",
-    "image_id",
-    "laterality",
-    "view_position",
-    "height",
-    "width",
-    "breast_birads",
-    "breast_density",
-    "split",
+    "study_id,series_id,image_id,laterality,view_position,height,width,breast_birads,"
+    "breast_density,split"
 )
 METADATA_HEADER = (
-    "",
-    "SOP Instance UID",
-    "Series Instance UID",
-    "Manufacturer",
-    "Manufacturer's Model Name",
-    "Patient's Age",
-    "View Position",
-    "Rows",
-    "Columns",
-    "Window Center",
-    "Window Width",
-    "Photometric Interpretation",
-    "Rows",
+    ",SOP Instance UID,Series Instance UID,Manufacturer,Manufacturer's Model Name,Patient's Age,"
+    "View Position,Rows,Columns,Window Center,Window Width,Photometric Interpretation,Rows"
 )
 _MODELS = (
     ("SIEMENS", "Mammomat Inspiration"),

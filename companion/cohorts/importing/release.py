@@ -1,4 +1,4 @@
-"""What a publisher's folder looks like from outside, so that a folder can be recognised."""
+"""What a publisher says of a release, and what its folder looks like from outside."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +17,9 @@ class Release:
         licence: under which terms.
         needs: what its folder must hold: patterns, any of which will do, separated by ' or ', to
             what that is.
+        sexes: that it states of its images.
+        tables: files in the data root that say which images there are, where no option names them.
+        names_scanners: whether it says which scanner made which image.
         published: its rows of Table 1 of the paper, by the part of it that is imported.
     """
 
@@ -24,6 +27,9 @@ class Release:
     access: str
     licence: str
     needs: Mapping[str, str]
+    sexes: tuple[str, ...]
+    tables: tuple[str, ...] = ()
+    names_scanners: bool = True
     published: Mapping[str, PublishedCounts] = field(default_factory=dict)
 
     def found(self, root: Path) -> list[str]:

@@ -20,7 +20,7 @@ Source: Irvin et al., CheXpert, AAAI 2019, https://arxiv.org/abs/1901.07031.
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import pandas as pd
 from pydantic import model_validator
@@ -71,6 +71,8 @@ RELEASE = Release(
         " or ".join(TABLES): "the table of the training images",
         f"train/patient* or {_PARTS}/patient*": "the images",
     },
+    sexes=SEXES,
+    names_scanners=False,
     published={"": PublishedCounts("CheXpert", 13_811, 2_449, 10_838)},
 )
 CITATION = (
@@ -95,6 +97,7 @@ class CheXpertOptions(ImportOptions):
         finding: the positive class, one of `FINDINGS`.
     """
 
+    release: ClassVar = RELEASE
     source: Literal["chexpert"] = "chexpert"
     name: str = "chexpert"
     csv: str = TABLES[0]
@@ -111,16 +114,6 @@ class CheXpertOptions(ImportOptions):
     def tables(self) -> tuple[str, ...]:
         """The publisher's table, in either place if none is given."""
         return TABLES if self.csv == TABLES[0] else (self.csv,)
-
-    @property
-    def evaluation_only(self) -> bool:
-        """The publisher names no scanner."""
-        return True
-
-    @property
-    def sexes(self) -> tuple[str, ...]:
-        """Women and men."""
-        return SEXES
 
 
 def plan(options: CheXpertOptions, data_root: Path) -> Plan:

@@ -25,7 +25,7 @@ https://doi.org/10.1148/ryai.220047.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -88,6 +88,8 @@ RELEASE = Release(
         CLINICAL: "one row per finding, with the density",
         "images/cohort_*": "the images",
     },
+    sexes=("F",),
+    tables=(IMAGES, CLINICAL),
     published={
         "pretraining": PublishedCounts("EMBED, in-distribution", 223_086, 8_295, 65_992),
         "held-out": PublishedCounts(
@@ -128,6 +130,7 @@ class EmbedOptions(ImportOptions):
         validation_patients: of part 'pretraining': how many of the held-out patients validate.
     """
 
+    release: ClassVar = RELEASE
     source: Literal["embed"] = "embed"
     name: str = "embed"
     width: int | None = Field(default=56, ge=8, le=4096)
@@ -137,19 +140,9 @@ class EmbedOptions(ImportOptions):
     validation_patients: int = Field(default=600, ge=1)
 
     @property
-    def tables(self) -> tuple[str, ...]:
-        """The tables of images and of findings."""
-        return IMAGES, CLINICAL
-
-    @property
     def evaluation_only(self) -> bool:
         """Part 'held-out' has one scanner."""
         return self.part == "held-out"
-
-    @property
-    def sexes(self) -> tuple[str, ...]:
-        """Women only."""
-        return ("F",)
 
 
 def plan(options: EmbedOptions, data_root: Path) -> Plan:

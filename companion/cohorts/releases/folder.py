@@ -5,7 +5,7 @@ split are optional. Without a split column the rows are split by patient.
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import pandas as pd
 from pydantic import Field, model_validator
@@ -34,6 +34,7 @@ RELEASE = Release(
     access="",
     licence="",
     needs={"manifest.csv": "one row per image: path, patient, scanner, label"},
+    sexes=(),
 )
 
 
@@ -69,6 +70,7 @@ class FolderOptions(ImportOptions):
         citation: of the data.
     """
 
+    release: ClassVar = RELEASE
     source: Literal["folder"] = "folder"
     name: str = "folder"
     manifest: str = "manifest.csv"

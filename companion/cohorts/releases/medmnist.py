@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import prod
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, ClassVar, Literal
 from zlib import error as ZlibError
 
 import numpy as np
@@ -38,6 +38,7 @@ RELEASE = Release(
     access="https://medmnist.com, free",
     licence="CC BY 4.0",
     needs={"*mnist*.npz": "the archive of images and labels"},
+    sexes=(),
 )
 CITATION = (
     "Yang J, et al. MedMNIST v2: a large-scale lightweight benchmark for 2D and 3D biomedical "
@@ -67,6 +68,7 @@ class MedMnistOptions(ImportOptions, SimulatedScanners):
         classes: names of the labels 0, 1, ...; of two the second is positive.
     """
 
+    release: ClassVar = RELEASE
     source: Literal["medmnist"] = "medmnist"
     name: str = "medmnist"
     archive: str = "pneumoniamnist.npz"
@@ -78,11 +80,6 @@ class MedMnistOptions(ImportOptions, SimulatedScanners):
     def tables(self) -> tuple[str, ...]:
         """The archive, which holds labels and images."""
         return (self.archive,)
-
-    @property
-    def sexes(self) -> tuple[str, ...]:
-        """Not stated."""
-        return ()
 
 
 def plan(options: MedMnistOptions, data_root: Path) -> Plan:

@@ -11,7 +11,7 @@ https://www.repository.cam.ac.uk/handle/1810/250394.
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pandas as pd
 from pydantic import Field
@@ -32,6 +32,7 @@ RELEASE = Release(
     access="https://www.repository.cam.ac.uk/handle/1810/250394, free",
     licence="research only, under the publisher's licence",
     needs={"Info.txt": "the list of films", "mdb*.pgm": "the films"},
+    sexes=("F",),
 )
 CITATION = (
     "Suckling J, et al. The Mammographic Image Analysis Society Digital Mammogram Database. "
@@ -61,6 +62,7 @@ class MiniMiasOptions(ImportOptions, SimulatedScanners):
         splits: shares of the women.
     """
 
+    release: ClassVar = RELEASE
     source: Literal["mini-mias"] = "mini-mias"
     scanner_set: Literal["radiography", "mammography"] = "mammography"
     name: str = "mini-mias"
@@ -75,11 +77,6 @@ class MiniMiasOptions(ImportOptions, SimulatedScanners):
     def tables(self) -> tuple[str, ...]:
         """The list of films."""
         return (self.table,)
-
-    @property
-    def sexes(self) -> tuple[str, ...]:
-        """Women only."""
-        return ("F",)
 
 
 def plan(options: MiniMiasOptions, data_root: Path) -> Plan:

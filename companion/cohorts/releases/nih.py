@@ -15,7 +15,7 @@ https://nihcc.app.box.com/v/ChestXray-NIHCC.
 
 import logging
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import pandas as pd
 from pydantic import Field, model_validator
@@ -85,6 +85,7 @@ RELEASE = Release(
         " or ".join(TABLES): "the table of all images",
         "images/*.png or images_*/images/*.png": "the images",
     },
+    sexes=SEXES,
 )
 CITATION = (
     "Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale Chest X-ray "
@@ -118,6 +119,7 @@ class NihOptions(ImportOptions):
         splits: shares of the patients. A patient whom a held-out detector saw is in test.
     """
 
+    release: ClassVar = RELEASE
     source: Literal["nih"] = "nih"
     name: str = "nih"
     csv: str = TABLES[0]
@@ -149,11 +151,6 @@ class NihOptions(ImportOptions):
     def tables(self) -> tuple[str, ...]:
         """The publisher's table, under either name if none is given."""
         return TABLES if self.csv == TABLES[0] else (self.csv,)
-
-    @property
-    def sexes(self) -> tuple[str, ...]:
-        """Women and men."""
-        return SEXES
 
 
 def plan(options: NihOptions, data_root: Path) -> Plan:

@@ -16,7 +16,7 @@ Source: Bustos et al., PadChest, Medical Image Analysis 66, 2020, https://arxiv.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pandas as pd
 
@@ -81,6 +81,7 @@ RELEASE = Release(
         TABLE: "the table of all images",
         "[0-9]*/*.png or images/*.png or images/[0-9]*/*.png or *.png": "the images",
     },
+    sexes=SEXES,
     published={"": PublishedCounts("PadChest", 64_989, 7_203, 17_993)},
 )
 CITATION = (
@@ -103,6 +104,7 @@ class PadChestOptions(ImportOptions):
         finding: the positive class, as the column Labels writes it.
     """
 
+    release: ClassVar = RELEASE
     source: Literal["padchest"] = "padchest"
     name: str = "padchest"
     csv: str = TABLE
@@ -113,11 +115,6 @@ class PadChestOptions(ImportOptions):
     def tables(self) -> tuple[str, ...]:
         """The publisher's table."""
         return (self.csv,)
-
-    @property
-    def sexes(self) -> tuple[str, ...]:
-        """Women and men."""
-        return SEXES
 
 
 def plan(options: PadChestOptions, data_root: Path) -> Plan:

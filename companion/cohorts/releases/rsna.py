@@ -22,7 +22,7 @@ Possible Pneumonia, Radiology: AI 1(1), 2019, https://doi.org/10.1148/ryai.20191
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pandas as pd
 
@@ -64,6 +64,9 @@ RELEASE = Release(
         MAPPING: "RSNA's list of which image is which of the NIH's",
         " or ".join(NIH_TABLES): "the NIH's table, for view, sex and age",
     },
+    sexes=SEXES,
+    tables=(LABELS, MAPPING, *NIH_TABLES),
+    names_scanners=False,
     published={"": PublishedCounts("RSNA Pneumonia", 8_633, 1_524, 4_354)},
 )
 CITATION = (
@@ -88,25 +91,11 @@ class RsnaOptions(ImportOptions):
             'patient' keeps all images of one of the NIH's patients in one split.
     """
 
+    release: ClassVar = RELEASE
     source: Literal["rsna"] = "rsna"
     name: str = "rsna"
     split_by: Literal["image", "patient"] = "image"
     fit: Literal["stretch", "pad", "crop"] = "crop"
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """Labels, list, and the NIH's table under either name."""
-        return (LABELS, MAPPING, *NIH_TABLES)
-
-    @property
-    def evaluation_only(self) -> bool:
-        """The publisher names no scanner."""
-        return True
-
-    @property
-    def sexes(self) -> tuple[str, ...]:
-        """Women and men."""
-        return SEXES
 
 
 def plan(options: RsnaOptions, data_root: Path) -> Plan:

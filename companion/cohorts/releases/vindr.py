@@ -16,7 +16,7 @@ https://doi.org/10.1038/s41597-023-02100-7.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pandas as pd
 from pydantic import Field
@@ -66,6 +66,8 @@ RELEASE = Release(
         METADATA: "scanner and age by image",
         "images/*/*.dicom": "the images",
     },
+    sexes=("F",),
+    tables=(ANNOTATIONS, METADATA),
     published={"": PublishedCounts("VinDr-Mammo", 11_191, 2_813, 5_996)},
 )
 CITATION = (
@@ -86,21 +88,12 @@ class VindrOptions(ImportOptions):
         split_by: 'series' as in the paper; 'study' keeps all images of a woman in one split.
     """
 
+    release: ClassVar = RELEASE
     source: Literal["vindr"] = "vindr"
     name: str = "vindr"
     width: int | None = Field(default=56, ge=8, le=4096)
     background: Literal["keep", "remove"] = "remove"
     split_by: Literal["series", "study"] = "series"
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """Annotations and metadata."""
-        return ANNOTATIONS, METADATA
-
-    @property
-    def sexes(self) -> tuple[str, ...]:
-        """Women only."""
-        return ("F",)
 
 
 def plan(options: VindrOptions, data_root: Path) -> Plan:

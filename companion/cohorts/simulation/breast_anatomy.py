@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from companion.cohorts.simulation import draws
 from companion.cohorts.simulation.draws import DrawNames, Exogenous
 from companion.cohorts.simulation.shapes import between, inside, smooth
 
@@ -25,13 +24,6 @@ PATIENT_DRAWS = (
 IMAGE_DRAWS = ("side", "view", "shift", "compression", "level", "positioning", "exposure")
 # fmt: on
 DRAWS = DrawNames(PATIENT_DRAWS, IMAGE_DRAWS)
-
-
-def exogenous(
-    seed: int, stream: int, patients: np.ndarray, images: np.ndarray, frame: tuple[int, int]
-) -> Exogenous:
-    """Noise of some mammograms, see `draws.exogenous`."""
-    return draws.exogenous(DRAWS, seed, stream, patients, images, frame)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from companion.cohorts.simulation import draws
 from companion.cohorts.simulation.draws import DrawNames, Exogenous
 from companion.cohorts.simulation.shapes import between, blob, inside, smooth
 
@@ -32,15 +31,7 @@ IMAGE_DRAWS = (
 LESION_DRAWS = ("side", "along", "across", "width", "height", "tilt", "contrast")
 # fmt: on
 
-
 DRAWS = DrawNames(PATIENT_DRAWS, IMAGE_DRAWS, LESION_DRAWS, MAX_LESIONS)
-
-
-def exogenous(
-    seed: int, stream: int, patients: np.ndarray, images: np.ndarray, size: int
-) -> Exogenous:
-    """Noise of some chests (`draws.exogenous`), `size` pixels high and wide."""
-    return draws.exogenous(DRAWS, seed, stream, patients, images, (size, size))
 
 
 @dataclass(frozen=True)

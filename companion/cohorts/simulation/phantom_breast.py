@@ -6,7 +6,7 @@ anatomy from these, the view and sometimes an implant; radiance from the anatomy
 from radiance, scanner and the sensor's noise. The scanner is independent of all of these.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from scipy import special
 from companion.cohorts.cohort import ATTRIBUTE
 from companion.cohorts.simulation import breast_anatomy
 from companion.cohorts.simulation.draws import Exogenous
-from companion.cohorts.simulation.phantom import Phantom, PhantomOptions
+from companion.cohorts.simulation.phantom import PhantomOptions
 
 CLASSES = ("A", "B", "C", "D")
 IMPLANT = "implant"
@@ -48,6 +48,12 @@ class PhantomBreastOptions(PhantomOptions):
         implants: share of the women who have them; the table's `attribute` says so.
     """
 
+    classes: ClassVar = CLASSES
+    citation: ClassVar = CITATION
+    sexes: ClassVar = ("F",)
+    draws: ClassVar = breast_anatomy.DRAWS
+    variables: ClassVar = {"age": tuple(str(years) for years in range(*AGES))}
+
     source: Literal["phantom-breast"] = "phantom-breast"
     scanner_set: Literal["radiography", "mammography"] = "mammography"
     height: int = Field(default=64, ge=32, le=256)
@@ -76,9 +82,34 @@ class PhantomBreastOptions(PhantomOptions):
         return self.height, self.width
 
     @property
-    def sexes(self) -> tuple[str, ...]:
-        """Women only."""
-        return ("F",)
+    def caveats(self) -> tuple[str, ...]:
+        """The simulator's."""
+        return CAVEATS
+
+    def facts(self, noise: Exogenous) -> dict[str, Any]:
+        """Mechanisms of age, density, view and implant."""
+        side = np.where(_right(noise), "R", "L").astype(object)
+        return {
+            "sex": "F",
+            "age": _years(_uniform(noise, "age")),
+            "view": side + np.where(_oblique(noise), "MLO", "CC"),
+            "label": density(self, noise)[0],
+            ATTRIBUTE: np.where(self._implant(noise), IMPLANT, ""),
+        }
+
+    def radiance(self, noise: Exogenous, rows: pd.DataFrame) -> np.ndarray:
+        """Mechanism of the image before any scanner."""
+        share = density(self, noise, rows["age"].to_numpy(dtype=float))[1]
+        return breast_anatomy.radiance(
+            noise, share, self._implant(noise), _oblique(noise), _right(noise)
+        )
+
+    def labels(self, noise: Exogenous, rows: pd.DataFrame) -> np.ndarray:
+        """Mechanism of the density, of which an intervention on the age is a cause."""
+        return density(self, noise, rows["age"].to_numpy(dtype=float))[0]
+
+    def _implant(self, noise: Exogenous) -> np.ndarray:
+        return noise.patient["implant"].reshape(-1) < self.implants
 
 
 def density(
@@ -122,52 +153,9 @@ def _uniform(noise: Exogenous, name: str) -> np.ndarray:
     return noise.patient[name].reshape(-1).astype(float)
 
 
-def _facts(options: PhantomBreastOptions, noise: Exogenous) -> dict[str, Any]:
-    side = np.where(_right(noise), "R", "L").astype(object)
-    return {
-        "sex": "F",
-        "age": _years(_uniform(noise, "age")),
-        "view": side + np.where(_oblique(noise), "MLO", "CC"),
-        "label": density(options, noise)[0],
-        ATTRIBUTE: np.where(_implant(options, noise), IMPLANT, ""),
-    }
-
-
-def _radiance(options: PhantomBreastOptions, noise: Exogenous, rows: pd.DataFrame) -> np.ndarray:
-    share = density(options, noise, _age(rows))[1]
-    implant = _implant(options, noise)
-    return breast_anatomy.radiance(noise, share, implant, _oblique(noise), _right(noise))
-
-
-def _label(options: PhantomBreastOptions, noise: Exogenous, rows: pd.DataFrame) -> np.ndarray:
-    return density(options, noise, _age(rows))[0]
-
-
-def _age(rows: pd.DataFrame) -> np.ndarray:
-    return rows["age"].to_numpy().astype(float)
-
-
-def _implant(options: PhantomBreastOptions, noise: Exogenous) -> np.ndarray:
-    return noise.patient["implant"].reshape(-1) < options.implants
-
-
 def _oblique(noise: Exogenous) -> np.ndarray:
     return noise.image["view"].reshape(-1) < 0.5
 
 
 def _right(noise: Exogenous) -> np.ndarray:
     return noise.image["side"].reshape(-1) < 0.5
-
-
-BREAST = Phantom(
-    name="phantom-breast",
-    options=PhantomBreastOptions,
-    classes=CLASSES,
-    caveats=CAVEATS,
-    citation=CITATION,
-    exogenous=breast_anatomy.exogenous,
-    facts=_facts,
-    radiance=_radiance,
-    label=_label,
-    variables={"age": tuple(str(years) for years in range(*AGES))},
-)

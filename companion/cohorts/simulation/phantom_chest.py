@@ -5,7 +5,7 @@ it, independent of each other and of the scanner; anatomy from noise, sex and ag
 anatomy and finding; the stored image from radiance, scanner and the sensor's noise.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from companion.cohorts.cohort import SEXES
 from companion.cohorts.simulation import chest_anatomy
 from companion.cohorts.simulation.draws import Exogenous
-from companion.cohorts.simulation.phantom import Phantom, PhantomOptions
+from companion.cohorts.simulation.phantom import PhantomOptions
 
 CLASSES = ("no finding", "pneumonia")
 CAVEATS = (
@@ -40,6 +40,12 @@ class PhantomChestOptions(PhantomOptions):
             harder sex. A true counterfactual of sex changes the contrast too.
     """
 
+    classes: ClassVar = CLASSES
+    citation: ClassVar = CITATION
+    sexes: ClassVar = SEXES
+    draws: ClassVar = chest_anatomy.DRAWS
+    variables: ClassVar = {"sex": SEXES}
+
     source: Literal["phantom-chest"] = "phantom-chest"
     size: int = Field(default=64, ge=32, le=256)
     shares: dict[str, float] = Field(default={"Aurora": 0.6, "Boreal": 0.3, "Cirrus": 0.1})
@@ -62,57 +68,34 @@ class PhantomChestOptions(PhantomOptions):
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """Says so where the sexes are made to differ."""
+        """The simulator's, and one where the sexes are made to differ."""
         if self.female_share == 0.5 and self.female_contrast == 1:
-            return ()
+            return CAVEATS
         return (
+            *CAVEATS,
             f"Made with one sex rarer or harder: women are {self.female_share:.0%} of the "
             f"patients, and their opacities have {self.female_contrast:.0%} of the contrast of "
             "men's.",
         )
 
-    @property
-    def sexes(self) -> tuple[str, ...]:
-        """Women and men."""
-        return SEXES
+    def facts(self, noise: Exogenous) -> dict[str, Any]:
+        """Mechanisms of sex, age and finding."""
+        patient = noise.patient
+        return {
+            "sex": np.where(patient["sex"].reshape(-1) < self.female_share, *SEXES),
+            "age": np.floor(20 + 70 * patient["age"].reshape(-1).astype(float)),
+            "view": "PA",
+            "label": (noise.image["label"].reshape(-1) < self.prevalence).astype(np.int64),
+        }
 
-
-def _exogenous(
-    seed: int, stream: int, patients: np.ndarray, images: np.ndarray, frame: tuple[int, int]
-) -> Exogenous:
-    return chest_anatomy.exogenous(seed, stream, patients, images, frame[0])
-
-
-def _facts(options: PhantomChestOptions, noise: Exogenous) -> dict[str, Any]:
-    patient = noise.patient
-    return {
-        "sex": np.where(patient["sex"].reshape(-1) < options.female_share, *SEXES),
-        "age": np.floor(20 + 70 * patient["age"].reshape(-1).astype(float)),
-        "view": "PA",
-        "label": (noise.image["label"].reshape(-1) < options.prevalence).astype(np.int64),
-    }
-
-
-def _radiance(options: PhantomChestOptions, noise: Exogenous, rows: pd.DataFrame) -> np.ndarray:
-    female = (rows["sex"] == "F").to_numpy()
-    return chest_anatomy.radiance(
-        noise,
-        female,
-        rows["age"].to_numpy(),
-        rows["label"].to_numpy() == 1,
-        options.lesion_contrast,
-        np.where(female, options.female_contrast, 1.0),
-    )
-
-
-CHEST = Phantom(
-    name="phantom-chest",
-    options=PhantomChestOptions,
-    classes=CLASSES,
-    caveats=CAVEATS,
-    citation=CITATION,
-    exogenous=_exogenous,
-    facts=_facts,
-    radiance=_radiance,
-    variables={"sex": SEXES},
-)
+    def radiance(self, noise: Exogenous, rows: pd.DataFrame) -> np.ndarray:
+        """Mechanism of the image before any scanner."""
+        female = (rows["sex"] == "F").to_numpy()
+        return chest_anatomy.radiance(
+            noise,
+            female,
+            rows["age"].to_numpy(),
+            rows["label"].to_numpy() == 1,
+            self.lesion_contrast,
+            np.where(female, self.female_contrast, 1.0),
+        )

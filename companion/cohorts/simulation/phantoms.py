@@ -1,10 +1,12 @@
 """Every phantom, a line each."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from companion.cohorts.simulation.phantom import Phantom
-from companion.cohorts.simulation.phantom_breast import BREAST
-from companion.cohorts.simulation.phantom_chest import CHEST
+from companion.cohorts.simulation.phantom import PhantomOptions
+from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 
-PHANTOMS: Mapping[str, Phantom[Any]] = {phantom.name: phantom for phantom in (CHEST, BREAST)}
+PHANTOMS: Mapping[str, type[PhantomOptions]] = {
+    "phantom-chest": PhantomChestOptions,
+    "phantom-breast": PhantomBreastOptions,
+}
