@@ -29,9 +29,9 @@ from companion.cohorts.bank import Bank
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.importing import writer
 from companion.cohorts.importing.image_files import FrameOptions
-from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.manifest import LINE
 from companion.cohorts.importing.plan import Plan
+from companion.cohorts.releases.folder import FolderOptions
 
 SMALL, ROUNDS, SCANNERS = 2000, 5, ("A", "B", "C")
 
@@ -57,7 +57,7 @@ def planned(images: int, size: int, file: Path) -> Plan:
     rows["scanner"] = np.array(SCANNERS)[number // 10 % 3]
     rows["label"] = number // 30 % 2
     rows = rows.assign(sex="", age=np.nan, view="PA", **{LINE: number + 2})
-    options = ImportOptions(source="folder", name="noise", size=size)
+    options = FolderOptions(name="noise", size=size)
     return Plan(options, file.parent, file, SCANNERS, (), ("no", "yes"), rows, archive=Noise(file))
 
 

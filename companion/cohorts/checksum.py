@@ -5,11 +5,9 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from companion.engine.mapped import read
+from companion.engine.mapped import read_blocks
 
-# Hashed at once, so that memory grows neither with the number of images nor with their size.
-_BYTES = 2**22
-_ROWS = 1024
+_ROWS = 1024  # of the table, hashed at once
 
 
 def checksum(images: np.ndarray, table: pd.DataFrame) -> str:
@@ -20,9 +18,8 @@ def checksum(images: np.ndarray, table: pd.DataFrame) -> str:
         table: N rows.
     """
     digest = hashlib.sha256()
-    step = max(1, _BYTES // max(1, images[:1].nbytes))
-    for start in range(0, len(images), step):
-        digest.update(read(images, slice(start, start + step)).tobytes())
+    for block in read_blocks(images):
+        digest.update(block.tobytes())
     for start in range(0, len(table), _ROWS):
         rows = table.iloc[start : start + _ROWS]
         digest.update(rows.to_csv(index=False, header=start == 0, lineterminator="\n").encode())

@@ -15,6 +15,7 @@ is looked at before.
 """
 
 import mmap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,12 @@ def _prefetch(file: mmap.mmap, array: np.ndarray, index: tuple[Any, ...]) -> Non
     for place in np.ravel(places).tolist():
         page = place // mmap.PAGESIZE * mmap.PAGESIZE
         file.madvise(mmap.MADV_WILLNEED, page, place + array.strides[len(index) - 1] - page)
+
+
+def read_blocks(array: np.ndarray, size: int = 2**22) -> Iterator[np.ndarray]:
+    """An array in consecutive parts of at most so many bytes, each `read`."""
+    step = max(1, size // max(1, array[:1].nbytes))
+    return (read(array, slice(start, start + step)) for start in range(0, len(array), step))
 
 
 class MappedArray(np.memmap):

@@ -6,6 +6,7 @@ Splits go by patient. Whoever is listed as two people can be in training and in 
 import hashlib
 import re
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,10 @@ import pandas as pd
 
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.manifest import LINE, normalise
-from companion.engine.mapped import read
+from companion.engine.mapped import read_blocks
 
 _INTEGER = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]+", re.IGNORECASE)
-_BYTES = 2**22  # of frames, read at once
 _EXAMPLES = 3  # pairs that a message names
 
 
@@ -111,10 +111,8 @@ def _duplicate_pairs(frames: np.ndarray, rows: pd.DataFrame) -> list[tuple[int, 
     patients, files = rows["patient_id"].to_numpy(), rows["source_path"].to_numpy()
     first: dict[bytes, int] = {}
     pairs = []
-    step = max(1, _BYTES // max(1, frames[:1].nbytes))
-    for start in range(0, len(frames), step):
-        for place, frame in enumerate(read(frames, slice(start, start + step)), start):
-            one = first.setdefault(hashlib.sha256(frame).digest(), place)
-            if patients[one] != patients[place] and files[one] != files[place]:
-                pairs.append((one, place))
+    for place, frame in enumerate(chain.from_iterable(read_blocks(frames))):
+        one = first.setdefault(hashlib.sha256(frame).digest(), place)
+        if patients[one] != patients[place] and files[one] != files[place]:
+            pairs.append((one, place))
     return pairs

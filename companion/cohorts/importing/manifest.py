@@ -134,6 +134,11 @@ def normalise_column(names: pd.Series) -> pd.Series:
     return names.map({name: normalise(name) for name in names.unique()})
 
 
+def look_up(values: pd.Series, known: Mapping[str, Hashable]) -> pd.Series:
+    """What values are known as, without regard to case and space; NaN for all others."""
+    return normalise_column(values).map({normalise(text): value for text, value in known.items()})
+
+
 def map_values(
     path: Path, rows: pd.DataFrame, column: str, name: str, known: Mapping[str, Hashable]
 ) -> pd.Series:
@@ -149,14 +154,13 @@ def map_values(
     Raises:
         CohortError: names the first row with another value.
     """
-    values = normalise_column(rows[column])
-    meaning = {normalise(text): value for text, value in known.items()}
-    unknown = rows[~values.isin(meaning.keys())]
+    values = look_up(rows[column], known)
+    unknown = rows[values.isna()]
     if not unknown.empty:
         value, line = unknown[column].iloc[0], unknown[LINE].iloc[0]
         said = f"'{value}'" if value else "'' (empty, or a missing value such as 'NA')"
         raise CohortError(f"{path}, row {line}: unknown {name} {said}, expected one of {[*known]}")
-    return values.map(meaning)
+    return values
 
 
 def strip_decimals(numbers: pd.Series) -> pd.Series:
@@ -176,6 +180,12 @@ def parse_number(path: Path, line: int, column: str, text: str) -> float:
     if math.isinf(value):
         raise CohortError(f"{path}, row {line}: {column} '{text}' is no number")
     return value
+
+
+def parse_numbers(path: Path, rows: pd.DataFrame, column: str, name: str) -> list[float]:
+    """The numbers in a column of some rows, which the file calls `name`; see `parse_number`."""
+    cells = zip(rows[LINE], rows[column], strict=True)
+    return [parse_number(path, line, name, text) for line, text in cells]
 
 
 def parse_age(path: Path, line: int, column: str, text: str) -> float:

@@ -64,6 +64,7 @@ def assign_splits(units: pd.Series, drawn: dict[str, np.ndarray]) -> pd.Series:
     return units.map({unit: split for split, of in drawn.items() for unit in of})
 
 
-def count_in_several_splits(units: pd.Series, split: pd.Series) -> int:
-    """How many units have rows in more than one split."""
-    return int((split.groupby(units).nunique() > 1).sum())
+def leak_caveats(units: pd.Series, split: pd.Series, text: str) -> list[str]:
+    """A caveat, if units have rows in more than one split; `{n}` in its text is how many."""
+    n = int((split.groupby(units).nunique() > 1).sum())
+    return [text.format(n=n)] if n else []

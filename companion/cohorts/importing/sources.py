@@ -62,10 +62,6 @@ class SourceFile:
         """Its size and date."""
         return FileState(self.size, self.modified)
 
-    def line(self) -> bytes:
-        """As it stands in `sources.jsonl`."""
-        return json.dumps(asdict(self)).encode() + b"\n"
-
 
 def file_state(path: Path) -> FileState:
     """Size and date of a regular file."""
@@ -73,11 +69,8 @@ def file_state(path: Path) -> FileState:
         status = path.stat()
     except (OSError, ValueError):  # ValueError: a NUL character in the name
         return FileState()
-    return (
-        FileState(status.st_size, status.st_mtime_ns)
-        if stat.S_ISREG(status.st_mode)
-        else FileState()
-    )
+    regular = stat.S_ISREG(status.st_mode)
+    return FileState(status.st_size, status.st_mtime_ns) if regular else FileState()
 
 
 def read_source(root: Path, path: str) -> SourceFile:
@@ -223,10 +216,10 @@ def _update_list(folder: Path, states: dict[str, FileState]) -> None:
     """Keeps new dates of files that hold what they held; several processes may do so at once."""
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.{SOURCES}")
     try:
-        with unfinished.open("wb") as file:
+        with unfinished.open("w", encoding="utf-8") as file:
             for known in _read_list(folder):
                 now = states.get(known.path, known.state)
-                file.write(replace(known, modified=now.modified).line())
+                file.write(json.dumps(asdict(replace(known, modified=now.modified))) + "\n")
         os.replace(unfinished, _updated_list(folder))
     except OSError as error:
         unfinished.unlink(missing_ok=True)

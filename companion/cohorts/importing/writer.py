@@ -4,7 +4,6 @@ The folder appears whole or not at all. Until then its content lies beside it in
 `.<name>.partial`, where `images.npy` grows frame by frame and `progress.jsonl` says how far; an
 interrupted import goes on there and ends with the same bytes as an undisturbed one. Pixels in
 memory are those of the few images being read, however many there are; only the table is held.
-`sources.jsonl` grows with the frames: what each file was when it was read (`sources`).
 Where scanners are simulated, what grows is `frames.npy`, and `images.npy` is made from it.
 
 Images are read by threads: Pillow and NumPy release the interpreter lock, and threads neither
@@ -18,8 +17,7 @@ import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -31,65 +29,23 @@ from companion.cohorts.checksum import checksum
 from companion.cohorts.errors import CohortError, ImageError
 from companion.cohorts.importing import identity
 from companion.cohorts.importing import plan as plans
-from companion.cohorts.importing.description import description, preprocessing
+from companion.cohorts.importing.cohort_info import cohort_info, preprocessing
 from companion.cohorts.importing.image_files import FrameOptions, read_frame
 from companion.cohorts.importing.manifest import LINE
 from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.progress import PROGRESS, Progress, fsync, locked_record
 from companion.cohorts.importing.sources import SOURCES, SourceFile, file_state, read_source
 from companion.cohorts.simulation import simulated_scanners
 from companion.cohorts.simulation.simulated_scanners import FRAMES
-from companion.engine import locks, storage
+from companion.engine import storage
 from companion.engine.files import explain_full_disk, require_free_space, write_atomically
 from companion.engine.storage import npy_header
 
 OnBadImage = Literal["error", "skip"]
+# A frame, or why there is none; and its file, unless it stands in an archive.
+Decoded = tuple[np.ndarray | ImageError, SourceFile | None]
 
 BATCH = 128  # images between two entries of the progress record
-_PROGRESS = "progress.jsonl"
-
-
-@dataclass(frozen=True)
-class SkippedImage:
-    """An image that is not in the cohort: its place among the planned rows, and why."""
-
-    place: int
-    file: str
-    row: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class DecodedImage:
-    """What became of one image; its file, unless it stands in an archive."""
-
-    frame: np.ndarray | ImageError
-    source: SourceFile | None = None
-
-
-@dataclass(frozen=True)
-class OpenFiles:
-    """The open files of an unfinished import: frames, the list of sources, how far it is."""
-
-    images: IO[bytes]
-    listed: IO[bytes]
-    record: IO[bytes]
-
-
-@dataclass
-class Progress:
-    """How many planned rows are done, how many of them are frames, and the list of their files.
-
-    Attributes:
-        read: planned rows.
-        written: frames.
-        listed: bytes of the list.
-        skipped: rows without a frame.
-    """
-
-    read: int = 0
-    written: int = 0
-    listed: int = 0
-    skipped: list[SkippedImage] = field(default_factory=list)
 
 
 def write(
@@ -113,14 +69,15 @@ def write(
         raise CohortError(f"{folder} already exists and is not empty; remove it to import again")
     partial = folder.with_name(f".{folder.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
-    with explain_full_disk(folder.parent), _locked(partial / _PROGRESS) as record:
+    with explain_full_disk(folder.parent), locked_record(partial) as record:
         try:
-            skipped = _write_images(plan, partial, record, on_bad_image, workers or _cores())
-            _finish(plan, partial, skipped)
+            progress = Progress(record, _key(plan, on_bad_image))
+            _write_images(plan, partial, progress, on_bad_image, workers or _cores())
+            _write_table_and_info(plan, partial, progress)
         except CohortError:
             shutil.rmtree(partial)
             raise
-        (partial / _PROGRESS).unlink()
+        (partial / PROGRESS).unlink()
         partial.rename(folder)
 
 
@@ -129,103 +86,100 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[IO[bytes]]:
-    """Opens the progress record for this process alone; the lock ends with the process."""
-    with path.open("a+b") as record:
-        try:
-            locks.lock(record, path, wait=False)
-        except BlockingIOError:
-            raise CohortError(
-                f"{path.parent}: another process is importing there; wait until it has finished"
-            ) from None
-        yield record
+def _key(plan: Plan, on_bad_image: OnBadImage) -> str:
+    """Names an import: another plan, or another image under the same name, starts from zero.
+
+    Raises:
+        CohortError: an image is missing or empty and none may be skipped. Files are looked at
+            before any is read, so that this is said at once and not after hours.
+    """
+    options = [plan.options.model_dump(mode="json"), preprocessing(plan.options), on_bad_image]
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode())
+    digest.update(plans.cohort_table(plan.rows).to_csv().encode())
+    for file, line in zip(plan.rows["source_path"], plan.rows[LINE], strict=True):
+        state = file_state(plan.archive.path if plan.archive else plan.root / file)
+        if on_bad_image == "error" and state.size <= 0:
+            reason = "is missing" if state.size < 0 else "is empty (0 bytes)"
+            raise _bad_image_error(plan, file, line, ImageError(reason))
+        digest.update(str(state).encode())
+    return digest.hexdigest()
+
+
+def _bad_image_error(plan: Plan, file: str, line: int, error: ImageError) -> CohortError:
+    return CohortError(
+        f"{plan.manifest}, row {line}: image '{file}' {error}; mend it, take it from the list, "
+        "or import the rest with --on-bad-image=skip"
+    )
 
 
 def _write_images(
-    plan: Plan, partial: Path, record: IO[bytes], on_bad_image: OnBadImage, workers: int
-) -> list[SkippedImage]:
-    """Appends the frame of every row that the record does not hold yet to their file."""
-    path, shape = partial / (FRAMES if plan.simulated else "images.npy"), plan.options.shape
-    listing = partial / SOURCES
-    for file in (path, listing):
-        file.touch()
-    progress = _resume(record, _digest(plan, on_bad_image), path, listing, shape)
-    require_free_space(partial, _remaining_bytes(plan, partial, path))
-    with path.open("r+b") as images, listing.open("r+b") as listed:
+    plan: Plan, partial: Path, progress: Progress, on_bad_image: OnBadImage, workers: int
+) -> None:
+    """Writes the frame of every row to their file, as far as they are not there yet."""
+    path, shape = _frames_file(plan, partial), plan.options.shape
+    path.touch()
+    pixels, header = shape[0] * shape[1], len(npy_header((0, *shape)))
+    progress.resume((path.stat().st_size - header) // pixels)
+    if plan.archive and not progress.read:
+        archive = os.path.relpath(plan.archive.path, plan.root)
+        progress.save([asdict(read_source(plan.root, archive))], [])
+    files = {path, partial / "images.npy"}
+    there = sum(file.stat().st_size for file in files if file.exists())
+    needed = len(files) * (header + len(plan.rows) * pixels) - there
+    require_free_space(partial, max(0, needed))
+    with path.open("r+b") as images:
         images.write(npy_header((len(plan.rows), *shape)))
-        images.truncate(_file_size(progress.written, shape))
-        listed.truncate(progress.listed)
-        for open_file in (images, listed):
-            open_file.seek(0, os.SEEK_END)
-        _append_frames(plan, OpenFiles(images, listed, record), progress, on_bad_image, workers)
+        images.truncate(header + progress.written * pixels)
+        images.seek(0, os.SEEK_END)
+        _append_frames(plan, images, progress, on_bad_image, workers)
         images.seek(0)
         images.write(npy_header((progress.written, *shape)))
-    return progress.skipped
 
 
-def _remaining_bytes(plan: Plan, partial: Path, frames: Path) -> int:
-    """Bytes of images that are not on disk yet."""
-    files = {frames, partial / "images.npy"}
-    there = sum(file.stat().st_size for file in files if file.exists())
-    return max(0, len(files) * _file_size(len(plan.rows), plan.options.shape) - there)
+def _frames_file(plan: Plan, partial: Path) -> Path:
+    return partial / (FRAMES if plan.simulated else "images.npy")
 
 
 def _append_frames(
-    plan: Plan, files: OpenFiles, progress: Progress, on_bad_image: OnBadImage, workers: int
+    plan: Plan, images: IO[bytes], progress: Progress, on_bad_image: OnBadImage, workers: int
 ) -> None:
-    todo = plan.rows.iloc[progress.read :]
-    saved = len(progress.skipped)
-    named = zip(todo["source_path"], todo[LINE], _decode(plan, todo, workers), strict=True)
-    bar = tqdm(
-        named, f"Importing {plan.options.name}", len(plan.rows), initial=progress.read, unit="image"
-    )
-    if plan.archive and progress.read == 0:
-        files.listed.write(
-            read_source(plan.root, os.path.relpath(plan.archive.path, plan.root)).line()
-        )
-    for file, line, image in bar:
-        if image.source:
-            files.listed.write(image.source.line())
-        if isinstance(image.frame, ImageError):
+    rows, title = plan.rows.iloc[progress.read :], f"Importing {plan.options.name}"
+    decoded = zip(rows["source_path"], rows[LINE], _decode(plan, rows, workers), strict=True)
+    sources, skipped = list[dict[str, Any]](), list[dict[str, Any]]()
+    for file, line, (frame, source) in tqdm(
+        decoded, title, len(plan.rows), initial=progress.read, unit="image"
+    ):
+        if source is not None:
+            sources.append(asdict(source))
+        if isinstance(frame, ImageError):
             if on_bad_image == "error":
-                raise _bad_image_error(plan, file, line, image.frame) from image.frame
-            progress.skipped.append(SkippedImage(progress.read, file, int(line), str(image.frame)))
+                raise _bad_image_error(plan, file, line, frame) from frame
+            place = {"place": progress.read, "file": file, "row": int(line)}
+            skipped.append(place | {"reason": str(frame)})
         else:
-            files.images.write(image.frame.tobytes())
+            images.write(frame.tobytes())
             progress.written += 1
         progress.read += 1
         if progress.read % BATCH == 0 or progress.read == len(plan.rows):
-            _save_progress(files, progress, progress.skipped[saved:])
-            saved = len(progress.skipped)
+            fsync(images)
+            progress.save(sources, skipped)
+            sources, skipped = [], []
 
 
-def _decode(plan: Plan, rows: pd.DataFrame, workers: int) -> Iterator[DecodedImage]:
+def _decode(plan: Plan, rows: pd.DataFrame, workers: int) -> Iterator[Decoded]:
     """The images of some rows, in their order."""
     if plan.archive:
         frames = plan.archive.frames(rows["source_path"], plan.options)
-        return (DecodedImage(frame) for frame in frames)
+        return ((frame, None) for frame in frames)
     return _decode_files(plan.root, rows["source_path"], plan.options, workers)
-
-
-def _decode_file(root: Path, path: str, options: FrameOptions) -> DecodedImage:
-    """Reads a file twice, the second time from the system's cache: for its bytes, and as image."""
-    source = read_source(root, path)
-    try:
-        frame: np.ndarray | ImageError = read_frame(root / path, options)
-    except ImageError as error:
-        frame = error
-    if file_state(root / path) != source.state:
-        frame = ImageError("was changed while it was read")
-    return DecodedImage(frame, source)
 
 
 def _decode_files(
     root: Path, paths: Iterable[str], options: FrameOptions, workers: int
-) -> Iterator[DecodedImage]:
+) -> Iterator[Decoded]:
     """Images in the order of their paths, a bounded number of them at once."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="import")
-    ahead: deque[Future[DecodedImage]] = deque()
+    ahead: deque[Future[Decoded]] = deque()
     try:
         for path in paths:
             ahead.append(pool.submit(_decode_file, root, path, options))
@@ -237,106 +191,31 @@ def _decode_files(
         pool.shutdown(cancel_futures=True)
 
 
-def _bad_image_error(plan: Plan, file: str, line: int, error: ImageError) -> CohortError:
-    return CohortError(
-        f"{plan.manifest}, row {line}: image '{file}' {error}; mend it, take it from the list, "
-        "or import the rest with --on-bad-image=skip"
-    )
-
-
-def _digest(plan: Plan, on_bad_image: OnBadImage) -> str:
-    """Names an import: another plan, or another image under the same name, starts from zero.
-
-    Raises:
-        CohortError: an image is missing or empty and none may be skipped. Files are looked at
-            before any is read, so that this is said at once and not after hours.
-    """
-    said = [plan.options.model_dump(mode="json"), preprocessing(plan.options), on_bad_image]
-    digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode())
-    digest.update(plans.cohort_table(plan.rows).to_csv().encode())
-    for file, line in zip(plan.rows["source_path"], plan.rows[LINE], strict=True):
-        path = plan.archive.path if plan.archive else plan.root / file
-        status = path.stat() if path.is_file() else None
-        if on_bad_image == "error" and not (status and status.st_size):
-            reason = "is empty (0 bytes)" if status else "is missing"
-            raise _bad_image_error(plan, file, line, ImageError(reason))
-        digest.update(f"{status.st_size} {status.st_mtime_ns}".encode() if status else b"missing")
-    return digest.hexdigest()
-
-
-def _save_progress(files: OpenFiles, progress: Progress, skipped: list[SkippedImage]) -> None:
-    """Records the progress, once the frames and sources that it speaks of are on disk."""
-    progress.listed = files.listed.tell()
-    _fsync(files.images)
-    _fsync(files.listed)
-    entry = {"read": progress.read, "written": progress.written, "listed": progress.listed}
-    _append_line(files.record, entry | {"skipped": [asdict(image) for image in skipped]})
-
-
-def _append_line(record: IO[bytes], entry: dict[str, Any]) -> None:
-    record.write(json.dumps(entry).encode() + b"\n")
-    _fsync(record)
-
-
-def _fsync(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _resume(
-    record: IO[bytes], digest: str, images: Path, listing: Path, shape: tuple[int, int]
-) -> Progress:
-    """Reads how far an interrupted import came; removes what the record holds beyond that."""
-    progress, end = Progress(), 0
-    record.seek(0)
-    for number, line in enumerate(record):
-        entry = _parse_line(line)
-        if number == 0:
-            known = entry.get("import") == digest
-        else:
-            known = (
-                "read" in entry
-                and _file_size(entry["written"], shape) <= images.stat().st_size
-                and entry["listed"] <= listing.stat().st_size
-            )
-        if not known:  # another import, a torn line, or what never reached the disk
-            break
-        end += len(line)
-        if number > 0:
-            progress.read, progress.written = entry["read"], entry["written"]
-            progress.listed = entry["listed"]
-            progress.skipped += [SkippedImage(**image) for image in entry["skipped"]]
-    record.truncate(end)
-    if end == 0:
-        _append_line(record, {"import": digest})
-    return progress
-
-
-def _parse_line(line: bytes) -> dict[str, Any]:
-    """A line of the record; {} when it was cut off."""
+def _decode_file(root: Path, path: str, options: FrameOptions) -> Decoded:
+    """Reads a file twice, the second time from the system's cache: for its bytes, and as image."""
+    source = read_source(root, path)
     try:
-        return dict(json.loads(line)) if line.endswith(b"\n") else {}
-    except ValueError:
-        return {}
+        frame: np.ndarray | ImageError = read_frame(root / path, options)
+    except ImageError as error:
+        frame = error
+    if file_state(root / path) != source.state:
+        frame = ImageError("was changed while it was read")
+    return frame, source
 
 
-def _file_size(images: int, shape: tuple[int, int]) -> int:
-    """Length in bytes of the file with so many frames."""
-    return len(npy_header((images, *shape))) + images * shape[0] * shape[1]
-
-
-def _finish(plan: Plan, partial: Path, skipped: list[SkippedImage]) -> None:
-    """Writes `table.parquet` and `cohort.json` beside the images, and puts scanners over those."""
-    gone = [image.place for image in skipped]
-    rows = plan.rows.reset_index(drop=True).drop(index=gone)
+def _write_table_and_info(plan: Plan, partial: Path, progress: Progress) -> None:
+    """Writes what lies beside the images; puts simulated scanners over those."""
+    places = [image["place"] for image in progress.skipped]
+    rows = plan.rows.reset_index(drop=True).drop(index=places)
     plans.check(plan, rows)
-    frames = storage.read_npy(partial / (FRAMES if plan.simulated else "images.npy"))
-    alike = identity.duplicate_images(plan.manifest, frames, rows, plan.options.published)
+    frames = storage.read_npy(_frames_file(plan, partial))
+    caveats = identity.duplicate_images(plan.manifest, frames, rows, plan.options.published)
+    progress.write_sources(partial / SOURCES)
     table = plans.cohort_table(rows)
     table.to_parquet(partial / "table.parquet", index=False)
     if plan.simulated:
         simulated_scanners.render_cohort(partial, table, plan.simulated)
     images = storage.read_npy(partial / "images.npy")
-    listed = [{"file": i.file, "row": i.row, "reason": i.reason} for i in skipped]
-    info = description(plan, rows, listed, alike) | {"checksum": checksum(images, table)}
+    skipped = [{key: image[key] for key in ("file", "row", "reason")} for image in progress.skipped]
+    info = cohort_info(plan, rows, skipped, caveats) | {"checksum": checksum(images, table)}
     write_atomically(partial / "cohort.json", json.dumps(info, indent=2) + "\n")

@@ -37,7 +37,7 @@ from companion.cohorts.importing.manifest import (
     parse_number,
     read_manifest,
 )
-from companion.cohorts.importing.paths import first_existing, require_inside
+from companion.cohorts.importing.paths import first_existing
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
 from companion.cohorts.importing.published_splits import train_val_test
@@ -136,7 +136,6 @@ def plan(options: CheXpertOptions, data_root: Path) -> Plan:
     rows[["image_id", "patient_id"]] = _paths(path, rows)
     rows["source_path"] = _source_paths(data_root, rows["image_id"])
     rows["split"] = train_val_test(rows["patient_id"], test=0.40, val=0.15)
-    require_inside(path, rows, data_root)
     return Plan(
         options=options,
         root=data_root,

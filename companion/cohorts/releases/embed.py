@@ -38,15 +38,14 @@ from companion.cohorts.importing.inclusion import filter_rows, require_rows
 from companion.cohorts.importing.manifest import (
     LINE,
     SEX_CODES,
-    normalise,
+    look_up,
     normalise_column,
     parse_ages,
-    parse_number,
+    parse_numbers,
     read_manifest,
     require_filled,
     strip_decimals,
 )
-from companion.cohorts.importing.paths import require_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
 from companion.cohorts.importing.published_splits import assign_splits, hold_out
@@ -165,7 +164,6 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
     else:
         rows = _held_out_alone(rows[own], options.held_out_split)
         scanners = (HELD_OUT,)
-    require_inside(path, rows, data_root)
     present = set(rows["scanner"])
     leaks = options.part == "held-out" and options.held_out_split == "published-leak"
     return Plan(
@@ -194,15 +192,10 @@ def _images(path: Path, left_out: dict[str, int]) -> pd.DataFrame:
     rows = filter_rows(path, rows, ~rows["path"].duplicated(), "listed twice", left_out)
     rows = filter_rows(path, rows, rows["spot"] == "", "spot or magnification view", left_out)
     rows = filter_rows(path, rows, rows["view"].isin(["CC", "MLO"]), "other view", left_out)
-    rows["sex"] = normalise_column(rows["sex"]).map(
-        {normalise(text): sex for text, sex in SEX_CODES.items()}
-    )
+    rows["sex"] = look_up(rows["sex"], SEX_CODES)
     rows = filter_rows(path, rows, rows["sex"] == "F", "sex not F", left_out)
-    rows = filter_rows(
-        path, rows, normalise_column(rows["kind"]) == normalise("2D"), "not 2D", left_out
-    )
-    models = {normalise(model): scanner for model, scanner in MODELS.items()}
-    rows["scanner"] = normalise_column(rows["model"]).map(models)
+    rows = filter_rows(path, rows, normalise_column(rows["kind"]) == "2d", "not 2D", left_out)
+    rows["scanner"] = look_up(rows["model"], MODELS)
     rows = filter_rows(path, rows, rows["scanner"].notna(), "other scanner", left_out)
     rows["examination"] = strip_decimals(rows["examination"])
     rows["patient_id"] = strip_decimals(rows["patient_id"])
@@ -231,8 +224,7 @@ def _density(path: Path, caveats: list[str]) -> pd.DataFrame:
     """Density and age of each examination: the first finding with a density from 1 to 4."""
     rows = read_manifest(path, list(_CLINICAL_COLUMNS)).rename(columns=_CLINICAL_COLUMNS)
     require_unrounded(path, rows, "examination", "acc_anon")
-    cells = zip(rows[LINE], rows["density"], strict=True)
-    rows["density"] = [parse_number(path, line, "tissueden", text) for line, text in cells]
+    rows["density"] = parse_numbers(path, rows, "density", "tissueden")
     rows["age"] = parse_ages(path, rows, "age_at_study", caveats)
     rows["examination"] = strip_decimals(rows["examination"])
     rows = rows[rows["density"].isin([1, 2, 3, 4])].drop_duplicates("examination")

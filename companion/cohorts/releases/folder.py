@@ -24,7 +24,7 @@ from companion.cohorts.importing.manifest import (
     read_manifest,
     require_filled,
 )
-from companion.cohorts.importing.paths import find_spelling, is_inside, require_inside
+from companion.cohorts.importing.paths import find_spelling, is_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import Release
 from companion.cohorts.importing.splits import SplitOptions, split_by_patient
@@ -129,7 +129,6 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
     rows["sex"] = map_values(path, rows, "sex", "sex", SEX_CODES)
     caveats = list(options.caveats)
     rows["age"] = parse_ages(path, rows, "age", caveats)
-    require_inside(path, rows, data_root)
     return Plan(
         options=options,
         root=data_root,

@@ -19,7 +19,6 @@ from pydantic import Field
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.manifest import LINE
-from companion.cohorts.importing.paths import require_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import Release
 from companion.cohorts.importing.splits import SplitOptions, split_by_patient
@@ -89,7 +88,6 @@ def plan(options: MiniMiasOptions, data_root: Path) -> Plan:
     rows = _films(path).assign(sex="F", age=float("nan"), view="MLO", scanner="")
     rows["split"] = split_by_patient(rows, (), options.splits)
     rows["scanner"] = simulated_scanners.assign_scanners(rows, options)
-    require_inside(path, rows, data_root)
     return Plan(
         options=options,
         root=data_root,

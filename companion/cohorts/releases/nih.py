@@ -30,11 +30,11 @@ from companion.cohorts.importing.manifest import (
     map_values,
     normalise,
     parse_ages,
-    parse_number,
+    parse_numbers,
     read_manifest,
     strip_decimals,
 )
-from companion.cohorts.importing.paths import first_existing, require_inside
+from companion.cohorts.importing.paths import first_existing
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import Release
 from companion.cohorts.importing.splits import SplitOptions, split_by_patient
@@ -177,7 +177,6 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
     rows["age"] = parse_ages(path, rows, "Patient Age", caveats)
     rows["sex"] = map_values(path, rows, "sex", SEX, SEX_CODES)
     rows["source_path"] = _source_paths(path, rows, data_root)
-    require_inside(path, rows, data_root)
     return Plan(
         options=options,
         root=data_root,
@@ -194,10 +193,7 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
 
 def _scanner(path: Path, rows: pd.DataFrame) -> list[str]:
     """Detector of each row by pixel spacing; '' outside all groups."""
-    spacings = [
-        parse_number(path, line, "pixel spacing", text)
-        for line, text in zip(rows[LINE], rows["spacing"], strict=True)
-    ]
+    spacings = parse_numbers(path, rows, "spacing", "pixel spacing")
     return [
         next((name for name, (low, high) in DETECTORS.items() if low <= spacing < high), "")
         for spacing in spacings

@@ -26,6 +26,7 @@ from companion.cohorts.importing.inclusion import filter_rows
 from companion.cohorts.importing.manifest import (
     LINE,
     SEX_CODES,
+    look_up,
     normalise,
     normalise_column,
     parse_year,
@@ -34,7 +35,7 @@ from companion.cohorts.importing.manifest import (
     require_filled,
     strip_decimals,
 )
-from companion.cohorts.importing.paths import first_existing, require_inside
+from companion.cohorts.importing.paths import first_existing
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
 from companion.cohorts.importing.published_splits import train_val_test
@@ -130,8 +131,8 @@ def plan(options: PadChestOptions, data_root: Path) -> Plan:
     for column, name in (("image_id", "ImageID"), ("patient_id", "PatientID")):
         require_filled(path, rows, column, name)
     rows["patient_id"] = strip_decimals(rows["patient_id"])
-    philips = normalise_column(rows["manufacturer"]) == normalise("PhilipsMedicalSystems")
-    rows["scanner"] = philips.map({True: "Philips", False: "Imaging"})
+    philips = look_up(rows["manufacturer"], {"PhilipsMedicalSystems": "Philips"})
+    rows["scanner"] = philips.fillna("Imaging")
     rows["label"] = [
         int(normalise(options.finding) in _findings(cell)) for cell in rows["findings"]
     ]
@@ -142,7 +143,6 @@ def plan(options: PadChestOptions, data_root: Path) -> Plan:
         first_existing(data_root, _places(folder, name))
         for folder, name in zip(strip_decimals(rows["folder"]), rows["image_id"], strict=True)
     ]
-    require_inside(path, rows, data_root)
     return Plan(
         options=options,
         root=data_root,
@@ -167,9 +167,7 @@ def _included(path: Path, rows: pd.DataFrame, left_out: dict[str, int]) -> pd.Da
         rows = filter_rows(
             path, rows, pd.Series(free, rows.index), f"labelled '{finding}'", left_out
         )
-    rows["sex"] = normalise_column(rows["sex"]).map(
-        {normalise(text): sex for text, sex in SEX_CODES.items()}
-    )
+    rows["sex"] = look_up(rows["sex"], SEX_CODES)
     rows = filter_rows(path, rows, rows["sex"].isin(["F", "M"]), "sex not F or M", left_out)
     readable = ~rows["image_id"].isin(UNREADABLE)
     return filter_rows(path, rows, readable, "known to be unreadable", left_out)

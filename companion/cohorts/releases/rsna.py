@@ -38,10 +38,10 @@ from companion.cohorts.importing.manifest import (
     read_manifest,
     strip_decimals,
 )
-from companion.cohorts.importing.paths import first_existing, require_inside
+from companion.cohorts.importing.paths import first_existing
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.published_splits import count_in_several_splits, train_val_test
+from companion.cohorts.importing.published_splits import leak_caveats, train_val_test
 from companion.cohorts.importing.release import Release
 from companion.cohorts.releases.nih import SEX
 from companion.cohorts.releases.nih import TABLES as NIH_TABLES
@@ -81,6 +81,10 @@ CAVEATS = (
     "Sex is read as the NIH's table has it. The paper's released code gives it the opposite code "
     "of its other sets, which swaps its curves of women and men here.",
 )
+_LEAK = (
+    "Split by image, as in the paper: {n} of the NIH's patients have images in more than one "
+    "split; split_by: patient keeps them apart."
+)
 
 
 class RsnaOptions(ImportOptions):
@@ -117,7 +121,6 @@ def plan(options: RsnaOptions, data_root: Path) -> Plan:
     rows["patient_id"] = rows["image_id"] if by_image else rows["nih_patient"]
     rows["split"] = train_val_test(rows["patient_id"], test=0.30, val=0.15)
     rows["source_path"] = "stage_2_train_images/" + rows["image_id"] + ".dcm"
-    require_inside(path, rows, data_root)
     return Plan(
         options=options,
         root=data_root,
@@ -126,7 +129,7 @@ def plan(options: RsnaOptions, data_root: Path) -> Plan:
         held_out_scanners=(),
         classes=("no opacity", "pneumonia"),
         rows=rows.assign(scanner=NOT_RECORDED),
-        caveats=(*caveats, *_leak(rows)),
+        caveats=(*caveats, *leak_caveats(rows["nih_patient"], rows["split"], _LEAK)),
         citation=CITATION,
         left_out=left_out,
         published=RELEASE.published[""],
@@ -180,13 +183,3 @@ def _joined(mapping: pd.DataFrame, nih: pd.DataFrame, labels: pd.DataFrame) -> p
     """The images that all three tables know, in the order of the first."""
     rows = mapping.merge(nih, on="nih_image").merge(labels, on="image_id")
     return rows.drop_duplicates("image_id").reset_index(drop=True)
-
-
-def _leak(rows: pd.DataFrame) -> list[str]:
-    n = count_in_several_splits(rows["nih_patient"], rows["split"])
-    if n == 0:
-        return []
-    return [
-        f"Split by image, as in the paper: {n} of the NIH's patients have images in more than one "
-        "split; split_by: patient keeps them apart."
-    ]

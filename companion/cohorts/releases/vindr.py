@@ -30,10 +30,9 @@ from companion.cohorts.importing.manifest import (
     read_manifest,
     require_filled,
 )
-from companion.cohorts.importing.paths import require_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.published_splits import count_in_several_splits, train_val_test
+from companion.cohorts.importing.published_splits import leak_caveats, train_val_test
 from companion.cohorts.importing.release import Release
 
 ANNOTATIONS = "breast-level_annotations.csv"
@@ -79,6 +78,10 @@ CAVEATS = (
     "The two hospitals are not named: scanner and hospital cannot be told apart.",
     "Giotto has few images: intervals for it are wide.",
 )
+_LEAK = (
+    "Split by series, as in the paper: {n} examinations have images in more than one split; "
+    "split_by: study keeps them apart."
+)
 
 
 class VindrOptions(ImportOptions):
@@ -114,7 +117,6 @@ def plan(options: VindrOptions, data_root: Path) -> Plan:
     rows["patient_id"] = rows["series" if options.split_by == "series" else "study"]
     rows["split"] = train_val_test(rows["patient_id"], test=0.30, val=0.20)
     rows["source_path"] = "images/" + rows["study"] + "/" + rows["image_id"] + ".dicom"
-    require_inside(path, rows, data_root)
     present = set(rows["scanner"])
     return Plan(
         options=options,
@@ -124,7 +126,7 @@ def plan(options: VindrOptions, data_root: Path) -> Plan:
         held_out_scanners=(),
         classes=DENSITIES,
         rows=rows.assign(sex="F"),
-        caveats=(*caveats, *_leak(rows)),
+        caveats=(*caveats, *leak_caveats(rows["study"], rows["split"], _LEAK)),
         citation=CITATION,
         published=RELEASE.published[""],
     )
@@ -157,13 +159,3 @@ def _require_once(path: Path, rows: pd.DataFrame) -> None:
     if not again.empty:
         image, line = again[["image_id", LINE]].iloc[0]
         raise CohortError(f"{path}, row {line}: image '{image}' is listed twice")
-
-
-def _leak(rows: pd.DataFrame) -> list[str]:
-    n = count_in_several_splits(rows["study"], rows["split"])
-    if n == 0:
-        return []
-    return [
-        f"Split by series, as in the paper: {n} examinations have images in more than one split; "
-        "split_by: study keeps them apart."
-    ]

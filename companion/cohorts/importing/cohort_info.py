@@ -1,4 +1,4 @@
-"""What `cohort.json` says about a cohort that was imported from files."""
+"""`cohort.json`, which says what is known about a cohort that was imported from files."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from companion.cohorts.importing.image_files import FrameOptions
 from companion.cohorts.importing.plan import Plan
 
 
-def description(
+def cohort_info(
     plan: Plan, rows: pd.DataFrame, skipped: list[dict[str, Any]], caveats: Sequence[str]
 ) -> dict[str, Any]:
     """All but the checksum.
