@@ -315,7 +315,7 @@ def test_bad_age_and_sex(source: Source, tmp_path: Path) -> None:
         row |= {"age": "old", "sex": "F"}
     with pytest.raises(CohortError, match="row 2: age 'old' is no number"):
         source.build(tmp_path / "cohort", columns=Columns(age="age"))
-    with pytest.raises(CohortError, match="row 2: unknown sex 'old'"):
+    with pytest.raises(CohortError, match="row 2: unknown age 'old'"):
         source.build(tmp_path / "cohort", columns=Columns(sex="age"))
 
 

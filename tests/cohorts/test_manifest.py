@@ -10,14 +10,13 @@ from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.manifest import (
     LINE,
     SEX_CODES,
-    map_values,
     parse_age,
-    parse_ages,
     parse_number,
     parse_year,
     read_manifest,
     strip_decimals,
 )
+from companion.cohorts.importing.table import Table
 
 TABLE = Path("t.csv")
 
@@ -122,14 +121,14 @@ def test_what_is_no_number(text: str) -> None:
 
 def test_ages_beyond_belief_are_missing_and_said() -> None:
     rows = pd.DataFrame({LINE: [2, 3, 4, 5], "age": ["120", "414Y", "-1", ""]})
-    caveats: list[str] = []
-    found = parse_ages(TABLE, rows, "age", caveats)
-    np.testing.assert_array_equal(found, [120, np.nan, np.nan, np.nan])
-    assert caveats == [
+    table = Table(TABLE, rows, {"age": "age"})
+    np.testing.assert_array_equal(table.ages(), [120, np.nan, np.nan, np.nan])
+    assert table.caveats == [
         "Ages outside 0 to 120 years count as missing: 2 in t.csv, the first in row 3."
     ]
-    parse_ages(TABLE, rows[:1], "age", caveats)
-    assert len(caveats) == 1
+    young = Table(TABLE, rows[:1], {"age": "age"})
+    assert young.ages().tolist() == [120]
+    assert not young.caveats
 
 
 @pytest.mark.parametrize(
@@ -148,11 +147,12 @@ def test_dates_without_a_year(text: str) -> None:
 
 def test_names_in_other_letters() -> None:
     rows = pd.DataFrame({LINE: range(2, 8), "sex": ["m", "Male ", "F E MALE", "U", "", "other"]})
-    assert map_values(TABLE, rows, "sex", "Sex", SEX_CODES).tolist() == ["M", "M", "F", "", "", ""]
+    table = Table(TABLE, rows, {"sex": "Sex"})
+    assert table.map_values("sex", SEX_CODES).tolist() == ["M", "M", "F", "", "", ""]
     with pytest.raises(CohortError, match=r"row 3: unknown Sex 'Male ', expected one of \['M'\]"):
-        map_values(TABLE, rows, "sex", "Sex", {"M": "M"})
+        table.map_values("sex", {"M": "M"})
     with pytest.raises(CohortError, match=r"row 6: unknown Sex '' .*such as 'NA'"):
-        map_values(TABLE, rows[4:], "sex", "Sex", {"M": "M"})
+        Table(TABLE, rows[4:], table.columns).map_values("sex", {"M": "M"})
 
 
 def test_whole_numbers_of_spreadsheets() -> None:

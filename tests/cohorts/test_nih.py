@@ -193,7 +193,7 @@ def test_the_first_table_alone_will_do(download: Download) -> None:
     ("column", "value", "message"),
     [
         (5, "X", "row 3: unknown Patient Gender or Patient Sex 'X'"),
-        (9, "wide", "row 3: pixel spacing 'wide' is no number"),
+        (9, "wide", r"row 3: OriginalImagePixelSpacing\[x 'wide' is no number"),
         (1, "Efusion", r"row 3: unknown finding \['Efusion'\]"),
         (0, "../00000001_000.png", "row 3: image '../00000001_000.png' leaves"),
         (0, "00000000_000.png", "row 3: image_id '00000000_000.png' is a duplicate of row 2"),

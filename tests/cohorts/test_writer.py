@@ -87,17 +87,10 @@ def test_import_of_something_else_starts_anew(tmp_path: Path) -> None:
     assert files_of(tmp_path / "killed") == files_of(tmp_path / "whole")
 
 
-@pytest.mark.parametrize(
-    ("file", "length"),
-    [
-        ("images.npy", 128 + 5 * 64),  # five frames survive, the first record speaks of four
-        ("sources.jsonl", 5 * 120),
-    ],
-)
-def test_record_ahead_of_the_files_is_not_believed(tmp_path: Path, file: str, length: int) -> None:
+def test_record_ahead_of_the_frames_is_not_believed(tmp_path: Path) -> None:
     source = many(tmp_path / "data", 160)
     partial = kill_midway(source, tmp_path / "killed", "error")
-    os.truncate(partial / file, length)
+    os.truncate(partial / "images.npy", 128 + 5 * 64)  # five frames; the first record says four
     source.build(tmp_path / "killed")
     source.build(tmp_path / "whole")
     assert files_of(tmp_path / "killed") == files_of(tmp_path / "whole")

@@ -8,7 +8,7 @@ import csv
 import math
 import re
 import unicodedata
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -139,30 +139,6 @@ def look_up(values: pd.Series, known: Mapping[str, Hashable]) -> pd.Series:
     return normalise_column(values).map({normalise(text): value for text, value in known.items()})
 
 
-def map_values(
-    path: Path, rows: pd.DataFrame, column: str, name: str, known: Mapping[str, Hashable]
-) -> pd.Series:
-    """What the values of a column are known as, compared without regard to case and space.
-
-    Args:
-        path: the file, for the message.
-        rows: with `LINE`.
-        column: of `rows`.
-        name: of the column in the file, for the message.
-        known: value to what it is known as.
-
-    Raises:
-        CohortError: names the first row with another value.
-    """
-    values = look_up(rows[column], known)
-    unknown = rows[values.isna()]
-    if not unknown.empty:
-        value, line = unknown[column].iloc[0], unknown[LINE].iloc[0]
-        said = f"'{value}'" if value else "'' (empty, or a missing value such as 'NA')"
-        raise CohortError(f"{path}, row {line}: unknown {name} {said}, expected one of {[*known]}")
-    return values
-
-
 def strip_decimals(numbers: pd.Series) -> pd.Series:
     """Numbers that some tools write as '123.0', as '123'; other texts as they are."""
     return numbers.str.replace(r"^([0-9]+)[.,]0+$", r"\1", regex=True)
@@ -180,12 +156,6 @@ def parse_number(path: Path, line: int, column: str, text: str) -> float:
     if math.isinf(value):
         raise CohortError(f"{path}, row {line}: {column} '{text}' is no number")
     return value
-
-
-def parse_numbers(path: Path, rows: pd.DataFrame, column: str, name: str) -> list[float]:
-    """The numbers in a column of some rows, which the file calls `name`; see `parse_number`."""
-    cells = zip(rows[LINE], rows[column], strict=True)
-    return [parse_number(path, line, name, text) for line, text in cells]
 
 
 def parse_age(path: Path, line: int, column: str, text: str) -> float:
@@ -210,55 +180,3 @@ def parse_year(path: Path, line: int, column: str, text: str) -> float:
     if text and found is None:
         raise CohortError(f"{path}, row {line}: {column} '{text}' names no year")
     return float(found[1]) if found else math.nan
-
-
-def parse_ages(path: Path, rows: pd.DataFrame, name: str, caveats: list[str]) -> pd.Series:
-    """The column 'age' of some rows in years, NaN where it is missing or not to be believed.
-
-    Args:
-        path: the file, for messages.
-        rows: with `LINE` and 'age', as text.
-        name: of the column in the file.
-        caveats: one is added where ages are not believed.
-
-    Raises:
-        CohortError: names the first row whose age is no number.
-    """
-    cells = zip(rows[LINE], rows["age"], strict=True)
-    return plausible_ages(
-        path, rows, [parse_age(path, line, name, text) for line, text in cells], caveats
-    )
-
-
-def plausible_ages(
-    path: Path, rows: pd.DataFrame, stated: Iterable[float], caveats: list[str]
-) -> pd.Series:
-    """Ages in years, NaN where nobody has that age, which a caveat then says."""
-    found = pd.Series(list(stated), rows.index, dtype=float)
-    wrong = found.notna() & ~found.between(0, MAX_AGE)
-    if wrong.any():
-        caveats.append(
-            f"Ages outside 0 to {MAX_AGE} years count as missing: {wrong.sum():,} in {path.name}, "
-            f"the first in row {rows.loc[wrong, LINE].iloc[0]}."
-        )
-    return found.mask(wrong)
-
-
-def require_filled(path: Path, rows: pd.DataFrame, column: str, name: str) -> None:
-    """Refuses rows without a value.
-
-    Args:
-        path: the file, for the message.
-        rows: with `LINE`.
-        column: of `rows`.
-        name: of the column in the file.
-
-    Raises:
-        CohortError: names the first row without.
-    """
-    empty = rows.loc[rows[column] == "", LINE]
-    if not empty.empty:
-        raise CohortError(
-            f"{path}, row {empty.iloc[0]}: {name} is empty, or stands for a missing value as "
-            "'NA' does"
-        )

@@ -20,9 +20,9 @@ from companion.cohorts.importing.identity import (
 )
 from companion.cohorts.importing.image_files import FrameOptions
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.inclusion import require_rows
 from companion.cohorts.importing.manifest import LINE
 from companion.cohorts.importing.published_counts import PublishedCounts
+from companion.cohorts.importing.table import require_rows
 from companion.cohorts.simulation.scanner_shares import SimulatedScanners
 
 UNLABELLED = "unlabelled"

@@ -28,20 +28,13 @@ from pydantic import model_validator
 from companion.cohorts.cohort import NOT_RECORDED, SEXES
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.inclusion import filter_rows
-from companion.cohorts.importing.manifest import (
-    LINE,
-    SEX_CODES,
-    map_values,
-    parse_ages,
-    parse_number,
-    read_manifest,
-)
+from companion.cohorts.importing.manifest import SEX_CODES
 from companion.cohorts.importing.paths import first_existing
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
 from companion.cohorts.importing.published_splits import train_val_test
 from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.table import Table
 
 TABLES = ("train.csv", "CheXpert-v1.0 batch 1 (validate & csv)/train.csv")
 _PARTS = (
@@ -85,6 +78,7 @@ CAVEATS = (
     "The scanner is not published: nothing can be said by scanner.",
     "The images were compressed as JPEG with 8 bits by the publisher.",
 )
+_COLUMNS = {"path": "Path", "sex": "Sex", "age": "Age", "view": "AP/PA"}
 _PATH = re.compile(r"(?:CheXpert-v1\.0(?:-small)?/)?(train/patient(\d{5})/.+)")
 _POSITIVE, _NEGATIVE, _UNCERTAIN = 1, 0, -1
 
@@ -123,19 +117,23 @@ def plan(options: CheXpertOptions, data_root: Path) -> Plan:
         CohortError: the table is not as published; names file and row.
     """
     path = data_root / first_existing(data_root, options.tables)
-    columns = {"Path": "path", "Sex": "sex", "Age": "age", "AP/PA": "view"}
-    rows = read_manifest(path, [*columns, options.finding]).rename(columns=columns)
-    left_out: dict[str, int] = {}
-    rows["view"] = rows["view"].str.upper()
-    rows = filter_rows(path, rows, rows["view"] == "PA", "other view", left_out)
-    rows["label"] = _label(path, rows, options.finding)
-    rows = filter_rows(path, rows, rows["label"] != _UNCERTAIN, "label uncertain", left_out)
-    rows["sex"] = map_values(path, rows, "sex", "Sex", SEX_CODES)
-    caveats = list(CAVEATS)
-    rows["age"] = parse_ages(path, rows, "Age", caveats)
-    rows[["image_id", "patient_id"]] = _paths(path, rows)
-    rows["source_path"] = _source_paths(data_root, rows["image_id"])
-    rows["split"] = train_val_test(rows["patient_id"], test=0.40, val=0.15)
+    table = Table.read(path, _COLUMNS | {"finding": options.finding})
+    table["view"] = table["view"].str.upper()
+    table.keep(table["view"] == "PA", "other view")
+    table["label"] = _labels(table)
+    table.keep(table["label"] != _UNCERTAIN, "label uncertain")
+    table["sex"] = table.map_values("sex", SEX_CODES)
+    table["age"] = table.ages()
+    table.refuse(
+        ~table["path"].str.fullmatch(_PATH),
+        lambda row: (
+            f"path '{row['path']}' is not as published, "
+            "'CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg'"
+        ),
+    )
+    table.rows[["image_id", "patient_id"]] = table["path"].str.extract(_PATH).to_numpy()
+    table["source_path"] = _source_paths(data_root, table["image_id"])
+    table["split"] = train_val_test(table["patient_id"], test=0.40, val=0.15)
     return Plan(
         options=options,
         root=data_root,
@@ -143,39 +141,24 @@ def plan(options: CheXpertOptions, data_root: Path) -> Plan:
         scanners=(NOT_RECORDED,),
         held_out_scanners=(),
         classes=(f"No {options.finding}", options.finding),
-        rows=rows.assign(scanner=NOT_RECORDED),
-        caveats=tuple(caveats),
+        rows=table.rows.assign(scanner=NOT_RECORDED),
+        caveats=(*CAVEATS, *table.caveats),
         citation=CITATION,
-        left_out=left_out,
+        left_out=table.left_out,
         published=RELEASE.published[""],
     )
 
 
-def _label(path: Path, rows: pd.DataFrame, finding: str) -> list[int]:
+def _labels(table: Table) -> pd.Series:
     """1, 0 or -1 (uncertain); 0 where the report does not mention the finding."""
-    labels = []
-    for line, text in zip(rows[LINE], rows[finding], strict=True):
-        value = parse_number(path, line, finding, text) if text else _NEGATIVE
-        if value not in (_POSITIVE, _NEGATIVE, _UNCERTAIN):
-            raise CohortError(
-                f"{path}, row {line}: {finding} is '{text}', expected 1, 0, -1 or nothing"
-            )
-        labels.append(int(value))
-    return labels
-
-
-def _paths(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    """Each image's path in the release, 'train/patient00001/...', and its patient."""
-    found = []
-    for line, text in zip(rows[LINE], rows["path"], strict=True):
-        match = _PATH.fullmatch(text)
-        if match is None:
-            raise CohortError(
-                f"{path}, row {line}: path '{text}' is not as published, "
-                "'CheXpert-v1.0/train/patient00001/study1/view1_frontal.jpg'"
-            )
-        found.append((match.group(1), match.group(2)))
-    return pd.DataFrame(found, rows.index, ["image_id", "patient_id"])
+    labels = table.parse("finding").fillna(_NEGATIVE)
+    table.refuse(
+        ~labels.isin([_POSITIVE, _NEGATIVE, _UNCERTAIN]),
+        lambda row: (
+            f"{table.columns['finding']} is '{row['finding']}', expected 1, 0, -1 or nothing"
+        ),
+    )
+    return labels.astype(int)
 
 
 def _source_paths(data_root: Path, images: pd.Series) -> list[str]:

@@ -31,25 +31,19 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.identity import require_unrounded
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.inclusion import filter_rows, require_rows
 from companion.cohorts.importing.manifest import (
-    LINE,
     SEX_CODES,
     look_up,
     normalise_column,
-    parse_ages,
-    parse_numbers,
-    read_manifest,
-    require_filled,
     strip_decimals,
 )
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
 from companion.cohorts.importing.published_splits import assign_splits, hold_out
 from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.table import Table, require_rows
 
 IMAGES = "tables/EMBED_OpenData_metadata_reduced.csv"
 CLINICAL = "tables/EMBED_OpenData_clinical.csv"
@@ -67,17 +61,17 @@ MODELS = {
 }
 SCANNERS = tuple(dict.fromkeys(name for name in MODELS.values() if name != HELD_OUT))
 _IMAGE_COLUMNS = {
-    "empi_anon": "patient_id",
-    "acc_anon": "examination",
-    "anon_dicom_path": "path",
-    "SeriesDescription": "description",
-    "ViewPosition": "view",
-    "PatientSex": "sex",
-    "FinalImageType": "kind",
-    "ManufacturerModelName": "model",
-    "spot_mag": "spot",
+    "patient_id": "empi_anon",
+    "examination": "acc_anon",
+    "path": "anon_dicom_path",
+    "description": "SeriesDescription",
+    "view": "ViewPosition",
+    "sex": "PatientSex",
+    "kind": "FinalImageType",
+    "model": "ManufacturerModelName",
+    "spot": "spot_mag",
 }
-_CLINICAL_COLUMNS = {"acc_anon": "examination", "tissueden": "density", "age_at_study": "age"}
+_CLINICAL_COLUMNS = {"examination": "acc_anon", "density": "tissueden", "age": "age_at_study"}
 RELEASE = Release(
     title="EMBED",
     access="https://github.com/Emory-HITI/EMBED_Open_Data, on request",
@@ -151,10 +145,9 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
         CohortError: a table is not as published; names file and row.
     """
     path = data_root / IMAGES
-    left_out: dict[str, int] = {}
-    caveats = list(CAVEATS)
-    density = _density(data_root / CLINICAL, caveats)
-    rows = _joined(path, _images(path, left_out), density, left_out)
+    clinical, table = _densities(data_root / CLINICAL), _images(path)
+    _join(table, clinical.rows)
+    rows, left_out = table.rows, table.left_out
     own = rows["scanner"] == HELD_OUT
     of_part = ~own if options.part == "pretraining" else own
     require_rows(path, rows[of_part], {**left_out, "scanner of the other part": (~of_part).sum()})
@@ -174,7 +167,7 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
         held_out_scanners=tuple({HELD_OUT} & present - set(scanners)),
         classes=DENSITIES,
         rows=rows,
-        caveats=(*caveats, _LEAK) if leaks else tuple(caveats),
+        caveats=(*CAVEATS, *clinical.caveats, *((_LEAK,) if leaks else ())),
         citation=CITATION,
         left_out=left_out,
         published=RELEASE.published[options.part],
@@ -182,26 +175,32 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
     )
 
 
-def _images(path: Path, left_out: dict[str, int]) -> pd.DataFrame:
+def _images(path: Path) -> Table:
     """The images that are kept, with the views of the released code."""
-    rows = read_manifest(path, list(_IMAGE_COLUMNS)).rename(columns=_IMAGE_COLUMNS)
-    for column, name in (("patient_id", "empi_anon"), ("path", "anon_dicom_path")):
-        require_filled(path, rows, column, name)
-    require_unrounded(path, rows, "examination", "acc_anon")
-    rows = _views(rows)
-    rows = filter_rows(path, rows, ~rows["path"].duplicated(), "listed twice", left_out)
-    rows = filter_rows(path, rows, rows["spot"] == "", "spot or magnification view", left_out)
-    rows = filter_rows(path, rows, rows["view"].isin(["CC", "MLO"]), "other view", left_out)
-    rows["sex"] = look_up(rows["sex"], SEX_CODES)
-    rows = filter_rows(path, rows, rows["sex"] == "F", "sex not F", left_out)
-    rows = filter_rows(path, rows, normalise_column(rows["kind"]) == "2d", "not 2D", left_out)
-    rows["scanner"] = look_up(rows["model"], MODELS)
-    rows = filter_rows(path, rows, rows["scanner"].notna(), "other scanner", left_out)
-    rows["examination"] = strip_decimals(rows["examination"])
-    rows["patient_id"] = strip_decimals(rows["patient_id"])
-    rows["source_path"] = _source_paths(path, rows)
-    rows["image_id"] = rows["source_path"].str.rpartition("/")[2].str.removesuffix(".dcm")
-    return rows
+    table = Table.read(path, _IMAGE_COLUMNS)
+    table.require_filled("patient_id", "path")
+    require_unrounded(path, table.rows, "examination", "acc_anon")
+    table.rows = _views(table.rows)
+    table.keep(~table["path"].duplicated(), "listed twice")
+    table.keep(table["spot"] == "", "spot or magnification view")
+    table.keep(table["view"].isin(["CC", "MLO"]), "other view")
+    table["sex"] = look_up(table["sex"], SEX_CODES)
+    table.keep(table["sex"] == "F", "sex not F")
+    table.keep(normalise_column(table["kind"]) == "2d", "not 2D")
+    table["scanner"] = look_up(table["model"], MODELS)
+    table.keep(table["scanner"].notna(), "other scanner")
+    table["examination"] = strip_decimals(table["examination"])
+    table["patient_id"] = strip_decimals(table["patient_id"])
+    table.refuse(
+        ~table["path"].str.contains("/cohort_", regex=False),
+        lambda row: (
+            f"anon_dicom_path '{row['path']}' is not as published, '.../anon_dicom/cohort_1/...'"
+        ),
+    )
+    # '/mnt/NAS2/mammo/anon_dicom/cohort_1/...' on the publisher's server is in images/ here.
+    table["source_path"] = "images/cohort_" + table["path"].str.partition("/cohort_")[2]
+    table["image_id"] = table["source_path"].str.rpartition("/")[2].str.removesuffix(".dcm")
+    return table
 
 
 def _views(rows: pd.DataFrame) -> pd.DataFrame:
@@ -220,40 +219,23 @@ def _views(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows[~lacking], mended], ignore_index=True)
 
 
-def _density(path: Path, caveats: list[str]) -> pd.DataFrame:
+def _densities(path: Path) -> Table:
     """Density and age of each examination: the first finding with a density from 1 to 4."""
-    rows = read_manifest(path, list(_CLINICAL_COLUMNS)).rename(columns=_CLINICAL_COLUMNS)
-    require_unrounded(path, rows, "examination", "acc_anon")
-    rows["density"] = parse_numbers(path, rows, "density", "tissueden")
-    rows["age"] = parse_ages(path, rows, "age_at_study", caveats)
-    rows["examination"] = strip_decimals(rows["examination"])
-    rows = rows[rows["density"].isin([1, 2, 3, 4])].drop_duplicates("examination")
-    rows["label"] = rows["density"].astype(int) - 1
-    return rows[["examination", "label", "age"]]
+    table = Table.read(path, _CLINICAL_COLUMNS)
+    require_unrounded(path, table.rows, "examination", "acc_anon")
+    table["density"], table["age"] = table.parse("density"), table.ages()
+    table["examination"] = strip_decimals(table["examination"])
+    rows = table.rows[table["density"].isin([1, 2, 3, 4])].drop_duplicates("examination")
+    rows = rows.assign(label=rows["density"].astype(int) - 1)
+    table.rows = rows[["examination", "label", "age"]]
+    return table
 
 
-def _joined(
-    path: Path, images: pd.DataFrame, density: pd.DataFrame, left_out: dict[str, int]
-) -> pd.DataFrame:
-    """The images whose examination has a density, in the order of the table of findings."""
-    known = images["examination"].isin(density["examination"])
-    images = filter_rows(path, images, known, "density not A to D", left_out)
-    rows = density.merge(images, on="examination")
-    return filter_rows(path, rows, rows["age"].notna(), "no age", left_out)
-
-
-def _source_paths(path: Path, rows: pd.DataFrame) -> list[str]:
-    """'/mnt/NAS2/mammo/anon_dicom/cohort_1/...' on the publisher's server is in images/ here."""
-    found = []
-    for line, text in zip(rows[LINE], rows["path"], strict=True):
-        _, cohort, rest = text.partition("/cohort_")
-        if not cohort:
-            raise CohortError(
-                f"{path}, row {line}: anon_dicom_path '{text}' is not as published, "
-                "'.../anon_dicom/cohort_1/...'"
-            )
-        found.append(f"images/cohort_{rest}")
-    return found
+def _join(table: Table, densities: pd.DataFrame) -> None:
+    """Keeps the images whose examination has a density, in the order of the table of findings."""
+    table.keep(table["examination"].isin(densities["examination"]), "density not A to D")
+    table.rows = densities.merge(table.rows, on="examination")
+    table.keep(table["age"].notna(), "no age")
 
 
 def _with_held_out(

@@ -15,19 +15,12 @@ from companion.cohorts.cohort import SEXES, SPLITS
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.identity import require_one_spelling
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.manifest import (
-    LINE,
-    SEX_CODES,
-    map_values,
-    normalise,
-    parse_ages,
-    read_manifest,
-    require_filled,
-)
+from companion.cohorts.importing.manifest import SEX_CODES, normalise
 from companion.cohorts.importing.paths import find_spelling, is_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import Release
 from companion.cohorts.importing.splits import SplitOptions, split_by_patient
+from companion.cohorts.importing.table import Table
 
 RELEASE = Release(
     title="your own images with a manifest",
@@ -115,20 +108,20 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
     path = data_root / options.manifest
     if not is_inside(path, data_root):
         raise CohortError(f"manifest '{options.manifest}' lies outside the data root {data_root}")
-    rows = _cells(path, options.columns)
-    rows["source_path"] = [find_spelling(data_root, name) for name in rows["source_path"]]
-    rows["image_id"] = rows["image_id"] if options.columns.image_id else rows["source_path"]
-    scanners, classes = _scanners(path, rows, options), _classes(path, rows, options)
+    table = _read(path, options.columns)
+    table["source_path"] = [find_spelling(data_root, name) for name in table["path"]]
+    if not options.columns.image_id:
+        table["image_id"] = table["source_path"]
+    scanners, classes = _scanners(table, options), _classes(table, options)
     every = (*scanners, *options.held_out_scanners)
-    rows["scanner"] = map_values(path, rows, "scanner", "scanner", {name: name for name in every})
+    table["scanner"] = table.map_values("scanner", {name: name for name in every})
     codes = {name: code for code, name in enumerate(classes)}
     unknown = {"": -1} if options.keep_unlabelled else {}
-    rows["label"] = map_values(path, rows, "label", "label", codes | unknown)
-    rows["split"] = _split(path, rows, options)
-    use = (rows["label"] >= 0) | (rows["split"] == "train")
-    rows["sex"] = map_values(path, rows, "sex", "sex", SEX_CODES)
-    caveats = list(options.caveats)
-    rows["age"] = parse_ages(path, rows, "age", caveats)
+    table["label"] = table.map_values("label", codes | unknown)
+    table["split"] = _split(table, options)
+    table["sex"] = table.map_values("sex", SEX_CODES)
+    table["age"] = table.ages()
+    use = (table["label"] >= 0) | (table["split"] == "train")
     return Plan(
         options=options,
         root=data_root,
@@ -136,46 +129,42 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
         scanners=scanners,
         held_out_scanners=options.held_out_scanners,
         classes=classes,
-        rows=rows[use].copy(),
-        caveats=tuple(caveats),
+        rows=table.rows[use].copy(),
+        caveats=(*options.caveats, *table.caveats),
         citation=options.citation,
         left_out={"no label": int((~use).sum())},
     )
 
 
-def _cells(path: Path, columns: Columns) -> pd.DataFrame:
+def _read(path: Path, columns: Columns) -> Table:
     """The manifest with our names for its columns; absent ones are empty."""
     names = {ours: theirs for ours, theirs in columns.model_dump().items() if theirs}
-    cells = read_manifest(path, list(dict.fromkeys(names.values())))
-    rows = pd.DataFrame({ours: cells[theirs] for ours, theirs in names.items()})
-    rows[LINE] = cells[LINE]
-    for needed in ("path", "patient_id", "scanner", "image_id"):
-        if needed in rows:
-            require_filled(path, rows, needed, names[needed])
-    rows = rows.rename(columns={"path": "source_path"})
-    for optional in ("sex", "age", "view"):
-        if optional not in rows:
-            rows[optional] = ""
-    return rows
+    table = Table.read(path, names)
+    needed = ("path", "patient_id", "scanner", "image_id")
+    table.require_filled(*(name for name in needed if name in names))
+    for optional in {"sex", "age", "view"} - set(names):
+        table[optional] = ""
+    table.columns = {name: name for name in Columns.model_fields} | names
+    return table
 
 
-def _scanners(path: Path, rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
+def _scanners(table: Table, options: FolderOptions) -> tuple[str, ...]:
     if options.scanners is not None:
         return options.scanners
     held_out = {normalise(name) for name in options.held_out_scanners}
-    others = rows[~rows["scanner"].map(normalise).isin(held_out)]
-    require_one_spelling(path, others, "scanner", "scanner", normalise)
+    others = table.rows[~table["scanner"].map(normalise).isin(held_out)]
+    require_one_spelling(table.path, others, "scanner", "scanner", normalise)
     return tuple(sorted(set(others["scanner"])))
 
 
-def _classes(path: Path, rows: pd.DataFrame, options: FolderOptions) -> tuple[str, ...]:
+def _classes(table: Table, options: FolderOptions) -> tuple[str, ...]:
     if options.classes is not None:
         return options.classes
-    require_one_spelling(path, rows, "label", "label", normalise)
-    return tuple(sorted(set(rows["label"]) - {""}))
+    require_one_spelling(table.path, table.rows, "label", "label", normalise)
+    return tuple(sorted(set(table["label"]) - {""}))
 
 
-def _split(path: Path, rows: pd.DataFrame, options: FolderOptions) -> pd.Series:
+def _split(table: Table, options: FolderOptions) -> pd.Series:
     if options.columns.split is None:
-        return split_by_patient(rows, options.held_out_scanners, options.splits)
-    return map_values(path, rows, "split", "split", {split: split for split in SPLITS})
+        return split_by_patient(table.rows, options.held_out_scanners, options.splits)
+    return table.map_values("split", {split: split for split in SPLITS})

@@ -17,40 +17,30 @@ import logging
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-import pandas as pd
 from pydantic import Field, model_validator
 
 from companion.cohorts.cohort import SEXES
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.inclusion import filter_rows
-from companion.cohorts.importing.manifest import (
-    LINE,
-    SEX_CODES,
-    map_values,
-    normalise,
-    parse_ages,
-    parse_numbers,
-    read_manifest,
-    strip_decimals,
-)
+from companion.cohorts.importing.manifest import SEX_CODES, normalise, strip_decimals
 from companion.cohorts.importing.paths import first_existing
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import Release
 from companion.cohorts.importing.splits import SplitOptions, split_by_patient
+from companion.cohorts.importing.table import Table
 
 TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")  # the later first: fewer faults
 SEX = "Patient Gender or Patient Sex"  # renamed by the publisher
 # The publisher's header leaves "OriginalImagePixelSpacing[x,y]" unquoted, so that its comma makes
 # two columns; the names below are the broken ones.
 _COLUMNS = {
-    "Image Index": "image_id",
-    "Finding Labels": "findings",
-    "Patient ID": "patient_id",
-    "Patient Age": "age",
-    SEX: "sex",
-    "View Position": "view",
-    "OriginalImagePixelSpacing[x": "spacing",
+    "image_id": "Image Index",
+    "findings": "Finding Labels",
+    "patient_id": "Patient ID",
+    "age": "Patient Age",
+    "sex": SEX,
+    "view": "View Position",
+    "spacing": "OriginalImagePixelSpacing[x",
 }
 # Detector by pixel spacing in mm, [low, high): each group is close to one scanner.
 DETECTORS = {
@@ -160,23 +150,21 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
         CohortError: the table is not as published; names file and row.
     """
     path = data_root / first_existing(data_root, options.tables)
-    rows = read_manifest(path, list(_COLUMNS)).rename(columns=_COLUMNS)
-    left_out: dict[str, int] = {}
-    rows["scanner"] = _scanner(path, rows)
-    kept = rows["scanner"].isin([*options.scanners, *options.held_out_scanners])
-    rows = filter_rows(path, rows, kept, "other detector", left_out)
-    rows["view"] = rows["view"].str.upper()
+    table = Table.read(path, _COLUMNS)
+    table["scanner"] = [_scanner(spacing) for spacing in table.parse("spacing")]
+    used = table["scanner"].isin([*options.scanners, *options.held_out_scanners])
+    table.keep(used, "other detector")
+    table["view"] = table["view"].str.upper()
     if options.view is not None:
-        rows = filter_rows(path, rows, rows["view"] == options.view, "other view", left_out)
-    rows["patient_id"] = strip_decimals(rows["patient_id"])
-    rows["label"] = _label(path, rows, options)
-    rows["split"] = split_by_patient(rows, options.held_out_scanners, options.splits)
-    use = (rows["label"] >= 0) | (options.keep_unlabelled & (rows["split"] == "train"))
-    rows = filter_rows(path, rows, use, "no label", left_out)
-    caveats = list(CAVEATS)
-    rows["age"] = parse_ages(path, rows, "Patient Age", caveats)
-    rows["sex"] = map_values(path, rows, "sex", SEX, SEX_CODES)
-    rows["source_path"] = _source_paths(path, rows, data_root)
+        table.keep(table["view"] == options.view, "other view")
+    table["patient_id"] = strip_decimals(table["patient_id"])
+    table["label"] = _labels(table, options)
+    table["split"] = split_by_patient(table.rows, options.held_out_scanners, options.splits)
+    unlabelled = options.keep_unlabelled & (table["split"] == "train")
+    table.keep((table["label"] >= 0) | unlabelled, "no label")
+    table["age"] = table.ages()
+    table["sex"] = table.map_values("sex", SEX_CODES)
+    table["source_path"] = _source_paths(table, data_root)
     return Plan(
         options=options,
         root=data_root,
@@ -184,52 +172,49 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
         scanners=options.scanners,
         held_out_scanners=options.held_out_scanners,
         classes=options.classes,
-        rows=rows,
-        caveats=tuple(caveats),
+        rows=table.rows,
+        caveats=(*CAVEATS, *table.caveats),
         citation=CITATION,
-        left_out=left_out,
+        left_out=table.left_out,
     )
 
 
-def _scanner(path: Path, rows: pd.DataFrame) -> list[str]:
-    """Detector of each row by pixel spacing; '' outside all groups."""
-    spacings = parse_numbers(path, rows, "spacing", "pixel spacing")
-    return [
-        next((name for name, (low, high) in DETECTORS.items() if low <= spacing < high), "")
-        for spacing in spacings
-    ]
+def _scanner(spacing: float) -> str:
+    """Detector by pixel spacing, mm; '' outside all groups."""
+    return next((name for name, (low, high) in DETECTORS.items() if low <= spacing < high), "")
 
 
-def _label(path: Path, rows: pd.DataFrame, options: NihOptions) -> list[int]:
+def _labels(table: Table, options: NihOptions) -> list[int]:
     """1 = the finding, 0 = negative, -1 = neither."""
     known = {normalise(name): name for name in (*FINDINGS, NO_FINDING)}
-    labels = []
-    for line, text in zip(rows[LINE], rows["findings"], strict=True):
-        findings = {known.get(normalise(part), part) for part in text.split("|")}
-        unknown = findings - {*known.values()}
-        if unknown:
-            raise CohortError(
-                f"{path}, row {line}: unknown finding {sorted(unknown)}; expected {NO_FINDING!r} "
-                f"or some of {FINDINGS} with '|' between"
-            )
-        negative = options.negatives == "others" or NO_FINDING in findings
-        labels.append(1 if options.finding in findings else 0 if negative else -1)
-    return labels
+    findings = table["findings"].map(
+        lambda text: {known.get(normalise(part), part) for part in text.split("|")}
+    )
+    table.refuse(
+        findings.map(lambda found: not found <= {*known.values()}),
+        lambda row: (
+            f"unknown finding {sorted(findings[row.name] - {*known.values()})}; expected "
+            f"{NO_FINDING!r} or some of {FINDINGS} with '|' between"
+        ),
+    )
+    return [_label(found, options) for found in findings]
 
 
-def _source_paths(path: Path, rows: pd.DataFrame, data_root: Path) -> list[str]:
+def _label(findings: set[str], options: NihOptions) -> int:
+    negative = options.negatives == "others" or NO_FINDING in findings
+    return 1 if options.finding in findings else 0 if negative else -1
+
+
+def _source_paths(table: Table, data_root: Path) -> list[str]:
     """Path of each image under the root; a missing one gets the place where it should be."""
     folders = _image_folders(data_root)
     where = {file.name: folder for folder in folders[::-1] for file in folder.iterdir()}
-    found = []
-    for line, name in zip(rows[LINE], rows["image_id"], strict=True):
-        folder = where.get(name, folders[0])
-        if Path(name).name != name:
-            raise CohortError(
-                f"{path}, row {line}: image '{name}' leaves {folder}; expected a plain file name"
-            )
-        found.append((folder / name).relative_to(data_root).as_posix())
-    return found
+    table.refuse(
+        table["image_id"].map(lambda name: Path(name).name != name),
+        lambda row: f"image '{row['image_id']}' leaves {folders[0]}; expected a plain file name",
+    )
+    paths = (where.get(name, folders[0]) / name for name in table["image_id"])
+    return [path.relative_to(data_root).as_posix() for path in paths]
 
 
 def _image_folders(data_root: Path) -> list[Path]:

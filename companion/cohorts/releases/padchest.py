@@ -22,17 +22,12 @@ import pandas as pd
 
 from companion.cohorts.cohort import SEXES
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.inclusion import filter_rows
 from companion.cohorts.importing.manifest import (
-    LINE,
     SEX_CODES,
     look_up,
     normalise,
     normalise_column,
     parse_year,
-    plausible_ages,
-    read_manifest,
-    require_filled,
     strip_decimals,
 )
 from companion.cohorts.importing.paths import first_existing
@@ -40,18 +35,19 @@ from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
 from companion.cohorts.importing.published_splits import train_val_test
 from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.table import Table
 
 _COLUMNS = {
-    "ImageID": "image_id",
-    "ImageDir": "folder",
-    "StudyDate_DICOM": "date",
-    "PatientID": "patient_id",
-    "PatientBirth": "birth",
-    "PatientSex_DICOM": "sex",
-    "Projection": "view",
-    "Pediatric": "pediatric",
-    "Manufacturer_DICOM": "manufacturer",
-    "Labels": "findings",
+    "image_id": "ImageID",
+    "folder": "ImageDir",
+    "date": "StudyDate_DICOM",
+    "patient_id": "PatientID",
+    "birth": "PatientBirth",
+    "sex": "PatientSex_DICOM",
+    "view": "Projection",
+    "pediatric": "Pediatric",
+    "manufacturer": "Manufacturer_DICOM",
+    "findings": "Labels",
 }
 TABLE = "PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv"
 SCANNERS = ("Imaging", "Philips")
@@ -125,23 +121,20 @@ def plan(options: PadChestOptions, data_root: Path) -> Plan:
         CohortError: the table is not as published; names file and row.
     """
     path = data_root / options.csv
-    rows = read_manifest(path, list(_COLUMNS)).rename(columns=_COLUMNS)
-    left_out: dict[str, int] = {}
-    rows = _included(path, rows, left_out)
-    for column, name in (("image_id", "ImageID"), ("patient_id", "PatientID")):
-        require_filled(path, rows, column, name)
-    rows["patient_id"] = strip_decimals(rows["patient_id"])
-    philips = look_up(rows["manufacturer"], {"PhilipsMedicalSystems": "Philips"})
-    rows["scanner"] = philips.fillna("Imaging")
-    rows["label"] = [
-        int(normalise(options.finding) in _findings(cell)) for cell in rows["findings"]
-    ]
-    caveats = list(CAVEATS)
-    rows["age"] = plausible_ages(path, rows, _ages(path, rows), caveats)
-    rows["split"] = train_val_test(rows["patient_id"], test=0.20, val=0.10)
-    rows["source_path"] = [
+    table = Table.read(path, _COLUMNS)
+    _include(table)
+    table.require_filled("image_id", "patient_id")
+    table["patient_id"] = strip_decimals(table["patient_id"])
+    philips = look_up(table["manufacturer"], {"PhilipsMedicalSystems": "Philips"})
+    table["scanner"] = philips.fillna("Imaging")
+    finding = normalise(options.finding)
+    table["label"] = [int(finding in _findings(cell)) for cell in table["findings"]]
+    # Years at the study, to the year.
+    table["age"] = table.ages(table.parse("date", parse_year) - table.parse("birth", parse_year))
+    table["split"] = train_val_test(table["patient_id"], test=0.20, val=0.10)
+    table["source_path"] = [
         first_existing(data_root, _places(folder, name))
-        for folder, name in zip(strip_decimals(rows["folder"]), rows["image_id"], strict=True)
+        for folder, name in zip(strip_decimals(table["folder"]), table["image_id"], strict=True)
     ]
     return Plan(
         options=options,
@@ -150,42 +143,30 @@ def plan(options: PadChestOptions, data_root: Path) -> Plan:
         scanners=SCANNERS,
         held_out_scanners=(),
         classes=(f"No {options.finding}", options.finding),
-        rows=rows,
-        caveats=tuple(caveats),
+        rows=table.rows,
+        caveats=(*CAVEATS, *table.caveats),
         citation=CITATION,
-        left_out=left_out,
+        left_out=table.left_out,
         published=RELEASE.published[""],
     )
 
 
-def _included(path: Path, rows: pd.DataFrame, left_out: dict[str, int]) -> pd.DataFrame:
-    rows["view"] = rows["view"].str.upper()
-    rows = filter_rows(path, rows, rows["view"] == "PA", "other view", left_out)
-    rows = filter_rows(path, rows, normalise_column(rows["pediatric"]) == "no", "child", left_out)
+def _include(table: Table) -> None:
+    """Keeps what the paper keeps."""
+    table["view"] = table["view"].str.upper()
+    table.keep(table["view"] == "PA", "other view")
+    table.keep(normalise_column(table["pediatric"]) == "no", "child")
     for finding in REJECTED:
-        free = [normalise(finding) not in _findings(cell) for cell in rows["findings"]]
-        rows = filter_rows(
-            path, rows, pd.Series(free, rows.index), f"labelled '{finding}'", left_out
-        )
-    rows["sex"] = look_up(rows["sex"], SEX_CODES)
-    rows = filter_rows(path, rows, rows["sex"].isin(["F", "M"]), "sex not F or M", left_out)
-    readable = ~rows["image_id"].isin(UNREADABLE)
-    return filter_rows(path, rows, readable, "known to be unreadable", left_out)
+        rejected = [normalise(finding) in _findings(cell) for cell in table["findings"]]
+        table.keep(~pd.Series(rejected, table.rows.index), f"labelled '{finding}'")
+    table["sex"] = look_up(table["sex"], SEX_CODES)
+    table.keep(table["sex"].isin(["F", "M"]), "sex not F or M")
+    table.keep(~table["image_id"].isin(UNREADABLE), "known to be unreadable")
 
 
 def _findings(cell: str) -> set[str]:
     """The folded labels in a cell such as "['pneumonia', 'pleural effusion']"."""
     return {normalise(part.strip(" '\"")) for part in cell.strip("[]").split(",")} - {""}
-
-
-def _ages(path: Path, rows: pd.DataFrame) -> list[float]:
-    """Years at the study, to the year; NaN where the year of birth is missing."""
-    cells = zip(rows[LINE], rows["date"], rows["birth"], strict=True)
-    return [
-        parse_year(path, line, "StudyDate_DICOM", date)
-        - parse_year(path, line, "PatientBirth", birth)
-        for line, date, birth in cells
-    ]
 
 
 def _places(folder: str, name: str) -> tuple[str, ...]:

@@ -29,30 +29,23 @@ import pandas as pd
 from companion.cohorts.cohort import NOT_RECORDED, SEXES
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.inclusion import filter_rows, require_rows
-from companion.cohorts.importing.manifest import (
-    LINE,
-    SEX_CODES,
-    map_values,
-    parse_ages,
-    read_manifest,
-    strip_decimals,
-)
+from companion.cohorts.importing.manifest import LINE, SEX_CODES, strip_decimals
 from companion.cohorts.importing.paths import first_existing
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
 from companion.cohorts.importing.published_splits import leak_caveats, train_val_test
 from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.table import Table, require_rows
 from companion.cohorts.releases.nih import SEX
 from companion.cohorts.releases.nih import TABLES as NIH_TABLES
 
 LABELS = "stage_2_train_labels.csv"
 MAPPING = "pneumonia-challenge-dataset-mappings_2018.json"
 _NIH_COLUMNS = {
-    "Image Index": "nih_image",
-    "Patient Age": "age",
-    SEX: "sex",
-    "View Position": "view",
+    "nih_image": "Image Index",
+    "age": "Patient Age",
+    "sex": SEX,
+    "view": "View Position",
 }
 RELEASE = Release(
     title="RSNA Pneumonia Detection Challenge",
@@ -109,18 +102,18 @@ def plan(options: RsnaOptions, data_root: Path) -> Plan:
         CohortError: a table is not as published; names file and row.
     """
     path = data_root / LABELS
-    nih = data_root / first_existing(data_root, NIH_TABLES)
-    left_out: dict[str, int] = {}
-    caveats = list(CAVEATS)
-    rows = _joined(_mapping(data_root / MAPPING), _nih(nih, caveats), _labels(path))
-    require_rows(path, rows, left_out)
-    rows["view"] = rows["view"].str.upper()
-    rows = filter_rows(path, rows, rows["view"] == "PA", "other view", left_out)
-    rows["nih_patient"] = rows["nih_image"].str.partition("_")[0]
+    nih = _nih(data_root / first_existing(data_root, NIH_TABLES))
+    rows = _joined(_mapping(data_root / MAPPING), nih.rows, _labels(path))
+    require_rows(path, rows, {})
+    table = Table(path, rows)
+    table["view"] = table["view"].str.upper()
+    table.keep(table["view"] == "PA", "other view")
+    table["nih_patient"] = table["nih_image"].str.partition("_")[0]
     by_image = options.split_by == "image"
-    rows["patient_id"] = rows["image_id"] if by_image else rows["nih_patient"]
-    rows["split"] = train_val_test(rows["patient_id"], test=0.30, val=0.15)
-    rows["source_path"] = "stage_2_train_images/" + rows["image_id"] + ".dcm"
+    table["patient_id"] = table["image_id"] if by_image else table["nih_patient"]
+    table["split"] = train_val_test(table["patient_id"], test=0.30, val=0.15)
+    table["source_path"] = "stage_2_train_images/" + table["image_id"] + ".dcm"
+    caveats = leak_caveats(table["nih_patient"], table["split"], _LEAK)
     return Plan(
         options=options,
         root=data_root,
@@ -128,10 +121,10 @@ def plan(options: RsnaOptions, data_root: Path) -> Plan:
         scanners=(NOT_RECORDED,),
         held_out_scanners=(),
         classes=("no opacity", "pneumonia"),
-        rows=rows.assign(scanner=NOT_RECORDED),
-        caveats=(*caveats, *leak_caveats(rows["nih_patient"], rows["split"], _LEAK)),
+        rows=table.rows.assign(scanner=NOT_RECORDED),
+        caveats=(*CAVEATS, *nih.caveats, *caveats),
         citation=CITATION,
-        left_out=left_out,
+        left_out=table.left_out,
         published=RELEASE.published[""],
     )
 
@@ -154,32 +147,30 @@ def _mapping(path: Path) -> pd.DataFrame:
     return pd.DataFrame(pairs, columns=["image_id", "nih_image"])
 
 
-def _nih(path: Path, caveats: list[str]) -> pd.DataFrame:
+def _nih(path: Path) -> Table:
     """View, sex and age of the NIH's images."""
-    rows = read_manifest(path, list(_NIH_COLUMNS)).rename(columns=_NIH_COLUMNS)
-    rows["sex"] = map_values(path, rows, "sex", SEX, SEX_CODES)
-    rows["age"] = parse_ages(path, rows, "Patient Age", caveats)
-    return rows.drop(columns=LINE)
+    table = Table.read(path, _NIH_COLUMNS)
+    table["sex"] = table.map_values("sex", SEX_CODES)
+    table["age"] = table.ages()
+    return table
 
 
 def _labels(path: Path) -> pd.DataFrame:
     """One row per image of the challenge: its table has one per opacity."""
-    names = {"patientId": "image_id", "Target": "label"}
-    rows = read_manifest(path, list(names)).rename(columns=names)
-    rows["label"] = map_values(
-        path, rows.assign(label=strip_decimals(rows["label"])), "label", "Target", {"0": 0, "1": 1}
+    table = Table.read(path, {"image_id": "patientId", "label": "Target"})
+    table["label"] = strip_decimals(table["label"])
+    table["label"] = table.map_values("label", {"0": 0, "1": 1})
+    first = table.rows.drop_duplicates("image_id").set_index("image_id")
+    table.refuse(
+        table["label"] != table["image_id"].map(first["label"]),
+        lambda row: (
+            f"Target of '{row['image_id']}' is another than in row {first[LINE][row['image_id']]}"
+        ),
     )
-    first = rows.drop_duplicates("image_id").set_index("image_id")
-    other = rows["label"] != rows["image_id"].map(first["label"])
-    if other.any():
-        image, line = rows.loc[other, ["image_id", LINE]].iloc[0]
-        raise CohortError(
-            f"{path}, row {line}: Target of '{image}' is another than in row {first[LINE][image]}"
-        )
     return first.reset_index()
 
 
 def _joined(mapping: pd.DataFrame, nih: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     """The images that all three tables know, in the order of the first."""
-    rows = mapping.merge(nih, on="nih_image").merge(labels, on="image_id")
+    rows = mapping.merge(nih.drop(columns=LINE), on="nih_image").merge(labels, on="image_id")
     return rows.drop_duplicates("image_id").reset_index(drop=True)

@@ -18,22 +18,14 @@ https://doi.org/10.1038/s41597-023-02100-7.
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import pandas as pd
 from pydantic import Field
 
-from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.manifest import (
-    LINE,
-    map_values,
-    parse_ages,
-    read_manifest,
-    require_filled,
-)
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.published_counts import PublishedCounts
 from companion.cohorts.importing.published_splits import leak_caveats, train_val_test
 from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.table import Table
 
 ANNOTATIONS = "breast-level_annotations.csv"
 METADATA = "metadata.csv"
@@ -45,16 +37,16 @@ SCANNERS = {
     "Giotto Class": "Giotto",
 }
 _COLUMNS = {
-    "study_id": "study",
+    "study": "study_id",
     "image_id": "image_id",
-    "view_position": "view",
-    "breast_density": "density",
+    "view": "view_position",
+    "density": "breast_density",
 }
 _METADATA = {
-    "SOP Instance UID": "image_id",
-    "Series Instance UID": "series",
-    "Manufacturer's Model Name": "model",
-    "Patient's Age": "age",
+    "image_id": "SOP Instance UID",
+    "series": "Series Instance UID",
+    "model": "Manufacturer's Model Name",
+    "age": "Patient's Age",
 }
 RELEASE = Release(
     title="VinDr-Mammo",
@@ -106,18 +98,17 @@ def plan(options: VindrOptions, data_root: Path) -> Plan:
         CohortError: a table is not as published; names file and row.
     """
     path = data_root / ANNOTATIONS
-    rows = _annotations(path)
-    caveats = list(CAVEATS)
-    known = _metadata(data_root / METADATA, caveats)
-    rows = rows.merge(known, on="image_id", how="left", validate="one_to_one")
-    lost = rows[rows["series"].isna()]
-    if not lost.empty:
-        image, line = lost[["image_id", LINE]].iloc[0]
-        raise CohortError(f"{path}, row {line}: image '{image}' is not in {METADATA}")
-    rows["patient_id"] = rows["series" if options.split_by == "series" else "study"]
-    rows["split"] = train_val_test(rows["patient_id"], test=0.30, val=0.20)
-    rows["source_path"] = "images/" + rows["study"] + "/" + rows["image_id"] + ".dicom"
-    present = set(rows["scanner"])
+    table, metadata = _annotations(path), _metadata(data_root / METADATA)
+    known = metadata.rows[["image_id", "series", "scanner", "age"]]
+    table.rows = table.rows.merge(known, "left", "image_id", validate="one_to_one")
+    table.refuse(
+        table["series"].isna(), lambda row: f"image '{row['image_id']}' is not in {METADATA}"
+    )
+    table["patient_id"] = table["series" if options.split_by == "series" else "study"]
+    table["split"] = train_val_test(table["patient_id"], test=0.30, val=0.20)
+    table["source_path"] = "images/" + table["study"] + "/" + table["image_id"] + ".dicom"
+    caveats = leak_caveats(table["study"], table["split"], _LEAK)
+    present = set(table["scanner"])
     return Plan(
         options=options,
         root=data_root,
@@ -125,37 +116,34 @@ def plan(options: VindrOptions, data_root: Path) -> Plan:
         scanners=tuple(name for name in dict.fromkeys(SCANNERS.values()) if name in present),
         held_out_scanners=(),
         classes=DENSITIES,
-        rows=rows.assign(sex="F"),
-        caveats=(*caveats, *leak_caveats(rows["study"], rows["split"], _LEAK)),
+        rows=table.rows.assign(sex="F"),
+        caveats=(*CAVEATS, *metadata.caveats, *caveats),
         citation=CITATION,
         published=RELEASE.published[""],
     )
 
 
-def _annotations(path: Path) -> pd.DataFrame:
+def _annotations(path: Path) -> Table:
     """One row per image, with its breast's density as label."""
-    rows = read_manifest(path, list(_COLUMNS)).rename(columns=_COLUMNS)
-    for column, name in (("study", "study_id"), ("image_id", "image_id")):
-        require_filled(path, rows, column, name)
+    table = Table.read(path, _COLUMNS)
+    table.require_filled("study", "image_id")
     names = {f"DENSITY {letter}": code for code, letter in enumerate(DENSITIES)}
-    rows["view"] = rows["view"].str.upper()
-    rows["label"] = map_values(path, rows, "density", "breast_density", names)
-    _require_once(path, rows)
-    return rows
+    table["view"] = table["view"].str.upper()
+    table["label"] = table.map_values("density", names)
+    _require_once(table)
+    return table
 
 
-def _metadata(path: Path, caveats: list[str]) -> pd.DataFrame:
+def _metadata(path: Path) -> Table:
     """Series, scanner and age by image."""
-    rows = read_manifest(path, list(_METADATA)).rename(columns=_METADATA)
-    require_filled(path, rows, "series", "Series Instance UID")
-    rows["scanner"] = map_values(path, rows, "model", "Manufacturer's Model Name", SCANNERS)
-    _require_once(path, rows)
-    rows["age"] = parse_ages(path, rows, "Patient's Age", caveats)
-    return rows[["image_id", "series", "scanner", "age"]]
+    table = Table.read(path, _METADATA)
+    table.require_filled("series")
+    table["scanner"] = table.map_values("model", SCANNERS)
+    _require_once(table)
+    table["age"] = table.ages()
+    return table
 
 
-def _require_once(path: Path, rows: pd.DataFrame) -> None:
-    again = rows[rows["image_id"].duplicated()]
-    if not again.empty:
-        image, line = again[["image_id", LINE]].iloc[0]
-        raise CohortError(f"{path}, row {line}: image '{image}' is listed twice")
+def _require_once(table: Table) -> None:
+    again = table["image_id"].duplicated()
+    table.refuse(again, lambda row: f"image '{row['image_id']}' is listed twice")
