@@ -58,7 +58,7 @@ def planned(images: int, size: int, file: Path) -> Plan:
     rows["label"] = number // 30 % 2
     rows = rows.assign(sex="", age=np.nan, view="PA", **{LINE: number + 2})
     options = FolderOptions(name="noise", size=size)
-    return Plan(options, file.parent, file, SCANNERS, (), ("no", "yes"), rows, archive=Noise(file))
+    return Plan(options, file.parent, file, SCANNERS, ("no", "yes"), rows, archive=Noise(file))
 
 
 def imported(folder: Path, images: int, size: int) -> int:

@@ -206,7 +206,7 @@ def _write_bank(
         if distributed.is_main_process():
             _finish(cohort, folder, variable, values, source)
     if distributed.is_main_process():
-        progress.forget()
+        progress.delete()
 
 
 def _write_missing(
@@ -222,7 +222,7 @@ def _write_missing(
     entry = int(np.prod(shape[1:]))  # bytes
     if distributed.is_main_process():
         if not path.is_file() or path.stat().st_size != first_entry + len(rows) * entry:
-            progress.forget()  # what it speaks of is not there
+            progress.delete()  # what it speaks of is not there
         if not progress.files:
             storage.create_npy(path, shape)
             progress.own.touch()
@@ -232,7 +232,7 @@ def _write_missing(
 
         def write(start: int, batch: np.ndarray) -> None:
             _write_batch(made, first_entry + start * entry, batch)
-            progress.note(start)
+            progress.add(start)
 
         pending = None
         mine = missing[distributed.rank() :: distributed.world_size()]
@@ -282,7 +282,7 @@ class _Progress:
     def files(self) -> list[Path]:
         return list(self.folder.glob("progress-*.txt"))
 
-    def forget(self) -> None:
+    def delete(self) -> None:
         for file in self.files:
             file.unlink()
 
@@ -294,6 +294,6 @@ class _Progress:
             for start in whole.findall(file.read_text(encoding="utf-8"))
         }
 
-    def note(self, start: int) -> None:
+    def add(self, start: int) -> None:
         with self.own.open("a", encoding="utf-8") as file:
             file.write(f"\n{start} written\n")

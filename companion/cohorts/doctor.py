@@ -67,15 +67,15 @@ def examine(root: Path, options: ImportOptions | None = None) -> Finding:
     name = recognise(root) if options is None else options.source
     if not name:
         return Finding("", _unknown(root), healthy=False)
-    source = SOURCES[name]
-    lines = [f"{root} looks like {source.options.release.title} (source '{name}')."]
-    missing = source.options.release.missing(root)
-    lines += [f"Missing: {need} ({source.options.release.needs[need]})." for need in missing]
+    options = options or SOURCES[name].options.model_validate({})
+    release = options.release
+    lines = [f"{root} looks like {release.title} (source '{name}')."]
+    lines += [f"Missing: {need} ({release.needs[need]})." for need in release.missing(root)]
     try:
-        plan = make_plan(options or source.options.model_validate({}), root)
+        plan = make_plan(options, root)
         plans.check(plan, plan.rows)
     except CohortError as error:
-        lines += [f"It cannot be imported: {error}", *_how_to_get(source.options.release)]
+        lines += [f"It cannot be imported: {error}", *_how_to_get(release)]
         return Finding(name, "\n".join(lines), healthy=False)
     absent = _missing_images(plan)
     lines += [*_contents(plan), *absent]
@@ -90,8 +90,8 @@ def _unknown(root: Path) -> str:
         if name := recognise(near):
             lines.append(f"But {near} looks like {SOURCES[name].options.release.title}: give that.")
     for name, source in SOURCES.items():
-        needs = "; ".join(source.options.release.needs)
-        lines.append(f"  {source.options.release.title} (source '{name}') has {needs}")
+        release = source.options.release
+        lines.append(f"  {release.title} (source '{name}') has {'; '.join(release.needs)}")
     tables = sorted(path.name for path in root.glob("*.csv"))
     if tables:
         close = difflib.get_close_matches("manifest.csv", tables, 1, 0) or tables

@@ -101,8 +101,8 @@ def test_a_bank_has_the_same_bytes_whoever_makes_it(
 
 def test_a_line_of_progress_that_was_cut_off_is_not_believed(tmp_path: Path) -> None:
     progress = banks._Progress(tmp_path)
-    progress.note(16)
+    progress.add(16)
     with progress.own.open("a") as file:
         file.write("\n64")  # 640 written
-    progress.note(128)
+    progress.add(128)
     assert progress.done() == {16, 128}

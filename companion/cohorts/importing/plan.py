@@ -57,9 +57,9 @@ class Plan:
         root: folder that every `source_path` is relative to, unless there is an `archive`.
         manifest: the file that rows are counted in.
         scanners: pretraining scanners in the order of their codes.
-        held_out_scanners: scanners in the test split only.
         classes: names of the labels 0, 1, ...
         rows: `COLUMNS` and `LINE`, the row's line in `manifest`.
+        held_out_scanners: scanners in the test split only.
         caveats: shown wherever the cohort is used.
         citation: of the data.
         left_out: rows that the options exclude, by reason.
@@ -74,9 +74,9 @@ class Plan:
     root: Path
     manifest: Path
     scanners: tuple[str, ...]
-    held_out_scanners: tuple[str, ...]
     classes: tuple[str, ...]
     rows: pd.DataFrame
+    held_out_scanners: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
     citation: str = ""
     left_out: Mapping[str, int] = field(default_factory=dict)

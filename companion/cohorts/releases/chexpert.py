@@ -139,7 +139,6 @@ def plan(options: CheXpertOptions, data_root: Path) -> Plan:
         root=data_root,
         manifest=path,
         scanners=(NOT_RECORDED,),
-        held_out_scanners=(),
         classes=(f"No {options.finding}", options.finding),
         rows=table.rows.assign(scanner=NOT_RECORDED),
         caveats=(*CAVEATS, *table.caveats),

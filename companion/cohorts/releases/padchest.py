@@ -141,7 +141,6 @@ def plan(options: PadChestOptions, data_root: Path) -> Plan:
         root=data_root,
         manifest=path,
         scanners=SCANNERS,
-        held_out_scanners=(),
         classes=(f"No {options.finding}", options.finding),
         rows=table.rows,
         caveats=(*CAVEATS, *table.caveats),

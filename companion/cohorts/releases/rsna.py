@@ -119,7 +119,6 @@ def plan(options: RsnaOptions, data_root: Path) -> Plan:
         root=data_root,
         manifest=path,
         scanners=(NOT_RECORDED,),
-        held_out_scanners=(),
         classes=("no opacity", "pneumonia"),
         rows=table.rows.assign(scanner=NOT_RECORDED),
         caveats=(*CAVEATS, *nih.caveats, *caveats),

@@ -114,7 +114,6 @@ def plan(options: VindrOptions, data_root: Path) -> Plan:
         root=data_root,
         manifest=path,
         scanners=tuple(name for name in dict.fromkeys(SCANNERS.values()) if name in present),
-        held_out_scanners=(),
         classes=DENSITIES,
         rows=table.rows.assign(sex="F"),
         caveats=(*CAVEATS, *metadata.caveats, *caveats),
