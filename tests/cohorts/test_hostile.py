@@ -305,7 +305,7 @@ def test_an_archive_whose_labels_inflate(tmp_path: Path, monkeypatch: pytest.Mon
     assert (root / "pneumoniamnist.npz").stat().st_size < 10**6
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("was unpacked"))
     monkeypatch.setattr("companion.cohorts.releases.medmnist.SPLITS", ("val",))
-    with pytest.raises(CohortError, match=r"val_labels: 2000001\d\d bytes, more than is read"):
+    with pytest.raises(CohortError, match=r"val_labels: 200000000 bytes, more than is read"):
         build(MedMnistOptions(size=12), root, tmp_path / "cohort")
 
 

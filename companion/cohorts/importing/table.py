@@ -88,8 +88,11 @@ class Table:
             CohortError: names the first of them.
         """
         for column in columns:
-            fault = f"{self.columns[column]} is empty, or stands for a missing value as 'NA' does"
-            self.refuse(self[column] == "", lambda _, fault=fault: fault)
+            self._require_filled(column)
+
+    def _require_filled(self, column: str) -> None:
+        fault = f"{self.columns[column]} is empty, or stands for a missing value as 'NA' does"
+        self.refuse(self[column] == "", lambda _: fault)
 
     def map_values(self, column: str, known: Mapping[str, Hashable]) -> pd.Series:
         """What the values of a column are known as, compared without regard to case and space.

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import prod
 from pathlib import Path
-from typing import IO, ClassVar, Literal
+from typing import IO, ClassVar, Literal, NamedTuple
 from zlib import error as ZlibError
 
 import numpy as np
@@ -58,6 +58,10 @@ CAVEATS = (
 _BROKEN = (zipfile.BadZipFile, ZlibError, OSError, EOFError, ValueError, KeyError, RuntimeError)
 _MOST_IMAGES = 1_000_000  # of a split; a small archive can claim far more than memory holds
 _MOST_LABELS = 100 * _MOST_IMAGES  # bytes
+_READ_HEADER = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 class MedMnistOptions(ImportOptions, SimulatedScanners):
@@ -108,6 +112,15 @@ def plan(options: MedMnistOptions, data_root: Path) -> Plan:
     )
 
 
+class Member(NamedTuple):
+    """An array in an npz archive, whose header was read."""
+
+    file: IO[bytes]
+    shape: tuple[int, ...]
+    in_columns: bool  # Fortran's order
+    dtype: np.dtype
+
+
 @dataclass(frozen=True)
 class NpzArchive:
     """Images in the arrays of an npz file; `source_path` is '<array>/<row>'."""
@@ -120,8 +133,9 @@ class NpzArchive:
         Raises:
             CohortError: it is missing or holds no grey 8-bit images.
         """
-        with self._opened(array) as (_, shape):
-            return shape
+        with self._open(array) as member:
+            self._require_images(array, member)
+            return member.shape
 
     def labels(self, array: str) -> np.ndarray:
         """An array of labels.
@@ -129,9 +143,8 @@ class NpzArchive:
         Raises:
             CohortError: it is missing, unreadable, too large or made of Python objects.
         """
-        with self._member(array) as (file, unpacked):
-            shape, _, dtype = _read_header(file)
-            size = max(unpacked, prod(shape) * dtype.itemsize)  # as it is, or as it claims to be
+        with self._open(array) as (file, shape, _, dtype):
+            size = prod(shape) * dtype.itemsize
             if size > _MOST_LABELS:
                 raise CohortError(
                     f"{self.path}, {array}: {size} bytes, more than is read of labels"
@@ -144,15 +157,17 @@ class NpzArchive:
     ) -> Iterator[np.ndarray | ImageError]:
         """Frames in the order of their paths; only one image is in memory at a time."""
         for array, places in groupby(source_paths, key=lambda path: path.split("/")[0]):
-            with self._opened(array) as (file, shape):
+            with self._open(array) as member:
+                self._require_images(array, member)
+                file, shape = member.file, member.shape
                 start, length = file.tell(), prod(shape[1:])
-                for place in places:
-                    file.seek(start + int(place.split("/")[1]) * length)
+                for row in (int(place.split("/")[1]) for place in places):
+                    file.seek(start + row * length)
                     pixels = file.read(length)
                     if len(pixels) < length:
                         raise CohortError(
-                            f"{self.path}, {array}, row {place.split('/')[1]}: the array "
-                            f"ends here, {shape[0]} images were announced; fetch the archive again"
+                            f"{self.path}, {array}, row {row}: the array ends here, {shape[0]} "
+                            "images were announced; fetch the archive again"
                         )
                     grey = np.frombuffer(pixels, np.uint8).reshape(shape[1:])
                     try:
@@ -161,25 +176,17 @@ class NpzArchive:
                         yield error
 
     @contextmanager
-    def _opened(self, array: str) -> Iterator[tuple[IO[bytes], tuple[int, ...]]]:
-        """The file behind an array of images, after its header, and the array's shape."""
-        with self._member(array) as (file, _):
-            shape = self._header(array, file)
-            yield file, shape
-
-    @contextmanager
-    def _member(self, array: str) -> Iterator[tuple[IO[bytes], int]]:
-        """The file behind an array, and its bytes unpacked as the archive states them."""
+    def _open(self, array: str) -> Iterator[Member]:
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(f"{array}.npy") as file:
-                yield file, archive.getinfo(f"{array}.npy").file_size
+                yield Member(file, *_READ_HEADER[np.lib.format.read_magic(file)](file))
         except CohortError:
             raise
         except _BROKEN as error:
             raise CohortError(f"{self.path}, {array}: cannot be read ({error})") from error
 
-    def _header(self, array: str, file: IO[bytes]) -> tuple[int, ...]:
-        shape, in_columns, dtype = _read_header(file)
+    def _require_images(self, array: str, member: Member) -> None:
+        _, shape, in_columns, dtype = member
         if dtype != np.uint8 or len(shape) != 3 or in_columns:
             order = " in Fortran's order" if in_columns else ""
             raise CohortError(
@@ -191,16 +198,6 @@ class NpzArchive:
                 f"{self.path}, {array}: claims {shape[0]} images of {shape[2]} x {shape[1]} "
                 "pixels, more than is read"
             )
-        return shape
-
-
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether in Fortran's order, and type of the array that an npy file claims to hold."""
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }[np.lib.format.read_magic(file)]
-    return read(file)
 
 
 def _split(archive: NpzArchive, split: str, options: MedMnistOptions) -> pd.DataFrame:

@@ -67,6 +67,7 @@ FINDINGS = (
     "Pneumonia",
     "Pneumothorax",
 )
+_SPELLING = {normalise(name): name for name in (*FINDINGS, NO_FINDING)}
 RELEASE = Release(
     title="NIH ChestX-ray14",
     access="https://nihcc.app.box.com/v/ChestXray-NIHCC, free",
@@ -186,18 +187,20 @@ def _scanner(spacing: float) -> str:
 
 def _labels(table: Table, options: NihOptions) -> list[int]:
     """1 = the finding, 0 = negative, -1 = neither."""
-    known = {normalise(name): name for name in (*FINDINGS, NO_FINDING)}
-    findings = table["findings"].map(
-        lambda text: {known.get(normalise(part), part) for part in text.split("|")}
-    )
+    known = {*FINDINGS, NO_FINDING}
     table.refuse(
-        findings.map(lambda found: not found <= {*known.values()}),
+        table["findings"].map(lambda text: not _findings(text) <= known),
         lambda row: (
-            f"unknown finding {sorted(findings[row.name] - {*known.values()})}; expected "
+            f"unknown finding {sorted(_findings(row['findings']) - known)}; expected "
             f"{NO_FINDING!r} or some of {FINDINGS} with '|' between"
         ),
     )
-    return [_label(found, options) for found in findings]
+    return [_label(_findings(text), options) for text in table["findings"]]
+
+
+def _findings(text: str) -> set[str]:
+    """The findings in a cell such as 'Effusion|Mass', as `FINDINGS` writes them."""
+    return {_SPELLING.get(normalise(part), part) for part in text.split("|")}
 
 
 def _label(findings: set[str], options: NihOptions) -> int:

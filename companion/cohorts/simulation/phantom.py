@@ -135,9 +135,8 @@ def true_labels(options: PhantomOptions, rows: pd.DataFrame, do: Mapping[str, st
     """Labels, int64 (n,), under an intervention; arguments as `counterfactual`'s."""
     _check_do(options, do)
     labels = np.empty(len(rows), np.int64)
-    for split, part in rows.groupby("split").indices.items():
-        own = rows.iloc[part].assign(**do)
-        labels[part] = options.labels(_noise(options, str(split), own, (1, 1)), own)
+    for split, own in rows.reset_index(drop=True).assign(**do).groupby("split"):
+        labels[own.index.to_numpy()] = options.labels(_noise(options, str(split), own, (1, 1)), own)
     return labels
 
 
@@ -252,11 +251,13 @@ def _chunks(n: int, size: int) -> Iterator[slice]:
 
 def _simulate(options: PhantomOptions, rows: pd.DataFrame, *, noise: bool) -> np.ndarray:
     images = np.empty((len(rows), *options.frame), np.uint8)
-    for (split, scanner), part in rows.groupby(["split", "scanner"]).indices.items():
-        own = rows.iloc[part]
+    for _, own in rows.reset_index(drop=True).groupby(["split", "scanner"]):
+        split, scanner = own[["split", "scanner"]].iloc[0]
         u = _noise(options, split, own, options.frame)
         radiance = options.radiance(u, own)
-        images[part] = render(radiance, options.settings(scanner), u.sensor if noise else None)
+        images[own.index.to_numpy()] = render(
+            radiance, options.settings(scanner), u.sensor if noise else None
+        )
     return images
 
 
