@@ -166,9 +166,9 @@ def all_counterfactuals(
 
     frame, values = cohort.images.shape[1:], generator.parents.values[options.variable]
     made = np.empty((len(rows), len(values), *frame), dtype=np.uint8)
-    most = _batch_size(generator.device, frame, options)
-    for start in range(0, len(rows), most):
-        part = slice(start, start + most)
+    step = _batch_size(generator.device, frame, options)
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
         made[part] = counterfactuals(
             generator,
             cohort,

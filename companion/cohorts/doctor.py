@@ -119,8 +119,8 @@ def _contents(plan: Plan) -> list[str]:
     if plan.options.evaluation_only:
         lines.append("No other scanner to go to: the cohort can test encoders, not train them.")
     if plan.published:
-        own = rows[rows["scanner"].isin(plan.scanners)]
-        lines.append(published_counts.summary(published_counts.compare(plan.published, own)))
+        seen = rows[rows["scanner"].isin(plan.scanners)]
+        lines.append(published_counts.summary(published_counts.compare(plan.published, seen)))
     return [*lines, *(f"Caveat: {caveat}" for caveat in plan.caveats)]
 
 
@@ -142,10 +142,10 @@ def _missing_images(plan: Plan) -> list[str]:
     if plan.archive:
         return []
     paths = plan.rows["source_path"]
-    gone = [path for path in paths if not (plan.root / path).is_file()]
-    if not gone:
+    missing = [path for path in paths if not (plan.root / path).is_file()]
+    if not missing:
         return []
     return [
-        f"Missing: {len(gone):,} of {len(paths):,} images, the first is {gone[0]}. Get them, or "
-        "import the rest with --on-bad-image=skip."
+        f"Missing: {len(missing):,} of {len(paths):,} images, the first is {missing[0]}. Get them, "
+        "or import the rest with --on-bad-image=skip."
     ]

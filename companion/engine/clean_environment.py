@@ -41,11 +41,11 @@ def clean(environment: Mapping[str, str], settings: Path | None = None) -> dict[
         environment: of this process.
         settings: folder for what programs keep, such as a list of fonts; `runs/.settings` if None.
     """
-    kept = {name: value for name, value in environment.items() if not _is_left_out(name)}
-    if "TMPDIR" in kept and not _writable(Path(kept["TMPDIR"])):
-        del kept["TMPDIR"]
+    cleaned = {name: value for name, value in environment.items() if not _is_left_out(name)}
+    if "TMPDIR" in cleaned and not _writable(Path(cleaned["TMPDIR"])):
+        del cleaned["TMPDIR"]
     place = str(settings or _settings())
-    kept |= {
+    cleaned |= {
         "IPYTHONDIR": f"{place}/ipython",
         "JUPYTER_CONFIG_DIR": f"{place}/jupyter",
         "JUPYTER_DATA_DIR": f"{place}/jupyter",
@@ -55,7 +55,7 @@ def clean(environment: Mapping[str, str], settings: Path | None = None) -> dict[
         "PYTHONPATH": str(ROOT),
         "PYTHONUTF8": "1",
     }
-    return kept | _caches(kept, place)
+    return cleaned | _caches(cleaned, place)
 
 
 def _is_left_out(name: str) -> bool:
@@ -83,8 +83,8 @@ def _settings() -> Path:
 def _caches(environment: Mapping[str, str], place: str) -> dict[str, str]:
     """A folder for caches where the home cannot be written to; weights that lie there are used."""
     home = Path(environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    there = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
-    if _writable(there):
+    existing = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
+    if _writable(existing):
         return {}
     found = {"XDG_CACHE_HOME": f"{place}/cache"}
     for name, folder in (("HF_HOME", "huggingface"), ("TORCH_HOME", "torch")):

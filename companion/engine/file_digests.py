@@ -53,12 +53,12 @@ def _read_cache(folder: Path) -> dict[str, dict[str, object]]:
         return {}
 
 
-def _write_cache(folder: Path, known: dict[str, dict[str, object]]) -> None:
+def _write_cache(folder: Path, entries: dict[str, dict[str, object]]) -> None:
     """Several processes may do so at once: the last one's is kept, whole."""
     unfinished = folder / f".{os.getpid()}.{CACHE}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        unfinished.write_text(json.dumps(entries, indent=1), encoding="utf-8")
         os.replace(unfinished, folder / CACHE)
     except OSError as error:  # a full disk ends what needs it, and this does not
         unfinished.unlink(missing_ok=True)

@@ -95,8 +95,8 @@ _REMEDY = "Make room there and give the same command again: it goes on from what
 
 
 def _free(folder: Path) -> int:
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    return shutil.disk_usage(there).free
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return shutil.disk_usage(existing).free
 
 
 def _size(count: int) -> str:

@@ -51,8 +51,8 @@ def _init_process_group() -> World:
     # Requeueing would save within an epoch; a resumed training starts at an epoch's end.
     place = TorchElasticEnvironment() if by_torchrun else SLURMEnvironment(auto_requeue=False)
     count = place.world_size()
-    here = int(os.environ["LOCAL_WORLD_SIZE"]) if by_torchrun else 0
-    nodes = count // here if by_torchrun else int(os.environ.get("SLURM_NNODES", "1"))
+    per_node = int(os.environ["LOCAL_WORLD_SIZE"]) if by_torchrun else 0
+    nodes = count // per_node if by_torchrun else int(os.environ.get("SLURM_NNODES", "1"))
     backend = "gloo"
     if torch.cuda.is_available():
         if place.local_rank() >= torch.cuda.device_count():

@@ -211,10 +211,10 @@ def _processor() -> str:
 def _git_revision() -> str:
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        said = subprocess.run(
+        described = subprocess.run(
             command, capture_output=True, encoding="utf-8", check=True, env=clean(os.environ)
         )
-        return said.stdout.strip()
+        return described.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

@@ -25,8 +25,8 @@ def cohort_info(
     """
     compared: dict[str, Any] = {}
     if plan.published:
-        kept = rows[rows["scanner"].isin(plan.scanners)]
-        compared = {"table_1": published_counts.compare(plan.published, kept)}
+        seen = rows[rows["scanner"].isin(plan.scanners)]
+        compared = {"table_1": published_counts.compare(plan.published, seen)}
     return {
         "format": FORMAT,
         "name": plan.options.name,

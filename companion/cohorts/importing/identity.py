@@ -90,19 +90,19 @@ def duplicate_images(
     if not pairs:
         return []
     names, lines, splits = (rows[column].to_numpy() for column in ("source_path", LINE, "split"))
-    shown = "; ".join(
+    examples = "; ".join(
         f"'{names[one]}' (row {lines[one]}) and '{names[other]}' (row {lines[other]})"
         for one, other in pairs[:_EXAMPLES]
     )
     if not published:
         raise CohortError(
             f"{path}, row {lines[pairs[0][1]]}: images of two patients hold the same picture, "
-            f"{len(pairs):,} in all: {shown}; list each picture once, for the patient it is of"
+            f"{len(pairs):,} in all: {examples}; list each picture once, for the patient it is of"
         )
-    astray = sum(splits[one] != splits[other] for one, other in pairs)
+    leaking = sum(splits[one] != splits[other] for one, other in pairs)
     return [
         f"As published, images of two patients hold the same picture, {len(pairs):,} in all and "
-        f"{astray:,} of them in two splits: {shown}."
+        f"{leaking:,} of them in two splits: {examples}."
     ]
 
 

@@ -196,9 +196,9 @@ def _check_scanners(plan: Plan, rows: pd.DataFrame) -> None:
                 f"{plan.manifest}: held-out scanner '{scanner}' has no image; "
                 "take it from the list of held-out scanners"
             )
-    astray = rows[rows["scanner"].isin(plan.held_out_scanners) & (rows["split"] != "test")]
-    if not astray.empty:
-        scanner, split, line = astray[["scanner", "split", LINE]].iloc[0]
+    misplaced = rows[rows["scanner"].isin(plan.held_out_scanners) & (rows["split"] != "test")]
+    if not misplaced.empty:
+        scanner, split, line = misplaced[["scanner", "split", LINE]].iloc[0]
         raise CohortError(
             f"{plan.manifest}, row {line}: scanner '{scanner}' is held out but the row is in split "
             f"'{split}'; held-out scanners are for 'test' only"

@@ -59,8 +59,8 @@ def _grey_levels(
 ) -> np.ndarray:
     """What Pillow has opened, as grey levels."""
     packing = image.tile[0].args
-    most = packing[1] if image.format == "PPM" and isinstance(packing, tuple) else 255
-    if image.mode == "RGB" and most > 255:
+    max_value = packing[1] if image.format == "PPM" and isinstance(packing, tuple) else 255
+    if image.mode == "RGB" and max_value > 255:
         raise ImageError("is PPM in colour of more than 8 bits, which are not read; save it as PNG")
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     if image.format == "PNG" and packing in _PNG16:

@@ -124,8 +124,8 @@ def _write_images(
         archive = os.path.relpath(plan.archive.path, plan.root)
         progress.save([asdict(read_source(plan.root, archive))], [])
     files = {path, partial / "images.npy"}
-    there = sum(file.stat().st_size for file in files if file.exists())
-    needed = len(files) * (header + len(plan.rows) * pixels) - there
+    on_disk = sum(file.stat().st_size for file in files if file.exists())
+    needed = len(files) * (header + len(plan.rows) * pixels) - on_disk
     require_free_space(partial, max(0, needed))
     with path.open("r+b") as images:
         images.write(npy_header((len(plan.rows), *shape)))

@@ -148,14 +148,16 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
     clinical, table = _densities(data_root / CLINICAL), _images(path)
     _join(table, clinical.rows)
     rows, left_out = table.rows, table.left_out
-    own = rows["scanner"] == HELD_OUT
-    of_part = ~own if options.part == "pretraining" else own
+    held_out = rows["scanner"] == HELD_OUT
+    of_part = ~held_out if options.part == "pretraining" else held_out
     require_rows(path, rows[of_part], {**left_out, "scanner of the other part": (~of_part).sum()})
     if options.part == "pretraining":
-        rows = _with_held_out(rows[~own], rows[own], options.validation_patients, left_out)
+        rows = _with_held_out(
+            rows[~held_out], rows[held_out], options.validation_patients, left_out
+        )
         scanners = SCANNERS
     else:
-        rows = _held_out_alone(rows[own], options.held_out_split)
+        rows = _held_out_alone(rows[held_out], options.held_out_split)
         scanners = (HELD_OUT,)
     present = set(rows["scanner"])
     leaks = options.part == "held-out" and options.held_out_split == "published-leak"
@@ -279,5 +281,5 @@ def _strata(rows: pd.DataFrame) -> list[int]:
     they stratify other patients than they belong to. Kept: it is what drew the paper's splits.
     """
     first = rows.drop_duplicates("patient_id")
-    of = dict(zip(first["patient_id"], first["label"], strict=True))
-    return [of[patient] for patient in sorted(of, key=lambda name: (len(name), name))]
+    strata = dict(zip(first["patient_id"], first["label"], strict=True))
+    return [strata[patient] for patient in sorted(strata, key=lambda name: (len(name), name))]
