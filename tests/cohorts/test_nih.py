@@ -11,6 +11,7 @@ from PIL import Image
 from companion.cohorts import doctor
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.errors import CohortError
+from companion.cohorts.importing.manifest import read_manifest
 from companion.cohorts.registry import build
 from companion.cohorts.releases import nih
 from companion.cohorts.releases.nih import NihOptions
@@ -93,7 +94,7 @@ def test_several_folders_give_the_same_cohort(tmp_path: Path) -> None:
 def test_labels_and_unlabelled_rows(download: Download) -> None:
     download.save()
     table = imported(download).table.merge(
-        nih.read_manifest(download.root / "Data_Entry_2017_v2020.csv", HEADER[:2]),
+        read_manifest(download.root / "Data_Entry_2017_v2020.csv", HEADER[:2]),
         left_on="image_id",
         right_on="Image Index",
     )
