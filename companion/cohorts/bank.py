@@ -68,7 +68,7 @@ class Bank:
 
 
 def load(folder: Path, cohort: Cohort) -> Bank:
-    """Opens a bank of a cohort.
+    """The bank of a cohort in a folder; its images are memory-mapped.
 
     Raises:
         FileNotFoundError: the folder holds no bank.
@@ -88,7 +88,7 @@ def load(folder: Path, cohort: Cohort) -> Bank:
 
 
 def make(cohort: Cohort, generator: "Generator", options: BankOptions, folder: Path) -> None:
-    """Fills a folder with the generator's counterfactuals of all pretraining-scanner images.
+    """Writes the generator's counterfactuals of all pretraining-scanner images into a folder.
 
     Each batch is abducted once and predicted for all other values in one pass; the slot of an
     image's own value holds the real image. Finished batches are written behind the computation, and
@@ -129,7 +129,7 @@ def require_variable(variable: str, parents: "ImageParents", cohort: str) -> Non
 
 
 def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
-    """The same from the simulator's truth: the bank of the `oracle` strategy.
+    """Writes the simulator's true counterfactuals alike: the bank of the `oracle` strategy.
 
     Raises:
         LookupError: the cohort is not simulated.

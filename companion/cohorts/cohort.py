@@ -76,7 +76,7 @@ class Cohort:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Cohort":
-        """Opens a cohort folder: `images.npy`, `table.parquet`, `cohort.json`.
+        """The cohort in a folder of `images.npy`, `table.parquet` and `cohort.json`.
 
         Raises:
             FileNotFoundError: a file of the three is missing.
@@ -135,7 +135,7 @@ class Cohort:
         return rows[self.table["label"].to_numpy()[rows] >= 0]
 
     def attributes(self, rows: np.ndarray) -> np.ndarray:
-        """What else is seen on some images, such as 'implant'; strings (n,), '' for nothing."""
+        """Further properties of some images, such as 'implant'; strings (n,), '' for none."""
         if ATTRIBUTE not in self.table:
             return np.full(len(rows), "", dtype=object)
         return self.table[ATTRIBUTE].to_numpy(dtype=object)[rows]
@@ -197,5 +197,5 @@ def age_codes(years: np.ndarray) -> np.ndarray:
 
 
 def evenly(rows: np.ndarray, most: int) -> np.ndarray:
-    """Of some rows (n,) at most so many, evenly taken."""
+    """At most so many of some rows (n,), evenly spaced among them."""
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]

@@ -54,7 +54,7 @@ def _fit(root: Path, release: Release) -> tuple[int, int]:
 
 
 def examine(root: Path, options: ImportOptions | None = None) -> Finding:
-    """Looks at a folder as the importer would.
+    """What an import from a folder would begin with; no image is read.
 
     Args:
         root: a data root.

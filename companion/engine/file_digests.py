@@ -54,7 +54,7 @@ def _read_cache(folder: Path) -> dict[str, dict[str, object]]:
 
 
 def _write_cache(folder: Path, entries: dict[str, dict[str, object]]) -> None:
-    """Several processes may do so at once: the last one's is kept, whole."""
+    """Writes the cache; of several processes that do so at once, the last one's stays, whole."""
     unfinished = folder / f".{os.getpid()}.{CACHE}"
     try:
         folder.mkdir(parents=True, exist_ok=True)

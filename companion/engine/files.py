@@ -26,7 +26,7 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
 
 @contextmanager
 def explain_full_disk(folder: Path) -> Iterator[None]:
-    """Says what a user can do where something within it finds the disk of a folder full.
+    """Names folder and remedy where something within it finds the disk full.
 
     Raises:
         DiskFullError: the disk is full.
@@ -42,7 +42,7 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
 
 
 def require_free_space(folder: Path, needed: int) -> None:
-    """Refuses to start what could not be finished.
+    """Refuses to start where there is no room to finish.
 
     Args:
         folder: is there, and will receive the files.

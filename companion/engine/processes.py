@@ -10,7 +10,7 @@ from ccl.distributed import World
 
 @contextmanager
 def process_group() -> Iterator[None]:
-    """Joins the processes that were started together, each with its own GPU where there are any.
+    """The process group of what was started together, each process with a GPU of its own if any.
 
     Raises:
         ValueError: a node has fewer GPUs than processes, or `srun` was not told how many it has.
@@ -27,7 +27,7 @@ def process_group() -> Iterator[None]:
 
 
 def _world_size() -> int:
-    """How many processes `torchrun` or `srun` started, without importing either's library."""
+    """Number of processes that `torchrun` or `srun` started, told by the environment alone."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         return int(os.environ["WORLD_SIZE"])
     # `srun --pty bash` gives a shell, in which commands are started by hand.

@@ -228,7 +228,7 @@ def _checksums(folder: Path) -> dict[str, str]:
 
 
 def delete_checkpoints(folder: Path) -> None:
-    """Deletes what a killed training would have gone on from."""
+    """Deletes the checkpoints of a finished step."""
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 

@@ -22,7 +22,7 @@ RECORD = "run.json"  # in the folder of a finished step, see `companion.engine.r
 
 
 def damaged(path: Path, why: object) -> DamagedFileError:
-    """The error about a file, which says what to do."""
+    """The error about a damaged file, with what to do."""
     # Without its record a step is done again; without one of its files it would pass for done.
     doomed = f"the folder {path.parent}" if (path.parent / RECORD).exists() else "it"
     return DamagedFileError(

@@ -26,7 +26,7 @@ def finished_steps(root: Path) -> list[Path]:
 
 
 def faults(folder: Path) -> Iterator[str]:
-    """What is wrong with the files of a finished step, a sentence for each."""
+    """Missing and changed files of a finished step, a sentence for each."""
     try:
         checksums = Run.load(folder).record["checksums"]
     except DamagedFileError as error:

@@ -26,25 +26,25 @@ def write_table(path: Path, header: str, rows: Iterable[Mapping[str, object]]) -
 
 
 def write_png16(path: Path, picture: np.ndarray) -> None:
-    """A PNG of 16 bits with values of 12."""
+    """Writes a PNG of 16 bits with values of 12."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture.astype(np.uint16) * 16).save(path)
 
 
 def write_jpeg(path: Path, picture: np.ndarray) -> None:
-    """A grey JPEG."""
+    """Writes a grey JPEG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path, quality=95)
 
 
 def truncate(path: Path) -> None:
-    """Leaves the first half of a file."""
+    """Cuts a file down to its first half."""
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
 
 
 def write_radiograph(path: Path, picture: np.ndarray, tags: Mapping[str, str]) -> None:
-    """A DICOM file with a JPEG in it, 8 bits, as the RSNA's."""
+    """Writes a DICOM file with a JPEG in it, 8 bits, as the RSNA's."""
     file = BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=95)
     dataset = _dataset(_RADIOGRAPH, JPEGBaseline8Bit, picture.shape, 8, tags)
@@ -55,7 +55,7 @@ def write_radiograph(path: Path, picture: np.ndarray, tags: Mapping[str, str]) -
 def write_mammogram(
     path: Path, picture: np.ndarray, tags: Mapping[str, str], inverted: bool = False
 ) -> None:
-    """A DICOM file of 12 bits with a window; `inverted` stores white as low, as some scanners do.
+    """Writes a DICOM file of 12 bits with a window.
 
     Args:
         path: of the file.

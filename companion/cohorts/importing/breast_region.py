@@ -14,7 +14,7 @@ NEARLY_BLACK = 5  # of 255
 
 
 def breast_region(grey: np.ndarray) -> np.ndarray:
-    """Where the breast is.
+    """Mask of the breast.
 
     Args:
         grey: (H, W) in [0, 255], bright = dense, dark background.

@@ -15,7 +15,7 @@ from companion.cohorts.importing.plan import Plan
 def cohort_info(
     plan: Plan, rows: pd.DataFrame, skipped: list[dict[str, Any]], caveats: Sequence[str]
 ) -> dict[str, Any]:
-    """All but the checksum.
+    """The content of `cohort.json`, but for the checksum.
 
     Args:
         plan: that was carried out.
@@ -50,6 +50,6 @@ def cohort_info(
 
 
 def preprocessing(frame: FrameOptions) -> dict[str, Any]:
-    """How images became frames."""
+    """The options by which images became frames."""
     options = frame.model_dump(mode="json", include=set(FrameOptions.model_fields))
     return options | {"resampling": "hamming, antialiased"}

@@ -27,7 +27,7 @@ def is_dicom(path: Path) -> bool:
 
 
 def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> np.ndarray:
-    """Reads a single-frame DICOM file, float32 (H, W) in [0, 255], bright = dense.
+    """Grey levels of a single-frame DICOM file, float32 (H, W) in [0, 255], bright = dense.
 
     Rescale and window are applied, MONOCHROME1 is inverted, padding is black, colour becomes
     luminance.
@@ -117,7 +117,7 @@ def _luminance(dataset: pydicom.Dataset) -> np.ndarray:
 
 
 def _padding_mask(dataset: pydicom.Dataset) -> np.ndarray:
-    """Where pixels are filled in round the image, bool (H, W)."""
+    """Mask of the pixels filled in round the image, bool (H, W)."""
     for kind in ("", "Float", "DoubleFloat"):
         value = dataset.get(f"{kind}PixelPaddingValue")
         if value is not None:
@@ -138,7 +138,7 @@ def _apply_window(
     dataset: pydicom.Dataset,
     percentiles: tuple[float, float],
 ) -> np.ndarray:
-    """The file's own table or window; else all that 8 bits can say; else a window by percentiles.
+    """Grey levels by the file's own table or window, else all that 8 bits hold, else percentiles.
 
     Args:
         stored: (H, W).

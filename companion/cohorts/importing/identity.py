@@ -30,7 +30,7 @@ def patient_key(text: str) -> str:
 def require_one_spelling(
     path: Path, rows: pd.DataFrame, column: str, name: str, key: Callable[[str], str]
 ) -> None:
-    """Refuses a value that is also there in another spelling.
+    """Refuses a value that also occurs in another spelling.
 
     Args:
         path: the file, for the message.
@@ -72,7 +72,7 @@ def require_unrounded(path: Path, rows: pd.DataFrame, column: str, name: str) ->
 def duplicate_images(
     path: Path, frames: np.ndarray, rows: pd.DataFrame, published: bool
 ) -> list[str]:
-    """What is to be said of pictures that are listed for two patients.
+    """Caveats about images that are listed for two patients.
 
     Args:
         path: the list, for the message.

@@ -53,7 +53,7 @@ class FrameOptions(Options):
 
 
 def read_frame(path: Path, options: FrameOptions) -> np.ndarray:
-    """Reads PNG, JPEG, TIFF, PGM or DICOM as a frame, uint8 (H, W).
+    """The frame, uint8 (H, W), of a PNG, JPEG, TIFF, PGM or DICOM file.
 
     Raises:
         ImageError: the file is missing, empty, blank, unreadable or too large.
@@ -62,7 +62,7 @@ def read_frame(path: Path, options: FrameOptions) -> np.ndarray:
 
 
 def to_frame(grey: np.ndarray, options: FrameOptions) -> np.ndarray:
-    """Fits and resizes an image, (h, w) in [0, 255], to a frame, uint8 (H, W).
+    """The frame, uint8 (H, W), that an image, (h, w) in [0, 255], is fitted and resized to.
 
     Raises:
         ImageError: the image is blank.
@@ -82,7 +82,7 @@ def to_frame(grey: np.ndarray, options: FrameOptions) -> np.ndarray:
 
 
 def read_grey(path: Path, percentiles: tuple[float, float] = (0.5, 99.5)) -> np.ndarray:
-    """Reads an image file at its own size, float32 (H, W) in [0, 255], bright = dense.
+    """Grey levels of an image file at its own size, float32 (H, W) in [0, 255], bright = dense.
 
     Raises:
         ImageError: the file is missing, empty, unreadable or too large.
@@ -113,7 +113,7 @@ def _require_content(path: Path) -> None:
 
 
 def _fit(grey: np.ndarray, fit: str, proportion: float) -> np.ndarray:
-    """Gives (h, w) the proportion h / w, or leaves that to the resizing ('stretch')."""
+    """The image, cropped or padded to the proportion h / w; as it is for 'stretch'."""
     height, width = grey.shape
     if fit == "crop":
         high = min(height, max(1, round(width * proportion)))

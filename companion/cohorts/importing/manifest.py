@@ -33,7 +33,7 @@ csv.field_size_limit(2**31 - 1)  # a radiologist's report may be longer than the
 
 
 def read_manifest(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Reads some columns of a CSV file, every value as a stripped string, and `LINE`.
+    """Some columns of a CSV file, every value as a stripped string, and `LINE`.
 
     Values stand between commas, semicolons or tabs; `MISSING_VALUES` are read as ''. Empty rows and
     empty values beyond the header's last name, do not count.
@@ -80,7 +80,7 @@ def _records(path: Path, columns: Sequence[str]) -> Iterator[tuple[int | str, ..
 
 
 def _require_row_length(path: Path, line: int, row: list[str], header: list[str]) -> None:
-    """A header may end in a delimiter where its rows do not, and rows where it does not."""
+    """Allows for a header that ends in a delimiter where its rows do not, and the reverse."""
     named = max((i for i, name in enumerate(header, 1) if name), default=0)
     beyond = "".join(row[named:]).strip()
     if len(row) < named or (beyond and len(row) != len(header)):
@@ -93,7 +93,7 @@ def _parse_cell(text: str) -> str:
 
 
 def _column_index(path: Path, header: list[str], column: str) -> int:
-    """Where a column stands: under its very name, else one of 'A or B', else in other letters."""
+    """Index of a column: by its very name, else one of 'A or B', else in other letters."""
     either = column.split(" or ")
     attempts = (
         ([column], header),
@@ -111,7 +111,7 @@ def _column_index(path: Path, header: list[str], column: str) -> int:
 
 
 def _not_utf8(path: Path) -> CohortError:
-    """Says in which row; only looked for in a file that is known to be bad."""
+    """The error about a file that is known to be bad, with the row."""
     for row, line in enumerate(path.read_bytes().splitlines(), start=1):
         try:
             line.decode()

@@ -87,7 +87,7 @@ class Plan:
 
 
 def check(plan: Plan, rows: pd.DataFrame) -> None:
-    """Checks the rows that a cohort is made of.
+    """Refuses rows that make no cohort.
 
     Raises:
         CohortError: no rows, a name that cannot be shown, a duplicate image, a patient in two
@@ -113,7 +113,7 @@ def _check_names(plan: Plan, rows: pd.DataFrame) -> None:
 
 
 def _name_error(name: str, longest: int) -> str:
-    """What makes a name one that cannot be shown; '' if nothing does."""
+    """Why a name cannot be shown; '' if it can."""
     if len(name) > longest:
         return f"{name[:40]!r}... is longer than {longest} characters"
     return f"{name!r} holds a control character" if _CONTROL.search(name) else ""
@@ -140,7 +140,7 @@ def _as_posix(path: str) -> str:
 
 
 def _check_spelling(plan: Plan, rows: pd.DataFrame) -> None:
-    """Names that differ in case or in the form of accents are other images, if other files."""
+    """Refuses one file under names that differ in case or in the form of accents."""
     folded = rows["source_path"].map(lambda name: unicodedata.normalize("NFC", name).casefold())
     for _, alike in rows[folded.duplicated(keep=False)].groupby(folded):
         seen: dict[tuple[int, int], str] = {}

@@ -52,7 +52,7 @@ def compare(published: PublishedCounts, rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def summary(table: dict[str, Any]) -> str:
-    """What the comparison says, in one line or two."""
+    """The comparison as a sentence or two."""
     off = {
         split: table["here"][split] - table["paper"][split]
         for split in SPLITS

@@ -20,15 +20,12 @@ SEED = 33
 def hold_out(
     units: np.ndarray, share: float, strata: Sequence[int] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws a share of the units; both parts are in the order of the draw.
+    """The units that stay and a share that is held out, both in the order of the draw.
 
     Args:
         units: (n,) patients, or whatever is kept together.
         share: of the units that is held out, in (0, 1).
         strata: (n,) a class for each place in `units`, to draw alike from each.
-
-    Returns:
-        The units that stay and those held out.
 
     Raises:
         CohortError: there are too few units, or too few of a stratum.
@@ -45,7 +42,7 @@ def hold_out(
 
 
 def train_val_test(units: pd.Series, test: float, val: float) -> pd.Series:
-    """Splits rows by what is kept together: `test` of all, then `val` of the rest.
+    """The split of each row: `test` of the units that are kept together, then `val` of the rest.
 
     Args:
         units: (n,) the patient, or series, of each row.

@@ -16,7 +16,7 @@ _PNG16 = ("LA;16B", "RGB;16B", "RGBA;16B")  # of whose values Pillow keeps the h
 
 
 def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> np.ndarray:
-    """Reads PNG, JPEG, TIFF or PGM, float32 (H, W) in [0, 255], bright = dense.
+    """Grey levels of a PNG, JPEG, TIFF or PGM, float32 (H, W) in [0, 255], bright = dense.
 
     Raises:
         ImageError: several pages, more pixels than `max_pixels`, or a kind that is not read.
@@ -57,7 +57,7 @@ def _is_read_exactly(image: ImageFile.ImageFile) -> bool:
 def _grey_levels(
     path: Path, image: ImageFile.ImageFile, percentiles: tuple[float, float]
 ) -> np.ndarray:
-    """What Pillow has opened, as grey levels."""
+    """Grey levels of an image that Pillow has opened."""
     packing = image.tile[0].args
     max_value = packing[1] if image.format == "PPM" and isinstance(packing, tuple) else 255
     if image.mode == "RGB" and max_value > 255:

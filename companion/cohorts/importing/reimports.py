@@ -23,7 +23,7 @@ def read_count(root: Path, data_root: str) -> int:
 
 
 def write_count(root: Path, data_root: str, number: int) -> None:
-    """Keeps that number; once the import is finished, so that until then nothing is given up."""
+    """Stores that number, once the import is finished: a killed one changes nothing."""
     write_atomically(root / _FILE, json.dumps(_counts(root) | {data_root: number}, indent=1))
 
 

@@ -1,7 +1,7 @@
 """What a publisher says of a release, and what its folder looks like from outside."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from companion.cohorts.importing.published_counts import PublishedCounts
@@ -20,7 +20,7 @@ class Release:
         sexes: that it states of its images.
         tables: files in the data root that say which images there are, where no option names them.
         names_scanners: whether it says which scanner made which image.
-        published: its rows of Table 1 of the paper, by the part of it that is imported.
+        published: its row of Table 1 of the paper.
     """
 
     title: str
@@ -30,7 +30,7 @@ class Release:
     sexes: tuple[str, ...]
     tables: tuple[str, ...] = ()
     names_scanners: bool = True
-    published: Mapping[str, PublishedCounts] = field(default_factory=dict)
+    published: PublishedCounts | None = None
 
     def found(self, root: Path) -> list[str]:
         """The needs that a folder meets."""

@@ -104,7 +104,7 @@ def touched_sources(folder: Path, root: Path) -> list[SourceFile]:
 
 @cache
 def changed_sources(folder: Path, root: Path) -> tuple[str, ...]:
-    """What changed under a finished cohort, looked at once per process.
+    """The changed files of a finished cohort, a few words on each; looked at once per process.
 
     Files that were copied or touched, and hold the same bytes, are no change; their new dates are
     kept beside the folder, so that they need not be read again.
@@ -112,9 +112,6 @@ def changed_sources(folder: Path, root: Path) -> tuple[str, ...]:
     Args:
         folder: of the finished cohort.
         root: the data root, which is there.
-
-    Returns:
-        A few words on each changed file.
     """
     found: list[str] = []
     same: dict[str, FileState] = {}
@@ -166,7 +163,7 @@ def require_unchanged(folder: Path, root: Path, finished: str) -> None:
 
 @cache
 def warn_if_absent(folder: Path, root: Path) -> None:
-    """Says, once per process, that a finished cohort is used whose source files are not there.
+    """Warns, once per process, of a finished cohort whose source files are not there.
 
     Args:
         folder: of the finished cohort; a simulated one needs no such files.

@@ -31,7 +31,7 @@ def is_tiff(path: Path) -> bool:
 
 
 def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> tuple[np.ndarray, int]:
-    """Reads a TIFF of one page.
+    """Grey levels of a TIFF of one page.
 
     Returns:
         float32 (H, W) in [0, 255], bright = dense, alpha left out; and how the file says it is to

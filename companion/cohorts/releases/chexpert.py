@@ -66,7 +66,7 @@ RELEASE = Release(
     },
     sexes=SEXES,
     names_scanners=False,
-    published={"": PublishedCounts("CheXpert", 13_811, 2_449, 10_838)},
+    published=PublishedCounts("CheXpert", 13_811, 2_449, 10_838),
 )
 CITATION = (
     "Irvin J, Rajpurkar P, et al. CheXpert: A Large Chest Radiograph Dataset with Uncertainty "
@@ -144,7 +144,7 @@ def plan(options: CheXpertOptions, data_root: Path) -> Plan:
         caveats=(*CAVEATS, *table.caveats),
         citation=CITATION,
         left_out=table.left_out,
-        published=RELEASE.published[""],
+        published=RELEASE.published,
     )
 
 

@@ -83,18 +83,18 @@ RELEASE = Release(
     },
     sexes=("F",),
     tables=(IMAGES, CLINICAL),
-    published={
-        "pretraining": PublishedCounts("EMBED, in-distribution", 223_086, 8_295, 65_992),
-        "held-out": PublishedCounts(
-            "EMBED, Senographe Essential",
-            10_927,
-            1_251,
-            3_022,
-            "The paper draws training and validation from all patients, those of the test split "
-            "among them; here they are disjoint.",
-        ),
-    },
 )
+_PUBLISHED = {
+    "pretraining": PublishedCounts("EMBED, in-distribution", 223_086, 8_295, 65_992),
+    "held-out": PublishedCounts(
+        "EMBED, Senographe Essential",
+        10_927,
+        1_251,
+        3_022,
+        "The paper draws training and validation from all patients, those of the test split "
+        "among them; here they are disjoint.",
+    ),
+}
 CITATION = (
     "Jeong JJ, et al. The EMory BrEast imaging Dataset (EMBED): A Racially Diverse, Granular "
     "Dataset of 3.4 Million Screening and Diagnostic Mammographic Images. Radiology: Artificial "
@@ -172,7 +172,7 @@ def plan(options: EmbedOptions, data_root: Path) -> Plan:
         caveats=(*CAVEATS, *clinical.caveats, *((_LEAK,) if leaks else ())),
         citation=CITATION,
         left_out=left_out,
-        published=RELEASE.published[options.part],
+        published=_PUBLISHED[options.part],
         leaks=leaks,
     )
 

@@ -79,7 +79,7 @@ RELEASE = Release(
         "[0-9]*/*.png or images/*.png or images/[0-9]*/*.png or *.png": "the images",
     },
     sexes=SEXES,
-    published={"": PublishedCounts("PadChest", 64_989, 7_203, 17_993)},
+    published=PublishedCounts("PadChest", 64_989, 7_203, 17_993),
 )
 CITATION = (
     "Bustos A, Pertusa A, Salinas JM, de la Iglesia-Vaya M. PadChest: A large chest x-ray image "
@@ -146,7 +146,7 @@ def plan(options: PadChestOptions, data_root: Path) -> Plan:
         caveats=(*CAVEATS, *table.caveats),
         citation=CITATION,
         left_out=table.left_out,
-        published=RELEASE.published[""],
+        published=RELEASE.published,
     )
 
 
@@ -164,7 +164,7 @@ def _include(table: Table) -> None:
 
 
 def _findings(cell: str) -> set[str]:
-    """The folded labels in a cell such as "['pneumonia', 'pleural effusion']"."""
+    """The normalised labels in a cell such as "['pneumonia', 'pleural effusion']"."""
     return {normalise(part.strip(" '\"")) for part in cell.strip("[]").split(",")} - {""}
 
 

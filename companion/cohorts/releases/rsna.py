@@ -60,7 +60,7 @@ RELEASE = Release(
     sexes=SEXES,
     tables=(LABELS, MAPPING, *NIH_TABLES),
     names_scanners=False,
-    published={"": PublishedCounts("RSNA Pneumonia", 8_633, 1_524, 4_354)},
+    published=PublishedCounts("RSNA Pneumonia", 8_633, 1_524, 4_354),
 )
 CITATION = (
     "Shih G, et al. Augmenting the National Institutes of Health Chest Radiograph Dataset with "
@@ -124,7 +124,7 @@ def plan(options: RsnaOptions, data_root: Path) -> Plan:
         caveats=(*CAVEATS, *nih.caveats, *caveats),
         citation=CITATION,
         left_out=table.left_out,
-        published=RELEASE.published[""],
+        published=RELEASE.published,
     )
 
 

@@ -59,7 +59,7 @@ RELEASE = Release(
     },
     sexes=("F",),
     tables=(ANNOTATIONS, METADATA),
-    published={"": PublishedCounts("VinDr-Mammo", 11_191, 2_813, 5_996)},
+    published=PublishedCounts("VinDr-Mammo", 11_191, 2_813, 5_996),
 )
 CITATION = (
     "Nguyen HT, et al. VinDr-Mammo: A large-scale benchmark dataset for computer-aided diagnosis "
@@ -118,7 +118,7 @@ def plan(options: VindrOptions, data_root: Path) -> Plan:
         rows=table.rows.assign(sex="F"),
         caveats=(*CAVEATS, *metadata.caveats, *caveats),
         citation=CITATION,
-        published=RELEASE.published[""],
+        published=RELEASE.published,
     )
 
 

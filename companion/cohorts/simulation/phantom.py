@@ -145,7 +145,7 @@ def _check_do(options: PhantomOptions, do: Mapping[str, str]) -> None:
 
 
 def check_do(do: Mapping[str, str], allowed: Mapping[str, tuple[str, ...]]) -> None:
-    """Checks an intervention.
+    """Refuses an intervention that cannot be made.
 
     Raises:
         ValueError: it names an unknown variable or value.
@@ -273,5 +273,5 @@ def _noise(
 
 
 def _number(ids: pd.Series) -> np.ndarray:
-    """The numbers that patients' and images' ids end in: they key the noise."""
+    """The numbers (n,) at the end of ids of patients or images, which key the noise."""
     return ids.str.rsplit("-", n=1).str[-1].astype(int).to_numpy()

@@ -172,7 +172,7 @@ MAMMOGRAPHS: dict[Regime, dict[str, Scanner]] = {
 def render(
     radiance: np.ndarray, scanner: Scanner, noise_field: np.ndarray | None = None
 ) -> np.ndarray:
-    """What a scanner makes of an image.
+    """Images of a scanner, from radiance.
 
     Args:
         radiance: (n, H, W) in [0, 1], bright is dense; any source, simulated or real.
@@ -199,7 +199,7 @@ def render(
 
 
 def imprint(scanner: Scanner, frame: tuple[int, int]) -> np.ndarray:
-    """Which pixels a scanner prints letters on, bool (H, W)."""
+    """Mask of the pixels that a scanner prints letters on, bool (H, W)."""
     if not scanner.text:
         return np.zeros(frame, dtype=bool)
     return _ink(scanner.text, scanner.text_position, *frame) > 0

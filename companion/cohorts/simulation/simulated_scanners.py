@@ -36,7 +36,7 @@ _BATCH = 256  # images rendered at once
 
 
 def assign_scanners(rows: pd.DataFrame, options: SimulatedScanners) -> pd.Series:
-    """Draws the scanner of each row, the same for all images of a patient.
+    """The scanner of each row, drawn by patient.
 
     Every class is dealt to the scanners alike: by the shares in train, evenly over the pretraining
     scanners in val and over all scanners in test, so that each of them can be tested.
@@ -59,7 +59,7 @@ def assign_scanners(rows: pd.DataFrame, options: SimulatedScanners) -> pd.Series
 
 
 def render_cohort(folder: "Path", table: pd.DataFrame, options: SimulatedScanners) -> None:
-    """Makes `images.npy` of a cohort folder from its `frames.npy`; made anew if it is there."""
+    """Writes `images.npy` of a cohort folder from its `frames.npy`; replaces one that is there."""
     frames = storage.read_npy(folder / FRAMES)
     images = storage.create_npy(folder / "images.npy", frames.shape)
     for start in range(0, len(table), _BATCH):
