@@ -12,9 +12,9 @@ from ccl.generator.hvae_options import HVAEOptions, Stage
 from companion.book import diagrams, illustrations
 from companion.book.crops_diagram import multi_crop
 from companion.cohorts.cohort import Cohort
-from companion.cohorts.simulation.phantom import build, true_labels, truth
-from companion.cohorts.simulation.phantom_breast import BREAST, PhantomBreastOptions
-from companion.cohorts.simulation.phantom_chest import CHEST, PhantomChestOptions
+from companion.cohorts.simulation.phantom import build, counterfactual, true_labels
+from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 
 IMAGE = np.arange(48, dtype=np.uint8).reshape(8, 6)
 SMALL = {"n_train": 40, "n_val": 4, "n_test_per_scanner": 4}
@@ -37,29 +37,30 @@ def test_causes_stand_above_what_they_cause(graph: dict[str, tuple[str, ...]]) -
     assert svg.count("marker-end") == len(edges)
 
 
-def changed(cohort: Cohort, phantom: object, table: pd.DataFrame, do: dict[str, str]) -> bool:
-    images = truth(phantom, cohort.info, table, do)  # type: ignore[arg-type]
-    return bool((images != truth(phantom, cohort.info, table, {})).any())  # type: ignore[arg-type]
+def changed(options: PhantomChestOptions, table: pd.DataFrame, do: dict[str, str]) -> bool:
+    return bool((counterfactual(options, table, do) != counterfactual(options, table, {})).any())
 
 
 def test_the_chest_phantoms_graph_is_the_simulators(tmp_path: Path) -> None:
-    build(CHEST, PhantomChestOptions(**SMALL), tmp_path / "cohort")
+    options = PhantomChestOptions(**SMALL)
+    build(options, tmp_path / "cohort")
     cohort = Cohort.load(tmp_path / "cohort")
     table = cohort.table[cohort.table["sex"] == "M"].head(8)
     graph = illustrations.PHANTOMS["Chest radiographs"]
     own = table["label"].to_numpy()
-    assert (true_labels(CHEST, cohort.info, table, {"sex": "F"}) == own).all()
+    assert (true_labels(options, table, {"sex": "F"}) == own).all()
     assert "sex" not in graph["finding"]
-    assert changed(cohort, CHEST, table, {"sex": "F"})
-    assert changed(cohort, CHEST, table, {"scanner": "Dorado"})
+    assert changed(options, table, {"sex": "F"})
+    assert changed(options, table, {"scanner": "Dorado"})
 
 
 def test_the_breast_phantoms_graph_is_the_simulators(tmp_path: Path) -> None:
-    build(BREAST, PhantomBreastOptions(**SMALL), tmp_path / "cohort")
+    options = PhantomBreastOptions(**SMALL)
+    build(options, tmp_path / "cohort")
     cohort = Cohort.load(tmp_path / "cohort")
     table = cohort.table.head(20)
-    old = true_labels(BREAST, cohort.info, table, {"age": "79"})
-    young = true_labels(BREAST, cohort.info, table, {"age": "40"})
+    old = true_labels(options, table, {"age": "79"})
+    young = true_labels(options, table, {"age": "40"})
     assert (old <= young).all()
     assert (old < young).any()
     assert illustrations.PHANTOMS["Mammograms"]["density"] == ("age",)

@@ -16,7 +16,7 @@ def test_the_split_is_the_released_code_s(n: int, test: float, val: float) -> No
     units = pd.Series([f"p{k}" for k in rng.integers(n, size=2 * n)])
     found = published_splits.train_val_test(units, test, val)
     assert found.tolist() == oracle.three_way(units.tolist(), test, val)
-    assert published_splits.count_in_several_splits(units, found) == 0
+    assert published_splits.leak_caveats(units, found, "{n}") == []
 
 
 def test_the_order_of_first_appearance_matters() -> None:
@@ -46,4 +46,4 @@ def test_too_few_to_split() -> None:
 def test_patients_in_two_splits_are_counted() -> None:
     units = pd.Series(["a", "a", "b", "c", "c"])
     split = pd.Series(["train", "test", "val", "train", "train"])
-    assert published_splits.count_in_several_splits(units, split) == 1
+    assert published_splits.leak_caveats(units, split, "{n}") == ["1"]
