@@ -46,8 +46,8 @@ def test_releases_are_recognised_and_counted(name: str, releases: Path, tmp_path
 def test_a_table_that_agrees_with_the_paper_says_so() -> None:
     same = {"train": 1, "val": 2, "test": 3}
     table = {"row": "X", "note": "Because.", "paper": same, "here": same}
-    assert "as many images as in the paper" in doctor.published_counts.sentence(table)
-    other = doctor.published_counts.sentence(table | {"here": same | {"val": 5}})
+    assert "as many images as in the paper" in doctor.published_counts.summary(table)
+    other = doctor.published_counts.summary(table | {"here": same | {"val": 5}})
     assert "val +3." in other
     assert other.endswith("Because.")
 
