@@ -86,7 +86,7 @@ SAYING = """
 from ccl import distributed
 from companion.engine import processes
 
-with processes.joined():
+with processes.process_group():
     said = distributed.broadcast(f"by {distributed.rank()}")
     print(said, distributed.world_size(), distributed.num_nodes())
 """
@@ -120,7 +120,7 @@ def compute(folder):
         raise SystemExit("this one cannot go on")
     distributed.barrier()
 
-with processes.joined():
+with processes.process_group():
     Step(Path({root!r}), "probe", {{}}, {{}}, ("ccl.pairs",), shared=True).run(compute)
 """
 

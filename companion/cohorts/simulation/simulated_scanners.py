@@ -31,7 +31,7 @@ CAVEATS = (
     "The simulated scanners are independent of patient and label; real ones rarely are.",
 )
 
-_SENSOR = 2  # purpose of the random numbers, see `draws.generator`
+_SENSOR = 2  # purpose of the random numbers, see `draws.keyed_rng`
 _BATCH = 256  # images rendered at once
 
 
