@@ -12,7 +12,13 @@ FORMATS = ("PNG", "JPEG", "TIFF", "PPM")  # PPM is Pillow's name for the family 
 _PHOTOMETRIC, _BITS, _SAMPLE_FORMAT = 262, 258, 339
 _MIN_IS_WHITE, _UNSIGNED, _SIGNED = 0, (1,), (2,)
 _NOT_CONVERTIBLE = ("LAB", "La")  # modes of which Pillow makes no grey
-_PNG16 = ("LA;16B", "RGB;16B", "RGBA;16B")  # of whose values Pillow keeps the high byte alone
+# Raw modes that give each byte of a 16-bit PNG, of which Pillow itself keeps the high one alone;
+# torchvision reads both, and is giving up its decoders.
+_PNG16 = {
+    "LA;16B": ("RGBA",),  # four bytes a pixel, as they are
+    "RGB;16B": ("RGB;16B", "RGB;16L"),  # high bytes, then as if in the other order: low bytes
+    "RGBA;16B": ("RGBA;16B", "RGBA;16L"),
+}
 
 
 def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> np.ndarray:
@@ -64,7 +70,7 @@ def _grey_levels(
         raise ImageError("is PPM in colour of more than 8 bits, which are not read; save it as PNG")
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     if image.format == "PNG" and packing in _PNG16:
-        return _apply_orientation(_read_png16(path, percentiles), orientation)
+        return _apply_orientation(_read_png16(path, packing, percentiles), orientation)
     deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
     tags = getattr(image, "tag_v2", {})
     white_is_low = deep and tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE
@@ -76,13 +82,17 @@ def _grey_levels(
     return 255 - levels if white_is_low else levels
 
 
-def _read_png16(path: Path, percentiles: tuple[float, float]) -> np.ndarray:
+def _read_png16(path: Path, packing: str, percentiles: tuple[float, float]) -> np.ndarray:
     """A PNG of 16 bits and two to four channels, float32 (H, W) in [0, 255]."""
-    from torchvision.io import ImageReadMode, decode_png, read_file  # slow, and few need it
-
-    pixels = decode_png(read_file(str(path)), ImageReadMode.UNCHANGED)
-    channels = pixels.permute(1, 2, 0).contiguous().numpy()
-    grey = channels[..., 0] if channels.shape[2] == 2 else grey_levels.luminance(channels)
+    halves = []
+    for mode in _PNG16[packing]:
+        with Image.open(path, formats=("PNG",)) as image:
+            image.tile = [image.tile[0]._replace(args=mode)]
+            halves.append(np.asarray(image))
+    if len(halves) == 1:
+        grey = halves[0].view(">u2")[..., 0]
+    else:
+        grey = grey_levels.luminance(halves[0].astype(np.uint16) * 256 + halves[1])
     return grey_levels.window(grey, 16, percentiles)
 
 
