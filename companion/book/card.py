@@ -9,7 +9,7 @@ import numpy as np
 from companion.book.figures.look import new_figure, style
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation.phantom import build
-from companion.cohorts.simulation.phantom_chest import CHEST, PhantomChestOptions
+from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.cohorts.truths import true_counterfactual
 
 INCHES, DPI = (6.0, 3.15), 200  # 1200 x 630 pixels
@@ -22,7 +22,7 @@ def card() -> bytes:
     """One simulated patient on three scanners, and the book's name: PNG of 1200 x 630 pixels."""
     options = PhantomChestOptions(size=128, n_train=10, n_val=4, n_test_per_scanner=2)
     with tempfile.TemporaryDirectory() as folder:
-        build(CHEST, options, Path(folder) / "cohort")
+        build(options, Path(folder) / "cohort")
         cohort = Cohort.load(Path(folder) / "cohort")
         images = {
             scanner: true_counterfactual(cohort, np.array([0]), {"scanner": scanner})[0]
