@@ -11,15 +11,15 @@ STRATEGIES: tuple[Strategy, ...] = ("standard", "plus", "counterfactual")
 
 
 class CounterfactualBank(Protocol):
-    """What pairing needs of a bank ; `Bank` holds it in memory."""
+    """What pairing needs of a bank; `Bank` holds it in memory."""
 
     @property
     def images(self) -> np.ndarray:
-        """uint8 (M, K, H, W): entry m under do(variable = value k); own value = real image."""
+        """uint8 (M, K, H, W), entry m under do(variable = value k); own value = real image."""
 
     @property
     def position(self) -> np.ndarray:
-        """int64 (N,): entry of each cohort row, -1 where the bank has none."""
+        """int64 (N,), entry of each cohort row, -1 where the bank has none."""
 
 
 class Bank(NamedTuple):

@@ -46,7 +46,7 @@ class ImageParents:
 
     @property
     def causal_graph(self) -> dict[str, tuple[str, ...]]:
-        """The same for `StructuralCausalModel`: noise of tables is the patient's, who is a root."""
+        """The same for `StructuralCausalModel`; tables have the patient, a root, as a parent."""
         if not self.tables:
             return self.graph
         by_patient = {v: (*pa, PATIENT) if v in self.tables else pa for v, pa in self.graph.items()}

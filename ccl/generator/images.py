@@ -12,7 +12,7 @@ class Images(Protocol):
 
     @property
     def images(self) -> Any:
-        """uint8 (N, H, W): an array, or what gives arrays when it is indexed with row numbers."""
+        """uint8 (N, H, W), an array or what gives arrays when it is indexed with row numbers."""
 
     def values(self, variable: str) -> tuple[str, ...]:
         """The values of a variable; their order is its integer code."""

@@ -74,7 +74,7 @@ class Dino(lightning.LightningModule):
 
     @property
     def pretrained(self) -> Encoder:
-        """The teacher's encoder without heads: what DINO-v2 evaluates."""
+        """The teacher's encoder without heads, which is what DINO-v2 evaluates."""
         return self.teacher.encoder
 
     def train(self, mode: bool = True) -> "Dino":

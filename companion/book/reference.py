@@ -1,0 +1,58 @@
+"""A Sphinx extension: the reference shows of options their names, types and defaults, no more.
+
+pydantic's own signatures spell out every constraint and every default of options within options.
+"""
+
+import inspect
+from typing import Any, get_type_hints
+
+from sphinx.application import Sphinx
+from sphinx.util.inspect import stringify_signature
+
+from ccl.options import Options
+
+
+class _Written:
+    """A default that is shown as it would be typed."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def options_signature(
+    app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str
+) -> tuple[str, str]:
+    """The signature of a class of options; of anything else autodoc's, which has to be Python."""
+    if what != "class" or not issubclass(obj, Options):
+        return (signature or "").replace("<factory>", "..."), returned
+    types = get_type_hints(obj)  # without what `Annotated` adds
+    parameters = [
+        inspect.Parameter(
+            field,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=_default(known),
+            annotation=types[field],
+        )
+        for field, known in obj.model_fields.items()
+    ]
+    return stringify_signature(inspect.Signature(parameters), unqualified_typehints=True), ""
+
+
+def _default(field: Any) -> Any:
+    if field.is_required():
+        return inspect.Parameter.empty
+    default = field.get_default(call_default_factory=True)
+    if isinstance(default, Options):
+        own = default.model_dump(exclude_defaults=True)
+        changed = ", ".join(f"{name}={value!r}" for name, value in own.items())
+        return _Written(f"{type(default).__name__}({changed})")
+    return default
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-signature", options_signature)
+    return {"parallel_read_safe": True}

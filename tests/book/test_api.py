@@ -1,0 +1,40 @@
+"""The reference of `ccl` names all there is."""
+
+import re
+from pathlib import Path
+
+import ccl.losses
+from ccl.views.options import CropOptions
+from companion.book.reference import options_signature
+
+ROOT = Path(__file__).parents[2]
+PAGES = {path.stem: path.read_text() for path in sorted((ROOT / "book/api").glob("*.md"))}
+
+
+def documented(page: str) -> set[str]:
+    return set(re.findall(r"^\.\. auto\w+:: (\S+)$", PAGES[page], re.MULTILINE))
+
+
+def test_every_subpackage_has_a_page_with_all_its_modules() -> None:
+    folders = {path.parent for path in (ROOT / "ccl").glob("*/__init__.py")}
+    assert {folder.name for folder in folders} | {"pairs"} == set(PAGES)
+    for folder in folders:
+        modules = {f"ccl.{folder.name}.{p.stem}" for p in folder.glob("*.py")}
+        modules -= {f"ccl.{folder.name}.__init__"}
+        if folder.name == "losses":
+            modules = {f"ccl.losses.{name}" for name in ccl.losses.__all__}
+        assert modules <= documented(folder.name)
+    assert documented("pairs") == {"ccl.pairs"}
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    contents = (ROOT / "_toc.yml").read_text()
+    assert all(f"file: book/api/{page}\n" in contents for page in PAGES)
+
+
+def test_options_are_shown_as_they_would_be_typed() -> None:
+    shown = options_signature(None, "class", "", CropOptions, None, "", "")
+    assert "local_crops: int = 4" in shown[0]
+    assert "blur_probability: tuple[float, float, float] = (1.0, 0.1, 0.5)" in shown[0]
+    assert "GlobalCropOptions = GlobalCropOptions()" in shown[0]
+    assert options_signature(None, "class", "", dict, None, "(a=<factory>)", "") == ("(a=...)", "")
