@@ -6,6 +6,7 @@ DATA_ROOT ?=
 ON_BAD_IMAGE ?= error
 ON_CHANGED_DATA ?= error
 PORT ?= 8000
+LAB_OPTIONS ?=
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -34,9 +35,10 @@ PROFILE_RUN = $(PROFILE)$(if $(DRY_RUN),-dry-run)
 
 # What is asked for goes on in the environment, where neither make nor the shell nor Snakemake reads
 # anything into it: a folder may be called 007, study #2 or o'brien.
-book results plan study: export CCL_PROFILE := $(PROFILE_RUN)
-book results plan study: export CCL_COHORT := $(COHORT)
-book results plan study: export CCL_DATA_ROOT := $(value DATA_ROOT)
+book results plan study lab: export CCL_PROFILE := $(PROFILE_RUN)
+book results plan study lab: export CCL_COHORT := $(COHORT)
+book results plan study lab: export CCL_DATA_ROOT := $(value DATA_ROOT)
+book results plan study lab: export CCL_LAB_OPTIONS := $(LAB_OPTIONS)
 book results plan study: export CCL_ON_BAD_IMAGE := $(ON_BAD_IMAGE)
 book results plan study: export CCL_ON_CHANGED_DATA := $(ON_CHANGED_DATA)
 
@@ -113,6 +115,15 @@ serve: ## serve the built book at http://localhost:8000 (another port: PORT=...)
 	@echo 'The book is at http://localhost:$(PORT) (stop with Ctrl-C)'
 	@$(RUN) -m http.server --bind localhost --directory _build/html $(PORT)
 
+.PHONY: lab
+lab: $(INSTALLED) ## open the explorer's notebook, in a copy of your own, in JupyterLab
+	@$(RUN) -m companion lab --profile "$$CCL_PROFILE" --cohort "$$CCL_COHORT" \
+		--data-root "$$CCL_DATA_ROOT" --options "$$CCL_LAB_OPTIONS"
+
+.PHONY: pdf
+pdf: $(INSTALLED) ## print the built book into _build/book.pdf (needs Chromium)
+	@$(RUN) -m companion pdf
+
 .PHONY: test
 test: $(INSTALLED) ## run the tests
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 8 --dist loadgroup
@@ -152,4 +163,4 @@ clean-runs: ## remove everything computed (cohorts, weights, banks, results)
 
 .PHONY: clean-all
 clean-all: clean clean-runs ## remove everything that is not in the repository, also .venv
-	@rm -rf .venv
+	@rm -rf .venv lab

@@ -7,6 +7,7 @@ commands, so that `ccl --help` and a mistyped option answer at once.
 import importlib
 import json
 import logging
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -370,6 +371,34 @@ def check_book(
     if missing:
         raise typer.Exit(_tell_missing(missing))
     typer.echo("Every page of the table of contents is there.")
+
+
+@app.command("pdf")
+def print_book() -> None:
+    """Prints the book that was built last into _build/book.pdf."""
+    with tidy_errors():
+        from companion.book import pdf
+
+        printed = pdf.make()
+    typer.echo(f"The book is in {printed}")
+
+
+@app.command()
+def lab(
+    profile: Profile = "quick",
+    cohort: CohortName = "phantom-chest",
+    data_root: DataRoot = None,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Start JupyterLab.")] = True,
+    options: Annotated[str, typer.Option(help="Of JupyterLab, such as '--no-browser'.")] = "",
+) -> None:
+    """Copies the notebooks to lab/, with an experiment's parameters, and opens the explorer's."""
+    with tidy_errors():
+        from companion.book import lab as labs
+
+        folder = labs.copies(profile, cohort, data_root or None)
+    typer.echo(f"Notebooks to work in: {folder}")
+    if show:
+        labs.jupyterlab(folder, shlex.split(options))
 
 
 def _tell_missing(pages: list[Path]) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from companion import ROOT
-from companion.book import illustrations, landing, report
+from companion.book import illustrations, landing, opening, report
 from companion.engine.clean_environment import clean
 from companion.engine.storage import read_json
 from companion.experiments import plan
@@ -35,12 +35,13 @@ def collect(main: "Experiment", beside: Sequence["Experiment"] = (), root: Path 
     read them again.
     """
     made = {path.name: path.read_text(encoding="utf-8") for path in report.executed_notebooks(main)}
-    made |= report.pages(main, beside) | landing.pages(main) | illustrations.pages(main)
     for experiment in beside:
         made |= {
             f"{experiment.cohort_name}/{path.name}": moved(path, experiment.cohort_name)
             for path in report.executed_notebooks(experiment)
         }
+    made = {name: with_footer(name, written) for name, written in made.items()}
+    made |= report.pages(main, beside) | landing.pages(main) | illustrations.pages(main)
     folder = root / EXECUTED
     for old in [path for path in folder.rglob("*") if path.is_file()]:
         if old.relative_to(folder).as_posix() not in made:
@@ -70,6 +71,19 @@ def moved(path: Path, cohort: str) -> str:
     return json.dumps(notebook, indent=1)
 
 
+def with_footer(name: str, written: str) -> str:
+    """A page's notebook, which says at its end how to open it.
+
+    Args:
+        name: of its file, in `book/executed/`.
+        written: the notebook, as JSON.
+    """
+    notebook = json.loads(written)
+    text = opening.footer(Path(name).name, opening.fork())
+    end = {"cell_type": "markdown", "id": "open", "metadata": {}, "source": text}
+    return json.dumps({**notebook, "cells": [*notebook["cells"], end]}, indent=1)
+
+
 def contents(beside: Sequence[str], root: Path = ROOT) -> dict[str, Any]:
     """The table of contents, without the pages of cohorts that the book does not show.
 
@@ -94,8 +108,13 @@ def _shown(page: str, beside: Sequence[str]) -> bool:
     return EXECUTED not in folder.parents or folder.name in beside
 
 
-def build(beside: Sequence[str] = (), root: Path = ROOT) -> None:
+def build(beside: Sequence[str] = (), root: Path = ROOT, builder: str = "html") -> None:
     """Builds the HTML; any warning is an error.
+
+    Args:
+        beside: names of the cohorts that stand beside the main one.
+        root: of the repository.
+        builder: Jupyter Book's, also the name of the folder in `_build/`.
 
     Sphinx warns only about pages that it reads anew. What a failed or killed build left behind
     would therefore hide its warnings from the next one, and is removed.
@@ -114,6 +133,7 @@ def build(beside: Sequence[str] = (), root: Path = ROOT) -> None:
         table.write_text(text, encoding="utf-8")
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     options = ["build", ".", "--toc", str(table), "-n", "-W", "--keep-going", "-q"]
+    options += ["--builder", builder]
     done = subprocess.run([*command, *options], cwd=root, env=clean(os.environ))
     if done.returncode != 0:
         raise ValueError("the book has warnings or errors, listed above; mend the pages they name")

@@ -223,13 +223,13 @@ def _tidy(executed: Path, notebook: Path, parameters: Mapping[str, Parameter]) -
     for cell in content.cells:
         tags = cell.metadata.get("tags", [])
         if "parameters" in tags:
-            cell.source = _in_effect(cell.source, parameters)
+            cell.source = in_effect(cell.source, parameters)
         if "injected-parameters" in tags:
             tags.append("remove-cell")
     nbformat.write(content, executed)
 
 
-def _in_effect(source: str, parameters: Mapping[str, Parameter]) -> str:
+def in_effect(source: str, parameters: Mapping[str, Parameter]) -> str:
     """The parameters cell with other values; types and comments stay."""
     lines = source.splitlines()
     for statement in ast.parse(source).body:

@@ -29,7 +29,7 @@ def section(words: str) -> str:
 
 
 def blocks(text: str, language: str) -> list[str]:
-    fence = rf"^```(?:{{code-block}} ?)?{language}\n(?::caption: .*\n\n)?(.*?)^```"
+    fence = rf"^```(?:{{code-block}} ?)?{language}\n(?::caption: [^\n]*\n\n)?(.*?)^```"
     return re.findall(fence, text, re.MULTILINE | re.DOTALL)
 
 

@@ -1,0 +1,61 @@
+"""Notebooks to work in: copies of the stored ones in `lab/`, which git and the digests overlook."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import nbformat
+
+from companion import ROOT
+from companion.book.notebooks import Parameter, in_effect, typed_parameters
+from companion.experiments import plan
+
+FIRST = "explorer"
+# It asks nobody for news or newer versions.
+QUIET = (
+    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+    "--LabApp.news_url=None",
+)
+
+
+# Jupyter starts a kernel in the folder of its notebook; steps look for runs/ in the repository.
+START = """# Where runs/ lies.
+import os
+
+from companion import ROOT
+
+os.chdir(ROOT)"""
+
+
+def copies(profile: str, cohort: str, data_root: str | None, root: Path = ROOT) -> Path:
+    """The folder with a copy of every notebook, whose parameters are those of an experiment.
+
+    Copies that are there stay as they were left.
+    """
+    folder = root / "lab" / profile / cohort
+    folder.mkdir(parents=True, exist_ok=True)
+    asked: dict[str, Parameter] = {"profile": profile, "cohort": cohort}
+    asked |= {"data_root": data_root or "", "live": True}
+    for name in (*plan.NOTEBOOKS, *plan.LECTURES):
+        if not (folder / f"{name}.ipynb").exists():
+            _copy(root / "notebooks" / f"{name}.ipynb", folder / f"{name}.ipynb", asked)
+    return folder
+
+
+def _copy(notebook: Path, copy: Path, asked: dict[str, Parameter]) -> None:
+    content = nbformat.read(notebook, as_version=4)
+    known = typed_parameters(notebook)
+    given = {name: value for name, value in asked.items() if name in known}
+    for cell in content.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = in_effect(cell.source, given)
+    content.cells.insert(0, nbformat.v4.new_code_cell(START, id="start"))
+    nbformat.write(content, copy)
+
+
+def jupyterlab(folder: Path, options: Sequence[str] = (), root: Path = ROOT) -> None:
+    """Becomes JupyterLab, on the explorer of a folder of copies."""
+    notebook = str(folder / f"{FIRST}.ipynb")
+    command = ["-m", "jupyterlab", notebook, f"--ServerApp.root_dir={root}", *QUIET, *options]
+    os.execv(sys.executable, [sys.executable, *command])
