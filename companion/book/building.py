@@ -14,6 +14,7 @@ import yaml
 
 from companion import ROOT
 from companion.book import illustrations, landing, opening, report
+from companion.book.light import lighten
 from companion.engine.clean_environment import clean
 from companion.engine.storage import read_json
 from companion.experiments import plan
@@ -137,6 +138,7 @@ def build(beside: Sequence[str] = (), root: Path = ROOT, builder: str = "html") 
     done = subprocess.run([*command, *options], cwd=root, env=clean(os.environ))
     if done.returncode != 0:
         raise ValueError("the book has warnings or errors, listed above; mend the pages they name")
+    lighten(root / BUILD / "html")
     unfinished.unlink()
 
 
