@@ -12,7 +12,7 @@ from ccl.generator.batches import WeightedBatches
 from ccl.generator.generator import save, to_model
 from ccl.generator.hvae import HVAE
 from ccl.generator.options import GeneratorOptions
-from ccl.generator.tabular import COUPLINGS
+from ccl.generator.tabular import GumbelMax
 from ccl.generator.training import HVAETraining, training_batches
 from companion.cohorts.causes import image_parents
 from companion.experiments import generator as generators
@@ -70,13 +70,12 @@ def test_every_option_reaches_the_training(phantom, plain, change):
     assert not torch.equal(weights(other), plain)
 
 
-@pytest.mark.parametrize("coupling", sorted(COUPLINGS))
-def test_graph_and_coupling_reach_the_generator(phantom, options, coupling):
+def test_graph_and_coupling_reach_the_generator(phantom, options):
     graph = {"image": ("scanner", "label"), "label": ("sex",), "scanner": (), "sex": ()}
-    changed = {"graph": graph, "coupling": coupling, "epochs": 1, "max_steps": 1}
+    changed = {"graph": graph, "coupling": "gumbel-max", "epochs": 1, "max_steps": 1}
     made, _ = train(phantom, options.model_copy(update=changed), None)
     assert made.parents.graph == graph
-    assert type(made.parents.tables["label"]) is COUPLINGS[coupling]
+    assert type(made.parents.tables["label"]) is GumbelMax
 
 
 def test_stopping_early_keeps_the_schedule_of_the_whole(phantom, plain):
@@ -94,14 +93,6 @@ def test_rare_scanners_are_drawn_as_often(phantom):
         drawn = torch.cat(epochs)
         expected = alpha / 3 + (1 - alpha) * np.array([0.6, 0.3, 0.1])
         np.testing.assert_allclose(torch.bincount(drawn) / len(drawn), expected, atol=0.012)
-
-
-def test_without_decline_the_learning_rate_stays(phantom, options):
-    for decline, last in (("none", 1.0), ("cosine", 0.0)):
-        changed = options.model_copy(update={"decline": decline, "warmup_steps": 4})
-        module = HVAETraining(HVAE(SMALL, {"scanner": 3}, 32, 32), changed, total_steps=100)
-        assert module._learning_rate_factor(1) == pytest.approx(0.5, abs=1e-3)
-        assert module._learning_rate_factor(99) == pytest.approx(last, abs=1e-3)
 
 
 def test_the_papers_first_step_on_dark_images_is_taken_and_with_its_stated_scale_skipped(
@@ -128,11 +119,6 @@ def test_the_papers_first_step_on_dark_images_is_taken_and_with_its_stated_scale
     assert skipped() == 0
     with pytest.raises(TrainingError, match="gradient_skip=25000"):
         skipped(pixel_scale=0.01)
-
-
-def test_a_run_that_skips_most_steps_stops(phantom, options, tmp_path):
-    with pytest.raises(TrainingError, match="gradient_skip"):
-        train(phantom, options.model_copy(update={"gradient_skip": 0.0}), tmp_path)
 
 
 @pytest.mark.parametrize("clip", [1e9, 1.0])
@@ -189,37 +175,26 @@ def test_the_average_is_of_every_step_and_goes_on_after_a_kill(phantom, options,
         assert average == pytest.approx(expected, rel=1e-4, abs=1e-7)
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_checkpoint(
+def test_a_loss_that_is_no_number_stops_within_an_epoch_and_keeps_the_last_checkpoint(
     phantom, options, tmp_path, monkeypatch
 ):
-    honest = HVAETraining.training_step
-
-    def broken(self, batch, batch_idx):
-        loss = honest(self, batch, batch_idx)
-        return loss * float("nan") if self.current_epoch == 1 else loss
-
-    monkeypatch.setattr(HVAETraining, "training_step", broken)
-    with pytest.raises(TrainingError, match="last good checkpoint"):
-        train(phantom, options, tmp_path)
-    kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
-    assert all(torch.isfinite(w).all() for w in kept["state_dict"].values())
-    assert len(pd.read_csv(tmp_path / "history.csv")) == 1  # of the epoch before
-
-
-def test_a_loss_that_is_no_number_stops_within_an_epoch(phantom, options, tmp_path, monkeypatch):
     """At the latest where losses are read, and by the step that it came in."""
     honest, tried = HVAETraining.training_step, []
 
     def broken(self, batch, batch_idx):
-        tried.append(batch_idx)
+        tried.append((self.current_epoch, batch_idx))
         loss = honest(self, batch, batch_idx)
-        return loss * float("nan") if batch_idx >= 2 else loss
+        return loss * float("nan") if tried[-1] >= (1, 2) else loss
 
     monkeypatch.setattr(HVAETraining, "training_step", broken)
     monkeypatch.setattr(trainer, "READ_EVERY", 4)
-    with pytest.raises(TrainingError, match="the loss is nan in epoch 0, step 3;"):
+    with pytest.raises(TrainingError, match="the loss is nan in epoch 1, step 9;") as stopped:
         train(phantom, options, tmp_path)
-    assert tried == [0, 1, 2, 3]
+    assert tried[-1] == (1, 3)
+    assert "last good checkpoint" in str(stopped.value)
+    kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert all(torch.isfinite(w).all() for w in kept["state_dict"].values())
+    assert len(pd.read_csv(tmp_path / "history.csv")) == 1  # of the epoch before
 
 
 def test_saved_and_loaded_generators_agree(phantom, generator, tmp_path):
@@ -235,12 +210,3 @@ def test_saved_and_loaded_generators_agree(phantom, generator, tmp_path):
         loaded.counterfactual(x, parents, do={"scanner": "Nova"})
     with pytest.raises(FileNotFoundError, match="holds no trained generator"):
         generators.load(tmp_path / "nowhere")
-
-
-def test_an_epoch_can_be_cut_short(phantom):
-    rows = phantom.rows("train", "pretraining")
-    parents = image_parents(phantom)
-    short = WeightedBatches(phantom, parents, rows, 20, 1.0, seed=0, max_steps=2)
-    assert len(short) == 2
-    assert [len(x) for x, _ in short.epoch(0)] == [20, 20]
-    assert len(WeightedBatches(phantom, parents, rows, 20, 1.0, 0, 999)) == len(rows) // 20

@@ -14,6 +14,21 @@ from companion.quality.measuring import Judges, measure
 from companion.quality.options import QualityOptions
 
 QUICK = ClassifierOptions(epochs=1, batch_size=30)
+MEASURES = (
+    *("effectiveness", "minimality", "realism", "nearest_training_image", "gold_error"),
+    *("composition", "reversibility", "likelihood", "spectrum", "latent_probe"),
+)
+
+
+def features(phantom, options, folder):
+    """What a classifier of the scanner, trained with some options, sees in four images."""
+    trained = train_classifier(phantom, scanner_target(phantom), options, folder).eval()
+    return torch.as_tensor(trained.features(phantom.images[:4]))
+
+
+@pytest.fixture(scope="module")
+def plain(phantom, tmp_path_factory):
+    return features(phantom, QUICK, tmp_path_factory.mktemp("plain"))
 
 
 @pytest.mark.parametrize(
@@ -27,66 +42,36 @@ QUICK = ClassifierOptions(epochs=1, batch_size=30)
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_each_option_reaches_the_classifier(phantom, tmp_path, change):
-    first, second = (
-        train_classifier(phantom, scanner_target(phantom), options, tmp_path / str(i)).eval()
-        for i, options in enumerate((QUICK, QUICK.model_copy(update=change)))
-    )
-    images = phantom.images[:4]
-    assert not torch.equal(*(torch.as_tensor(c.features(images)) for c in (first, second)))
+def test_each_option_reaches_the_classifier(phantom, plain, tmp_path, change):
+    assert not torch.equal(features(phantom, QUICK.model_copy(update=change), tmp_path), plain)
 
 
-@pytest.mark.parametrize(("cycles", "sample", "probe_images"), [((1,), 6, 7), ((2, 5), 9, 8)])
-def test_how_much_is_asked_reaches_the_measures(
-    phantom, generator, monkeypatch, cycles, sample, probe_images
-):
-    """Whatever takes many passes sees `sample` images, what is judged once sees all."""
+def test_how_much_is_asked_reaches_the_measures(phantom, generator, monkeypatch):
+    """What takes many passes sees `sample` images; what is judged once, `test_images` a scanner.
+
+    Of the latter the counterfactuals are held: those of a large cohort do not fit into memory.
+    """
     seen = {}
 
     def recording(name):
         def record(*arguments, **_):
-            seen.setdefault(name, []).append(arguments)
+            seen.setdefault(name, arguments)
             return pd.DataFrame({"images": [name]})
 
         return record
 
-    for name in ("effectiveness", "minimality", "realism", "nearest_training_image", "gold_error"):
+    for name in (*MEASURES, "all_counterfactuals"):
         monkeypatch.setattr(quality, name, recording(name))
-    for name in ("composition", "reversibility", "likelihood", "all_counterfactuals"):
-        monkeypatch.setattr(quality, name, recording(name))
-    for name in ("spectrum", "latent_probe"):
-        monkeypatch.setattr(quality, name, recording(name))
-    rows = phantom.rows("test", "pretraining")
-    position = torch.arange(len(phantom)).numpy()
-    bank = Bank(phantom.images[:, None], position, position, "scanner", phantom.scanners)
-    judges = Judges(None, None, scanner_target(phantom))
-    options = QualityOptions(cycles=cycles, sample=sample, probe_images=probe_images)
-    measure(phantom, generator, bank, judges, options)
-    _, _, of_cycles, asked = seen["reversibility"][0]
-    assert (len(of_cycles), tuple(asked)) == (sample, cycles)
-    assert len(seen["likelihood"][0][2]) == sample
-    assert len(seen["minimality"][0][1]) == sample
-    assert len(seen["realism"][0][1]) == len(rows)
-    assert seen["latent_probe"][0][3] == probe_images
-
-
-def test_of_each_scanner_so_many_test_images_are_held(phantom, generator, monkeypatch):
-    """With their counterfactuals: those of a large cohort do not fit into memory."""
-    held = []
-    for name in (
-        *("effectiveness", "minimality", "nearest_training_image", "gold_error", "composition"),
-        *("reversibility", "likelihood", "all_counterfactuals", "spectrum", "latent_probe"),
-    ):
-        monkeypatch.setattr(quality, name, lambda *_, **__: pd.DataFrame())
-    monkeypatch.setattr(
-        quality, "realism", lambda *given: held.append(given) or pd.DataFrame({"images": []})
-    )
-    monkeypatch.setattr(quality, "_control", lambda table: table)
     position = np.arange(len(phantom))
     bank = Bank(phantom.images[:, None], position, position, "scanner", phantom.scanners)
     judges = Judges(None, None, scanner_target(phantom))
-    measure(phantom, generator, bank, judges, QualityOptions(test_images=7, sample=2))
-    _, rows, _, images = held[0]
+    options = QualityOptions(cycles=(2, 5), sample=9, probe_images=8, test_images=7)
+    measure(phantom, generator, bank, judges, options)
+    _, _, of_cycles, asked = seen["reversibility"]
+    assert (len(of_cycles), tuple(asked)) == (9, (2, 5))
+    assert len(seen["likelihood"][2]) == len(seen["minimality"][1]) == 9
+    assert seen["latent_probe"][3] == 8
+    _, rows, _, images = seen["realism"]
     assert phantom.table["scanner"].iloc[rows].value_counts().tolist() == [7, 7, 7]
     assert set(phantom.table["split"].iloc[rows]) == {"test"}
     np.testing.assert_array_equal(images["counterfactual"][:, 0], phantom.images[rows])
@@ -101,16 +86,13 @@ def test_the_classifiers_options_reach_both_judges(phantom, tmp_path, monkeypatc
     assert given == [QUICK, QUICK.model_copy(update={"seed": QUICK.seed + 1})]
 
 
-@pytest.mark.parametrize(("sample", "calibration_images"), [(3, 5), (4, 7)])
-def test_how_much_is_asked_reaches_the_comparison_of_abductions(
-    phantom, generator, monkeypatch, sample, calibration_images
-):
+def test_how_much_is_asked_reaches_the_comparison_of_abductions(phantom, generator, monkeypatch):
     seen = []
     monkeypatch.setattr(quality, "abduction", lambda *arguments: seen.append(arguments))
     monkeypatch.setattr(quality, "scanner_noise", lambda _cohort, _generator, most: most)
-    options = QualityOptions(sample=sample, calibration_images=calibration_images)
+    options = QualityOptions(sample=3, calibration_images=5)
     judges = Judges(None, None, scanner_target(phantom))
     quality.compare_abduction(phantom, generator, judges, options)
     *_, rows, noise = seen[0]
-    assert (len(rows), noise) == (sample, calibration_images)
+    assert (len(rows), noise) == (3, 5)
     assert set(phantom.table["split"].iloc[rows]) == {"val"}
