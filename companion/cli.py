@@ -224,6 +224,21 @@ def notebook(
     typer.echo(str(shown))
 
 
+@app.command()
+def lectures(profile: Profile = "quick", cohort: CohortName = "phantom-chest") -> None:
+    """Executes lectures/ into runs/<profile>/<cohort>/notebooks/, unless that is done."""
+    with tidy_errors():
+        from companion.book import lectures
+        from companion.engine import pointers
+        from companion.experiments import plan
+
+        root = plan.folder(profile, cohort)
+        executed = lectures.show(root).folder
+        for notebook in lectures.sources():
+            pointers.copy_file(executed / notebook.name, root / "notebooks" / notebook.name)
+    typer.echo(str(executed))
+
+
 @app.command("plan")
 def show_plan(
     profile: Profile = "quick",

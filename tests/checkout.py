@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SOURCES = ("ccl", "companion", "configs", "notebooks", "workflow")
+SOURCES = ("ccl", "companion", "configs", "lectures", "notebooks", "workflow")
 
 
 def copy(folder: Path) -> Path:

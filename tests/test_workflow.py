@@ -47,6 +47,7 @@ def test_a_fresh_checkout_makes_everything(folder: Path, whole_book: str) -> Non
         "pretraining": sum(len(found["encoders"]) for found in plans),
         "evaluation": sum(len(found["encoders"]) + len(found["controls"]) for found in plans),
         "notebook": len(plans) * len(plan.NOTEBOOKS) + len(plan.LECTURES),
+        "lectures": 1,
         "book": 1,
     }
     assert found == expected | {"total": sum(expected.values())}

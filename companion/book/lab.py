@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 
 from companion import ROOT
+from companion.book import lectures
 from companion.book.notebooks import Parameter, in_effect, typed_parameters
 from companion.experiments import plan
 
@@ -31,6 +32,8 @@ os.chdir(ROOT)"""
 def copies(profile: str, cohort: str, data_root: str | None, root: Path = ROOT) -> Path:
     """The folder with a copy of every notebook, whose parameters are those of an experiment.
 
+    The lectures, which have none, are among them.
+
     Copies that are there stay as they were left.
     """
     folder = root / "lab" / profile / cohort
@@ -40,12 +43,15 @@ def copies(profile: str, cohort: str, data_root: str | None, root: Path = ROOT) 
     for name in (*plan.NOTEBOOKS, *plan.LECTURES):
         if not (folder / f"{name}.ipynb").exists():
             _copy(root / "notebooks" / f"{name}.ipynb", folder / f"{name}.ipynb", asked)
+    for lecture in lectures.sources(root / "lectures"):
+        if not (folder / lecture.name).exists():
+            _copy(lecture, folder / lecture.name, {})
     return folder
 
 
 def _copy(notebook: Path, copy: Path, asked: dict[str, Parameter]) -> None:
     content = nbformat.read(notebook, as_version=4)
-    known = typed_parameters(notebook)
+    known = typed_parameters(notebook) if asked else {}
     given = {name: value for name, value in asked.items() if name in known}
     for cell in content.cells:
         if "parameters" in cell.metadata.get("tags", []):

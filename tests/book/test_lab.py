@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    for name in ("notebooks", "lectures"):
+        (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
 
@@ -32,7 +33,8 @@ def test_copies_have_the_parameters_that_were_asked_for_and_start_in_the_reposit
     folder = lab.copies("tiny", "nih", "/my data", root)
     assert folder == root / "lab" / "tiny" / "nih"
     stored = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert {path.name for path in folder.iterdir()} == stored
+    lectures = {path.name for path in (ROOT / "lectures").glob("*.ipynb")}
+    assert {path.name for path in folder.iterdir()} == stored | lectures
     for name in stored:
         text = parameters(folder / name)
         assert typed_parameters(folder / name) == typed_parameters(ROOT / "notebooks" / name)

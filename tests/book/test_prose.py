@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted([*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")])
+SOURCES = sorted(
+    file
+    for pattern in ("book/*.md", "notebooks/*.ipynb", "lectures/*.ipynb")
+    for file in ROOT.glob(pattern)
+)
 
 # 0.87, +.021, 95 % or 12 percent; closed forms and settings stand in $...$ or `...`.
 NUMBER = re.compile(r"(?<![\w.$])[+-]?(\d?\.\d{2,}|0\.\d+)|\b\d+(\.\d+)? ?(%|per ?cent)")
