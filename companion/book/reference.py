@@ -1,6 +1,7 @@
-"""A Sphinx extension: the reference shows of options their names, types and defaults, no more.
+"""A Sphinx extension: what the reference shows of classes.
 
-pydantic's own signatures spell out every constraint and every default of options within options.
+Of options their names, types and defaults: pydantic's own signatures spell out every constraint and
+every default of options within options. Of others also what their `__init__` takes.
 """
 
 import inspect
@@ -52,7 +53,17 @@ def _default(field: Any) -> Any:
     return default
 
 
+def add_arguments(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Puts the arguments of a class's own `__init__` into its docstring, before its source."""
+    own = inspect.getdoc(vars(obj).get("__init__")) if what == "class" else None
+    if own is None or "Args:\n" not in own:
+        return
+    at = lines.index("Source:") if "Source:" in lines else len(lines)
+    lines[at:at] = ["", *own[own.index("Args:\n") :].splitlines(), ""]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("autodoc-process-signature", options_signature)
+    app.connect("autodoc-process-docstring", add_arguments, priority=400)  # before napoleon's 500
     return {"parallel_read_safe": True}

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import ccl.losses
+from ccl.pairs import Pairs
 from ccl.views.options import CropOptions
-from companion.book.reference import options_signature
+from companion.book.reference import add_arguments, options_signature
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.stem: path.read_text() for path in sorted((ROOT / "book/api").glob("*.md"))}
@@ -38,3 +39,12 @@ def test_options_are_shown_as_they_would_be_typed() -> None:
     assert "blur_probability: tuple[float, float, float] = (1.0, 0.1, 0.5)" in shown[0]
     assert "GlobalCropOptions = GlobalCropOptions()" in shown[0]
     assert options_signature(None, "class", "", dict, None, "(a=<factory>)", "") == ("(a=...)", "")
+
+
+def test_a_class_is_shown_with_what_it_takes() -> None:
+    lines = ["Source images.", "", "Source:", "    A paper."]
+    add_arguments(None, "class", "", Pairs, None, lines)
+    assert "    strategy: how partners are made." in lines
+    assert lines.index("Args:") < lines.index("Source:")
+    add_arguments(None, "class", "", CropOptions, None, untouched := ["Crops."])
+    assert untouched == ["Crops."]
