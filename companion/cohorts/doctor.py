@@ -75,7 +75,9 @@ def examine(root: Path, options: ImportOptions | None = None) -> Finding:
         plan = make_plan(options, root)
         plans.check(plan, plan.rows)
     except CohortError as error:
-        lines += [f"It cannot be imported: {error}", *_how_to_get(release)]
+        lines.append(f"It cannot be imported: {error}")
+        if release.access:
+            lines.append(f"To get {release.title}: {release.access}.")
         return Finding(name, "\n".join(lines), healthy=False)
     absent = _missing_images(plan)
     lines += [*_contents(plan), *absent]
@@ -97,10 +99,6 @@ def _unknown(root: Path) -> str:
         close = difflib.get_close_matches("manifest.csv", tables, 1, 0) or tables
         lines.append(f"To import '{close[0]}' as a manifest, name it and its columns in a profile.")
     return "\n".join(lines)
-
-
-def _how_to_get(release: Release) -> list[str]:
-    return [f"To get {release.title}: {release.access}."] if release.access else []
 
 
 def _contents(plan: Plan) -> list[str]:

@@ -254,10 +254,9 @@ def _simulate(options: PhantomOptions, rows: pd.DataFrame, *, noise: bool) -> np
     for _, own in rows.reset_index(drop=True).groupby(["split", "scanner"]):
         split, scanner = own[["split", "scanner"]].iloc[0]
         u = _noise(options, split, own, options.frame)
-        radiance = options.radiance(u, own)
-        images[own.index.to_numpy()] = render(
-            radiance, options.settings(scanner), u.sensor if noise else None
-        )
+        sensor = u.sensor if noise else None
+        rendered = render(options.radiance(u, own), options.settings(scanner), sensor)
+        images[own.index.to_numpy()] = rendered
     return images
 
 
