@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 from scipy import ndimage
 
 from companion.cohorts.simulation.scanners import MAMMOGRAPHS, SCANNERS, Scanner, render
@@ -65,17 +64,11 @@ def test_noise_has_its_standard_deviation_and_can_be_left_out() -> None:
     assert np.ptp(render(flat, scanner)) == 0
 
 
-def test_noise_is_made_before_the_tone_curve() -> None:
+def test_noise_is_made_after_the_blur_and_before_the_tone_curve() -> None:
     flat, field = np.full((1, 64, 64), 0.25, np.float32), _field(n=1)
     expected = np.clip(flat + 0.02 * field, 0, 1) ** 0.5
-    shown = render(flat, Scanner(noise=0.02, gamma=0.5), field)
+    shown = render(flat, Scanner(noise=0.02, gamma=0.5, blur=2.0), field)
     np.testing.assert_allclose(shown / 255, expected, atol=0.5 / 255 + 1e-6)
-
-
-def test_noise_is_not_blurred() -> None:
-    flat, field = np.full((1, 64, 64), 0.5, np.float32), _field(n=1)
-    sharp, blurred = Scanner(noise=0.05), Scanner(noise=0.05, blur=2.0)
-    np.testing.assert_array_equal(render(flat, sharp, field), render(flat, blurred, field))
 
 
 def test_grid_has_its_period() -> None:
@@ -86,7 +79,7 @@ def test_grid_has_its_period() -> None:
     assert spectrum.argmax() == 64 / 8
 
 
-@pytest.mark.parametrize("size", [32, 64, 96, 256])
+@pytest.mark.parametrize("size", [32, 96])
 @pytest.mark.parametrize("name", ["Aurora", "Cirrus", "Eos"])
 def test_a_scanner_looks_alike_at_every_size(size: int, name: str) -> None:
     """At the size's own resolution or 64, whichever is coarser, within a few grey levels."""
@@ -105,10 +98,11 @@ def _block_mean(images: np.ndarray, size: int) -> np.ndarray:
     return zoomed.reshape(len(images), size, block, size, block).mean((2, 4))
 
 
-@pytest.mark.parametrize("size", [32, 64, 96, 256])
-def test_letters_are_imprinted_at_their_place_only(size: int) -> None:
+@pytest.mark.parametrize("size", [32, 96])
+def test_letters_come_last_and_at_their_place_only(size: int) -> None:
     black = np.zeros((1, size, size), np.float32)
-    shown = render(black, Scanner(text="CR", text_position=(4.0, 8.0)))[0]
+    strong = {"gamma": 3.0, "blur": 2.0, "local_contrast": 2.0}
+    shown = render(black, Scanner(text="CR", text_position=(4.0, 8.0), **strong))[0]
     rows, columns = np.nonzero(shown)
     pixel = size / 64
     assert rows.min() == int(4 * pixel)
@@ -119,26 +113,13 @@ def test_letters_are_imprinted_at_their_place_only(size: int) -> None:
     assert shown.sum() / 255 == pytest.approx(17 * pixel**2, rel=0.01)
 
 
-def test_letters_come_last() -> None:
-    black, text = np.zeros((1, 64, 64), np.float32), {"text": "EOS"}
-    plain = render(black, Scanner.model_validate(text))
-    strong = {"gamma": 3.0, "blur": 2.0, "local_contrast": 2.0, **text}
-    np.testing.assert_array_equal(plain, render(black, Scanner.model_validate(strong)))
-
-
-def test_not_square_images_and_the_caller_s_array_is_left_alone() -> None:
-    scene = _scene(64)[:, :48]
+def test_images_do_not_influence_each_other_and_the_caller_s_array_is_left_alone() -> None:
+    scene, field = _scene(n=3)[:, :48], _field(n=3)[:, :48]
     before = scene.copy()
-    for scanner in EVERY:
-        assert render(scene, scanner, _field()[:, :48]).shape == (2, 48, 64)
-    np.testing.assert_array_equal(scene, before)
-
-
-def test_images_do_not_influence_each_other() -> None:
-    scene, field = _scene(n=3), _field(n=3)
     for scanner in EVERY:
         together = render(scene, scanner, field)
         np.testing.assert_array_equal(together[1:2], render(scene[1:2], scanner, field[1:2]))
+    np.testing.assert_array_equal(scene, before)
 
 
 @pytest.mark.parametrize("scanners", SETS, ids=["chest", "breast"])
@@ -151,25 +132,3 @@ def test_the_regimes_name_the_same_scanners_and_strong_ones_differ_more(scanners
         return float(np.std(shown, axis=0).mean())
 
     assert spread("strong") > 3 * spread("mild")
-
-
-def test_the_rare_scanner_is_the_noisiest_by_three() -> None:
-    strong = SCANNERS["strong"]
-    assert strong["Cirrus"].noise == pytest.approx(3 * strong["Aurora"].noise)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"window": (0.8, 0.2)}, {"text": "é"}, {"gamma": 0.0}, {"noise": -1.0}, {"colour": "red"}],
-    ids=lambda wrong: next(iter(wrong)),
-)
-def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValidationError, match=next(iter(wrong))):
-        Scanner.model_validate(wrong)
-
-
-def test_wrong_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected"):
-        render(np.zeros((8, 8), np.float32), Scanner())
-    with pytest.raises(ValueError, match="does not fit"):
-        render(np.zeros((1, 8, 8), np.float32), Scanner(), np.zeros((2, 8, 8), np.float32))

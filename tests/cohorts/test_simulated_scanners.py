@@ -20,12 +20,9 @@ def _rows() -> pd.DataFrame:
     """Two images of each of 100 train, 30 val and 40 test patients; a fifth are of class 1."""
     split = np.repeat(["train", "val", "test"], [200, 60, 80])
     patient = np.arange(340) // 2
-    columns = {"patient_id": patient, "split": split, "label": patient % 5 == 0}
-    return (
-        pd.DataFrame(columns)
-        .assign(patient_id=[f"p{i}" for i in patient])
-        .sample(340, random_state=0)
-    )
+    names = [f"p{i}" for i in patient]
+    columns = {"patient_id": names, "split": split, "label": patient % 5 == 0}
+    return pd.DataFrame(columns).sample(340, random_state=0)
 
 
 def test_train_has_the_shares_val_and_test_have_all_alike_in_every_class() -> None:
