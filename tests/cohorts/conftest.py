@@ -11,7 +11,7 @@ from PIL import Image
 
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import build
-from companion.cohorts.releases.folder import Columns, FolderOptions
+from companion.cohorts.releases.folder import FolderOptions
 
 
 def picture(seed: int, side: int = 12) -> np.ndarray:
@@ -56,12 +56,6 @@ def source(tmp_path: Path) -> Source:
     for i in range(24):
         made.add(f"img/{i:03d}.png", f"p{i}", "AB"[i % 2], ("healthy", "ill")[i // 2 % 2])
     return made
-
-
-@pytest.fixture
-def split_columns() -> Columns:
-    """The manifest also says the split."""
-    return Columns(split="split")
 
 
 def files_of(folder: Path) -> Mapping[str, bytes]:

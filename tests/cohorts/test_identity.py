@@ -14,9 +14,8 @@ from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.identity import duplicate_images, patient_key
 from companion.cohorts.importing.manifest import LINE
 from companion.cohorts.registry import build
-from companion.cohorts.releases.medmnist import MedMnistOptions
 from companion.cohorts.releases.nih import NihOptions
-from tests.cohorts import test_medmnist, test_nih
+from tests.cohorts import test_nih
 from tests.cohorts.conftest import Source, picture
 
 
@@ -58,13 +57,6 @@ def test_one_name_in_two_spellings(source: Source, tmp_path: Path, column: str) 
     assert cohort.classes == listed["classes"]
     assert cohort.table["scanner"][4] == "A"
     assert cohort.table["label"][4] == 0
-
-
-@pytest.mark.parametrize("column", ["path", "patient_id", "scanner"])
-def test_missing_values_are_no_names(source: Source, tmp_path: Path, column: str) -> None:
-    source.rows[5][column] = "NA"
-    with pytest.raises(CohortError, match=f"row 7: {column} is empty, or stands for a missing"):
-        source.build(tmp_path / "cohort")
 
 
 def test_a_missing_label_is_no_class(source: Source, tmp_path: Path) -> None:
@@ -137,15 +129,6 @@ def test_in_a_publisher_s_list_it_is_said(tmp_path: Path) -> None:
     assert "the same picture, 1 in all and 1 of them in two splits" in caveat
     assert ids["train"] in caveat
     assert ids["test"] in caveat
-
-
-def test_of_an_archive_as_well(tmp_path: Path) -> None:
-    arrays = test_medmnist.made_up()
-    arrays["test_images"][0] = arrays["train_images"][0]
-    np.savez(tmp_path / "pneumoniamnist.npz", **arrays)
-    cohort = build(MedMnistOptions(size=12), tmp_path, tmp_path / "cohort")
-    said = "'train_images/0' (row 0) and 'test_images/0' (row 0)"
-    assert any(said in caveat for caveat in cohort.info["caveats"])
 
 
 def test_a_file_that_is_published_twice_is_no_new_leak() -> None:

@@ -14,7 +14,6 @@ from companion.cohorts.importing.manifest import (
     parse_number,
     parse_year,
     read_manifest,
-    strip_decimals,
 )
 from companion.cohorts.importing.table import Table
 
@@ -52,7 +51,7 @@ def test_missing_values(tmp_path: Path, text: str) -> None:
     assert read_manifest(written(tmp_path, f"a,b\n1,{text}\n"), ["b"])["b"][0] == ""
 
 
-@pytest.mark.parametrize("text", ["None", "Nancy", "N", "0", "-"])
+@pytest.mark.parametrize("text", ["None", "Nancy", "N", "0", "-", "z" * 140_000])
 def test_what_is_no_missing_value(tmp_path: Path, text: str) -> None:
     assert read_manifest(written(tmp_path, f"a,b\n1,{text}\n"), ["b"])["b"][0] == text
 
@@ -74,12 +73,12 @@ def test_a_column_that_was_renamed(tmp_path: Path) -> None:
         ('a,b\n1,2\n1,"a "b" c"\n', "row 3: is no CSV"),
         ('a,b\n1,2\n1,"a\n1,2\n', "row 3: is no CSV"),
         ("a,b\n1,2\n1\n", "row 3: 1 values, the header has 2"),
-        ("a,b\n1,2\n1,2,3\n", "row 3: 3 values, the header has 2"),
         ("a,b,\n1,2\n1,2,,3\n", "row 3: 4 values, the header has 2"),
+        ('\ufeffa,b\n"no\nne",2\n\n1\n', "row 5: 1 values"),  # the line that an editor shows
         ("a,b\n", "no row below its header"),
         ("", "column 'a' occurs 0 times"),
     ],
-    ids=["Latin-1", "stray quote", "open quote", "short", "long", "longer", "header", "empty"],
+    ids=["Latin-1", "stray quote", "open quote", "short", "long", "lines", "header", "empty"],
 )
 def test_a_bad_table_is_named_with_its_row(
     tmp_path: Path, content: str | bytes, message: str
@@ -88,24 +87,11 @@ def test_a_bad_table_is_named_with_its_row(
         read_manifest(written(tmp_path, content), ["a", "b"])
 
 
-def test_a_report_of_any_length(tmp_path: Path) -> None:
-    report = "z" * 140_000
-    assert read_manifest(written(tmp_path, f"a,b\n1,{report}\n"), ["b"])["b"][0] == report
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("58", 58),
-        ("58.5", 58.5),
-        ("58,5", 58.5),
-        ("045Y", 45),
-        ("045y", 45),
-        ("45 Y", 45),
-        ("013M", 13 / 12),
-        ("012W", 84 / 365.25),
-        ("009D", 9 / 365.25),
-        ("", np.nan),
+        *(("58", 58), ("58.5", 58.5), ("58,5", 58.5), ("045Y", 45), ("045y", 45), ("45 Y", 45)),
+        *(("013M", 13 / 12), ("012W", 84 / 365.25), ("009D", 9 / 365.25), ("", np.nan)),
     ],
 )
 def test_ages_in_any_unit(text: str, expected: float) -> None:
@@ -153,8 +139,3 @@ def test_names_in_other_letters() -> None:
         table.map_values("sex", {"M": "M"})
     with pytest.raises(CohortError, match=r"row 6: unknown Sex '' .*such as 'NA'"):
         Table(TABLE, rows[4:], table.columns).map_values("sex", {"M": "M"})
-
-
-def test_whole_numbers_of_spreadsheets() -> None:
-    texts = pd.Series(["12.0", "12,00", "012.0", "1.5", "a.0", ""])
-    assert strip_decimals(texts).tolist() == ["12", "12", "012", "1.5", "a.0", ""]

@@ -1,0 +1,259 @@
+"""What every source that is read from files promises: on the command line and after an import."""
+
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from companion.cli import app
+from companion.cohorts import doctor, fakes
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing import published_counts
+from companion.cohorts.registry import SOURCES, build, make_plan, states_sex
+from companion.cohorts.releases import embed, padchest, rsna, vindr
+from tests.checkout import ROOT
+from tests.cohorts import releases
+from tests.cohorts.conftest import Source
+from tests.cohorts.releases import lines, options, save, spoil
+
+
+@pytest.fixture(scope="module")
+def roots() -> Iterator[Path]:
+    """Made-up data of every source, where anybody may read it."""
+    folder = Path(tempfile.mkdtemp(prefix="ccl-sources-"))
+    folder.chmod(0o755)
+    for name in SOURCES:
+        releases.write(name, folder / name)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def listing(root: Path) -> dict[str, tuple[int, int, int]]:
+    """Type and rights, size and date of everything in a folder and of itself."""
+    found = {path: path.lstat() for path in (root, *root.rglob("*"))}
+    return {str(p): (s.st_mode, s.st_size, s.st_mtime_ns) for p, s in found.items()}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_doctor_says_what_an_import_makes_and_neither_writes_into_the_data_root(
+    name: str, roots: Path, tmp_path: Path
+) -> None:
+    root, asked = roots / name, options(name, name="mine")
+    before = listing(root)
+    assert doctor.recognise(root) == name
+    finding = doctor.examine(root, asked)
+    assert finding.healthy, finding.text
+    cohort = build(asked, root, tmp_path / "cohort")
+    assert listing(root) == before
+    assert cohort.name == "mine"
+    assert f"Would be imported: {len(cohort):,} images" in finding.text
+    for reason, n in cohort.info.get("left_out", {}).items():
+        assert (f"Left out, {reason}: {n:,}." in finding.text) == (n > 0)
+    if name in fakes.RELEASES:
+        table = cohort.info["table_1"]
+        off = table["here"]["train"] - table["paper"]["train"]
+        assert f"differs from the paper by train {off:+,}" in finding.text
+        for caveat in cohort.info["caveats"]:
+            assert caveat in finding.text or caveat.startswith("Split '")
+    stated = set(cohort.table["sex"]) - {""}
+    assert stated == set(asked.sexes)
+    assert states_sex(asked) == (stated == {"F", "M"})
+
+
+def test_a_folder_with_a_column_of_sex_states_both(roots: Path) -> None:
+    asked = options("folder", columns={"sex": "sex"})
+    assert set(make_plan(asked, roots / "folder").rows["sex"]) == set(asked.sexes) == {"F", "M"}
+
+
+# Columns whose values are names.
+NAMES = {
+    "padchest": {padchest.TABLE: ("Projection", "Pediatric", "Manufacturer_DICOM", "Labels")},
+    "chexpert": {"train.csv": ("Sex", "AP/PA")},
+    "rsna": {rsna.NIH_TABLES[1]: ("Patient Gender", "View Position")},
+    "embed": {
+        embed.IMAGES: ("ManufacturerModelName", "PatientSex", "FinalImageType", "ViewPosition"),
+    },
+    "vindr": {
+        vindr.ANNOTATIONS: ("breast_density", "view_position"),
+        vindr.METADATA: ("Manufacturer's Model Name",),
+    },
+    "nih": {"Data_Entry_2017_v2020.csv": ("Finding Labels", "Patient Gender", "View Position")},
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_compared_without_regard_to_case_and_space(name, roots, tmp_path):
+    root = shutil.copytree(roots / name, tmp_path / name)
+    expected = make_plan(options(name), root)
+    for table, columns in NAMES[name].items():
+        content = lines(root / table)
+        for row in content[1:]:
+            for place in (content[0].index(column) for column in columns):
+                row[place] = f" {row[place].swapcase()} ".replace(" ", "  ")
+        save(root / table, [[header.upper() for header in content[0]], *content[1:]])
+    found = make_plan(options(name), root)
+    columns = ["image_id", "patient_id", "scanner", "label", "sex", "view", "split"]
+    columns = [column for column in columns if column in found.rows]
+    assert found.rows[columns].equals(expected.rows[columns])
+    assert found.left_out == expected.left_out
+    assert found.scanners == expected.scanners
+
+
+@pytest.mark.parametrize("name", ["chexpert", "padchest"])
+def test_the_table_can_have_another_name(name: str, roots: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(roots / name, tmp_path / name)
+    expected = make_plan(options(name), root).rows
+    (root / options(name).tables[0]).rename(root / "mine.csv")
+    renamed = options(name, csv="mine.csv")
+    assert renamed.tables == ("mine.csv",)
+    assert make_plan(renamed, root).rows.equals(expected)
+
+
+# The doctor on folders that are not as they should be
+
+
+def test_a_table_that_agrees_with_the_paper_says_so() -> None:
+    same = {"train": 1, "val": 2, "test": 3}
+    table = {"row": "X", "note": "Because.", "paper": same, "here": same}
+    assert "as many images as in the paper" in published_counts.summary(table)
+    other = published_counts.summary(table | {"here": same | {"val": 5}})
+    assert "val +3." in other
+    assert other.endswith("Because.")
+
+
+def test_what_is_missing_or_faulty_is_named(roots: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(roots / "rsna", tmp_path / "rsna")
+    images = sorted((root / "stage_2_train_images").glob("*.dcm"))
+    for path in images[1:]:
+        path.unlink()
+    finding = doctor.examine(root)
+    assert not finding.healthy
+    assert "images, the first is stage_2_train_images/" in finding.text
+    (root / "Data_Entry_2017.csv").unlink()
+    text = doctor.examine(root).text
+    assert "Missing: Data_Entry_2017_v2020.csv or Data_Entry_2017.csv" in text
+    assert "It cannot be imported" in text
+    assert "To get RSNA Pneumonia Detection Challenge: https://" in text
+    root = shutil.copytree(roots / "vindr", tmp_path / "vindr")
+    spoil(root / vindr.ANNOTATIONS, 4, "breast_density", "?")
+    finding = doctor.examine(root)
+    assert not finding.healthy
+    assert "row 4: unknown breast_density '?'" in finding.text
+
+
+def test_unknown_folders(tmp_path: Path, roots: Path) -> None:
+    with pytest.raises(CohortError, match="no folder"):
+        doctor.recognise(tmp_path / "nowhere")
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "holiday.png")
+    (tmp_path / "patients.csv").write_text("a,b\n1,2\n")
+    finding = doctor.examine(tmp_path)
+    assert finding.source == ""
+    assert "'patients.csv' as a manifest" in finding.text
+    above = doctor.examine(roots).text
+    assert f"But {roots / 'vindr'} looks like VinDr-Mammo: give that." in above
+
+
+def test_real_folders_are_recognised(shared_data: Path) -> None:
+    folders = {"nih": "nih-chestxray14-small", "mini-mias": "mini-mias-256", "medmnist": "."}
+    for name, folder in folders.items():
+        finding = doctor.examine(shared_data / folder)
+        assert finding.source == name
+        assert finding.healthy, finding.text
+
+
+def test_the_doctor_on_the_command_line(roots: Path) -> None:
+    run = CliRunner().invoke
+    good = run(app, ["cohort", "doctor", str(roots / "chexpert")])
+    assert good.exit_code == 0
+    assert "looks like CheXpert" in good.output
+    simulated = run(app, ["cohort", "doctor", str(roots), "--cohort", "phantom-chest"])
+    assert simulated.exit_code == 1
+    assert "is simulated" in simulated.output
+    wrong = run(app, ["cohort", "doctor", str(roots / "nothing")])
+    assert wrong.exit_code == 1
+    assert "is no folder" in wrong.output
+
+
+# Where nothing can be written
+
+
+def powerless(command: list[str], folder: Path = Path("/")) -> subprocess.CompletedProcess[str]:
+    """A command for which what rights say holds, started by root as well."""
+    how = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    if how and shutil.which("setpriv") is None:
+        pytest.skip("root may write anywhere, and there is no setpriv to give that up")
+    return subprocess.run(
+        [*how, sys.executable, *command],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+IMPORT = """
+import sys
+from pathlib import Path
+from companion.cohorts import doctor
+from companion.cohorts.registry import build
+from companion.cohorts.releases.folder import FolderOptions
+root, out = map(Path, sys.argv[1:])
+try:
+    (root / "written").touch()
+except OSError:
+    print("read-only")
+assert doctor.examine(root).healthy
+build(FolderOptions(size=8), root, out)
+print("imported")
+"""
+
+
+@pytest.mark.slow
+def test_a_data_root_that_can_only_be_read(source: Source, tmp_path: Path) -> None:
+    source.write_manifest()
+    before = listing(source.root)
+    folders = [Path(path) for path in before if Path(path).is_dir()]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        done = powerless(["-c", IMPORT, str(source.root), str(tmp_path / "cohort")])
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["read-only", "imported"]
+
+
+def test_a_folder_of_runs_that_make_cannot_write_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    try:
+        done = powerless([str(ROOT / "workflow/alone.py"), "runs/.lock", "true"], tmp_path)
+    finally:
+        tmp_path.chmod(0o755)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: ")
+    assert "Permission denied" in done.stderr
+    assert "runs" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_of_runs_that_ccl_cannot_write_is_named(tmp_path, monkeypatch):
+    def denied(path: Path, *_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "mkdir", denied)
+    said = CliRunner().invoke(app, ["run", "cohort", "--profile", "tiny"])
+    assert said.exit_code == 1
+    assert re.fullmatch(r"Error: .*Permission denied.*runs.*\n", said.stderr)
