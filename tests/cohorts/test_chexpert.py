@@ -70,7 +70,7 @@ def in_four_archives(release: Path) -> Path:
     return whole
 
 
-def test_four_archives_are_one_release(release: Path) -> None:
+def test_four_archives_are_one_release_and_each_points_to_all(release: Path) -> None:
     expected = make_plan(CheXpertOptions(), release).rows
     whole = in_four_archives(release)
     rows = make_plan(CheXpertOptions(), whole).rows
@@ -78,10 +78,6 @@ def test_four_archives_are_one_release(release: Path) -> None:
     assert rows[own].equals(expected[own])
     assert all((whole / path).is_file() for path in rows["source_path"])
     assert doctor.examine(whole).healthy
-
-
-def test_one_of_four_archives_points_to_them_all(release: Path) -> None:
-    whole = in_four_archives(release)
     first, second = sorted(whole.iterdir())[:2]
     said = doctor.examine(first)
     assert not said.healthy
@@ -106,7 +102,6 @@ def test_uncertain_labels_are_of_the_finding(release: Path) -> None:
         ("Sex", "W", "unknown Sex 'W'"),
         ("Age", "old", "Age 'old' is no number"),
         ("Path", "patient1/view1.jpg", "'patient1/view1.jpg' is not as published"),
-        ("Path", "train/patient00001/../../../x.jpg", "leaves the data root"),
     ],
 )
 def test_a_bad_row_is_named(release: Path, column: str, value: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from companion.cohorts.cohort import Cohort
 from companion.cohorts.errors import CohortError
 from companion.cohorts.registry import build
 from companion.cohorts.releases.medmnist import MedMnistOptions
-from companion.cohorts.truths import has_truth, true_counterfactual
+from companion.cohorts.truths import true_counterfactual
 from tests.cohorts.conftest import picture
 
 SIZES = {"train": 40, "val": 12, "test": 30}
@@ -48,6 +49,8 @@ def test_the_arrays_become_the_cohort(tmp_path: Path) -> None:
     assert cohort.classes == ("normal", "pneumonia")
     assert cohort.table["patient_id"].is_unique
     assert any("patient of its own" in caveat for caveat in cohort.info["caveats"])
+    tested = cohort.table["scanner"][cohort.rows("test")].value_counts()
+    assert dict(tested) == dict.fromkeys((*cohort.scanners, "Dorado", "Eos"), 6)
     frames = np.load(cohort.folder / "frames.npy", allow_pickle=False)
     for split, n in SIZES.items():  # the publisher's splits, in the publisher's order
         rows = cohort.rows(split)
@@ -56,56 +59,29 @@ def test_the_arrays_become_the_cohort(tmp_path: Path) -> None:
         np.testing.assert_array_equal(
             cohort.table["label"].to_numpy()[rows], arrays[f"{split}_labels"][:, 0]
         )
-
-
-def test_every_scanner_is_tested_and_held_out_ones_in_test_only(tmp_path: Path) -> None:
-    cohort = _imported(tmp_path, made_up())
-    assert set(cohort.table["scanner"][cohort.rows("train")]) == set(cohort.scanners)
-    assert set(cohort.table["scanner"][cohort.rows("val")]) == set(cohort.scanners)
-    tested = cohort.table["scanner"][cohort.rows("test")].value_counts()
-    assert dict(tested) == dict.fromkeys((*cohort.scanners, "Dorado", "Eos"), 6)
-
-
-def test_truth_is_known(tmp_path: Path) -> None:
-    cohort = _imported(tmp_path, made_up())
     every = np.arange(len(cohort))
-    assert has_truth(cohort)
     np.testing.assert_array_equal(true_counterfactual(cohort, every, {}), cohort.images)
-    for scanner in (*cohort.scanners, *cohort.held_out_scanners):
-        under, own = (
-            true_counterfactual(cohort, every, {"scanner": scanner}),
-            cohort.rows(scanners=[scanner]),
-        )
-        np.testing.assert_array_equal(under[own], cohort.images[own])
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"size": 16}, {"width": 8}, {"display_gamma": 1.0}, {"scanner_seed": 1}],
-    ids=lambda change: next(iter(change)),
-)
-def test_options_reach_the_cohort(tmp_path: Path, change: dict[str, Any]) -> None:
-    arrays = made_up()
-    first = _imported(tmp_path, arrays)
-    assert first.checksum != _imported(tmp_path, arrays, "other", **change).checksum
+def test_options_reach_the_cohort(tmp_path: Path) -> None:
+    changes = [{}, {"size": 16}, {"width": 8}, {"display_gamma": 1.0}, {"scanner_seed": 1}]
+    made = {
+        _imported(tmp_path, made_up(), str(i), **change).checksum
+        for i, change in enumerate(changes)
+    }
+    assert len(made) == len(changes)
 
 
 def test_classes_and_archive_are_options(tmp_path: Path) -> None:
     arrays = made_up()
     for split, n in SIZES.items():
-        arrays[f"{split}_labels"] = np.arange(n) % 3
+        arrays[f"{split}_labels"] = np.arange(n) % 3  # without a second axis
     (tmp_path / "data").mkdir()
     np.savez(tmp_path / "data" / "other.npz", **arrays)
     options = MedMnistOptions(size=12, archive="other.npz", classes=("a", "b", "c"))
     cohort = build(options, tmp_path / "data", tmp_path / "cohort")
     assert cohort.classes == ("a", "b", "c")
     assert set(cohort.table["label"]) == {0, 1, 2}
-
-
-def test_labels_without_a_second_axis_are_read_too(tmp_path: Path) -> None:
-    arrays = made_up()
-    flat = arrays | {f"{split}_labels": arrays[f"{split}_labels"][:, 0] for split in SIZES}
-    assert _imported(tmp_path, flat).checksum == _imported(tmp_path, arrays, "other").checksum
 
 
 def test_blank_image_is_named_or_skipped(tmp_path: Path) -> None:
@@ -120,54 +96,26 @@ def test_blank_image_is_named_or_skipped(tmp_path: Path) -> None:
     )
 
 
-def _spoiled(how: str) -> dict[str, Any]:
-    arrays: dict[str, Any] = made_up()
-    images, labels = arrays["val_images"], arrays["val_labels"]
-    match how:
-        case "missing":
-            del arrays["val_images"]
-        case "no labels":
-            del arrays["val_labels"]
-        case "objects":
-            arrays["val_images"] = images.astype(object)
-        case "label objects":
-            arrays["val_labels"] = labels.astype(object)
-        case "colour":
-            arrays["val_images"] = images[..., None].repeat(3, axis=-1)
-        case "float":
-            arrays["val_images"] = images / 255
-        case "Fortran":
-            arrays["val_images"] = np.asfortranarray(images)
-        case "several labels":
-            arrays["val_labels"] = labels.repeat(14, axis=1)
-        case "too few labels":
-            arrays["val_labels"] = labels[:-1]
-        case "unknown label":
-            labels[3] = 2
-        case "fractions":
-            arrays["val_labels"] = labels / 2
-    return arrays
+# What becomes of the validation images or labels, and what is said of them.
+SPOILED: list[tuple[str, Callable[[np.ndarray], np.ndarray | None], str]] = [
+    ("val_images", lambda _: None, ": cannot be read"),
+    ("val_labels", lambda _: None, ": cannot be read"),
+    ("val_images", lambda x: np.stack([x] * 3, -1), r": uint8 \(12, 12, 12, 3\), expected grey"),
+    ("val_images", lambda x: x / 255, r": float64 \(12, 12, 12\), expected grey"),
+    ("val_images", np.asfortranarray, ": .* in Fortran's order"),
+    ("val_labels", lambda x: x.repeat(14, 1), r": uint8 \(12, 14\), expected one whole number"),
+    ("val_labels", lambda x: x[:-1], r": uint8 \(11, 1\), expected .* each of the 12 images"),
+    ("val_labels", lambda x: x + np.arange(12)[:, None] // 11 * 2, ", row 11: label 2 has no name"),
+    ("val_labels", lambda x: x / 2, ": float64"),
+]
 
 
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        ("missing", "val_images: cannot be read"),
-        ("no labels", "val_labels: cannot be read"),
-        ("objects", "val_images: object .* expected grey images, uint8"),
-        ("label objects", "val_labels: cannot be read .*allow_pickle"),
-        ("colour", r"val_images: uint8 \(12, 12, 12, 3\), expected grey"),
-        ("float", r"val_images: float64 \(12, 12, 12\), expected grey"),
-        ("Fortran", "val_images: .* in Fortran's order"),
-        ("several labels", r"val_labels: uint8 \(12, 14\), expected one whole number"),
-        ("too few labels", r"val_labels: uint8 \(11, 1\), expected .* each of the 12 images"),
-        ("unknown label", "val_labels, row 3: label 2 has no name"),
-        ("fractions", "val_labels: float64"),
-    ],
-)
-def test_bad_archive_says_which_array(tmp_path: Path, how: str, message: str) -> None:
-    with pytest.raises(CohortError, match=f"pneumoniamnist.npz, {message}"):
-        _imported(tmp_path, _spoiled(how))
+@pytest.mark.parametrize(("array", "spoil", "message"), SPOILED)
+def test_bad_archive_says_which_array(tmp_path: Path, array: str, spoil: Any, message: str) -> None:
+    arrays = made_up()
+    arrays[array] = spoil(arrays[array])
+    with pytest.raises(CohortError, match=f"pneumoniamnist.npz, {array}{message}"):
+        _imported(tmp_path, {name: x for name, x in arrays.items() if x is not None})
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
@@ -178,19 +126,6 @@ def test_missing_and_broken_archive(tmp_path: Path) -> None:
     (tmp_path / "data" / "pneumoniamnist.npz").write_bytes(b"no archive")
     with pytest.raises(CohortError, match=r"pneumoniamnist\.npz, train_images: cannot be read"):
         build(MedMnistOptions(), tmp_path / "data", tmp_path / "cohort")
-
-
-def test_an_archive_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
-    arrays = made_up(64)
-    _imported(tmp_path, arrays, "whole")
-    path = tmp_path / "data" / "pneumoniamnist.npz"
-    content = bytearray(path.read_bytes())
-    place = len(content) // 3
-    content[place : place + 200] = bytes(200)  # in the middle of the training images
-    path.write_bytes(content)
-    with pytest.raises(CohortError, match=r"pneumoniamnist\.npz, train_images: cannot be read"):
-        build(MedMnistOptions(size=12), tmp_path / "data", tmp_path / "cohort")
-    assert not (tmp_path / "cohort").exists()
 
 
 def test_images_are_streamed(tmp_path: Path) -> None:
@@ -210,6 +145,7 @@ def test_images_are_streamed(tmp_path: Path) -> None:
     assert peak < 0.5 * arrays["train_images"].nbytes
 
 
+@pytest.mark.slow
 def test_the_real_pneumoniamnist(shared_data: Path, tmp_path: Path) -> None:
     cohort = build(MedMnistOptions(), shared_data, tmp_path / "cohort")
     assert cohort.images.shape == (5856, 64, 64)

@@ -11,7 +11,6 @@ from companion.cohorts.cohort import Cohort
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing import writer
 from companion.cohorts.registry import build
-from companion.cohorts.releases import mini_mias
 from companion.cohorts.releases.mini_mias import MiniMiasOptions
 from companion.cohorts.simulation.scanners import MAMMOGRAPHS, render
 from companion.cohorts.truths import true_counterfactual
@@ -54,7 +53,7 @@ def imported(download: Download, name: str = "cohort", **options: Any) -> Cohort
 def test_the_list_becomes_the_table(download: Download) -> None:
     download.lines[4] = "mdb005 F CIRC B 477 133 30"
     download.lines[5:5] = ["mdb005 F CIRC B 500 168 26"]  # a second finding on the same film
-    download.lines[6] = "mdb006 F NORM"
+    download.lines[6] = "MDB006 f NORM"
     download.save()
     cohort = imported(download)
     assert len(cohort) == 2 * WOMEN
@@ -66,17 +65,7 @@ def test_the_list_becomes_the_table(download: Download) -> None:
     assert any("simulated" in caveat for caveat in cohort.info["caveats"])
 
 
-def test_the_list_in_other_letters(download: Download) -> None:
-    download.save()
-    expected = mini_mias.plan(MiniMiasOptions(), download.root).rows
-    download.lines = [f"{line[:8].swapcase()}{line[8:]}" for line in download.lines]
-    download.save()
-    assert mini_mias.plan(MiniMiasOptions(), download.root).rows.equals(expected)
-
-
-def test_consecutive_films_are_of_one_woman_in_one_split_on_one_scanner(
-    download: Download,
-) -> None:
+def test_consecutive_films_are_of_one_woman_in_one_split_on_one_scanner(download):
     download.save()
     table = imported(download).table
     pairs = table["image_id"].str[3:].astype(int).sub(1) // 2
@@ -97,24 +86,15 @@ def test_held_out_scanner_is_in_test_only_and_all_are_tested(download: Download)
         assert train[scanner] == pytest.approx(share, abs=0.06)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"scanner_seed": 1},
-        {"display_gamma": 1.0},
-        {"regime": "mild"},
-        {"held_out": ("Juno",)},
-        {"shares": {"Fjord": 0.5, "Gale": 0.5}},
-        {"splits": {"seed": 1}},
-        {"size": 16},
-        {"width": 12},
-        {"fit": "stretch"},
-    ],
-    ids=lambda change: next(iter(change)),
-)
-def test_options_reach_the_cohort(download: Download, change: dict[str, Any]) -> None:
+def test_options_reach_the_cohort(download: Download) -> None:
     download.save()
-    assert imported(download).checksum != imported(download, "other", **change).checksum
+    changes = [
+        *({"scanner_seed": 1}, {"display_gamma": 1.0}, {"regime": "mild"}, {"held_out": ("Juno",)}),
+        *({"shares": {"Fjord": 0.5, "Gale": 0.5}}, {"splits": {"seed": 1}}),
+        *({"size": 16}, {"width": 12}, {"fit": "stretch"}, {}),
+    ]
+    made = {imported(download, str(i), **change).checksum for i, change in enumerate(changes)}
+    assert len(made) == len(changes)
 
 
 # Images and truth
@@ -148,19 +128,12 @@ def test_the_truth_renders_the_frame_on_the_asked_scanner(download: Download) ->
             assert (noisy != clean).any(axis=(1, 2)).all()
 
 
-def test_the_sensor_noise_is_the_image_s_own(download: Download) -> None:
-    """Standard normal, the same on every scanner, another one for each image."""
+def test_the_sensor_noise_is_the_image_s_own(download):
     download.save()
     cohort = imported(download, size=64, width=48)
-    rows = np.arange(20)
-    both = [
-        true_counterfactual(cohort, rows, {"scanner": "Haven"}, noise=noise).astype(float)
-        for noise in (True, False)
-    ]
-    change = both[0] - both[1]
-    inner = (both[1] > 40) & (both[1] < 200)
-    assert 2 < change[inner].std() < 20
-    flat = change.reshape(20, -1)
+    asked = cohort, np.arange(20), {"scanner": "Haven"}
+    noisy, clean = (true_counterfactual(*asked, noise=n).astype(float) for n in (True, False))
+    flat = (noisy - clean).reshape(20, -1)
     correlation = np.corrcoef(flat / flat.std(1, keepdims=True))
     assert np.abs(correlation - np.eye(20)).max() < 0.1
 
@@ -179,24 +152,17 @@ def test_what_is_skipped_changes_no_other_image(download: Download) -> None:
     )
 
 
-@pytest.mark.parametrize("do", [{"sex": "M"}, {"scanner": "Gale"}, {"scanner": "Aurora"}])
-def test_unknown_interventions_are_refused(download: Download, do: dict[str, str]) -> None:
-    download.save()
-    with pytest.raises(ValueError, match="it is one of"):
-        true_counterfactual(imported(download), np.array([0]), do)
-
-
-def test_truth_without_its_frames(download: Download) -> None:
+def test_unknown_interventions_and_missing_frames_are_named(download: Download) -> None:
     download.save()
     cohort = imported(download)
+    with pytest.raises(ValueError, match="it is one of"):
+        true_counterfactual(cohort, np.array([0]), {"scanner": "Aurora"})
     (cohort.folder / "frames.npy").unlink()
     with pytest.raises(FileNotFoundError, match="import again"):
         true_counterfactual(cohort, np.array([0]), {})
 
 
-def test_interrupted_while_rendering_goes_on_with_the_same_bytes(
-    download: Download, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_while_rendering_goes_on_with_the_same_bytes(download, monkeypatch):
     download.save()
     with monkeypatch.context() as patch:
         patch.setattr(writer, "checksum", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -216,10 +182,7 @@ def test_interrupted_while_rendering_goes_on_with_the_same_bytes(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (
-            "mdb003 X NORM",
-            r"row 7: unknown background tissue 'X', expected one of \['F', 'G', 'D'\]",
-        ),
+        ("mdb003 X NORM", "row 7: unknown background tissue 'X', expected one of"),
         ("mdb003", "row 7: unknown background tissue ''"),
         ("mdb002 D NORM", "row 7: film 'mdb002' has another tissue than in row 6"),
     ],
@@ -240,18 +203,6 @@ def test_missing_list_and_list_without_films(download: Download) -> None:
     (download.root / "Info.txt").unlink()
     with pytest.raises(CohortError, match=r"Info\.txt is missing"):
         imported(download)
-
-
-def test_missing_film_is_named(download: Download) -> None:
-    download.save()
-    (download.root / "mdb004.pgm").unlink()
-    with pytest.raises(CohortError, match=r"row 8: image 'mdb004\.pgm' is missing"):
-        imported(download)
-
-
-def test_the_folder_is_needed() -> None:
-    with pytest.raises(CohortError, match="mini-mias"):
-        build(MiniMiasOptions(), None, "nowhere")
 
 
 # The real films

@@ -20,9 +20,7 @@ def rows() -> np.ndarray:
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 256])
-def test_are_numpys(
-    chunk: int, images: np.ndarray, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_are_numpys(chunk, images, rows, monkeypatch):
     monkeypatch.setattr(moments, "CHUNK", chunk)
     mean, spread = pixel_spread(images, rows)
     np.testing.assert_allclose(mean, images[rows].mean(0), rtol=1e-12)

@@ -44,23 +44,14 @@ def test_the_import_is_the_paper_s(release: Path) -> None:
     assert list(table["scanner"] == "Philips") == philips
     split = oracle.three_way([row["PatientID"] for row in rows], 0.2, 0.1)
     assert list(table["split"]) == split
-    assert cohort.info["left_out"] == {
-        "other view": 1,
-        "child": 1,
-        "labelled 'exclude'": 1,
-        "labelled 'suboptimal study'": 1,
-        "sex not F or M": 2,
-        "known to be unreadable": 1,
-    }
+    once = ("other view", "child", "labelled 'exclude'", "labelled 'suboptimal study'")
+    once += ("known to be unreadable",)
+    assert cohort.info["left_out"] == dict.fromkeys(once, 1) | {"sex not F or M": 2}
     assert cohort.info["table_1"]["paper"] == {"train": 64_989, "val": 7_203, "test": 17_993}
     assert cohort.info["table_1"]["here"]["test"] == split.count("test")
     assert table["age"].isna().sum() == 1
     assert table["age"][0] == 2010 - 1930
-
-
-def test_sixteen_bits_become_eight(release: Path) -> None:
-    cohort = build(PadChestOptions(size=16), release, release.parent / "cohort")
-    assert cohort.images.dtype == np.uint8
+    assert cohort.images.dtype == np.uint8  # sixteen bits become eight
     assert np.percentile(cohort.images, 99) > 200
     assert np.percentile(cohort.images, 1) < 60
 
@@ -102,22 +93,10 @@ def test_ages_beyond_belief_are_missing_and_said(release: Path) -> None:
     assert any("count as missing: 2 in PADCHEST" in caveat for caveat in plan.caveats)
 
 
-def test_no_pa_view(release: Path) -> None:
-    content = lines(release / TABLE)
-    view = content[0].index("Projection")
-    for row in content[1:]:
-        row[view] = "L"
-    save(release / TABLE, content)
-    said = rf"no image is left to import; left out were other view: {len(content) - 1}$"
-    with pytest.raises(CohortError, match=said):
-        make_plan(PadChestOptions(), release)
-
-
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
         ("PatientID", "", "PatientID is empty"),
-        ("ImageID", "../../secret.png", "leaves the data root"),
         ("PatientBirth", "long ago", "PatientBirth 'long ago' names no year"),
         ("ImageID", "{first}", "image_id '.*' is a duplicate of row 2"),
     ],
@@ -130,18 +109,6 @@ def test_a_bad_row_is_named(release: Path, column: str, value: str, message: str
     # A report takes two lines of the file, so the third of its rows begins in line 6.
     with pytest.raises(CohortError, match=rf"{TABLE}, row 6: .*{message}"):
         build(PadChestOptions(size=16), release, release.parent / "cohort")
-
-
-def test_a_missing_column_and_a_missing_image(release: Path) -> None:
-    plan = make_plan(PadChestOptions(), release)
-    (release / plan.rows["source_path"].iloc[0]).unlink()
-    with pytest.raises(CohortError, match=r"row 2: image '0/.*' is missing"):
-        build(PadChestOptions(size=16), release, release.parent / "cohort")
-    content = lines(release / TABLE)
-    content[0][content[0].index("Projection")] = "View"
-    save(release / TABLE, content)
-    with pytest.raises(CohortError, match="row 1: column 'Projection' occurs 0 times"):
-        make_plan(PadChestOptions(), release)
 
 
 def test_the_finding_reaches_the_label(release: Path) -> None:

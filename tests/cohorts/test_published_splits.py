@@ -19,13 +19,6 @@ def test_the_split_is_the_released_code_s(n: int, test: float, val: float) -> No
     assert published_splits.leak_caveats(units, found, "{n}") == []
 
 
-def test_the_order_of_first_appearance_matters() -> None:
-    units = pd.Series([f"p{k:03d}" for k in range(100)])
-    forth = published_splits.train_val_test(units, 0.2, 0.1)
-    back = published_splits.train_val_test(units[::-1], 0.2, 0.1)
-    assert (forth.sort_index() != back.sort_index()).any()
-
-
 def test_strata_are_drawn_alike() -> None:
     units = np.array([f"p{k}" for k in range(80)])
     strata = [k % 4 for k in range(80)]

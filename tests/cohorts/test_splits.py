@@ -47,11 +47,6 @@ def test_unlabelled_patients_train_and_held_out_patients_test() -> None:
     assert set(split[table["patient_id"] == "p2"]) == {"test"}
 
 
-def test_one_patient_of_a_kind_trains() -> None:
-    table = pd.DataFrame({"patient_id": ["a", "b"], "scanner": ["A", "B"], "label": [0, 1]})
-    assert set(split_by_patient(table, (), SplitOptions())) == {"train"}
-
-
 def test_shares_that_are_not_whole() -> None:
     with pytest.raises(ValueError, match=r"train \+ val \+ test = 1.2"):
         SplitOptions(train=0.5, val=0.2, test=0.5)

@@ -38,10 +38,6 @@ def test_the_import_is_the_paper_s(release: Path) -> None:
     np.testing.assert_array_equal(table["age"], expected)
     assert set(table["sex"]) == {"F"}
     assert sum(cohort.info["table_1"]["paper"].values()) == 20_000
-
-
-def test_inverted_films_are_turned_and_plates_removed(release: Path) -> None:
-    cohort = build(SMALL, release, release.parent / "cohort")
     assert cohort.images.shape[1:] == (24, 20)
     for scanner in cohort.scanners:
         mean = cohort.images[cohort.rows(scanners=[scanner])].mean(axis=0)
@@ -60,39 +56,20 @@ def test_published_split_leaks_and_says_so(release: Path) -> None:
     assert not any("more than one split" in caveat for caveat in by_study.caveats)
 
 
-def test_giotto_in_the_publisher_s_capitals(release: Path) -> None:
-    expected = make_plan(SMALL, release).rows["scanner"]
-    table = release / METADATA
-    table.write_text(
-        table.read_text().replace("Giotto", "GIOTTO").replace("Image 3DL", "IMAGE 3DL")
-    )
-    found = make_plan(SMALL, release)
-    assert found.rows["scanner"].equals(expected)
-    assert found.scanners == ("Mammomat Inspiration", "Planmed Nuance", "Giotto")
-
-
 @pytest.mark.parametrize(
     ("file", "column", "value", "message"),
     [
         (ANNOTATIONS, "breast_density", "DENSITY E", "row 3: unknown breast_density 'DENSITY E'"),
         (ANNOTATIONS, "study_id", "", "row 3: study_id is empty"),
+        (ANNOTATIONS, "image_id", "{first}", r"row 3: image '.*' is listed twice"),
         (ANNOTATIONS, "image_id", "nosuch", "row 3: image 'nosuch' is not in metadata.csv"),
-        (ANNOTATIONS, "study_id", "../..", "row 3: path .* leaves the data root"),
         (METADATA, "Manufacturer's Model Name", "X", "row 3: unknown Manufacturer's Model Name"),
         (METADATA, "Series Instance UID", "", "row 3: Series Instance UID is empty"),
         (METADATA, "Patient's Age", "old", "row 3: Patient's Age 'old' is no number"),
     ],
 )
-def test_a_bad_row_is_named(
-    release: Path, file: str, column: str, value: str, message: str
-) -> None:
-    spoil(release / file, 3, column, value)
-    with pytest.raises(CohortError, match=f"{file}, {message}"):
-        make_plan(SMALL, release)
-
-
-def test_an_image_listed_twice(release: Path) -> None:
+def test_a_bad_row_is_named(release, file, column, value, message):
     first = cells(release / ANNOTATIONS)["image_id"][0]
-    spoil(release / ANNOTATIONS, 3, "image_id", first)
-    with pytest.raises(CohortError, match=r"row 3: image '.*' is listed twice"):
+    spoil(release / file, 3, column, value.format(first=first))
+    with pytest.raises(CohortError, match=f"{file}, {message}"):
         make_plan(SMALL, release)

@@ -38,17 +38,22 @@ def dicom_bits(bits: int, **tags: Any) -> Maker:
     return dicom(unsigned(bits), plain(bits), BitsStored=bits, HighBit=bits - 1, **tags)
 
 
-def dicom_one_bit(path: Path) -> Made:
-    write_dicom(path, unsigned(1), BitsAllocated=1, BitsStored=1, HighBit=0)
+def changed(path: Path, values: np.ndarray, pixels: bytes, **tags: Any) -> pydicom.Dataset:
+    """Writes a file and gives it back with other pixels, to be changed further and saved."""
+    write_dicom(path, values, **tags)
     dataset = pydicom.dcmread(path)
-    dataset.PixelData = np.packbits(unsigned(1).ravel(), bitorder="little").tobytes()
-    dataset.save_as(path)
+    dataset.PixelData = pixels
+    return dataset
+
+
+def dicom_one_bit(path: Path) -> Made:
+    bits = np.packbits(unsigned(1).ravel(), bitorder="little").tobytes()
+    changed(path, unsigned(1), bits, BitsAllocated=1, BitsStored=1, HighBit=0).save_as(path)
     return plain(1)
 
 
 def dicom_float(path: Path) -> Made:
-    write_dicom(path, unsigned(16))
-    dataset = pydicom.dcmread(path)
+    dataset = changed(path, unsigned(16), b"")
     for key in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
         del dataset[key]
     dataset.BitsAllocated, dataset.FloatPixelData = 32, PICTURE.astype("<f4").tobytes()
@@ -57,9 +62,7 @@ def dicom_float(path: Path) -> Made:
 
 
 def dicom_big_endian(path: Path) -> Made:
-    write_dicom(path, unsigned(16))
-    dataset = pydicom.dcmread(path)
-    dataset.PixelData = unsigned(16).byteswap().tobytes()
+    dataset = changed(path, unsigned(16), unsigned(16).byteswap().tobytes())
     dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
     pydicom.dcmwrite(path, dataset, little_endian=False, implicit_vr=False, force_encoding=True)
     return plain(16)
@@ -67,10 +70,8 @@ def dicom_big_endian(path: Path) -> Made:
 
 def dicom_planar(path: Path) -> Made:
     colour, made = channels(8)
-    write_dicom(path, colour, PlanarConfiguration=1)
-    dataset = pydicom.dcmread(path)
-    dataset.PixelData = np.moveaxis(colour, -1, 0).tobytes()
-    dataset.save_as(path)
+    planes = np.moveaxis(colour, -1, 0).tobytes()
+    changed(path, colour, planes, PlanarConfiguration=1).save_as(path)
     return made
 
 
@@ -82,10 +83,9 @@ def dicom_ycbcr(path: Path) -> Made:
 
 
 def dicom_jpeg(path: Path) -> Made:
-    write_dicom(path, unsigned(8))
-    dataset, file = pydicom.dcmread(path), io.BytesIO()
+    file = io.BytesIO()
     Image.fromarray(unsigned(8)).save(file, "JPEG", quality=95)
-    dataset.PixelData = encapsulate([file.getvalue()])
+    dataset = changed(path, unsigned(8), encapsulate([file.getvalue()]))
     dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
     dataset["PixelData"].is_undefined_length = True
     dataset.save_as(path)
@@ -94,8 +94,8 @@ def dicom_jpeg(path: Path) -> Made:
 
 def dicom_palette(path: Path) -> Made:
     """Entries of 8 bits that lie in 16 bits each."""
-    write_dicom(path, unsigned(8), PhotometricInterpretation="PALETTE COLOR")
-    dataset = pydicom.dcmread(path)
+    kind = {"PhotometricInterpretation": "PALETTE COLOR"}
+    dataset = changed(path, unsigned(8), unsigned(8).tobytes(), **kind)
     for name in ("Red", "Green", "Blue"):
         dataset.add_new(f"{name}PaletteColorLookupTableDescriptor", "US", [256, 0, 8])
         entries = np.arange(255, -1, -1, dtype="<u2").tobytes()
@@ -166,18 +166,15 @@ def dicom_padded(least: int, limit: int | None = None, **tags: Any) -> Maker:
     return make
 
 
+UNSCALED = {"RescaleSlope": 1, "RescaleIntercept": 0}
+WHITE_LOWEST = {"PhotometricInterpretation": "MONOCHROME1"}
 _RGB8 = channels(8)
 DICOM: dict[str, Maker] = {
     "grey, 1 bit": dicom_one_bit,
     "grey, 4 bit": dicom_bits(4),
     "grey, 8 bit": dicom_bits(8),
     "grey, 8 bit in 16": dicom(
-        unsigned(8).astype(np.uint16),
-        plain(8),
-        BitsStored=8,
-        HighBit=7,
-        RescaleSlope=1,
-        RescaleIntercept=0,
+        unsigned(8).astype("u2"), plain(8), BitsStored=8, HighBit=7, **UNSCALED
     ),
     "grey, 12 bit in 16": dicom_bits(12),
     "grey, 16 bit": dicom_bits(16),
@@ -186,12 +183,9 @@ DICOM: dict[str, Maker] = {
     "signed, 16 bit": dicom(*signed(16)),
     "float, 32 bit": dicom_float,
     "big-endian, 16 bit": dicom_big_endian,
-    "white lowest, 8 bit": dicom(unsigned(8), inverted(8), PhotometricInterpretation="MONOCHROME1"),
+    "white lowest, 8 bit": dicom(unsigned(8), inverted(8), **WHITE_LOWEST),
     "white lowest, 16 bit": dicom(
-        unsigned(16),
-        inverted(16),
-        PhotometricInterpretation="MONOCHROME1",
-        PresentationLUTShape="INVERSE",
+        unsigned(16), inverted(16), PresentationLUTShape="INVERSE", **WHITE_LOWEST
     ),
     "RGB, 8 bit": dicom(*_RGB8),
     "RGB, 12 bit in 16": dicom(*channels(12), BitsStored=12, HighBit=11),
@@ -202,9 +196,7 @@ DICOM: dict[str, Maker] = {
     "JPEG inside": dicom_jpeg,
     "window, linear": dicom_window("LINEAR"),
     "window, linear exact": dicom_window("LINEAR_EXACT"),
-    "window, sigmoid, white lowest": dicom_window(
-        "SIGMOID", PhotometricInterpretation="MONOCHROME1"
-    ),
+    "window, sigmoid, white lowest": dicom_window("SIGMOID", **WHITE_LOWEST),
     "window of another function": dicom(
         unsigned(12), plain(12), WindowCenter=9, WindowWidth=9, VOILUTFunction="CUBIC"
     ),
@@ -213,9 +205,7 @@ DICOM: dict[str, Maker] = {
     "VOI LUT of signed values": dicom_voi(12, first=-2048),
     "modality LUT": dicom_modality_table,
     "padding": dicom_padded(65535),
-    "padding, a range, white lowest": dicom_padded(
-        60000, 65000, PhotometricInterpretation="MONOCHROME1"
-    ),
+    "padding, a range, white lowest": dicom_padded(60000, 65000, **WHITE_LOWEST),
     "bits not the lowest": dicom(unsigned(12) << 4, plain(12), BitsStored=12, HighBit=15),
     "several pages or frames": dicom(unsigned(8), plain(8), NumberOfFrames=2),
 }
