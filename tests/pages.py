@@ -61,7 +61,6 @@ def values(
     _separability(objectives).to_csv(tmp_path / "separability.csv", index=False)
     monkeypatch.setattr(config, "experiment", lambda *_: experiment)
     monkeypatch.setattr(Cohort, "load", lambda _: cohort)
-    monkeypatch.setattr(Cohort, "load", lambda _: cohort)
     monkeypatch.setattr(pretraining, "pair_similarities", lambda _: _similarities())
     monkeypatch.setattr(pair_maker, "pair_maker_page", lambda *_: "")
     record = {"step": "pretraining", "label": "simclr-standard-0"}

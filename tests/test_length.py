@@ -1,7 +1,6 @@
 """How long pretraining has to be: the same pairs from random and from initial weights."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +15,7 @@ def test_a_profile_without_the_section_says_so() -> None:
         list(trainings(config.experiment("tiny", "phantom-chest")))
 
 
-def test_every_start_strategy_and_seed_has_its_history(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_start_strategy_and_seed_has_its_history(tmp_path, monkeypatch):
     base = config.experiment("tiny", "phantom-chest")
     encoder = base.pretraining.simclr.encoder.model_copy(update={"pretrained": "leaves"})
     simclr = base.pretraining.simclr.model_copy(update={"encoder": encoder})

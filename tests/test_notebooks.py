@@ -7,7 +7,6 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import nbformat
 import pytest
@@ -38,7 +37,7 @@ def test_the_promised_notebooks_are_there() -> None:
 
 
 @stored
-def test_is_stored_without_outputs(path: Path) -> None:
+def test_is_stored_without_outputs_or_places_on_a_machine(path: Path) -> None:
     content = nbformat.read(path, as_version=4)
     nbformat.validate(content)
     for cell in content.cells:
@@ -46,6 +45,7 @@ def test_is_stored_without_outputs(path: Path) -> None:
             assert not cell.outputs
             assert cell.execution_count is None
     assert "papermill" not in content.metadata
+    assert not re.search(r"[\"'\s(]/(home|root|tmp|work|Users|mnt|data)\b", path.read_text())
 
 
 @stored
@@ -60,31 +60,23 @@ def test_imports_what_there_is(path: Path) -> None:
 
 
 @stored
-def test_has_the_parameters_of_an_experiment(path: Path) -> None:
+def test_has_the_parameters_of_an_experiment_and_says_what_they_are(path: Path) -> None:
     types = notebooks.typed_parameters(path)
     assert {"profile", "cohort", "data_root"} <= types.keys()
     assert types["profile"] is types["cohort"] is types["data_root"] is str
-
-
-@stored
-def test_every_parameter_says_what_it_is(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     (source,) = [c.source for c in cells if "parameters" in c.metadata.get("tags", [])]
     assert all(re.search(r"  # \w", line) for line in source.splitlines())
 
 
 @stored
-def test_knows_no_place_on_a_machine(path: Path) -> None:
-    text = path.read_text()
-    assert not re.search(r"[\"'\s(]/(home|root|tmp|work|Users|mnt|data)\b", text)
-    assert not re.search(r"[A-Z]:\\\\", text)
-
-
-@stored
-def test_words_come_before_code(path: Path) -> None:
+def test_words_come_before_code_and_hold_no_results(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
-    assert cells[0].cell_type == "markdown"
     assert cells[0].source.startswith("# ")
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            prose = re.sub(r"^:width: .*$", "", cell.source, flags=re.MULTILINE)
+            assert not re.search(r"\d+\.\d+|\d ?%", prose), prose
     for before, cell in itertools.pairwise(cells):
         hidden = {"parameters", "hide-input"} & set(cell.metadata.get("tags", []))
         if cell.cell_type == "code" and not hidden:
@@ -101,34 +93,7 @@ def test_every_figure_has_caption_name_and_alternative_text(path: Path) -> None:
             assert mystnb.image.alt
 
 
-NAMING_THE_UNTRAINED = {"label_efficiency", "subgroup_gap", "separability", "projection", "marks"}
-NAMING_THE_UNTRAINED |= {"scanner_confusion", "projection_page"}
-
-
-def _calls(path: Path) -> list[ast.Call]:
-    """The calls of a notebook that draw encoders, the untrained among them."""
-    cells = nbformat.read(path, as_version=4).cells
-    trees = (ast.parse(cell.source) for cell in cells if cell.cell_type == "code")
-    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    named = [c for c in calls if isinstance(c.func, ast.Attribute)]
-    return [c for c in named if cast(ast.Attribute, c.func).attr in NAMING_THE_UNTRAINED]
-
-
-@stored
-def test_the_untrained_encoder_is_named_after_what_it_starts_from(path: Path) -> None:
-    """Figures call it a random encoder where nobody tells them what the profile says."""
-    for call in _calls(path):
-        assert "initial" in ast.unparse(call), ast.unparse(call)
-
-
-def test_it_is_drawn_in_some_notebooks() -> None:
-    drawn = {path.stem for path in STORED if _calls(path)}
-    assert drawn == {"objective", "probing", "projections", "record", "subgroups"}
-
-
-def test_a_page_names_the_weights_that_encoders_start_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_names_the_weights_that_encoders_start_from(tmp_path, monkeypatch):
     made = pages.only("simclr")
     simclr = made.pretraining.simclr
     encoder = simclr.encoder.model_copy(update={"pretrained": "imagenet"})
@@ -143,18 +108,9 @@ def test_a_page_names_the_weights_that_encoders_start_from(
     assert "Random encoder" not in labels
 
 
-@stored
-def test_prose_holds_no_results(path: Path) -> None:
-    for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type == "markdown":
-            assert not re.search(r"\d+\.\d+|\d ?%", cell.source), cell.source
-
-
 @pytest.mark.parametrize("objective", ["simclr", "dino"])
 @pytest.mark.parametrize("name", ["pretraining", "probing"])
-def test_pages_show_experiments_with_one_objective(
-    name: str, objective: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pages_show_experiments_with_one_objective(name, objective, tmp_path, monkeypatch):
     shown = pages.values(name, pages.small_cohort(), pages.only(objective), tmp_path, monkeypatch)
     drawn = [value for value in shown if isinstance(value, Figure)]
     said = [text.get_text() for figure in drawn for text in figure.texts]
@@ -163,22 +119,17 @@ def test_pages_show_experiments_with_one_objective(
     assert any(f"trains no {absent}" in text for text in said)
 
 
-def test_executes_with_this_interpreter(tmp_path: Path) -> None:
-    source = write(tmp_path / "a.ipynb", "import sys\nprint(sys.executable, profile)")
+def test_executes_with_this_interpreter_and_shows_the_parameters_in_effect(tmp_path: Path) -> None:
+    parameters = 'profile: str = "quick"  # which\nshare: float = 0.5  # of all'
+    code = "import sys\nprint(sys.executable, profile)"
+    source = write(tmp_path / "a.ipynb", code, parameters=parameters)
     notebooks.execute(source, tmp_path / "done.ipynb", {"profile": "tiny"}, tmp_path)
-    text = (tmp_path / "done.ipynb").read_text()
-    said = nbformat.reads(text, as_version=4).cells[-1].outputs[0].text.split()
-    assert said == [sys.executable, "tiny"]
-    assert str(tmp_path) not in json.dumps(json.loads(text)["metadata"])
-
-
-def test_shows_the_parameters_in_effect(tmp_path: Path) -> None:
-    stored = 'profile: str = "quick"  # which\nshare: float = 0.5  # of all'
-    source = write(tmp_path / "a.ipynb", parameters=stored)
-    notebooks.execute(source, tmp_path / "done.ipynb", {"profile": "tiny"}, tmp_path)
-    shown, injected = nbformat.read(tmp_path / "done.ipynb", as_version=4).cells
+    done = nbformat.read(tmp_path / "done.ipynb", as_version=4)
+    shown, injected, last = done.cells
     assert shown.source == "profile: str = 'tiny'  # which\nshare: float = 0.5  # of all"
     assert "remove-cell" in injected.metadata.tags
+    assert last.outputs[0].text.split() == [sys.executable, "tiny"]
+    assert str(tmp_path) not in json.dumps(done.metadata)
 
 
 @pytest.mark.parametrize(
@@ -190,9 +141,7 @@ def test_shows_the_parameters_in_effect(tmp_path: Path) -> None:
         ({"share": True}, "'share' is True, expected float"),
     ],
 )
-def test_refuses_wrong_parameters(
-    parameters: dict[str, notebooks.Parameter], message: str, tmp_path: Path
-) -> None:
+def test_refuses_wrong_parameters(parameters, message, tmp_path):
     source = write(tmp_path / "a.ipynb", parameters='profile: str = "quick"\nshare: float = 0.5')
     notebooks.check_parameters(source, {"share": 1})
     with pytest.raises(NotebookError, match=re.escape(message)):
@@ -208,18 +157,7 @@ def test_refuses_parameters_that_are_not_typed_literals(line: str, tmp_path: Pat
         notebooks.typed_parameters(write(tmp_path / "a.ipynb", parameters=line))
 
 
-def test_refuses_two_parameter_cells(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.ipynb")
-    content = nbformat.read(path, as_version=4)
-    content.cells.append(content.cells[0].copy())
-    nbformat.write(content, path)
-    with pytest.raises(NotebookError, match="2 cells tagged 'parameters', expected one"):
-        notebooks.typed_parameters(path)
-
-
-def test_a_kernel_that_does_not_start_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kernel_that_does_not_start_is_named(tmp_path, monkeypatch):
     argv = [sys.executable, "-c", "raise SystemExit('no ipykernel')"]
     broken = KernelSpec(argv=argv, display_name="Python 3", language="python")
     monkeypatch.setattr(notebooks.ThisInterpreter, "kernel_spec", broken)

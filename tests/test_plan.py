@@ -26,9 +26,7 @@ SOURCES = [
 
 
 @pytest.mark.parametrize(("source", "table"), SOURCES, ids=lambda value: str(value)[:20])
-def test_an_edited_table_is_looked_at_again(
-    source: config.SourceOptions, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_edited_table_is_looked_at_again(source, table, tmp_path, monkeypatch):
     base = replace(config.experiment("tiny", "phantom-chest"), source=source, data_root="data")
     monkeypatch.setattr(config, "experiment", lambda *_: base)
     monkeypatch.chdir(tmp_path)
@@ -71,9 +69,7 @@ def test_an_edited_asset_is_another_page(tmp_path: Path, monkeypatch: pytest.Mon
     assert plan.assets_digest("cohort") != before
 
 
-def test_another_record_is_another_page_of_the_record(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_record_is_another_page_of_the_record(tmp_path, monkeypatch):
     (tmp_path / "study" / "nih").mkdir(parents=True)
     table = tmp_path / "study" / "nih" / "results.csv"
     table.write_text("one")

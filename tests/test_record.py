@@ -69,11 +69,7 @@ def test_keeps_the_tables_and_the_origin_of_every_step(kept: Record) -> None:
     assert kept.setting.scanners == ("A", "B")
     assert set(kept.results["strategy"]) == {"standard", "counterfactual"}
     (step,) = kept.info["steps"]
-    assert step["options"] == {
-        "simclr": {},
-        "strategy": "counterfactual",
-        "seed": 0,
-    }  # not the data root
+    assert set(step["options"]) == {"simclr", "strategy", "seed"}  # not the data root
     assert kept.seconds == 100
     places = kept.table("map")
     assert places is not None
@@ -100,9 +96,7 @@ def test_an_older_record_is_replaced_as_a_whole(kept: Record, experiment: Experi
     assert list(record.load_all(study)) == ["phantom-chest"]
 
 
-def test_a_failure_leaves_the_older_record(
-    kept: Record, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_leaves_the_older_record(kept, experiment, monkeypatch):
     def fail(_: object) -> None:
         raise OSError("No space left on device")
 
@@ -112,13 +106,10 @@ def test_a_failure_leaves_the_older_record(
     assert record.load(kept.folder).info == kept.info
 
 
-def test_nothing_is_kept_of_a_cohort_that_only_tests(experiment: Experiment) -> None:
+def test_what_cannot_be_kept_or_is_missing_is_said(experiment, tmp_path):
     none = experiment.pretraining.model_copy(update={"strategies": {}})
     with pytest.raises(ValueError, match="pretrains nothing"):
         recording.keep(replace(experiment, pretraining=none))
-
-
-def test_a_missing_record_says_what_makes_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"record\.json is missing: `make study`"):
         record.load(tmp_path)
     assert record.load_all(tmp_path) == {}
@@ -153,25 +144,18 @@ def experiment(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPat
     made_up.quality().to_csv(folder / "quality.csv", index=False)
     pages._separability(["simclr"]).assign(n=12).to_csv(folder / "separability.csv", index=False)
     pages._separability(["simclr"]).to_csv(folder / "confusion.csv", index=False)
-    options = {"simclr": {}, "strategy": "counterfactual", "seed": 0}
-    options |= {"data_root": "/home/somebody"}
-    run = Run(
-        folder,
-        {"step": "pretraining", "label": "", "digest": "0", "options": options}
-        | {"seconds": 100.0, "finished": "2026-01-01", "device": "CPU"}
-        | {"git_revision": "abc"},
-    )
+    options = {"simclr": {}, "strategy": "counterfactual", "seed": 0, "data_root": "/home/me"}
+    about = {"step": "pretraining", "label": "", "digest": "0", "options": options}
+    about |= {"seconds": 100.0, "finished": "2026-01-01", "device": "CPU", "git_revision": "abc"}
+    run = Run(folder, about)
     base = pages.only("simclr")
-    mine = base.pretraining.model_copy(
-        update={"strategies": {"simclr": ("standard", "counterfactual")}}
-    )
+    strategies = {"simclr": ("standard", "counterfactual")}
+    mine = base.pretraining.model_copy(update={"strategies": strategies})
     (tmp_path / "runs" / "steps").mkdir(parents=True)
     (tmp_path / "runs" / "steps" / "results.json").write_text("{}")
     images = pages.small_cohort()
-    images = replace(
-        images,
-        info={**images.info, "checksum": "0", "name": "phantom-chest", "held_out_scanners": ["C"]},
-    )
+    info = {"checksum": "0", "name": "phantom-chest", "held_out_scanners": ["C"]}
+    images = replace(images, info={**images.info, **info})
     fakes: dict[str, Any] = {
         "make_cohort": lambda _: run,
         "collect_results": lambda _: run,

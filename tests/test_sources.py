@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,20 +14,18 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from companion import cli
-from companion.cohorts import fakes
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing import reimports, sources, writer
 from companion.cohorts.importing.sources import SOURCES, ChangedSourcesError
 from companion.cohorts.releases.folder import FolderOptions
 from companion.cohorts.releases.medmnist import MedMnistOptions
-from companion.cohorts.releases.padchest import PadChestOptions
 from companion.engine import pointers, runs
 from companion.engine.runs import Run
 from companion.experiments import config, plan, profiles
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import Experiment, SourceOptions
-from tests import checkout
+from tests.cohorts import test_medmnist
 from tests.cohorts.conftest import Source, picture
 from tests.cohorts.conftest import source as source  # a fixture
 
@@ -84,9 +82,7 @@ def test_every_file_is_listed_with_the_checksum_of_its_bytes(experiment: Experim
     assert SOURCES in run.record["checksums"]
 
 
-def test_the_same_bytes_are_silent_and_not_read_twice(
-    experiment: Experiment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_same_bytes_are_silent_and_not_read_twice(experiment, monkeypatch, caplog):
     root = Path(str(experiment.data_root))
     run = make_cohort(experiment)
     before = content(run.folder)
@@ -105,54 +101,44 @@ def test_the_same_bytes_are_silent_and_not_read_twice(
     assert not caplog.records
 
 
-def changed(root: Path, how: str) -> Path:
+def replace_image(root: Path) -> None:
+    Image.fromarray(picture(77)).save(root / "img/005.png")
+
+
+def edit(root: Path) -> None:
+    """To other bytes of the same length."""
     file = root / "img/005.png"
     status = file.stat()
-    if how == "replaced":
-        Image.fromarray(picture(77)).save(file)
-    elif how == "edited, as long as before":
-        file.write_bytes(file.read_bytes()[::-1])
-    elif how == "removed":
-        file.unlink()
-    elif how == "folder":
-        file.unlink()
-        file.mkdir()
-    if how.startswith("edited"):
-        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    return file
+    file.write_bytes(file.read_bytes()[::-1])
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+
+
+def remove(root: Path) -> None:
+    (root / "img/005.png").unlink()
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("change", "said"),
     [
-        ("replaced", "other bytes, dated 20"),
-        ("edited, as long as before", "other bytes, dated 20"),
-        ("removed", "missing"),
-        ("folder", "missing"),
+        (replace_image, "other bytes, dated 20"),
+        (edit, "other bytes, dated 20"),
+        (remove, "missing"),
     ],
 )
 def test_other_bytes_are_an_error_and_putting_them_back_mends_it(
-    experiment: Experiment, tmp_path: Path, how: str, said: str
+    experiment: Experiment, tmp_path: Path, change: Callable[[Path], None], said: str
 ) -> None:
     run = make_cohort(experiment)
     root = Path(str(experiment.data_root))
     kept = shutil.copytree(root, tmp_path / "kept")
-    changed(root, how)
+    change(root)
     message = rf"1 of 24 files .*{run.record['finished'][:10]}.*'img/005\.png' \({said}.*reimport"
     for _ in range(2):
-        with pytest.raises(ChangedSourcesError, match=message.replace("+", r"\+")):
+        with pytest.raises(ChangedSourcesError, match=message):
             asked_again(experiment)
     shutil.rmtree(root)
     shutil.copytree(kept, root)
     assert asked_again(experiment).digest == run.digest
-
-
-def test_a_message_names_the_first_of_many(experiment: Experiment) -> None:
-    make_cohort(experiment)
-    for file in Path(str(experiment.data_root), "img").iterdir():
-        file.unlink()
-    with pytest.raises(ChangedSourcesError, match=r"24 of 24 .*000\.png.*004\.png.* and 19 more"):
-        asked_again(experiment)
 
 
 def test_a_skipped_file_that_is_mended_or_comes_is_a_change(experiment: Experiment) -> None:
@@ -173,14 +159,14 @@ def test_accepted_changes_are_another_run_and_the_first_stays(experiment: Experi
     first = make_cohort(experiment)
     before = content(first.folder)
     assert asked_again(experiment, "reimport").digest == first.digest  # nothing to accept
-    changed(Path(str(experiment.data_root)), "replaced")
+    replace_image(Path(str(experiment.data_root)))
     second = asked_again(experiment, "reimport")
     assert second.digest != first.digest
     images = [Cohort.load(run.folder).images for run in (first, second)]
     assert np.flatnonzero((images[0] != images[1]).any(axis=(1, 2))).tolist() == [5]
     assert content(first.folder) == before
     assert asked_again(experiment).digest == second.digest
-    changed(Path(str(experiment.data_root)), "edited, as long as before")
+    edit(Path(str(experiment.data_root)))
     with pytest.raises(ChangedSourcesError):
         asked_again(experiment)
 
@@ -198,9 +184,7 @@ def test_a_change_is_not_accepted_before_its_import_is_whole(experiment: Experim
 
 
 @pytest.mark.parametrize("how", ["gone", "empty"])
-def test_without_the_data_root_finished_results_are_used_with_a_warning(
-    experiment: Experiment, how: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_the_data_root_finished_results_are_used_with_a_warning(experiment, how, caplog):
     run = make_cohort(experiment)
     root = Path(str(experiment.data_root))
     away = root.rename(root.with_name("away"))
@@ -216,16 +200,7 @@ def test_without_the_data_root_finished_results_are_used_with_a_warning(
     assert asked_again(experiment).digest == run.digest
 
 
-def test_without_the_data_root_nothing_is_imported(experiment: Experiment) -> None:
-    make_cohort(experiment)
-    shutil.rmtree(str(experiment.data_root))
-    with pytest.raises(CohortError, match="is no folder"):
-        make_cohort(replace(experiment, source=FolderOptions(size=9)))
-
-
-def test_a_file_that_changes_while_it_is_read_is_no_image(
-    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_changes_while_it_is_read_is_no_image(experiment, monkeypatch):
     read = writer.read_frame
 
     def meddling(path: Path, options: FolderOptions) -> np.ndarray:
@@ -239,12 +214,8 @@ def test_a_file_that_changes_while_it_is_read_is_no_image(
 
 
 def test_an_edited_archive_is_imported_anew(tmp_path: Path) -> None:
-    root = tmp_path / "data"
+    root, arrays = tmp_path / "data", test_medmnist.made_up()
     root.mkdir()
-    arrays = {}
-    for split, n in {"train": 40, "val": 12, "test": 30}.items():
-        arrays[f"{split}_images"] = np.stack([picture(n + i) for i in range(n)])
-        arrays[f"{split}_labels"] = np.arange(n) % 2
     archive = root / "pneumoniamnist.npz"
     np.savez(archive, **arrays)
     mine = of(root, MedMnistOptions(size=12))
@@ -258,27 +229,7 @@ def test_an_edited_archive_is_imported_anew(tmp_path: Path) -> None:
     assert asked_again(mine).digest != run.digest
 
 
-def test_a_release_that_is_made_up_again_is_the_same(tmp_path: Path) -> None:
-    runs_of = set()
-    for _ in range(2):
-        fakes.make("padchest", tmp_path / "data", 48)
-        options = PadChestOptions(size=8)
-        runs_of.add(asked_again(of(tmp_path / "data", options)).digest)
-        shutil.rmtree(tmp_path / "data")
-    assert len(runs_of) == 1
-
-
-def test_a_simulated_cohort_has_no_files_to_compare(tmp_path: Path) -> None:
-    base = config.experiment("tiny", "phantom-chest")
-    few = base.source.model_copy(update={"n_train": 70, "n_val": 6, "n_test_per_scanner": 4})
-    mine = replace(base, root=tmp_path / "runs", source=few, data_root=str(tmp_path / "none"))
-    assert not (make_cohort(mine).folder / SOURCES).exists()
-    assert asked_again(mine)
-
-
-def test_the_option_of_the_command_line_reaches_the_step(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_option_of_the_command_line_reaches_the_step(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     source.write_manifest()
     for i, row in enumerate(source.rows):  # of a frame that profile tiny can take
@@ -287,25 +238,18 @@ def test_the_option_of_the_command_line_reaches_the_step(
     command += ["--data-root", str(source.root)]
     done = [CliRunner().invoke(cli.app, command)]
     assert done[0].exit_code == 0, done[0].stderr
-    changed(source.root, "replaced")
+    replace_image(source.root)
     for more in ([], ["--on-changed-data", "reimport"], []):
         forget()
         done.append(CliRunner().invoke(cli.app, [*command, *more]))
     assert [each.exit_code for each in done] == [0, 1, 0, 0]
     assert done[1].stderr.startswith("Error: data root")
     assert done[2].stdout == done[3].stdout != done[0].stdout
-    assert (
-        pointers.read_pointer(Path("runs/tiny/folder"), "cohort").record["options"]["reimported"]
-        == 1
-    )
+    record = pointers.read_pointer(Path("runs/tiny/folder"), "cohort").record
+    assert record["options"]["reimported"] == 1
 
 
-def test_the_workflow_looks_again_where_files_changed(
-    source: Source,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_the_workflow_looks_again_where_files_changed(source, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     source.write_manifest()
     root = plan.folder("tiny", "folder")
@@ -326,7 +270,7 @@ def test_the_workflow_looks_again_where_files_changed(
     assert looked_again()
     asked_again(mine)  # finds the same bytes
     assert not looked_again()
-    changed(source.root, "replaced")
+    replace_image(source.root)
     assert looked_again()
     assert looked_again()
     source.root.rename(tmp_path / "away")
@@ -334,53 +278,7 @@ def test_the_workflow_looks_again_where_files_changed(
     assert "is not there" in caplog.text
 
 
-@pytest.mark.slow
-def test_a_build_stops_at_changed_data_and_goes_on_when_told(
-    source: Source, tmp_path: Path
-) -> None:
-    source.write_manifest()
-    for i, row in enumerate(source.rows):
-        Image.fromarray(picture(i, 32)).save(source.root / row["path"])
-    (tmp_path / "checkout").mkdir()
-    folder = checkout.copy(tmp_path / "checkout")
-
-    def build(*more: str) -> tuple[int, str, str]:
-        """Exit code, what was said, and the folder of the cohort."""
-        asked = ["cohort=folder", f"data_root={source.root}", *more]
-        process = checkout.snakemake(folder, "--until", "cohort", config=asked)
-        said, _ = process.communicate(timeout=300)
-        # Snakemake takes the pointer away before it calls a step; one that fails makes none.
-        there = process.returncode == 0
-        return (
-            process.returncode,
-            said,
-            pointers.read_pointer(root, "cohort").digest if there else "",
-        )
-
-    root = folder / "runs/tiny/folder"
-    first = build()
-    assert first[0] == 0, first[1]
-    assert "rule cohort" not in build()[1]
-    changed(source.root, "replaced")
-    for _ in range(2):
-        code, said, _ = build()
-        assert code == 1
-        assert "1 of 24 files are not those that were imported" in said
-    code, said, digest = build("on_changed_data=reimport")
-    assert code == 0, said
-    assert digest != first[2]
-    assert (root / "cohort" / first[2] / "run.json").is_file()
-    assert "rule cohort" not in build()[1]
-    source.root.rename(tmp_path / "away")
-    code, said, again = build()
-    assert (code, again) == (0, digest)
-    assert "is not there" in said
-    assert "rule cohort" not in said
-
-
-def test_external_cohorts_stay_when_their_folder_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_external_cohorts_stay_when_their_folder_goes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert profiles.read(config.ROOT / "configs", "paper", "padchest").there(("rsna",)) == ()
     pointer = tmp_path / "runs/paper/rsna/steps/cohort.json"

@@ -20,10 +20,10 @@ from ccl.generator import generator as trained_generator
 from ccl.generator.classifier import ClassifierOptions
 from ccl.generator.finetuning import TuningOptions
 from ccl.objectives.simclr import SimCLROptions
-from companion import strategies
+from companion import ROOT, strategies
 from companion.cohorts.cohort import Cohort
-from companion.engine import digests, storage
-from companion.experiments import bank, config, generator, plan
+from companion.engine import storage
+from companion.experiments import bank, config, generator
 from companion.experiments import quality as quality_step
 from companion.experiments.bank import make_bank
 from companion.experiments.cohort import make_cohort
@@ -53,13 +53,16 @@ def test_other_initial_weights_in_the_same_file_are_another_run(tmp_path: Path) 
     assert len(folders) == 2
 
 
-def test_a_finished_encoder_opens_without_its_initial_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_finished_encoder_opens_without_its_initial_weights(tmp_path, monkeypatch):
     mine = _from_imagenet(tmp_path)
     name, control = EncoderName("simclr", "standard", 0), EncoderName("simclr", "random", 0)
     images = Cohort.load(make_cohort(mine).folder)
     _publish(monkeypatch)
+    drawn = []
+    for _ in ("published", "kept"):  # what is drawn afterwards does not depend on it
+        initial_encoder(mine, images, name)
+        drawn.append(torch.rand(1).item())
+    assert drawn[0] == drawn[1]
     trained = encoder_of(mine, images, name).state_dict()
     started = encoder_of(mine, images, control).state_dict()
     _publish(monkeypatch, online=False)
@@ -67,19 +70,6 @@ def test_a_finished_encoder_opens_without_its_initial_weights(
         again = encoder_of(mine, images, of).state_dict()
         assert all(torch.equal(again[key], value) for key, value in before.items())
     assert not torch.equal(trained["backbone.conv1.weight"], started["backbone.conv1.weight"])
-
-
-def test_what_is_drawn_after_initial_weights_does_not_depend_on_where_they_were(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mine = _from_imagenet(tmp_path)
-    images = Cohort.load(make_cohort(mine).folder)
-    _publish(monkeypatch)
-    drawn = []
-    for _ in ("published", "kept"):
-        initial_encoder(mine, images, EncoderName("simclr", "standard", 0))
-        drawn.append(torch.rand(1).item())
-    assert drawn[0] == drawn[1]
 
 
 def _from_imagenet(folder: Path) -> Experiment:
@@ -113,10 +103,14 @@ def _publish(monkeypatch: pytest.MonkeyPatch, online: bool = True) -> None:
     monkeypatch.setattr(timm, "create_model", create)
 
 
-def test_variants_of_the_generator_are_runs_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mine = _small(tmp_path)
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """Whose generator is trained once."""
+    return _small(tmp_path_factory.mktemp("mine"))
+
+
+def test_variants_of_the_generator_are_runs_of_their_own(mine, monkeypatch):
+    train_generator(mine)
     asked: list[int | None] = []
     train = generator.train
 
@@ -127,7 +121,7 @@ def test_variants_of_the_generator_are_runs_of_their_own(
     monkeypatch.setattr(generator, "train", watched)
     runs = {variant: train_generator(mine, variant) for variant in strategies.GENERATORS}
     assert len({run.folder for run in runs.values()}) == 3
-    assert asked == [None, 2]  # base and early; tuned goes on from base
+    assert asked == [2]  # early; tuned goes on from base
     assert [run.record["label"] for run in runs.values()] == ["", "early", "tuned"]
     tuned = pd.read_csv(runs["tuned"].folder / "history.csv")
     assert "violation" in tuned
@@ -154,20 +148,11 @@ def test_pairs_that_the_table_cannot_give_are_refused_before_the_generator_is_tr
         train_generator(_small(tmp_path))
 
 
-@pytest.mark.parametrize("module", ["experiments.results", "book.notebooks", "book.figures"])
-def test_what_only_reads_results_starts_without_the_models(module: str) -> None:
+def test_what_only_reads_results_starts_without_the_models() -> None:
     """Importing them takes seconds, in each of many small jobs."""
-    code = f"import sys, companion.{module}; sys.exit('torch' in sys.modules)"
+    modules = "companion.experiments.results, companion.book.notebooks, companion.book.figures"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=config.ROOT)
-
-
-def test_steps_start_without_what_only_pages_need() -> None:
-    """Loading the figures would cost every step seconds."""
-    assert not [
-        name
-        for name in digests._import_closure(*plan.STEPS)
-        if name.startswith("companion.book.figures")
-    ]
 
 
 def _small(folder: Path) -> Experiment:
@@ -188,7 +173,7 @@ def _profile(
     folder: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: str, n_test_per_scanner: int = 60
 ) -> Experiment:
     """Profile tiny, in which another phantom tests the encoders of phantom-chest."""
-    content = yaml.safe_load((config.ROOT / "configs" / "tiny.yaml").read_text())
+    content = yaml.safe_load((ROOT / "configs" / "tiny.yaml").read_text())
     few = {"n_train": 70, "n_val": 30, "beside": []}
     phantoms = {name: content["cohorts"][name] | few for name in ("phantom-chest", elsewhere)}
     content["cohorts"] = {
@@ -196,16 +181,14 @@ def _profile(
         "elsewhere": phantoms[elsewhere] | {"seed": 5, "n_test_per_scanner": n_test_per_scanner},
     }
     content["finetuning"] = None
-    (folder / "configs").mkdir()
+    (folder / "configs").mkdir(parents=True)
     (folder / "configs" / "tested.yaml").write_text(yaml.safe_dump(content))
     monkeypatch.setattr(config, "ROOT", folder)
     monkeypatch.chdir(folder)
     return experiment("tested", "phantom-chest")
 
 
-def test_encoders_are_tested_on_external_cohorts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_encoders_are_tested_on_external_cohorts(tmp_path, monkeypatch):
     mine = _profile(tmp_path, monkeypatch, "phantom-chest")
     control = mine.pretraining.controls[0]
     found = pd.read_csv(evaluate(mine, control).folder / RESULTS_FILE)
@@ -220,28 +203,19 @@ def test_encoders_are_tested_on_external_cohorts(
     assert len(external) > 0
 
 
-def test_an_external_cohort_with_too_few_images_gives_no_figure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    mine = _profile(tmp_path, monkeypatch, "phantom-chest", n_test_per_scanner=4)
-    found = pd.read_csv(evaluate(mine, mine.pretraining.controls[0]).folder / "results.csv")
+def test_external_cohorts_need_enough_images_and_of_the_same_size(tmp_path, monkeypatch, caplog):
+    few = _profile(tmp_path / "few", monkeypatch, "phantom-chest", n_test_per_scanner=4)
+    found = pd.read_csv(evaluate(few, few.pretraining.controls[0]).folder / RESULTS_FILE)
     assert set(found["test_cohort"]) == {"phantom-chest"}
     assert "external cohort 'elsewhere' gives no figure: split 'test' has" in caplog.text
-
-
-def test_external_cohorts_have_images_of_the_same_size(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mine = _profile(tmp_path, monkeypatch, "phantom-breast")
+    mine = _profile(tmp_path / "other", monkeypatch, "phantom-breast")
     with pytest.raises(ValueError, match=r"external cohort 'elsewhere' has images of \(32, 28\)"):
         evaluate(mine, mine.pretraining.controls[0])
 
 
-def test_bank_and_quality_load_the_generator_onto_the_fastest_device(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mine, asked = _small(tmp_path), list[Any]()
-    load, device = generator.load, torch.device("meta")
+def test_bank_and_quality_load_the_generator_onto_the_fastest_device(mine, monkeypatch):
+    train_generator(mine)
+    asked, load, device = list[Any](), generator.load, torch.device("meta")
 
     def watched(folder: Path, device: torch.device | str = "cpu") -> Any:
         asked.append(device)
@@ -250,12 +224,13 @@ def test_bank_and_quality_load_the_generator_onto_the_fastest_device(
     monkeypatch.setattr(devices, "fastest_device", lambda: device)
     for step in (bank, quality_step):
         monkeypatch.setattr(step, "load", watched)
-    make_bank(mine)
+    other = replace(mine, bank=mine.bank.model_copy(update={"batch_size": 7}))
+    make_bank(other)
     assert asked == [device]
     monkeypatch.setattr(measuring, "train_judges", lambda *given: given[-1].mkdir())
     for name in ("compare_abduction", "measure"):
         monkeypatch.setattr(measuring, name, lambda *_: pd.DataFrame({"measure": [""]}))
-    measure_quality(mine)
+    measure_quality(other)
     assert asked == [device, device]
 
 
@@ -268,9 +243,7 @@ def _killed(*arguments: object) -> None:
 
 
 @pytest.mark.parametrize(("max_steps", "expected"), [(None, 3), (2, 2)])
-def test_steps_per_epoch_reach_the_pretraining(
-    max_steps: int | None, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_steps_per_epoch_reach_the_pretraining(max_steps, expected, tmp_path, monkeypatch):
     mine = _small(tmp_path)
     options = SimCLROptions(epochs=1, batch_size=20, max_steps=max_steps)
     mine = replace(mine, pretraining=mine.pretraining.model_copy(update={"simclr": options}))
@@ -287,9 +260,7 @@ def test_steps_per_epoch_reach_the_pretraining(
 
 
 @pytest.mark.parametrize("step", ["generator", "pretraining"])
-def test_a_kill_before_the_weights_are_saved_loses_no_training(
-    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_kill_before_the_weights_are_saved_loses_no_training(step, tmp_path, monkeypatch):
     base = experiment("tiny", "phantom-chest")
     source = base.source.model_copy(update={"n_train": 40, "n_val": 30, "n_test_per_scanner": 20})
     once = SimCLROptions(epochs=1, batch_size=20)

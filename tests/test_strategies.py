@@ -1,7 +1,5 @@
 """The table of strategies fits what reads it."""
 
-import pytest
-
 from ccl import pairs
 from companion import cli, strategies
 from companion.claims import ledger
@@ -34,9 +32,3 @@ def test_a_notebook_waits_for_the_quality_of_every_generator_behind_the_encoders
     assert plan.variants(encoders) == ["quality-tuned"]
     shown = plan.pointers("ablation", {"encoders": encoders})
     assert shown == ["results", "quality", "quality-tuned"]
-
-
-def test_an_unknown_strategy_is_named() -> None:
-    assert strategies.known("plus") == "plus"
-    with pytest.raises(ValueError, match="'minus' is unknown"):
-        strategies.known("minus")

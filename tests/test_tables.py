@@ -1,8 +1,5 @@
 """Tables show what the data say, and names from the data as text."""
 
-import re
-
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,9 +24,7 @@ def test_no_name_becomes_html_wherever_it_stands() -> None:
 
 
 @pytest.mark.parametrize("notebook", ["cohort", "pretraining", "probing", "subgroups"])
-def test_no_page_takes_names_of_scanners_or_classes_for_html(
-    notebook: str, tmp_path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_page_takes_names_of_scanners_or_classes_for_html(notebook, tmp_path, monkeypatch):
     cohort = pages.small_cohort(scanners=(HOSTILE, "B"), classes=("no", HOSTILE))
     monkeypatch.setattr(pages, "DOMAINS", (HOSTILE, "B"))
     shown = pages.values(notebook, cohort, pages.only("simclr"), tmp_path, monkeypatch)
@@ -73,12 +68,3 @@ def test_each_distillation_has_its_row_and_verdict() -> None:
     )
     found = tables.ends_of_distillation(history)
     assert found["verdict"].to_dict() == {("DINO", 0): "healthy", ("CF-DINO", 0): "near ln K"}
-
-
-@pytest.mark.parametrize(
-    "path", sorted(pages.NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem
-)
-def test_every_notebook_shows_its_tables_in_this_one_way(path) -> None:
-    cells = nbformat.read(path, as_version=4).cells
-    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-    assert not re.findall(r"\.style\b|\.to_html\b|\.to_markdown\b", code)
