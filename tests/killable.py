@@ -7,7 +7,6 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 
-from companion.book import notebooks
 from companion.cohorts import bank as banks
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import build
@@ -15,15 +14,14 @@ from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.engine import storage
 from companion.engine.runs import Run, Step
 from tests.fitting import fit
-from tests.test_notebooks import write as write_notebook
 from tests.test_training import Batches, Line
 
-REACHED = "reached"  # file beside the runs that says so; holds the process to end after the parent
+REACHED = "reached"  # file beside the runs that says so
 
 
 def stop(root: Path) -> NoReturn:
     """Says that the point is reached, and waits to be killed."""
-    (root / REACHED).write_text(str(os.getpid()))
+    (root / REACHED).touch()
     while True:
         time.sleep(60)
 
@@ -80,19 +78,3 @@ def stop_training(root: Path) -> None:
 
     os.fsync = never
     training(root)
-
-
-def notebook(root: Path, cell: str = "print(6 * 7)") -> Run:
-    """A notebook of one cell."""
-    source = write_notebook(root / "a.ipynb", cell)
-
-    def compute(folder: Path) -> None:
-        notebooks.execute(source, folder / "a.ipynb", {}, root)
-
-    return Step(root, "notebook", {}, {}, ("ccl.pairs",)).run(compute)
-
-
-def stop_notebook(root: Path) -> None:
-    """Within the cell."""
-    said = f"pathlib.Path({str(root / REACHED)!r}).write_text(str(os.getpid()))"
-    notebook(root, f"import os, pathlib, time\n{said}\ntime.sleep(600)")

@@ -26,10 +26,3 @@ def test_a_card_that_only_emulates_bfloat16_does_not_compute_in_it(monkeypatch, 
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
     monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
     assert devices.computes_in_bfloat16("cuda") == (generation >= 8)
-
-
-@pytest.mark.parametrize(("device", "precision"), [("cuda", "high"), ("cpu", "highest")])
-def test_matrices_are_multiplied_in_tf32_by_a_gpu_that_trains(device, precision):
-    with devices.fast_matrix_products(device):
-        assert torch.get_float32_matmul_precision() == precision
-    assert torch.get_float32_matmul_precision() == "highest"

@@ -45,15 +45,6 @@ def test_a_change_that_keeps_size_and_date_is_found(tmp_path: Path, read: list[P
     assert cached_digest(file, tmp_path) == of(b"b")
 
 
-def test_another_file_put_in_its_place_is_found(tmp_path: Path, read: list[Path]) -> None:
-    file, other = tmp_path / "table.csv", tmp_path / "other.csv"
-    file.write_bytes(b"a")
-    other.write_bytes(b"b")
-    cached_digest(file, tmp_path)
-    os.replace(other, file)
-    assert cached_digest(file, tmp_path) == of(b"b")
-
-
 def test_of_a_file_just_written_nothing_is_kept(tmp_path: Path) -> None:
     """It may change once more before the clock of its file system ticks."""
     file = tmp_path / "table.csv"

@@ -2,15 +2,12 @@
 
 import errno
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import typer
 
-from companion.book import notebooks
 from companion.cli import tidy_errors
 from companion.cohorts import bank as banks
 from companion.cohorts.bank import BankOptions
@@ -24,13 +21,9 @@ from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.engine.errors import DiskFullError
 from companion.engine.files import explain_full_disk, write_atomically
 from companion.engine.runs import Step
-from companion.engine.storage import create_npy
 from tests.cohorts.conftest import files_of
 from tests.cohorts.test_writer import many
-from tests.fitting import fit
 from tests.small_disk import SmallDisk
-from tests.test_notebooks import write
-from tests.test_training import Batches, Line
 
 PHANTOM = PhantomChestOptions(size=32, n_train=300, n_val=30, n_test_per_scanner=20)
 FULL = (
@@ -62,30 +55,13 @@ def test_a_file_stays_as_it_was_and_nothing_half_written_beside_it(disk: SmallDi
     assert file.read_text() == "new"
 
 
-def test_an_import_that_has_no_room_does_not_begin(
-    disk: SmallDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = many(tmp_path / "data", 160)
-    disk.fill(leave=120 * 1024)  # a frame has 1 KiB
-    with monkeypatch.context() as patch:
-        patch.setattr(writer, "read_frame", lambda *_: pytest.fail("an image was read"))
-        with pytest.raises(DiskFullError, match=full(disk.folder / ".cohort.partial", TOO_FULL)):
-            source.build(disk.folder / "cohort", size=32)
-    disk.make_room()
-    source.build(disk.folder / "cohort", size=32)
-    source.build(tmp_path / "whole", size=32)
-    assert files_of(disk.folder / "cohort") == files_of(tmp_path / "whole")
-
-
-def test_an_import_goes_on_once_there_is_room(
-    disk: SmallDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = many(tmp_path / "data", 160)
+def test_an_import_goes_on_once_there_is_room(disk, tmp_path, monkeypatch):
+    source = many(tmp_path / "data", 60)
     real, read = writer.read_frame, list[Path]()
 
     def meddling(path: Path, options: FolderOptions) -> np.ndarray:
         read.append(path)
-        if len(read) == 80:
+        if len(read) == 30:
             disk.fill()  # someone else does
         return real(path, options)
 
@@ -96,14 +72,12 @@ def test_an_import_goes_on_once_there_is_room(
         writer.write(plan, disk.folder / "cohort", workers=1)
     disk.make_room()
     writer.write(plan, disk.folder / "cohort", workers=1)
-    assert len(read) < 2 * 160 - 40  # not from the start
+    assert len(read) < 2 * 60 - 15  # not from the start
     writer.write(plan, tmp_path / "whole", workers=1)
     assert files_of(disk.folder / "cohort") == files_of(tmp_path / "whole")
 
 
-def test_a_simulated_cohort_that_has_no_room_ends_no_process(
-    disk: SmallDisk, phantom: Cohort
-) -> None:
+def test_a_simulated_cohort_that_has_no_room_ends_no_process(disk, phantom):
     """Its images are written through a memory map."""
     disk.fill(leave=200 * 1024)
     with pytest.raises(DiskFullError, match=full(disk.folder / ".cohort.partial", TOO_FULL)):
@@ -113,9 +87,7 @@ def test_a_simulated_cohort_that_has_no_room_ends_no_process(
     assert files_of(made.folder) == files_of(phantom.folder)
 
 
-def test_a_bank_takes_its_room_before_anything_is_computed(
-    disk: SmallDisk, tmp_path: Path, phantom: Cohort, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bank_takes_its_room_before_anything_is_computed(disk, tmp_path, phantom, monkeypatch):
     disk.fill(leave=200 * 1024)
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -139,47 +111,6 @@ def test_a_bank_takes_its_room_before_anything_is_computed(
     assert files_of(disk.folder) == files_of(tmp_path / "whole")
 
 
-def test_a_training_goes_on_from_the_last_checkpoint_that_had_room(
-    disk: SmallDisk, tmp_path: Path
-) -> None:
-    whole = Line()
-    history = fit(whole, Batches(), epochs=5, folder=tmp_path, seed=1)
-    trained: list[int] = []
-
-    def meddling(epoch: int) -> dict[str, float]:
-        trained.append(epoch)
-        if epoch == 1 and trained.count(1) == 1:  # later ones take the room of the last but one
-            disk.fill()
-        return {}
-
-    def train() -> tuple[Line, list[float]]:
-        line = Line()
-        rows = fit(line, Batches(), epochs=5, folder=disk.folder, seed=1, on_epoch_end=meddling)
-        return line, rows["loss"].tolist()
-
-    with pytest.raises(OSError) as raised:
-        train()
-    assert raised.value.errno == errno.ENOSPC  # which the step names
-    assert [path.name for path in (disk.folder / "checkpoints").iterdir()] == ["previous.ckpt"]
-    disk.make_room()
-    line, losses = train()
-    assert trained == [0, 1, 1, 2, 3, 4]
-    assert torch.equal(line.layer.weight, whole.layer.weight)
-    assert losses == history["loss"].tolist()
-
-
-def in_step(disk: SmallDisk, compute: Callable[[Path], None]) -> Path:
-    """Does a step on a disk that is full in its course, and again with room."""
-    step = Step(disk.folder, "probe", {}, {}, ("ccl.pairs",))
-    with pytest.raises(DiskFullError, match=full(disk.folder)):
-        step.run(compute)
-    assert not step.folder.exists()
-    disk.make_room()
-    made = step.run(compute).folder
-    assert not list(disk.folder.rglob("*.partial"))
-    return made
-
-
 def test_the_record_of_a_step(disk: SmallDisk) -> None:
     times: list[int] = []
 
@@ -189,20 +120,13 @@ def test_the_record_of_a_step(disk: SmallDisk) -> None:
         if len(times) == 1:
             disk.fill()
 
-    assert (in_step(disk, compute) / "result.txt").read_text() == "whole"
-
-
-def test_a_notebook(disk: SmallDisk, tmp_path: Path) -> None:
-    source = write(tmp_path / "a.ipynb", "print('long ' * 100_000)")
-    disk.fill(leave=64 * 1024)
-    made = in_step(disk, lambda folder: notebooks.execute(source, folder / "a.ipynb", {}, tmp_path))
-    assert "long long" in (made / "a.ipynb").read_text()
-
-
-def test_a_table(disk: SmallDisk, phantom: Cohort) -> None:
-    disk.fill(leave=4096)
-    made = in_step(disk, lambda folder: phantom.table.to_parquet(folder / "table.parquet"))
-    assert (made / "table.parquet").is_file()
+    step = Step(disk.folder, "probe", {}, {}, ("ccl.pairs",))
+    with pytest.raises(DiskFullError, match=full(disk.folder)):
+        step.run(compute)
+    assert not step.folder.exists()
+    disk.make_room()
+    assert (step.run(compute).folder / "result.txt").read_text() == "whole"
+    assert not list(disk.folder.rglob("*.partial"))
 
 
 def test_it_is_one_message(disk: SmallDisk, capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,16 +142,6 @@ def test_a_quota_is_named(tmp_path: Path) -> None:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
     with pytest.raises(PermissionError), explain_full_disk(tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied")
-
-
-def test_room_is_taken_where_the_system_has_no_call_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    create_npy(tmp_path / "a.npy", (1100, 1000))
-    monkeypatch.delattr("os.posix_fallocate", raising=False)
-    create_npy(tmp_path / "b.npy", (1100, 1000))
-    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
-    assert (tmp_path / "b.npy").stat().st_blocks * 512 >= 1_100_000
 
 
 def test_a_full_disk_is_no_fault_of_the_images() -> None:

@@ -27,9 +27,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_killed_and_started_again(
-    seed: int, undisturbed: tuple[pd.DataFrame, float], tmp_path: Path
-) -> None:
+def test_killed_and_started_again(seed, undisturbed, tmp_path):
     expected, seconds = undisturbed
     folder = checkout.copy(tmp_path / "killed")
     chance = random.Random(seed)

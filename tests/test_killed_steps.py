@@ -1,18 +1,14 @@
 """Steps that are killed with SIGKILL at a delicate point end as undisturbed ones."""
 
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
-from companion.engine.runs import Run
 from tests import killable
 
 
@@ -23,14 +19,12 @@ def kill(step: Callable[[Path], Any], root: Path) -> None:
     reached = root / killable.REACHED
     started = context.Process(target=step, args=(root,))
     started.start()
-    while not reached.exists() or not reached.read_text():
+    while not reached.exists():
         assert started.is_alive(), "it ended before it was killed"
         time.sleep(0.01)
     started.kill()
     started.join()
     assert started.exitcode == -signal.SIGKILL
-    with suppress(ProcessLookupError):
-        os.kill(int(reached.read_text()), signal.SIGKILL)  # a kernel outlives it by a moment
     reached.unlink()
 
 
@@ -46,9 +40,7 @@ def results(folder: Path) -> dict[str, bytes]:
     ],
     ids=["bank", "training"],
 )
-def test_killed_and_started_again(
-    step: Callable[[Path], Run], stopping: Callable[[Path], None], begun: str, tmp_path: Path
-) -> None:
+def test_killed_and_started_again(step, stopping, begun, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for root in (whole, killed):
         root.mkdir()
@@ -57,12 +49,3 @@ def test_killed_and_started_again(
     assert (partial / begun).exists()  # and so something to go on from
     assert results(step(killed).folder) == results(step(whole).folder)
     assert not list(killed.rglob("*.partial"))
-
-
-def test_a_notebook_killed_and_started_again(tmp_path: Path) -> None:
-    kill(killable.stop_notebook, tmp_path)
-    made = killable.notebook(tmp_path).folder
-    cells = nbformat.read(made / "a.ipynb", as_version=4).cells
-    assert cells[-1].outputs[0].text == "42\n"
-    assert sorted(path.name for path in made.iterdir()) == ["a.ipynb", "run.json"]
-    assert not list(tmp_path.rglob("*.partial"))

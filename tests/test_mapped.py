@@ -35,13 +35,6 @@ def test_the_part_is_a_copy(stored: np.ndarray, index: object) -> None:
     assert not np.shares_memory(part, stored)
 
 
-def test_an_array_that_is_no_file_is_read_too() -> None:
-    array = np.arange(12).reshape(4, 3)
-    part = read(array, slice(1, 3))
-    part[:] = 0
-    np.testing.assert_array_equal(array, np.arange(12).reshape(4, 3))
-
-
 def test_what_is_written_through_a_map_stays(tmp_path: Path) -> None:
     array = np.lib.format.open_memmap(tmp_path / "own.npy", mode="w+", dtype=np.uint8, shape=(9,))
     copied = np.load(tmp_path / "own.npy", mmap_mode="c", allow_pickle=False)

@@ -1,11 +1,7 @@
 """The peak of a part of a process's life."""
 
-import sys
-
 import numpy as np
-import pytest
 
-from companion.engine import memory
 from companion.engine.memory import MemoryMeter, lifetime_peak
 
 MIB = 2**20
@@ -21,13 +17,3 @@ def test_a_part_answers_for_what_it_freed_again():
     before, meter = lifetime_peak(), MemoryMeter()
     np.ones(before + 64 * MIB, np.uint8).sum()
     assert meter.peak() > before + 32 * MIB
-
-
-@pytest.mark.parametrize(("system", "unit"), [("darwin", 1), ("linux", 1024)])
-def test_macos_counts_bytes(monkeypatch, system, unit):
-    class Usage:
-        ru_maxrss = 3000
-
-    monkeypatch.setattr(memory.resource, "getrusage", lambda who: Usage)
-    monkeypatch.setattr(sys, "platform", system)
-    assert lifetime_peak() == 3000 * unit

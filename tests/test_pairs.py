@@ -82,13 +82,6 @@ def test_plus_never_pairs_across_domains(images, bank):
     assert len(np.unique(labels(a) % 10)) > 1  # though it trains on all of them
 
 
-def test_oracle_is_counterfactual_with_a_bank_of_truth(images, bank):
-    truth = SimpleNamespace(images=bank.images + 100, position=bank.position)
-    a, b = Pairs("counterfactual", images, truth).sources(ROWS, np.random.default_rng(0))
-    assert (labels(b) >= 100).all()
-    np.testing.assert_array_equal(a, images[ROWS])
-
-
 def test_draws_depend_on_the_generator_only(images, bank):
     pairs = Pairs("counterfactual", images, bank)
     once, again = (pairs.sources(ROWS, np.random.default_rng(3))[1] for _ in range(2))
@@ -99,6 +92,8 @@ def test_draws_depend_on_the_generator_only(images, bank):
 def test_missing_bank_is_refused(images, strategy):
     with pytest.raises(ValueError, match=f"'{strategy}' needs a counterfactual bank"):
         Pairs(strategy, images)
+    with pytest.raises(ValueError, match="'oracle' is unknown"):
+        Pairs("oracle", images)
 
 
 def test_row_without_entry_is_named(images, bank):
@@ -111,8 +106,3 @@ def test_bank_of_another_frame_or_cohort_is_refused(images, bank):
         Pairs("plus", images[:, :3], bank)
     with pytest.raises(ValueError, match="does not fit"):
         Pairs("plus", images[:5], bank)
-
-
-def test_unknown_strategy_is_refused(images):
-    with pytest.raises(ValueError, match="'oracle' is unknown"):
-        Pairs("oracle", images)

@@ -12,7 +12,7 @@ import pytest
 from ccl import distributed
 from companion.engine import processes
 from companion.engine.runs import Step
-from tests.pair import Pair, free_port
+from tests.pair import free_port
 
 
 def run_step(root: Path, shared: bool) -> tuple[list[int], str, int]:
@@ -27,9 +27,7 @@ def run_step(root: Path, shared: bool) -> tuple[list[int], str, int]:
     return computed, str(run.folder), run.record["processes"]
 
 
-def test_a_shared_step_is_computed_by_all_and_others_by_the_first_alone(
-    pair: Pair, tmp_path: Path
-) -> None:
+def test_a_shared_step_is_computed_by_all_and_others_by_the_first_alone(pair, tmp_path):
     together, apart = pair(run_step, tmp_path, True), pair(run_step, tmp_path, False)
     assert [computed for computed, *_ in together] == [[2], [2]]
     assert [computed for computed, *_ in apart] == [[1], []]
@@ -41,17 +39,9 @@ def test_a_shared_step_is_computed_by_all_and_others_by_the_first_alone(
 
 
 # What SLURM 22.05 tells a script that `sbatch` runs in an allocation of two tasks ...
-ALLOCATED = {
-    "SLURM_JOB_ID": "7",
-    "SLURM_JOB_NAME": "experiment.sh",
-    "SLURM_NNODES": "1",
-    "SLURM_NODELIST": "localhost",
-    "SLURM_NTASKS": "2",
-    "SLURM_NTASKS_PER_NODE": "2",
-    "SLURM_PROCID": "0",
-    "SLURM_NODEID": "0",
-    "SLURM_LOCALID": "0",
-}
+ALLOCATED = {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "experiment.sh", "SLURM_NNODES": "1"}
+ALLOCATED |= {"SLURM_NODELIST": "localhost", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}
+ALLOCATED |= dict.fromkeys(("SLURM_PROCID", "SLURM_NODEID", "SLURM_LOCALID"), "0")
 # ... and, besides, each of the tasks that `srun` starts there.
 TASK = ALLOCATED | {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
 
@@ -60,14 +50,11 @@ TASK = ALLOCATED | {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"}
     "told",
     [
         ALLOCATED,
-        ALLOCATED | {"SLURM_JOB_NAME": "interactive"},  # as `salloc` calls it
         TASK | {"SLURM_JOB_NAME": "bash"},  # `srun --pty bash`
         TASK | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_NTASKS": "1"},
     ],
 )
-def test_within_an_allocation_only_what_srun_starts_is_several(
-    told: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_within_an_allocation_only_what_srun_starts_is_several(told, monkeypatch):
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     with processes.process_group():
@@ -85,7 +72,6 @@ def test_srun_has_to_say_how_many_processes_a_node_has(monkeypatch: pytest.Monke
 SAYING = """
 from ccl import distributed
 from companion.engine import processes
-
 with processes.process_group():
     said = distributed.broadcast(f"by {distributed.rank()}")
     print(said, distributed.world_size(), distributed.num_nodes())
@@ -95,18 +81,18 @@ with processes.process_group():
 def test_what_srun_starts_works_as_one() -> None:
     """As SLURM's variables say it, here without SLURM, of `srun` within `salloc`."""
     told = os.environ | TASK | {"SLURM_JOB_NAME": "interactive", "MASTER_PORT": str(free_port())}
+    told |= {"CUDA_VISIBLE_DEVICES": ""}
     tasks = [
         subprocess.Popen(
             [sys.executable, "-c", SAYING],
-            env=told | {"CUDA_VISIBLE_DEVICES": "", "SLURM_PROCID": rank, "SLURM_LOCALID": rank},
+            env=told | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank},
             stdout=subprocess.PIPE,
             text=True,
         )
         for rank in ("0", "1")
     ]
-    assert [task.communicate(timeout=120)[0].split() for task in tasks] == [
-        ["by", "0", "2", "1"]
-    ] * 2
+    said = [task.communicate(timeout=120)[0].split() for task in tasks]
+    assert said == [["by", "0", "2", "1"]] * 2
 
 
 FAILING = """

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,8 @@ def test_a_finished_step_is_loaded_not_repeated(tmp_path):
     assert second.folder == first.folder
     assert second.record["noted"] == {"items": 1}
     assert set(second.record["checksums"]) == {"result.txt"}
+    assert {"git_revision", "device", "seconds", "options", "python"} <= set(second.record)
+    assert second.record["versions"]["torch"]
 
 
 def test_a_killed_step_leaves_no_result_and_goes_on(tmp_path):
@@ -78,33 +79,22 @@ def test_the_digest_depends_on_options_inputs_and_code(tmp_path):
 def test_the_code_digest_covers_imports_and_ignores_comments(tmp_path, monkeypatch):
     package = tmp_path / "ccl"
     package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "a.py").write_text("from ccl import b\n")
-    (package / "b.py").write_text('"""Doc."""\nx = 1\n')
-    (package / "c.py").write_text("y = 1\n")
-    monkeypatch.setattr(digests, "ROOT", tmp_path)
+    files = {"__init__": "", "a": "from ccl import b\n", "b": '"""Doc."""\nx = 1\n', "c": "y = 1\n"}
 
-    def forget() -> None:
+    def digest(**changed: str) -> str:
+        for name, text in (files | changed).items():
+            (package / f"{name}.py").write_text(text)
         for cached in (code_digest, digests._code, digests._imports):
             cached.cache_clear()
-
-    def digest() -> str:
-        forget()
         return code_digest("ccl.a")
 
-    before = digest()
-    (package / "b.py").write_text('"""Other words."""\n# why\nx = 1\n')
-    (package / "c.py").write_text("y = 2\n")
-    assert digest() == before
-    (package / "b.py").write_text("x = 2\n")
-    assert digest() != before
-    forget()
-
-
-def test_the_record_is_valid_json_with_versions(tmp_path):
-    record = json.loads((step(tmp_path).run(write).folder / "run.json").read_text())
-    assert record["versions"]["torch"]
-    assert {"git_revision", "device", "seconds", "options", "python"} <= set(record)
+    with monkeypatch.context() as patch:
+        patch.setattr(digests, "ROOT", tmp_path)
+        before = digest()
+        assert digest(b='"""Other words."""\n# why\nx = 1\n', c="y = 2\n") == before
+        assert digest(b="x = 2\n") != before
+    for cached in (code_digest, digests._code, digests._imports):
+        cached.cache_clear()
 
 
 def test_a_step_depends_on_its_own_function_and_on_those_it_calls(tmp_path, monkeypatch):
