@@ -1,6 +1,7 @@
 """The examples run, with what `ccl` depends on alone."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,16 @@ def test_pairs_in_a_loop_of_one_s_own_are_learned(tmp_path: Path) -> None:
     lines = _run("pairs_in_your_loop.py", tmp_path)
     losses = [float(line.rpartition(" ")[2]) for line in lines]
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.slow
+def test_the_method_on_one_screen_helps_on_the_rare_scanner(tmp_path: Path) -> None:
+    standard, counterfactual = (
+        [float(each) for each in re.findall(r"0\.\d+|1\.0+", line)]
+        for line in _run("cf_simclr.py", tmp_path)
+    )
+    assert min(standard[0], counterfactual[0]) > 0.9
+    assert counterfactual[1] > standard[1]
 
 
 def _run(name: str, folder: Path) -> list[str]:
