@@ -1,5 +1,4 @@
 import math
-import re
 from contextlib import nullcontext
 
 import numpy as np
@@ -25,10 +24,6 @@ HEALTHY = {"loss_over_chance": 0.9, "embedding_std": 0.8, "prototype_entropy": 0
 def judge(epoch=5, epochs=6, options=None, **changed):
     metrics = {name: torch.tensor(value) for name, value in (HEALTHY | changed).items()}
     stop_if_collapsed(metrics, epoch, epochs, options or CollapseOptions())
-
-
-def test_a_healthy_epoch_goes_on():
-    judge()
 
 
 @pytest.mark.parametrize(
@@ -99,16 +94,6 @@ def test_statistics_are_entropies_of_the_targets():
     assert found["loss_over_chance"].item() == pytest.approx(2 / math.log(4))
 
 
-@pytest.mark.parametrize(("targets", "entropy"), [("flat", 1.0), ("one prototype", 0.0)])
-def test_both_kinds_of_collapse_show_in_the_entropies(targets, entropy):
-    rows = torch.full((6, 8), 1 / 8)
-    if targets == "one prototype":
-        rows = torch.nn.functional.one_hot(torch.full((6,), 3), 8).float()
-    found = distillation_statistics(rows, torch.tensor(1.0))
-    assert found["teacher_entropy"] == pytest.approx(entropy)
-    assert found["prototype_entropy"] == pytest.approx(entropy)
-
-
 def trained(folder, **changed):
     """A short run on 32 images that look very different from one another."""
     generator = torch.Generator().manual_seed(0)
@@ -159,14 +144,10 @@ def test_a_healthy_run_is_not_stopped_and_learns(tmp_path):
     assert history.notna().all(axis=None)
 
 
-def test_a_collapsed_run_is_stopped(tmp_path):
+def test_a_collapsed_run_is_stopped_and_keeps_its_history(tmp_path):
     """The teacher is the student of the step before, and nothing centres its targets."""
-    with pytest.raises(TrainingError, match="collapsed in epoch"):
+    with pytest.raises(TrainingError, match="collapsed in epoch") as stopped:
         trained(tmp_path, teacher_momentum=(0, 0), centering="none", koleo_weight=0)
     assert (tmp_path / "checkpoints" / "last.ckpt").exists()
-
-
-def test_the_history_of_a_stopped_run_is_kept_and_named(tmp_path):
-    with pytest.raises(TrainingError, match=re.escape(str(tmp_path / "history.csv"))):
-        trained(tmp_path, collapse={"grace": 0.5, "least_spread": 1e6})
+    assert str(tmp_path / "history.csv") in str(stopped.value)
     assert pd.read_csv(tmp_path / "history.csv")["epoch"].tolist() == [0, 1, 2, 3]

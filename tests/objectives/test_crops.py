@@ -79,14 +79,6 @@ def test_locals_are_blocks_in_the_order_of_the_batch():
         torch.testing.assert_close(crop, given[source] / 255, rtol=0, atol=1e-5)
 
 
-def test_crops_follow_their_generator():
-    everything = {"global_crop": {}, "local_crop": {}, "blur_probability": (1, 1, 1)}
-    one, again, other = (crops(textured(), seed, **everything) for seed in (0, 0, 1))
-    for first, second, third in zip(one, again, other, strict=True):
-        assert torch.equal(first, second)
-        assert not torch.equal(first, third)
-
-
 @pytest.mark.parametrize("option", ["blur_probability", "solarize_probability"])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_blur_and_solarize_probabilities_reach_their_crop(option, place):
@@ -106,11 +98,6 @@ def test_blur_and_solarize_probabilities_reach_their_crop(option, place):
 def split(found):
     """Global crops 1, global crops 2, local crops."""
     return [*found.global_crops.chunk(2), found.local_crops]
-
-
-def test_published_probabilities_are_the_ones_that_were_meant():
-    assert CropOptions().blur_probability == (1.0, 0.1, 0.5)
-    assert CropOptions().solarize_probability == (0.0, 0.2, 0.0)
 
 
 def test_sizes_scales_and_sigma_reach_their_use():

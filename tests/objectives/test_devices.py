@@ -33,25 +33,6 @@ def device():
         yield device
 
 
-@pytest.fixture
-def batch():
-    generator = torch.Generator().manual_seed(0)
-    a = torch.randint(0, 256, (8, 32, 32), dtype=torch.uint8, generator=generator)
-    return {"a": a, "b": a.flip(2)}
-
-
-@pytest.fixture
-def logged(monkeypatch):
-    """What modules log without a trainer."""
-    values = {}
-    for kind in (SimCLR, Dino):
-        monkeypatch.setattr(
-            kind, "log", lambda self, name, value, **_: values.update({name: value})
-        )
-        monkeypatch.setattr(kind, "log_dict", lambda self, given, **_: values.update(given))
-    return values
-
-
 def simclr(**changed):
     options = SimCLROptions(
         projector_hidden=16, projector_out=8, batch_size=8, epochs=2, precision="float32", **changed

@@ -52,13 +52,10 @@ def test_every_parameter_gets_a_gradient(stride):
         assert parameter.grad.abs().max() > 0, name
 
 
-def test_unknown_architecture_is_named():
+def test_unknown_architectures_and_options_are_named():
     with pytest.raises(ValueError, match="'resnet-slimmer' is neither"):
         encoder(architecture="resnet-slimmer")
-
-
-def test_unknown_option_is_refused():
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="depth"):
         EncoderOptions(depth=3)
 
 

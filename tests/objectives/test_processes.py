@@ -1,6 +1,7 @@
 """Two processes that pretrain as one: what they learn is what one would."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from unittest import mock
 
@@ -108,31 +109,22 @@ def train(
     return {k: v.detach().clone() for k, v in made.state_dict().items()}, history
 
 
-def train_simclr(folder: Path) -> tuple[States, pd.DataFrame]:
-    return train(simclr(), folder)
+ALONE = {
+    "negatives": {"ccl.objectives.simclr.all_gather": lambda rows: rows},
+    "statistics": {"ccl.trainer.SharedBatchNorms.apply": lambda self, model: model},
+    "targets": {
+        "ccl.objectives.dino_head.all_reduce_sum": lambda values: values,
+        "ccl.objectives.dino_head.all_reduce_max": lambda values: values,
+    },
+}
 
 
-def train_simclr_on_its_own_negatives(folder: Path) -> tuple[States, pd.DataFrame]:
-    with mock.patch("ccl.objectives.simclr.all_gather", lambda rows: rows):
-        return train(simclr(), folder)
-
-
-def train_simclr_on_its_own_statistics(folder: Path) -> tuple[States, pd.DataFrame]:
-    with mock.patch("ccl.trainer.SharedBatchNorms.apply", lambda self, model: model):
-        return train(simclr(), folder)
-
-
-def train_dino(folder: Path, centering: str) -> tuple[States, pd.DataFrame]:
-    return train(dino(centering), folder)
-
-
-def train_dino_on_its_own_targets(folder: Path, centering: str) -> tuple[States, pd.DataFrame]:
-    with mock.patch.multiple(
-        "ccl.objectives.dino_head",
-        all_reduce_sum=lambda values: values,
-        all_reduce_max=lambda values: values,
-    ):
-        return train(dino(centering), folder)
+def trained(folder: Path, centering: str = "", alone: str = "") -> tuple[States, pd.DataFrame]:
+    """SimCLR, or DINO with a centring; of what is `alone`, each process sees its own only."""
+    with ExitStack() as controls:
+        for name, replacement in ALONE.get(alone, {}).items():
+            controls.enter_context(mock.patch(name, replacement))
+        return train(dino(centering) if centering else simclr(), folder)
 
 
 def distance(found: States, expected: States, start: States) -> float:
@@ -168,28 +160,23 @@ def test_gradients_through_encoder_and_loss_are_those_of_one(pair: Pair) -> None
     assert distance(pair(gradients_of_a_step, False)[0], expected, start) > 0.1
 
 
-def test_simclr_of_two_processes_is_that_of_one(pair: Pair, tmp_path: Path) -> None:
-    expected, history = train_simclr(tmp_path / "one")
-    start = simclr().state_dict()
-    for found, other in pair(train_simclr, tmp_path / "two"):
+@pytest.mark.parametrize(
+    ("centering", "controls"),
+    [("", ("negatives", "statistics")), ("sinkhorn", ("targets",)), ("softmax", ("targets",))],
+    ids=["simclr", "dino-sinkhorn", "dino-softmax"],
+)
+def test_a_training_of_two_processes_is_that_of_one(
+    pair: Pair, tmp_path: Path, centering: str, controls: tuple[str, ...]
+) -> None:
+    expected, history = trained(tmp_path / "one", centering)
+    start = (dino(centering) if centering else simclr()).state_dict()
+    for found, other in pair(trained, tmp_path / "two", centering):
         assert distance(found, expected, start) < 1e-3
         same = history.columns.drop("seconds")
         pd.testing.assert_frame_equal(other[same], history[same], rtol=1e-3)
-    for control in (train_simclr_on_its_own_negatives, train_simclr_on_its_own_statistics):
-        found, _ = pair(control, tmp_path / control.__name__)[0]
+    for control in controls:
+        found, _ = pair(trained, tmp_path / control, centering, control)[0]
         assert distance(found, expected, start) > 0.1
-
-
-@pytest.mark.parametrize("centering", ["sinkhorn", "softmax"])
-def test_dino_of_two_processes_is_that_of_one(pair: Pair, tmp_path: Path, centering: str) -> None:
-    expected, history = train_dino(tmp_path / "one", centering)
-    start = dino(centering).state_dict()
-    for found, other in pair(train_dino, tmp_path / "two", centering):
-        assert distance(found, expected, start) < 1e-3
-        same = history.columns.drop("seconds")
-        pd.testing.assert_frame_equal(other[same], history[same], rtol=1e-3)
-    control, _ = pair(train_dino_on_its_own_targets, tmp_path / "control", centering)[0]
-    assert distance(control, expected, start) > 0.1
 
 
 def targets(centering: Centering, shares: tuple[int, ...]) -> tuple[Tensor, Tensor]:

@@ -128,14 +128,3 @@ def test_vit_b16_at_224_is_timms():
 def test_senseless_sizes_are_refused(changed, size, message):
     with pytest.raises(ValueError, match=message):
         vit_slim(VitOptions(**(SMALL | changed)), size)
-
-
-def test_crops_must_be_tiled():
-    with pytest.raises(ValueError, match=r"do not tile crops of \(20, 16\)"):
-        grid_of(encoder().backbone, (20, 16))
-
-
-def test_other_backbones_are_refused():
-    backbone = build_encoder(EncoderOptions(), (32, 32)).backbone
-    with pytest.raises(ValueError, match="'resnet-slim' is no vision transformer"):
-        as_vit(backbone, "resnet-slim")
