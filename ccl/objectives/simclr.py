@@ -36,7 +36,7 @@ class SimCLR(lightning.LightningModule):
         """Projector on top of an encoder.
 
         Args:
-            encoder: what is pretrained; kept as `.encoder`.
+            encoder: what is pretrained; kept as `self.encoder`.
             options: how.
             seed: of the augmentation. The projector's weights come from torch's global
                 generator, like the encoder's.
