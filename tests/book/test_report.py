@@ -56,27 +56,19 @@ def test_claims_stand_in_a_table_with_effect_verdict_and_figure() -> None:
     assert "97.0%" in row(page, "C1")
 
 
-def test_what_a_profile_is_too_small_for_stands_before_the_verdicts() -> None:
-    page = report.claims_page(findings(), cohort(), "tiny", remark=f"Means nothing. {HOSTILE}")
+def test_remarks_on_the_profile_stand_before_the_verdicts_and_caveats_after() -> None:
+    page = report.claims_page(
+        *(findings(), cohort(), "tiny"),
+        remark=f"Means nothing. {HOSTILE}",
+        omissions=[f"No oracle. {HOSTILE}"],
+    )
     before, _, _ = page.partition("**C1**")
     assert "```{warning}\nMeans nothing. " in before
-    assert "<script>" not in page
-    assert "{warning}" not in report.claims_page(findings(), cohort(), "quick")
-
-
-def test_what_the_cohort_cannot_have_stands_among_its_caveats() -> None:
-    page = report.claims_page(findings(), cohort(), "quick", omissions=[f"No oracle. {HOSTILE}"])
     _, _, caveats = page.partition("About this cohort")
     assert "- No oracle. " in caveats
     assert "- simulated made-up" in caveats
     assert "<script>" not in page
-
-
-def test_a_part_that_was_not_tested_is_shown() -> None:
-    says = row(report.claims_page(findings(), cohort(), "quick"), "C8")
-    assert "**not supported**" in says
-    assert "not tested here" in says
-    assert "CF-DINO was not run" in says
+    assert "{warning}" not in report.claims_page(findings(), cohort(), "quick")
 
 
 def test_claims_that_were_not_tested_are_listed_with_the_reason() -> None:
@@ -86,6 +78,10 @@ def test_claims_that_were_not_tested_are_listed_with_the_reason() -> None:
         f"- {name}" for name in ("C5", "C7", "C9", "C10", "C11", "C12", "C13", "C14")
     ]
     assert all(re.search(r"\*[^*]+\*$", line) for line in listed)
+    in_part = row(page, "C8")
+    assert "**not supported**" in in_part
+    assert "not tested here" in in_part
+    assert "CF-DINO was not run" in in_part
 
 
 def test_the_page_says_what_the_intervals_are_over() -> None:
@@ -113,23 +109,14 @@ def test_nothing_tested_makes_no_empty_table() -> None:
 
 
 def test_pages_come_from_the_folders_of_an_experiment(tmp_path: Path, monkeypatch) -> None:
+    record = {"label": "", "digest": "0123", "seconds": 1.25, "peak_memory_mib": 300}
+    record |= {"finished": "2026-01-01T00:00:00", "python": "3.11", "git_revision": "abc"}
+    record |= {"device": "CPU", "versions": {"torch": "2.15"}}
+    (tmp_path / "steps").mkdir()
     for step in ("cohort", "quality"):
         folder = tmp_path / step / "0123"
         folder.mkdir(parents=True)
-        record = {
-            "step": step,
-            "label": "",
-            "digest": "0123",
-            "seconds": 1.25,
-            "peak_memory_mib": 300,
-            "finished": "2026-01-01T00:00:00",
-            "python": "3.11",
-            "git_revision": "abc",
-            "device": "CPU",
-            "versions": {"torch": "2.15"},
-        }
-        (folder / "run.json").write_text(json.dumps(record))
-        (tmp_path / "steps").mkdir(exist_ok=True)
+        (folder / "run.json").write_text(json.dumps(record | {"step": step}))
         pointer = {"folder": f"{step}/0123", "digest": "0123"}
         (tmp_path / "steps" / f"{step}.json").write_text(json.dumps(pointer))
     quality().to_csv(tmp_path / "quality" / "0123" / "quality.csv", index=False)
