@@ -71,7 +71,8 @@ def predictors(monkeypatch):
 
 def test_finetuning_makes_interventions_arrive(phantom, trained, predictors, tmp_path):
     base, options = trained
-    free = QUICK.model_copy(update={"epochs": 6, "slack": 50.0})  # a constraint that never binds
+    # A constraint that never binds.
+    free = QUICK.model_copy(update={"epochs": 3, "slack": 50.0, "learning_rate": 4e-3})
     tuned, history = finetune(phantom, deepcopy(base), options, free, tmp_path)
     assert history["miss"].iloc[-1] < 0.8 * history["miss"].iloc[0]
     assert (history["multiplier"] == 0).all()
