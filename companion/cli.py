@@ -23,7 +23,7 @@ from companion.engine.files import explain_full_disk
 
 if TYPE_CHECKING:
     from companion.engine.runs import Run
-    from companion.experiments.config import Experiment
+    from companion.experiments.config import EncoderName, Experiment
 
 app = typer.Typer(
     help="Counterfactual contrastive learning: the steps of the experiments.",
@@ -45,6 +45,7 @@ class Step(StrEnum):
     quality = "quality"
     pretraining = "pretraining"
     evaluation = "evaluation"
+    finetuning = "finetuning"
     results = "results"
     length = "length"
 
@@ -57,17 +58,19 @@ FUNCTIONS = {
     Step.quality: "measure_quality",
     Step.pretraining: "pretrain",
     Step.evaluation: "evaluate",
+    Step.finetuning: "finetune_encoder",
     Step.results: "collect_results",
     Step.length: "train_long",
 }
-# What steps are called as well.
-ALIASES = {"pretrain": Step.pretraining, "evaluate": Step.evaluation}
+OF_ENCODERS = (Step.pretraining, Step.evaluation, Step.finetuning)
+# What steps are called as well, and which are done by one process.
+ALIASES = {"pretrain": (Step.pretraining,), "evaluate": (Step.evaluation, Step.finetuning)}
 
 
-def parse_step(name: str) -> Step:
-    """The step of a name or alias."""
+def parse_steps(name: str) -> tuple[Step, ...]:
+    """The steps of a name or alias."""
     try:
-        return ALIASES.get(name) or Step(name)
+        return ALIASES.get(name) or (Step(name),)
     except ValueError:
         raise typer.BadParameter(f"'{name}' is not one of {', '.join(Step)}") from None
 
@@ -119,14 +122,15 @@ def main(
 
 @app.command()
 def run(
-    step: Annotated[Step, typer.Argument(parser=parse_step, metavar=f"[{'|'.join(Step)}]")],
+    step: Annotated[str, typer.Argument(metavar=f"[{'|'.join((*Step, *ALIASES))}]")],
     profile: Profile = "quick",
     cohort: CohortName = "phantom-chest",
     data_root: DataRoot = None,
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="Of pretraining and evaluation: OBJECTIVE-STRATEGY-SEED, as `ccl plan` lists them."
+            help="Of pretraining, evaluation and finetuning: OBJECTIVE-STRATEGY-SEED, as "
+            "`ccl plan` lists them."
         ),
     ] = None,
     bank: Annotated[
@@ -147,39 +151,55 @@ def run(
 ) -> None:
     """Does one step unless it is done, and leaves a pointer to its folder in runs/.
 
-    `evaluation` pretrains the encoder first, where that is not done. Several processes, started by
-    `torchrun` or SLURM's `srun`, work as one.
+    `evaluation` and `finetuning` pretrain the encoder first, where that is not done; `evaluate` is
+    both, as far as the encoder is finetuned. Several processes, started by `torchrun` or SLURM's
+    `srun`, work as one.
     """
-    if (encoder is not None) != (step in (Step.pretraining, Step.evaluation)):
+    steps = parse_steps(step)
+    if (encoder is not None) != (steps[0] in OF_ENCODERS):
         raise typer.BadParameter(
-            "'pretraining' and 'evaluation' need --encoder, other steps do not have it"
+            f"{', '.join(OF_ENCODERS)} need --encoder, other steps do not have it"
         )
-    if (bank is not None) != (step is Step.bank):
+    if (bank is not None) != (Step.bank in steps):
         raise typer.BadParameter("'bank' needs --bank, other steps do not have it")
-    if variant != "base" and step not in (Step.generator, Step.quality):
+    if variant != "base" and steps[0] not in (Step.generator, Step.quality):
         raise typer.BadParameter("only 'generator' and 'quality' have a --variant")
-    label = encoder or bank or ("" if variant == "base" else variant)
     with tidy_errors(), processes.process_group():
-        from companion.engine import pointers
-
         experiment = _experiment(profile, cohort, data_root)
-        if step is Step.evaluation:
-            _leave_pretraining(experiment, str(encoder))
         arguments: dict[Step, tuple[Any, ...]] = {
             Step.cohort: (on_bad_image.value, on_changed_data.value),
+            Step.generator: (variant,),
             Step.bank: (bank,),
-            Step.results: (),
-            Step.length: (),
+            Step.quality: (variant,),
         }
-        if encoder is not None:
-            arguments[step] = (experiment.pretraining.named(encoder),)
-        done = _finished(step, experiment, *arguments.get(step, (variant,)))
-        if distributed.is_main_process():
-            pointers.write_pointer(experiment.root, f"{step}-{label}" if label else step, done)
-            if step is Step.results:
-                for file in ("separability.csv", "results.csv"):
-                    pointers.copy_file(done.folder / file, experiment.root / file)
-            typer.echo(str(done.folder))
+        label = bank or ("" if variant == "base" else variant)
+        if encoder is None:
+            _run(steps[0], experiment, label, *arguments.get(steps[0], ()))
+        else:
+            _run_of_encoder(steps, experiment, encoder)
+
+
+def _run_of_encoder(steps: tuple[Step, ...], experiment: "Experiment", encoder: str) -> None:
+    """Does some steps of an encoder, its pretraining before, and leaves pointers to them."""
+    name = experiment.pretraining.named(encoder)
+    if Step.pretraining not in steps and name not in experiment.pretraining.controls:
+        _leave_pretraining(experiment, name)
+    for step in steps:
+        if len(steps) == 1 or step is not Step.finetuning or name in experiment.finetuned:
+            _run(step, experiment, encoder, name)
+
+
+def _run(step: Step, experiment: "Experiment", label: str, *arguments: Any) -> None:
+    """Does a step, leaves a pointer to it, and prints its folder."""
+    from companion.engine import pointers
+
+    done = _finished(step, experiment, *arguments)
+    if distributed.is_main_process():
+        pointers.write_pointer(experiment.root, f"{step}-{label}" if label else step, done)
+        if step is Step.results:
+            for file in ("separability.csv", "results.csv"):
+                pointers.copy_file(done.folder / file, experiment.root / file)
+        typer.echo(str(done.folder))
 
 
 def _finished(step: Step, experiment: "Experiment", *arguments: Any) -> "Run":
@@ -189,15 +209,12 @@ def _finished(step: Step, experiment: "Experiment", *arguments: Any) -> "Run":
     return finished
 
 
-def _leave_pretraining(experiment: "Experiment", encoder: str) -> None:
-    """Pretrains what is to be evaluated and leaves a pointer to it, unless there is one."""
+def _leave_pretraining(experiment: "Experiment", name: "EncoderName") -> None:
+    """Pretrains what is to be tested and leaves a pointer to it, unless there is one."""
     from companion.engine import pointers
 
-    name = experiment.pretraining.named(encoder)
-    if name in experiment.pretraining.controls:
-        return
     trained = _finished(Step.pretraining, experiment, name)
-    pointer = f"pretraining-{encoder}"
+    pointer = f"pretraining-{name}"
     # One that is newer than the evaluation would have the workflow evaluate again.
     if distributed.is_main_process() and not pointers.is_pointer_to(
         experiment.root, pointer, trained

@@ -12,6 +12,7 @@ from companion.experiments import (
     bank,
     cohort,
     evaluation,
+    finetuning,
     generator,
     pretraining,
     quality,
@@ -25,6 +26,7 @@ STEPS = {
     quality.measure_quality: quality.CODE,
     pretraining.pretrain: (*pretraining.CODE, "ccl.objectives.simclr"),
     evaluation.evaluate: evaluation.CODE,
+    finetuning.finetune_encoder: finetuning.CODE,
     results.collect_results: results.CODE,
 }
 
@@ -58,8 +60,9 @@ def of_steps() -> dict[str, tuple[str, str]]:
         ("companion/book/tables.py", "def ", "def other_", set()),
         ("companion/claims/holm.py", "def ", "def other_", set()),
         ("ccl/losses/nt_xent.py", "def ", "def other_", {"pretraining"}),
-        ("ccl/pairs.py", "def ", "def other_", {"pretraining", "evaluation"}),
+        ("ccl/pairs.py", "def ", "def other_", {"pretraining"}),
         ("companion/evaluation/probing.py", "def ", "def other_", {"evaluation"}),
+        ("companion/evaluation/finetuning.py", "def ", "def other_", {"finetuning"}),
         ("companion/quality/spectrum.py", "def ", "def other_", {"quality"}),
         ("companion/experiments/pretraining.py", "max_steps=", "most_steps=", {"pretraining"}),
         ("companion/experiments/pretraining.py", "most: int", "many: int", set()),

@@ -51,6 +51,12 @@ def test_a_fresh_checkout_makes_everything(folder: Path, whole_book: str) -> Non
     assert found == expected | {"total": sum(expected.values())}
 
 
+def test_here_one_process_probes_and_finetunes(whole_book: str) -> None:
+    """On a cluster these are jobs of their own, and only one of them asks for a GPU."""
+    assert " run evaluate " in whole_book
+    assert " run evaluation " not in whole_book
+
+
 def test_the_plan_follows_the_profile(folder: Path, whole_book: str) -> None:
     profile = folder / "configs" / "tiny.yaml"
     content = yaml.safe_load(profile.read_text())
@@ -79,11 +85,10 @@ def rules_in(snakefile: str) -> dict[str, tuple[str, str, str]]:
 
 
 def rules_with_networks() -> set[str]:
-    """The rules whose step trains networks or asks them: every step but two."""
+    """The rules that train networks or run a generator: every step but three."""
     rules = (checkout.ROOT / "workflow/Snakefile").read_text().split("\nrule ")[1:]
-    steps = {rule.partition(":")[0]: re.search(r" run (\w+) ", rule) for rule in rules}
-    without = {"cohort", "results"}
-    return {name for name, found in steps.items() if found and found[1] not in without}
+    without = {"cohort", "evaluation", "results_table"}
+    return {rule.partition(":")[0] for rule in rules if "} run " in rule} - without
 
 
 def test_the_page_on_scaling_says_what_the_rules_ask_for() -> None:
@@ -115,11 +120,12 @@ def test_the_profile_for_slurm_gives_rules_gpus_and_those_start_as_many_processe
 def test_a_job_on_a_cluster_uses_the_cores_that_its_rule_asks_for(folder: Path) -> None:
     """And not those of its node, which is what Snakemake then says there is."""
     within = ["--mode", "remote", "--cores", "64", "--dry-run", "--printshellcmds"]
-    said = checkout.finish(checkout.snakemake(folder, *within, "--until", "evaluation"))
+    said = checkout.finish(checkout.snakemake(folder, *within, "--until", "results_table"))
     commands = re.findall(r"OMP_NUM_THREADS=(\d+) .* companion run (\w+)", said)
     used = {step: cores for cores, step in commands}
     rules = rules_in((checkout.ROOT / "workflow/Snakefile").read_text())
-    assert {"generator", "pretraining", "evaluation"} <= set(used)
+    assert {"generator", "pretraining", "evaluation", "finetuning"} <= set(used)
+    assert used.pop("results") == "1"
     assert used == {step: rules[step][0] for step in used}
 
 

@@ -219,6 +219,18 @@ class Experiment:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def finetuned(self) -> tuple[EncoderName, ...]:
+        """The encoders that are finetuned; of controls only what all others start from.
+
+        Finetuned, this is the supervised baseline.
+        """
+        if self.finetuning is None:
+            return ()
+        named = self.pretraining
+        starts = (c for c in named.controls if c.strategy == named.start(c.objective))
+        return (*named.encoders, *starts)
+
+    @property
     def omissions(self) -> list[str]:
         """A sentence for each strategy that is left out."""
         return [f"Strategy '{name}' is left out: {why}." for name, why in self.left_out.items()]

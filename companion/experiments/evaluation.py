@@ -1,4 +1,4 @@
-"""The step `evaluation`: what one encoder, pretrained or a control, is good for."""
+"""The step `evaluation`: what probes find in the features of one encoder or control."""
 
 from pathlib import Path
 
@@ -7,24 +7,22 @@ import pandas as pd
 from companion.cohorts.cohort import Cohort
 from companion.engine.csv_files import write_table
 from companion.engine.runs import Run, Step, as_json
-from companion.evaluation.options import FinetuningOptions
 from companion.experiments import config
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import EncoderName, Experiment
-from companion.experiments.pretraining import (
-    initial_encoder,
-    pretrain,
-    pretrained_encoder,
-    weights_digest,
-)
-from companion.strategies import RANDOM
+from companion.experiments.pretraining import load_encoder, pretrain, weights_digest
 
 RESULTS_FILE = "results.csv"
 SEPARABILITY_FILE = "separability.csv"
 CONFUSION_FILE = "confusion.csv"
 FEATURES_FILE = "test_features.npy"
 
-CODE = ("companion.evaluation.protocols", "companion.experiments.initial_weights")
+CODE = (
+    "companion.evaluation.external",
+    "companion.evaluation.probing",
+    "companion.evaluation.separability",
+    "companion.experiments.initial_weights",
+)
 
 
 def evaluate(experiment: Experiment, name: EncoderName) -> Run:
@@ -32,6 +30,57 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
 
     Its folder holds `results.csv`, `separability.csv`, `confusion.csv` and
     `test_features.npy`.
+
+    Raises:
+        ValueError: the experiment has no such encoder.
+    """
+    inputs, external = evaluation_inputs(experiment, name)
+    encoder_options = experiment.pretraining.options(name.objective).encoder
+    options = as_json(probing=experiment.probing, encoder=encoder_options) | name._asdict()
+    options |= weights_digest(experiment, encoder_options)
+    step = Step(
+        experiment.root,
+        "evaluation",
+        options,
+        inputs,
+        CODE,
+        (evaluate, load_encoder),
+        str(name),
+    )
+
+    def compute(folder: Path) -> None:
+        from ccl.devices import fastest_device
+        from companion.evaluation import features
+        from companion.evaluation.external import evaluate_external
+        from companion.evaluation.probing import probe
+        from companion.evaluation.separability import separability
+
+        images = Cohort.load(inputs["cohort"].folder)
+        encoder = load_encoder(experiment, images, name, inputs.get("encoder"))
+        encoder, about = encoder.to(fastest_device()), name.columns()
+        found = features.extract_features(encoder, images.images)
+
+        def probe_on(other: Cohort) -> pd.DataFrame:
+            unseen = features.extract_features(encoder, other.images)
+            return probe(other, unseen, experiment.probing, **about)
+
+        tables = [
+            probe(images, found, experiment.probing, **about),
+            *evaluate_external(images, external, experiment.probing, probe_on),
+        ]
+        known = separability(images, found)
+        features.save(found[images.rows("test")], folder / FEATURES_FILE)
+        write_table(known.measures.assign(**about), folder / SEPARABILITY_FILE)
+        write_table(known.confusion.assign(**about), folder / CONFUSION_FILE)
+        write_table(concatenated(tables), folder / RESULTS_FILE)
+
+    return step.run(compute)
+
+
+def evaluation_inputs(
+    experiment: Experiment, name: EncoderName
+) -> tuple[dict[str, Run], dict[str, Path]]:
+    """The finished steps that a test of an encoder needs, and the folders of external cohorts.
 
     Raises:
         ValueError: the experiment has no such encoder.
@@ -44,57 +93,7 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
         for other in experiment.external
     }
     inputs |= {f"external-{other}": run for other, run in external.items()}
-    step = Step(
-        experiment.root,
-        "evaluation",
-        _options(experiment, name),
-        inputs,
-        CODE,
-        (evaluate, initial_encoder, pretrained_encoder),
-        str(name),
-    )
-
-    def compute(folder: Path) -> None:
-        from ccl.devices import fastest_device
-        from companion.evaluation import features
-        from companion.evaluation.protocols import evaluate_encoder, evaluate_external
-
-        images = Cohort.load(inputs["cohort"].folder)
-        if "encoder" in inputs:
-            encoder = pretrained_encoder(experiment, images, name, inputs["encoder"])
-        else:
-            encoder = initial_encoder(experiment, images, name)
-        encoder = encoder.to(fastest_device())
-        how = (encoder, experiment.probing, _finetuning(experiment, name), name.columns())
-        found = evaluate_encoder(images, *how)
-        tables = [found.results]
-        for other, run in external.items():
-            unseen = Cohort.load(run.folder)
-            tables.append(evaluate_external(images, unseen, other, *how))
-        features.save(found.features[images.rows("test")], folder / FEATURES_FILE)
-        write_table(found.separability, folder / SEPARABILITY_FILE)
-        write_table(found.confusion, folder / CONFUSION_FILE)
-        write_table(concatenated(tables), folder / RESULTS_FILE)
-
-    return step.run(compute)
-
-
-def _options(experiment: Experiment, name: EncoderName) -> dict[str, object]:
-    encoder = experiment.pretraining.options(name.objective).encoder
-    options = as_json(probing=experiment.probing, encoder=encoder) | name._asdict()
-    options |= weights_digest(experiment, encoder)
-    finetuning = _finetuning(experiment, name)
-    if finetuning is not None:
-        options |= as_json(finetuning=finetuning)
-    return options
-
-
-def _finetuning(experiment: Experiment, name: EncoderName) -> FinetuningOptions | None:
-    """Of controls only what all encoders start from is finetuned: the supervised baseline."""
-    start = experiment.pretraining.start(name.objective)
-    if name.strategy == RANDOM and start != RANDOM:
-        return None
-    return experiment.finetuning
+    return inputs, {other: run.folder for other, run in external.items()}
 
 
 def concatenated(tables: list[pd.DataFrame]) -> pd.DataFrame:

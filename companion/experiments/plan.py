@@ -29,8 +29,8 @@ from companion.strategies import GENERATORS, STRATEGIES
 STEPS = tuple(
     f"companion.experiments.{name}"
     for name in (
-        *("cohort", "generator", "bank", "quality", "pretraining", "evaluation", "results"),
-        "length",
+        *("cohort", "generator", "bank", "quality"),
+        *("pretraining", "evaluation", "finetuning", "results", "length"),
     )
 )
 # What each notebook shows: the steps that it needs finished. 'pretraining' means every encoder;
@@ -130,16 +130,18 @@ def of(experiment: Experiment) -> dict[str, Any]:
     """What `ccl plan` prints of an experiment.
 
     Returns:
-        {"encoders": [...], "controls": [...], "beside": [...], "external": [...], "tables": [...],
-        "omissions": [...], "length": [...]}: names of encoders such as 'simclr-standard-0', of
-        further cohorts in the same book, of those that the encoders are tested on, and of the files
-        in the data root that say which images there are; a sentence for each strategy that the
-        profile asks for and the cohort cannot have; and names of the steps that training for long
-        needs, if that is asked for. A cohort without encoders can only test those of others.
+        {"encoders": [...], "controls": [...], "finetuned": [...], "beside": [...],
+        "external": [...], "tables": [...], "omissions": [...], "length": [...]}: names of encoders
+        such as 'simclr-standard-0', of those that are finetuned, of further cohorts in the same
+        book, of those that the encoders are tested on, and of the files in the data root that say
+        which images there are; a sentence for each strategy that the profile asks for and the
+        cohort cannot have; and names of the steps that training for long needs, if that is asked
+        for. A cohort without encoders can only test those of others.
     """
     return {
         "encoders": [str(name) for name in experiment.pretraining.encoders],
         "controls": [str(name) for name in experiment.pretraining.controls],
+        "finetuned": [str(name) for name in experiment.finetuned],
         "beside": list(experiment.beside),
         "external": list(experiment.external),
         "tables": list(tables(experiment)),

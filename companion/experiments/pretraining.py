@@ -145,14 +145,16 @@ def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -
     return starting_encoder(options, images.images.shape[1:], experiment.root / "initial")
 
 
-def pretrained_encoder(
-    experiment: Experiment, images: Cohort, name: EncoderName, run: Run
+def load_encoder(
+    experiment: Experiment, images: Cohort, name: EncoderName, run: Run | None
 ) -> "Encoder":
-    """The encoder of a finished pretraining."""
+    """The encoder of a finished pretraining; without one, that of a control."""
     import torch
 
     from companion.experiments.initial_weights import architecture
 
+    if run is None:
+        return initial_encoder(experiment, images, name)
     torch.manual_seed(name.seed)
     options = experiment.pretraining.options(name.objective).encoder
     encoder = architecture(options, images.images.shape[1:])
@@ -162,9 +164,8 @@ def pretrained_encoder(
 
 def encoder_of(experiment: Experiment, images: Cohort, name: EncoderName) -> "Encoder":
     """A pretrained encoder, or the untrained one of a control."""
-    if name in experiment.pretraining.controls:
-        return initial_encoder(experiment, images, name)
-    return pretrained_encoder(experiment, images, name, pretrain(experiment, name))
+    control = name in experiment.pretraining.controls
+    return load_encoder(experiment, images, name, None if control else pretrain(experiment, name))
 
 
 def weights_digest(experiment: Experiment, options: EncoderOptions) -> dict[str, str]:
