@@ -1,7 +1,6 @@
 """The code of a stored notebook, run in this process on a cohort and results made up by a test."""
 
 import ast
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ def only(objective: str) -> Experiment:
     """The profile `tiny`, with one objective and the plain strategy alone."""
     base = config.experiment("tiny", "phantom-chest")
     changed = base.pretraining.model_copy(update={"strategies": {objective: ("standard",)}})
-    return replace(base, pretraining=changed)
+    return base.model_copy(update={"pretraining": changed})
 
 
 def values(

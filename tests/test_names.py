@@ -2,7 +2,6 @@
 
 import pickle
 import re
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -79,9 +78,9 @@ def test_headings_show_cohort_caveats_and_citation_as_they_are(name: str) -> Non
     info = {"name": name, "caveats": [name, "Few images."], "citation": name}
     cohort = Cohort(Path(), info, np.zeros((1, 8, 8), np.uint8), pd.DataFrame({"split": ["train"]}))
     base = config.experiment("tiny", "phantom-chest")
-    read = as_read(heading(replace(base, profile_name=name, remark=name), cohort))
+    read = as_read(heading(base.model_copy(update={"profile_name": name, "remark": name}), cohort))
     assert read.count(name) == 5
-    short = replace(base, profile_name=name, left_out={"oracle": name})
+    short = base.model_copy(update={"profile_name": name, "left_out": {"oracle": name}})
     assert f"Strategy 'oracle' is left out: {name}." in as_read(heading(short, cohort))
 
 

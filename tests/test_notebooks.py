@@ -5,7 +5,6 @@ import itertools
 import json
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -98,7 +97,9 @@ def test_a_page_names_the_weights_that_encoders_start_from(tmp_path, monkeypatch
     simclr = made.pretraining.simclr
     encoder = simclr.encoder.model_copy(update={"pretrained": "imagenet"})
     simclr = simclr.model_copy(update={"encoder": encoder})
-    made = replace(made, pretraining=made.pretraining.model_copy(update={"simclr": simclr}))
+    made = made.model_copy(
+        update={"pretraining": made.pretraining.model_copy(update={"simclr": simclr})}
+    )
     table = pages._results(["simclr"]).replace({"strategy": {"random": "initial"}})
     monkeypatch.setattr(pages, "_results", lambda _: table)
     shown = pages.values("probing", pages.small_cohort(), made, tmp_path, monkeypatch)

@@ -1,8 +1,6 @@
 """Profiles: every knob of every experiment, as strictly checked YAML files in `configs/`."""
 
-import dataclasses
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -163,6 +161,7 @@ class Sections(Options):
 
     Attributes:
         remark: what a reader of its results must know; stands on every page that shows some.
+        finetuning: None where nothing is finetuned, `length` where nothing is trained for long.
     """
 
     remark: str = ""
@@ -185,9 +184,8 @@ class Sections(Options):
         return bank
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """One profile applied to one cohort.
+class Experiment(Sections):
+    """One profile applied to one cohort: the profile's sections, as the cohort has them, and more.
 
     Attributes:
         profile_name, cohort_name: its names.
@@ -196,7 +194,6 @@ class Experiment:
         source: where the cohort comes from.
         beside: names of further cohorts of the same profile that stand in the same book.
         external: names of further cohorts of the same profile that the encoders are tested on.
-        remark: what a reader of the results must know of the profile.
         left_out: strategies that the profile asks for and the cohort cannot have, and why not.
     """
 
@@ -205,18 +202,9 @@ class Experiment:
     data_root: str | None
     root: Path
     source: SourceOptions
-    generator: GeneratorOptions
-    variants: VariantOptions
-    bank: BankOptions
-    quality: QualityOptions
-    pretraining: PretrainingOptions
-    probing: ProbingOptions
-    finetuning: FinetuningOptions | None
-    length: LengthOptions | None = None
     beside: tuple[str, ...] = ()
     external: tuple[str, ...] = ()
-    remark: str = ""
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = {}
 
     @property
     def finetuned(self) -> tuple[EncoderName, ...]:
@@ -271,16 +259,18 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
     left_out = _impossible(sections.pretraining, source)
-    runs = Path("runs") / profile / cohort
-    fields = {field.name: getattr(sections, field.name) for field in _section_fields()}
-    fields |= {
-        "pretraining": _without(sections.pretraining, left_out),
-        "left_out": left_out,
-        "beside": written.there(written.beside),
-        "external": written.there(written.external),
-    }
-    root = data_root or written.root_of(cohort)
-    return Experiment(profile, cohort, root, runs, source, **fields)
+    changed = {"pretraining": _without(sections.pretraining, left_out)}
+    return Experiment(
+        profile_name=profile,
+        cohort_name=cohort,
+        data_root=data_root or written.root_of(cohort),
+        root=Path("runs") / profile / cohort,
+        source=source,
+        beside=written.there(written.beside),
+        external=written.there(written.external),
+        left_out=left_out,
+        **dict(sections) | changed,
+    )
 
 
 def _require_fit(source: SourceOptions, sections: Sections) -> None:
@@ -331,10 +321,6 @@ def _without(pretraining: PretrainingOptions, left_out: Container[str]) -> Pretr
         for objective, names in pretraining.strategies.items()
     }
     return pretraining.model_copy(update={"strategies": kept})
-
-
-def _section_fields() -> list[Any]:
-    return [f for f in dataclasses.fields(Experiment) if f.name in Sections.model_fields]
 
 
 def _explained(file: str, cohort: str, error: ValidationError) -> str:

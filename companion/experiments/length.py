@@ -6,7 +6,6 @@ more slowly and end higher, so there is an epoch at which the comparison turns r
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -45,7 +44,7 @@ def trainings(experiment: Experiment) -> Iterator[tuple[str, Experiment]]:
                 "convergence": pretraining.convergence.model_copy(update={"every": options.every}),
             }
         )
-        yield start, replace(experiment, pretraining=changed)
+        yield start, experiment.model_copy(update={"pretraining": changed})
 
 
 def train_long(experiment: Experiment) -> Run:
