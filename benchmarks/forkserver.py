@@ -16,7 +16,7 @@ from statistics import median
 from companion.engine import forkserver
 
 ROUNDS = 5
-PROGRAM = "import companion.evaluation.protocols, ccl.encoders.initial_weights\n"
+PROGRAM = "import companion.evaluation.probing, ccl.encoders.initial_weights\n"
 
 
 def seconds(command: list[str], folder: Path) -> float:

@@ -1,8 +1,9 @@
 """The table of strategies fits what reads it."""
 
 from ccl import pairs
-from companion import cli, strategies
+from companion import strategies
 from companion.claims import ledger
+from companion.cli.steps import Step
 from companion.experiments import plan
 
 
@@ -12,7 +13,7 @@ def test_every_recipe_can_be_followed() -> None:
         assert (recipe.bank is None) == (recipe.pairs == "standard"), name
         assert name in ledger.STRATEGIES
     for bank in strategies.BANKS.values():
-        assert bank.made_by.partition("-")[0] in list(cli.Step)
+        assert bank.made_by.partition("-")[0] in list(Step)
         assert bank.variant is None or bank.variant in strategies.GENERATORS
     assert strategies.BANKS["truth"].variant is None
     assert strategies.BANKS["scanner"].variant == strategies.BASE
