@@ -15,6 +15,7 @@ import yaml
 from companion import ROOT
 from companion.book import illustrations, landing, opening, report
 from companion.book.light import lighten
+from companion.book.verdicts import verdicts_on
 from companion.engine.clean_environment import clean
 from companion.engine.storage import read_json
 from companion.experiments import plan
@@ -42,7 +43,10 @@ def collect(main: "Experiment", beside: Sequence["Experiment"] = (), root: Path 
             for path in report.executed_notebooks(experiment)
         }
     made = {name: with_footer(name, written) for name, written in made.items()}
-    made |= report.pages(main, beside) | landing.pages(main) | illustrations.pages(main)
+    experiments = (main, *beside)
+    verdicts = {e.cohort_name: verdicts_on(e) for e in experiments if e.pretraining.encoders}
+    made |= report.pages(experiments, verdicts) | illustrations.pages(main)
+    made |= landing.pages(main, verdicts[main.cohort_name])
     folder = root / EXECUTED
     for old in [path for path in folder.rglob("*") if path.is_file()]:
         if old.relative_to(folder).as_posix() not in made:

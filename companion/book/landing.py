@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ccl.generator.generator import Generator, counterfactuals, load
-from companion.book import diagrams, forest, record
+from companion.book import diagrams, forest
 from companion.book.grids import pick
 from companion.book.markdown import raw
+from companion.book.verdicts import Verdicts
 from companion.book.widgets.hero import Turning, hero_html
 from companion.claims import ledger
-from companion.claims.evidence import gather
-from companion.claims.judging import Finding, judge
+from companion.claims.judging import Finding
 from companion.cohorts.cohort import Cohort
 from companion.engine import pointers
 
@@ -22,16 +22,13 @@ PATIENTS = 2  # of each scanner
 SIMILARITIES = (0.7, 0.75, 0.5, 0.3, 0.05)  # of a pair and of four negatives, as in the lecture
 
 
-def pages(experiment: "Experiment") -> dict[str, str]:
+def pages(experiment: "Experiment", verdicts: Verdicts) -> dict[str, str]:
     """Parts of the landing page of a finished experiment: file name to Markdown."""
     root = experiment.root
     cohort = Cohort.load(pointers.read_pointer(root, "cohort").folder)
     generator = load(pointers.read_pointer(root, "generator").folder)
-    claims = ledger.load()
-    findings = judge(claims, gather(root))
-    recorded = record.findings_on(experiment.cohort_name)
-    rows = forest.effects(findings, recorded, claims, experiment.cohort_name)
-    drawn = pictures(cohort, generator, findings) | {"forest": forest.forest_html(rows)}
+    rows = forest.effects(*verdicts, ledger.load(), experiment.cohort_name)
+    drawn = pictures(cohort, generator, verdicts.built) | {"forest": forest.forest_html(rows)}
     return {f"{name}.md": raw(html) for name, html in drawn.items()}
 
 

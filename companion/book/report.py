@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from companion.book import record
 from companion.book.markdown import escape, table
-from companion.claims import ledger
-from companion.claims.evidence import gather
-from companion.claims.judging import Finding, Outcome, Verdict, judge
+from companion.book.verdicts import Verdicts
+from companion.claims.judging import Finding, Outcome, Verdict
 from companion.cohorts.cohort import Cohort
 from companion.engine import pointers
 from companion.engine.storage import read_json
@@ -215,24 +214,20 @@ def _environment(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
 # From an experiment's folders
 
 
-def pages(main: "Experiment", beside: Sequence["Experiment"] = ()) -> dict[str, str]:
+def pages(experiments: Sequence["Experiment"], verdicts: Mapping[str, Verdicts]) -> dict[str, str]:
     """The generated pages of the book: file name in `book/executed/` to Markdown.
 
     Args:
-        main: finished; its steps are found through `steps/*.json` in its root.
-        beside: further finished experiments that the book shows.
+        experiments: finished, the main one first; their steps are found through `steps/*.json`.
+        verdicts: by the names of the cohorts that have some.
     """
-    experiments = (main, *beside)
+    main, *beside = experiments
+    figures = {main.cohort_name: ""} | {e.cohort_name: f"{e.cohort_name}-" for e in beside}
     return {
         "claims.md": "\n".join(
-            [
-                _claims_of(main),
-                *(
-                    _claims_of(other, f"{other.cohort_name}-")
-                    for other in beside
-                    if other.pretraining.encoders
-                ),
-            ]
+            _claims_of(each, verdicts[each.cohort_name], figures[each.cohort_name])
+            for each in experiments
+            if each.cohort_name in verdicts
         ),
         "gpu.md": gpu_table(GPU),
         "status.md": status_page(
@@ -246,13 +241,17 @@ def pages(main: "Experiment", beside: Sequence["Experiment"] = ()) -> dict[str, 
     }
 
 
-def _claims_of(experiment: "Experiment", figures: str = "") -> str:
-    root = experiment.root
-    cohort = Cohort.load(pointers.read_pointer(root, "cohort").folder)
-    findings = judge(ledger.load(), gather(root))
-    recorded = record.findings_on(experiment.cohort_name)
-    profile, remark = experiment.profile_name, experiment.remark
-    return claims_page(findings, cohort, profile, figures, recorded, remark, experiment.omissions)
+def _claims_of(experiment: "Experiment", verdicts: Verdicts, figures: str) -> str:
+    cohort = Cohort.load(pointers.read_pointer(experiment.root, "cohort").folder)
+    return claims_page(
+        verdicts.built,
+        cohort,
+        experiment.profile_name,
+        figures,
+        verdicts.recorded,
+        experiment.remark,
+        experiment.omissions,
+    )
 
 
 def _records(experiment: "Experiment") -> list[dict[str, Any]]:
