@@ -18,7 +18,7 @@ from companion.claims.holm import ALPHA, holm_levels
 from companion.claims.judging import Verdict, decide, overall
 from companion.claims.seeds import mean_over_seeds
 from companion.engine.csv_files import write_table
-from companion.evaluation.statistics import bootstrap_difference
+from companion.evaluation.statistics import auc_replicates, roc_auc
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,49 @@ def paired_bootstrap(
         found = bootstrap_difference(labels, one, other, owner, rng, n_bootstrap=n_bootstrap)
         intervals.append(found[1:])
     return Coverage.of(np.array(intervals), first - second)
+
+
+def bootstrap_difference(
+    labels: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    patients: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    n_bootstrap: int,
+    level: float = 0.95,
+) -> tuple[float, float, float]:
+    """ROC-AUC of `first` minus that of `second` on the same images, with its bootstrap interval.
+
+    Paired: each replicate draws the same patients for both, so what makes a patient hard for both
+    cancels. The interval says how the difference would vary with other test patients; two encoders
+    that were trained again may differ by more.
+
+    The interval is Student's t with the bootstrap's standard error, over the number of patients:
+    differences scatter symmetrically, and with a hundred patients the percentile interval covers
+    a little too rarely.
+
+    Args:
+        labels: as for `companion.evaluation.statistics.roc_auc`.
+        first, second: scores as for `roc_auc`, of the same images in the same order.
+        patients: (n,) name of each image's patient; all images of a patient are drawn together.
+        rng: draws the replicates.
+        n_bootstrap: number of replicates.
+        level: probability that the interval is to cover.
+
+    Returns:
+        Difference in [-1, 1], lower and upper end.
+
+    Source:
+        Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 12.
+    """
+    drawn = auc_replicates(labels, [first, second], patients, rng, n_bootstrap=n_bootstrap)
+    replicates = drawn[~np.isnan(drawn).any(axis=(1, 2)), :, 0]
+    n = len(np.unique(patients))
+    error = np.diff(replicates, axis=1).std(ddof=1) * np.sqrt(n / (n - 1))
+    half = float(stats.t.ppf((1 + level) / 2, n - 1) * error)
+    value = roc_auc(labels, first) - roc_auc(labels, second)
+    return value, value - half, value + half
 
 
 def claim_verdicts(

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -120,7 +121,9 @@ def fit_classifier(
     classifier = Classifier(copy.deepcopy(encoder), len(cohort.classes)).to(device)
     classifier = classifier.to(memory_format=torch.channels_last)  # faster, nothing else
     optimizer = _optimizer(classifier, options)
-    weights = class_weights(labels_of(cohort, rows), len(cohort.classes)).to(device)
+    labels = labels_of(cohort, rows)
+    weights = compute_class_weight("balanced", classes=np.arange(len(cohort.classes)), y=labels)
+    weights = torch.from_numpy(weights).float().to(device)
     best, aucs = classifier.state_dict(), list[float]()
     for epoch in range(options.epochs):
         classifier.train()
@@ -173,20 +176,6 @@ def epoch_batches(
     rng = epoch_rng(seed, epoch, "labelled images")
     order = np.concatenate([rng.permutation(rows) for _ in range(passes)])
     return order[: steps * batch].reshape(steps, batch)
-
-
-def class_weights(labels: np.ndarray, classes: int) -> Tensor:
-    """Weights w_k = n / (K n_k): every class weighs the same in the sum over n labels.
-
-    Args:
-        labels: integer (n,) in 0 ... K - 1; every class occurs.
-        classes: K.
-
-    Returns:
-        float32 (K,).
-    """
-    counts = np.bincount(labels, minlength=classes)
-    return torch.from_numpy(len(labels) / (classes * counts)).float()
 
 
 def _loss(

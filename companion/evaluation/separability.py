@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import silhouette_samples
+from sklearn.metrics import confusion_matrix, silhouette_samples
 from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import NearestNeighbors
 
@@ -91,8 +91,7 @@ def separability(cohort: Cohort, features: np.ndarray) -> Separability:
 
 
 def _confusion(names: np.ndarray, codes: np.ndarray, guessed: np.ndarray) -> pd.DataFrame:
-    counts = np.zeros((len(names), len(names)), dtype=int)
-    np.add.at(counts, (codes, guessed), 1)
+    counts = confusion_matrix(codes, guessed, labels=range(len(names)))
     return pd.DataFrame(
         {
             "scanner": names.repeat(len(names)),

@@ -6,7 +6,6 @@ What training again does to it is in `companion.claims.seeds`.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 # Bootstrap weights held in memory at a time: 4 million floats, 32 MB.
 _BLOCK = 4_000_000
@@ -29,54 +28,6 @@ def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     """
     labels, scores = _checked(labels, scores)
     return float(_weighted_auc(labels, scores, np.ones((1, len(labels))))[0])
-
-
-def bootstrap_difference(
-    labels: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
-    patients: np.ndarray,
-    rng: np.random.Generator,
-    *,
-    n_bootstrap: int,
-    level: float = 0.95,
-) -> tuple[float, float, float]:
-    """ROC-AUC of `first` minus that of `second` on the same images, with its bootstrap interval.
-
-    Paired: each replicate draws the same patients for both, so what makes a patient hard for both
-    cancels. The interval says how the difference would vary with other test patients; two encoders
-    that were trained again may differ by more.
-
-    The interval is Student's t with the bootstrap's standard error, over the number of patients:
-    differences scatter symmetrically, and with a hundred patients the percentile interval covers
-    a little too rarely (`benchmarks/simulations.py` measures it).
-
-    Args:
-        labels: as for `roc_auc`.
-        first, second: scores as for `roc_auc`, of the same images in the same order.
-        patients: (n,) name of each image's patient; all images of a patient are drawn together.
-        rng: draws the replicates.
-        n_bootstrap: number of replicates.
-        level: probability that the interval is to cover.
-
-    Returns:
-        Difference in [-1, 1], lower and upper end.
-
-    Raises:
-        ValueError: as `roc_auc`, or too few replicates have all classes.
-
-    Source:
-        Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 12.
-    """
-    drawn = auc_replicates(labels, [first, second], patients, rng, n_bootstrap=n_bootstrap)
-    replicates = drawn[~np.isnan(drawn).any(axis=(1, 2)), :, 0]
-    if len(replicates) < 2:
-        raise ValueError(f"{n_bootstrap} bootstrap replicates are too few for a standard error")
-    n = len(np.unique(patients))
-    error = np.diff(replicates, axis=1).std(ddof=1) * np.sqrt(n / (n - 1))
-    half = float(stats.t.ppf((1 + level) / 2, n - 1) * error)
-    value = roc_auc(labels, first) - roc_auc(labels, second)
-    return value, value - half, value + half
 
 
 def auc_replicates(

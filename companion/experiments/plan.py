@@ -17,7 +17,7 @@ from companion import ROOT
 from companion.cohorts.importing import sources
 from companion.engine.digests import code_digest
 from companion.engine.errors import DamagedFileError
-from companion.engine.files import write_atomically
+from companion.engine.files import file_digest, write_atomically
 from companion.engine.pointers import read_pointer
 from companion.engine.storage import read_json
 from companion.experiments import config, profiles
@@ -84,7 +84,7 @@ def kept(notebook: str, root: Path = ROOT) -> list[Path]:
 def assets_digest(notebook: str) -> str:
     """Digest of the files that a notebook's page contains and that are no code."""
     files = [*_files(*_ASSETS), *kept(notebook)]
-    return hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()
+    return hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest()
 
 
 def _files(*patterns: str) -> list[Path]:
@@ -174,7 +174,7 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     before = _before(file)
     plan = of(experiment)
     now = before | {
-        "profile": [_digest(path) for path in profiles.files(ROOT / "configs", profile)],
+        "profile": [file_digest(path) for path in profiles.files(ROOT / "configs", profile)],
         "code": code_digest(*STEPS),
         "data_root": data_root or "",
         "plan": plan,
@@ -219,10 +219,6 @@ def look_at_sources(profile: str, cohort: str, data_root: str | None) -> None:
         # Snakemake takes a small file with a new date and the old content for unchanged.
         noticed = read_json(root / "plan.json") | {"noticed": time.time_ns()}
         write_atomically(root / "plan.json", json.dumps(noticed, indent=1))
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _stamps(data_root: str | None, tables: Sequence[str]) -> dict[str, list[int]]:

@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 from benchmarks import simulations
-from benchmarks.simulations import claim_verdicts, paired_bootstrap, seed_intervals
+from benchmarks.simulations import (
+    bootstrap_difference,
+    claim_verdicts,
+    paired_bootstrap,
+    seed_intervals,
+)
 from companion.claims.judging import Verdict
-from companion.evaluation.statistics import bootstrap_difference
 
 
 @pytest.mark.parametrize(("truth", "seeds"), [(0.0, 2), (0.02, 3), (0.0, 5)])

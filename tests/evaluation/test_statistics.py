@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.simulations import bootstrap_difference
 from companion.evaluation.statistics import (
     auc_replicates,
-    bootstrap_difference,
     percentiles,
     roc_auc,
 )
