@@ -22,10 +22,10 @@ import pandas as pd
 from memory import resident
 from peaks import watched
 
-from ccl.generator.options import QualityOptions
-from companion import quality
 from companion.cohorts.bank import Bank
 from companion.cohorts.cohort import Cohort
+from companion.quality import measuring as quality
+from companion.quality.options import QualityOptions
 
 SCANNERS = ("A", "B", "C", "D")
 Part = Callable[[], tuple[Callable[[], Any], int]]  # makes the work, and bytes that it is given
@@ -90,9 +90,7 @@ def probing() -> tuple[Callable[[], Any], int]:
     mine = cohort(Path(), np.zeros((n, 1, 1), np.uint8))
     options = probes.ProbingOptions(fractions=(1.0,), n_bootstrap=1, c_grid=(1e-3, 1e-2))
     about = {"objective": "", "strategy": "", "pretrain_seed": 0}
-    import_module("companion.evaluation.features")._MOST_IN_FLOAT64 = (
-        2**20
-    )  # so that these are many
+    import_module("companion.evaluation.features")._MAX_IN_FLOAT64 = 2**20  # so that these are many
     return lambda: probes.probe(mine, features, options, **about), features.nbytes
 
 

@@ -15,8 +15,8 @@ from ccl import distributed
 from ccl.collectives import all_reduce_sum
 
 
-class SharedBatchNorm(nn.Module):
-    """Stands for a layer of batch normalisation and takes its statistics over all processes.
+class SyncBatchNorm(nn.Module):
+    """A layer of batch normalisation whose statistics are those of all processes.
 
     On GPUs by torch's own, which works on no CPU, and whose conversion of a network forgets the
     activation that timm's layers of batch normalisation carry.
@@ -44,7 +44,7 @@ class SharedBatchNorm(nn.Module):
         self.act = getattr(layer, "act", nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of (n, C, ...), the same shape."""
+        """Normalised features, of the shape of x, (n, C, ...)."""
         if not self.training:
             return self.layer[0](x)
         normalised = self._normalised(x) if x.device.type == "cpu" else self.on_gpu[0](x)
@@ -70,7 +70,7 @@ class SharedBatchNorm(nn.Module):
         self.running_var.lerp_(variance.to(self.running_var.dtype), self.momentum)
 
 
-class SharedBatchNorms(LayerSync):
+class SyncBatchNorms(LayerSync):
     """Lightning's plugin that shares all layers of batch normalisation while a model trains."""
 
     def apply(self, model: nn.Module) -> Any:
@@ -78,12 +78,12 @@ class SharedBatchNorms(LayerSync):
         for name, layer in list(model.named_modules()):
             if isinstance(layer, _BatchNorm):
                 training = layer.training
-                model.set_submodule(name, SharedBatchNorm(layer).train(training))
+                model.set_submodule(name, SyncBatchNorm(layer).train(training))
         return model
 
     def revert(self, model: nn.Module) -> Any:
         """The model with the layers that it had, which have learned what the shared ones did."""
         for name, shared in list(model.named_modules()):
-            if isinstance(shared, SharedBatchNorm):
+            if isinstance(shared, SyncBatchNorm):
                 model.set_submodule(name, shared.layer[0].train(shared.training))
         return model

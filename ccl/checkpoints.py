@@ -41,7 +41,7 @@ class TwoCheckpoints(TorchCheckpointIO):
         write_atomically(last, content.getbuffer())
 
 
-def newest_whole(folder: Path) -> Path | None:
+def latest_intact(folder: Path) -> Path | None:
     """The checkpoint to go on from, or None to start from the beginning.
 
     One that is damaged is put aside as `damaged.ckpt`, with a warning. Nothing in it is run.

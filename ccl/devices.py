@@ -17,7 +17,7 @@ def fastest_device() -> torch.device:
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Where a module's parameters are, and what it is given has to be."""
+    """The device of a module's parameters, where its inputs have to be."""
     return next(module.parameters()).device
 
 
@@ -40,7 +40,7 @@ def computes_in_bfloat16(device_type: str) -> bool:
 
 @contextmanager
 def fast_matrix_products(device_type: str) -> Iterator[None]:
-    """Within it a GPU multiplies float32 matrices in TF32, with 10 bits of the mantissa.
+    """Context in which a GPU multiplies float32 matrices in TF32, with 10 bits of the mantissa.
 
     As its convolutions do anyway. For training alone: what is measured stays exact. On a CPU
     nothing changes, since some would take the same wish for leave to round.

@@ -21,7 +21,7 @@ Value = TypeVar("Value")
 Shard: TypeAlias = "Callable[[np.ndarray], np.ndarray]"  # of the rows of a batch
 
 # Others wait for what rank 0 does alone, such as an evaluation; the launcher ends them if it fails.
-LONGEST_WAIT = timedelta(days=30)
+TIMEOUT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ _WORLD: ContextVar[World | None] = ContextVar("world", default=None)
 
 @contextmanager
 def use(world: World | None) -> Iterator[None]:
-    """Within it, this process is one of a world; with None, it works by itself."""
+    """Context in which this process is one of a world; with None, it works by itself."""
     token = _WORLD.set(world)
     try:
         yield
@@ -85,7 +85,7 @@ def num_nodes() -> int:
 
 
 def cluster_environment() -> "ClusterEnvironment":
-    """What Lightning is to know of the launcher."""
+    """Lightning's description of the launcher."""
     from lightning.fabric.plugins.environments import LightningEnvironment
 
     world = _WORLD.get()
@@ -118,7 +118,7 @@ def unsharded(rows: "np.ndarray") -> "np.ndarray":
 
 
 def rank_seed() -> tuple[int, ...]:
-    """What a seed is extended by on each rank; nothing on rank 0, which draws as one process."""
+    """Extension of a seed on each rank; empty on rank 0, which draws as one process does."""
     # Beyond any byte, of which seeds are made as well.
     return (2**16 + rank(),) if rank() else ()
 
@@ -135,12 +135,12 @@ def broadcast(value: Value) -> Value:
     from torch import distributed
 
     values = [value]
-    with _peers_alive():
+    with _connection_errors():
         distributed.broadcast_object_list(values, src=0, group=world.control)
     return values[0]
 
 
-def barrier(timeout: timedelta = LONGEST_WAIT) -> None:
+def barrier(timeout: timedelta = TIMEOUT) -> None:
     """Returns once every process has called it.
 
     Raises:
@@ -150,12 +150,12 @@ def barrier(timeout: timedelta = LONGEST_WAIT) -> None:
     if world is not None:
         from torch import distributed
 
-        with _peers_alive():
+        with _connection_errors():
             distributed.monitored_barrier(world.control, timeout=timeout)
 
 
 @contextmanager
-def _peers_alive() -> Iterator[None]:
+def _connection_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:

@@ -19,18 +19,18 @@ AHEAD = 2  # batches in memory besides the one in use
 _END: Any = object()
 
 
-def prefetched(items: Iterator[Item], most: int = AHEAD) -> Iterator[Item]:
+def prefetched(items: Iterator[Item], ahead: int = AHEAD) -> Iterator[Item]:
     """The items of an iterator in their order, up to so many of them read ahead.
 
     What the iterator raises is raised where its item would have been.
     """
-    here = copy_context()  # the thread is to know that other processes work along
+    context = copy_context()  # the thread is to know that other processes work along
 
     def read_one() -> Item:
-        return here.run(next, items, _END)
+        return context.run(next, items, _END)
 
     with ThreadPoolExecutor(max_workers=1) as reader:
-        waiting = deque(reader.submit(read_one) for _ in range(most))
+        waiting = deque(reader.submit(read_one) for _ in range(ahead))
         while (item := waiting.popleft().result()) is not _END:
             waiting.append(reader.submit(read_one))
             yield item
@@ -74,5 +74,5 @@ def pixels(
         device: where they are wanted.
     """
     stored = (torch.from_numpy(images[rows]) for rows in parts)
-    for some in prefetch_pinned(stored, device):
-        yield some.to(device, non_blocking=True)
+    for chunk in prefetch_pinned(stored, device):
+        yield chunk.to(device, non_blocking=True)

@@ -38,7 +38,7 @@ def fair_coins(rows: int, seed: int, step: int, purpose: str) -> torch.Tensor:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Within it torch's global generators start from a seed; after it they go on as before.
+    """Context in which torch's global generators start from a seed; they then go on as before.
 
     Args:
         seed: of the CPU's generator and of the device's.

@@ -20,8 +20,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressB
 from torch import Tensor
 
 from ccl import distributed
-from ccl.batch_norm import SharedBatchNorms
-from ccl.checkpoints import LAST, TwoCheckpoints, newest_whole
+from ccl.batch_norm import SyncBatchNorms
+from ccl.checkpoints import LAST, TwoCheckpoints, latest_intact
 from ccl.collectives import all_reduce_mean
 from ccl.devices import fast_matrix_products, fastest_device
 from ccl.distributed import Shard, unsharded
@@ -31,8 +31,8 @@ from ccl.prefetch import prefetch_pinned
 
 logger = logging.getLogger(__name__)
 
-LAST_WORDS = timedelta(seconds=60)  # for rank 0 to write down why all of them end
-READ_EVERY = 50  # steps; a GPU's host waits for what it reads
+SHUTDOWN_TIMEOUT = timedelta(seconds=60)  # for rank 0 to write down why all of them end
+CHECK_EVERY = 50  # steps; a GPU's host waits for what it reads
 
 History = list[dict[str, float]]  # a row per epoch
 
@@ -61,7 +61,7 @@ def fit(
     seed: int,
     on_epoch_end: Callable[[int], dict[str, float]] | None = None,
 ) -> History:
-    """Trains a module, continuing from the checkpoint in `folder` where there is one.
+    """History of a training, which goes on from the checkpoint in `folder` where there is one.
 
     Of processes that work as one, all call it. How many there are may change when a killed
     training goes on.
@@ -95,7 +95,7 @@ def fit(
         logger=False,
         # The checkpoint of an epoch must hold that epoch's row, and none that is not finite.
         callbacks=[
-            _Guard(folder),
+            _StopAtNan(folder),
             history,
             *_checkpointing(folder),
             TQDMProgressBar(refresh_rate=20),
@@ -107,7 +107,7 @@ def fit(
     )
     start = None
     if folder is not None and distributed.is_main_process():
-        start = newest_whole(folder / CHECKPOINTS)
+        start = latest_intact(folder / CHECKPOINTS)
     start = distributed.broadcast(start)
     if start is not None:
         logger.info("continuing from %s", start)
@@ -125,7 +125,7 @@ def fit(
         file = folder / HISTORY_FILE
         if distributed.is_main_process():
             save_history(history.rows, file)
-        distributed.barrier(LAST_WORDS)  # the first to end takes the others with it
+        distributed.barrier(SHUTDOWN_TIMEOUT)  # the first to end takes the others with it
         raise TrainingError(f"{error} Its history so far is kept in {file}.") from error
     return history.rows
 
@@ -153,7 +153,7 @@ def _checkpointing(folder: Path | None) -> list[Callback]:
 
 
 def _plugins() -> list[Any]:
-    shared = [SharedBatchNorms()] if distributed.world_size() > 1 else []
+    shared = [SyncBatchNorms()] if distributed.world_size() > 1 else []
     return [distributed.cluster_environment(), TwoCheckpoints(), *shared]
 
 
@@ -211,7 +211,7 @@ class _History(Callback):
         self.rows.append(row)
 
 
-class _Guard(Callback):
+class _StopAtNan(Callback):
     """Stops a training whose loss is not a number, at the latest at the end of the epoch."""
 
     def __init__(self, folder: Path | None) -> None:
@@ -225,7 +225,7 @@ class _Guard(Callback):
     ) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         self.losses.append(loss.detach())
-        if len(self.losses) == READ_EVERY:
+        if len(self.losses) == CHECK_EVERY:
             self._read(trainer)
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:

@@ -6,7 +6,7 @@ from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 from ccl import distributed
-from ccl.batch_norm import SharedBatchNorms
+from ccl.batch_norm import SyncBatchNorms
 from ccl.collectives import all_reduce_mean
 from tests.pair import Pair
 
@@ -27,7 +27,7 @@ def images() -> Tensor:
 def trained(kind: str, shared: bool) -> tuple[list[Tensor], dict[str, Tensor]]:
     """Mean gradients over the processes, and what the layers hold afterwards."""
     model = network(kind)
-    layers = SharedBatchNorms()
+    layers = SyncBatchNorms()
     made = layers.apply(model) if shared else model
     mine = images().chunk(distributed.world_size())[distributed.rank()]
     made(mine).square().mean().backward()
@@ -55,4 +55,4 @@ def test_evaluation_is_left_as_it_was() -> None:
     model = network("timm's, with an activation")
     model(images())
     expected = model.eval()(images())
-    torch.testing.assert_close(SharedBatchNorms().apply(model)(images()), expected)
+    torch.testing.assert_close(SyncBatchNorms().apply(model)(images()), expected)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ccl import checkpoints
-from ccl.checkpoints import DAMAGED, LAST, PREVIOUS, TwoCheckpoints, newest_whole
+from ccl.checkpoints import DAMAGED, LAST, PREVIOUS, TwoCheckpoints, latest_intact
 from ccl.files import CHECKPOINTS
 from companion.engine.runs import delete_checkpoints
 from tests.fitting import fit
@@ -128,6 +128,6 @@ def test_a_kill_between_two_writes_leaves_one_to_go_on_from(stopped, monkeypatch
     monkeypatch.setattr(checkpoints, "write_atomically", kill)
     with pytest.raises(KeyboardInterrupt):
         TwoCheckpoints().save_checkpoint({"epoch": 3}, stopped / LAST)
-    found = newest_whole(stopped)
+    found = latest_intact(stopped)
     assert found is not None
     assert found.read_bytes() == before

@@ -52,7 +52,7 @@ def test_claims_that_are_unknown_or_have_no_results_yet(tmp_path: Path, monkeypa
 
 def test_claims_are_printed(monkeypatch) -> None:
     found = evidence(papers_results(), quality=quality())
-    monkeypatch.setattr("companion.claims.evidence.gather", lambda root: found)
+    monkeypatch.setattr("companion.claims.evidence.read_evidence", lambda root: found)
     answer = runner.invoke(cli.app, ["claims", "C1", "C3", "--profile", "tiny"])
     assert answer.exit_code == 0, answer.output
     lines = [line for line in answer.stdout.splitlines() if line.startswith("C")]

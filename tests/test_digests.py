@@ -65,7 +65,7 @@ def of_steps() -> dict[str, tuple[str, str]]:
         ("companion/evaluation/finetuning.py", "def ", "def other_", {"finetuning"}),
         ("companion/quality/spectrum.py", "def ", "def other_", {"quality"}),
         ("companion/experiments/pretraining.py", "max_steps=", "most_steps=", {"pretraining"}),
-        ("companion/experiments/pretraining.py", "most: int", "many: int", set()),
+        ("companion/experiments/pretraining.py", "max_images: int", "most_images: int", set()),
         (
             "ccl/generator/hvae.py",
             "def ",

@@ -51,11 +51,11 @@ def test_an_edited_table_is_looked_at_again(source, table, tmp_path, monkeypatch
 
 def test_what_notebooks_draw_with_is_watched() -> None:
     """Every module that a notebook reaches is code of a step, or calls the notebook again."""
-    watched = set(plan.drawing()) | set(digests._import_closure(*plan.STEPS).values())
+    watched = set(plan.drawing_files()) | set(digests._import_closure(*plan.STEPS).values())
     for notebook in NOTEBOOKS:
         for module in imported(notebook):
             assert set(digests._import_closure(module).values()) <= watched, (notebook.stem, module)
-    assert {file.suffix for file in plan.drawing()} == {".py", ".js", ".css", ".html"}
+    assert {file.suffix for file in plan.drawing_files()} == {".py", ".js", ".css", ".html"}
 
 
 def test_an_edited_asset_is_another_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_another_record_is_another_page_of_the_record(tmp_path, monkeypatch):
     (tmp_path / "study" / "nih").mkdir(parents=True)
     table = tmp_path / "study" / "nih" / "results.csv"
     table.write_text("one")
-    monkeypatch.setattr(plan, "kept", partial(plan.kept, root=tmp_path))
+    monkeypatch.setattr(plan, "repository_files", partial(plan.repository_files, root=tmp_path))
     before = {name: plan.assets_digest(name) for name in ("record", "probing")}
     table.write_text("two")
     after = {name: plan.assets_digest(name) for name in ("record", "probing")}

@@ -100,7 +100,7 @@ def test_a_failure_leaves_the_older_record(kept, experiment, monkeypatch):
     def fail(_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(recording, "costs_of", fail)
+    monkeypatch.setattr(recording, "pretraining_costs", fail)
     with pytest.raises(OSError, match="No space"):
         recording.keep(experiment, kept.folder.parent)
     assert record.load(kept.folder).info == kept.info
@@ -160,7 +160,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPat
         "make_cohort": lambda _: run,
         "collect_results": lambda _: run,
         "measure_quality": lambda *_: run,
-        "costs_of": lambda _: pd.DataFrame({"step": ["generator"], "seconds": [1.0]}),
+        "pretraining_costs": lambda _: pd.DataFrame({"step": ["generator"], "seconds": [1.0]}),
         "pretraining_history": lambda *_: pages._history(),
         "pair_similarities": lambda _: pages._similarities(),
         "embeddings": lambda *_: _features(len(images.rows("test"))),

@@ -258,7 +258,7 @@ def test_the_workflow_looks_again_where_files_changed(source, tmp_path, monkeypa
 
     def looked_again() -> bool:
         before = stamp.read_text()
-        plan.look_at_sources("tiny", "folder", str(source.root))
+        plan.check_sources("tiny", "folder", str(source.root))
         return stamp.read_text() != before
 
     root.mkdir(parents=True)
@@ -280,8 +280,11 @@ def test_the_workflow_looks_again_where_files_changed(source, tmp_path, monkeypa
 
 def test_external_cohorts_stay_when_their_folder_goes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert profiles.read(config.ROOT / "configs", "paper", "padchest").there(("rsna",)) == ()
+    padchest = profiles.read(config.ROOT / "configs", "paper", "padchest")
+    assert padchest.available(("rsna",)) == ()
     pointer = tmp_path / "runs/paper/rsna/steps/cohort.json"
     pointer.parent.mkdir(parents=True)
     pointer.touch()
-    assert profiles.read(config.ROOT / "configs", "paper", "padchest").there(("rsna",)) == ("rsna",)
+    assert profiles.read(config.ROOT / "configs", "paper", "padchest").available(("rsna",)) == (
+        "rsna",
+    )

@@ -44,7 +44,7 @@ class Encoder(nn.Module):
         return features
 
     def features(self, image: Tensor) -> Tensor:
-        """What probes and maps see of images, (n, probed_width); see `EncoderOptions.features`."""
+        """Features for probes and maps, (n, probed_width); see `EncoderOptions.features`."""
         if not self.patch_tokens:
             return cast(Tensor, self(image))
         from ccl.encoders.vit import as_vit, tokens

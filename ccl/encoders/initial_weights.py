@@ -108,39 +108,39 @@ def _from_file(path: Path) -> Weights:
 
 def _fit(backbone: nn.Module, weights: Weights, source: str) -> None:
     """Loads weights after checking all names and shapes."""
-    wanted = backbone.state_dict()
-    given = _without_layer_scale(_without_classifier(backbone, weights), wanted)
-    fitted = {name: _adapted(backbone, name, tensor, wanted) for name, tensor in given.items()}
+    expected = backbone.state_dict()
+    given = _without_layer_scale(_without_classifier(backbone, weights), expected)
+    fitted = {name: _adapted(backbone, name, tensor, expected) for name, tensor in given.items()}
     # Files of some publishers lack the normalisations' counters, which nothing needs.
-    missing = {name for name in wanted if not name.endswith("num_batches_tracked")} - set(fitted)
+    missing = {name for name in expected if not name.endswith("num_batches_tracked")} - set(fitted)
     faults = [f"missing {name}" for name in sorted(missing)]
-    faults += [f"unknown {name}" for name in sorted(set(fitted) - set(wanted))]
+    faults += [f"unknown {name}" for name in sorted(set(fitted) - set(expected))]
     faults += [
-        f"{name} is {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in sorted(set(fitted) & set(wanted))
-        if fitted[name].shape != wanted[name].shape
+        f"{name} is {tuple(given[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in sorted(set(fitted) & set(expected))
+        if fitted[name].shape != expected[name].shape
     ]
     if faults:
         listed = "\n".join(f"  {fault}" for fault in faults[:10])
         rest = f"\n  and {len(faults) - 10} more" if len(faults) > 10 else ""
         raise ValueError(f"{source}: the weights do not fit:\n{listed}{rest}")
-    backbone.load_state_dict(wanted | fitted)
+    backbone.load_state_dict(expected | fitted)
 
 
 def _without_classifier(backbone: nn.Module, weights: Weights) -> Weights:
-    known = getattr(backbone, "pretrained_cfg", None) or {}
-    names = known.get("classifier") or ("fc", "head")  # of ResNets, of ViTs
+    config = getattr(backbone, "pretrained_cfg", None) or {}
+    names = config.get("classifier") or ("fc", "head")  # of ResNets, of ViTs
     prefixes = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
     return {name: tensor for name, tensor in weights.items() if not name.startswith(prefixes)}
 
 
-def _without_layer_scale(weights: Weights, wanted: Weights) -> Weights:
+def _without_layer_scale(weights: Weights, expected: Weights) -> Weights:
     """Factors of a branch's output, LayerScale, multiplied into the layer that makes it.
 
     gamma (W x + b) = (gamma W) x + gamma b, so nothing of what the network computes changes.
     """
     folded = dict(weights)
-    for name in [name for name in weights if name.endswith(".gamma") and name not in wanted]:
+    for name in [name for name in weights if name.endswith(".gamma") and name not in expected]:
         block, _, scale = name.removesuffix(".gamma").rpartition(".")
         layer = f"{block}." + {"ls1": "attn.proj", "ls2": "mlp.fc2"}.get(scale, scale)
         parts = [f"{layer}.weight", f"{layer}.bias"]
@@ -151,9 +151,9 @@ def _without_layer_scale(weights: Weights, wanted: Weights) -> Weights:
     return folded
 
 
-def _adapted(backbone: nn.Module, name: str, tensor: Tensor, wanted: Weights) -> Tensor:
+def _adapted(backbone: nn.Module, name: str, tensor: Tensor, expected: Weights) -> Tensor:
     """A stem or position embeddings in the shape that the backbone wants; all else as it is."""
-    shape = wanted[name].shape if name in wanted else tensor.shape
+    shape = expected[name].shape if name in expected else tensor.shape
     if tensor.ndim == 4 and tensor.shape[1] == 3 and shape[1] == 1:
         tensor = adapt_input_conv(1, tensor)
     if name == "patch_embed.proj.weight" and tensor.shape[2:] != shape[2:]:

@@ -54,7 +54,7 @@ class ImageClassifier(lightning.LightningModule):
         x, targets = batch
         with mixed_precision(x.device.type, True):
             predicted = {name: y.float() for name, y in self(x).items()}
-        losses = [stated_loss(name, y, targets[name]) for name, y in predicted.items()]
+        losses = [label_loss(name, y, targets[name]) for name, y in predicted.items()]
         loss = torch.stack(losses).sum()
         self.log("loss", loss, on_step=False, on_epoch=True, sync_dist=True)
         return loss
@@ -66,7 +66,7 @@ class ImageClassifier(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @torch.inference_mode()
-    def seen(self, images: np.ndarray, batch_size: int = 256) -> dict[str, np.ndarray]:
+    def predict(self, images: np.ndarray, batch_size: int = 256) -> dict[str, np.ndarray]:
         """Most probable class, int64 (n,), or age in years, (n,), of images uint8 (n, H, W)."""
         self.eval()
         parts = [self(x) for x in self._chunks(images, batch_size)]
@@ -79,18 +79,18 @@ class ImageClassifier(lightning.LightningModule):
 
     @torch.inference_mode()
     def features(self, images: np.ndarray, batch_size: int = 256) -> np.ndarray:
-        """What the backbone makes of images uint8 (n, H, W): float32 (n, width)."""
+        """Features of the backbone, float32 (n, width), of images uint8 (n, H, W)."""
         self.eval()
         parts = [self.encoder((x + 1) / 2).cpu().numpy() for x in self._chunks(images, batch_size)]
         return np.concatenate(parts)
 
     def _chunks(self, images: np.ndarray, size: int) -> Iterator[Tensor]:
-        """At most so many images at a time, (size, 1, H, W), where the classifier is."""
+        """Batches (size, 1, H, W) of the images, on the classifier's device."""
         for start in range(0, len(images), size):
             yield to_model(images[start : start + size], device_of(self))
 
 
-def stated_loss(variable: str, predicted: Tensor, target: Tensor) -> Tensor:
+def label_loss(variable: str, predicted: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy or, of the age, Huber's loss, over the rows that state the variable.
 
     Args:
@@ -100,11 +100,11 @@ def stated_loss(variable: str, predicted: Tensor, target: Tensor) -> Tensor:
     """
     # Not by selecting rows, for whose number a GPU's host would have to wait.
     if variable != AGE:
-        known = target != UNKNOWN
+        labelled = target != UNKNOWN
         total = F.cross_entropy(predicted, target, ignore_index=UNKNOWN, reduction="sum")
     else:
-        known = torch.isfinite(target)
+        labelled = torch.isfinite(target)
         guess = predicted[:, 0]
-        scaled = torch.where(known, (target - _AGE_MEAN) / _AGE_SPREAD, guess.detach())
+        scaled = torch.where(labelled, (target - _AGE_MEAN) / _AGE_SPREAD, guess.detach())
         total = F.huber_loss(guess, scaled, reduction="sum")
-    return total / known.sum().clamp(min=1)
+    return total / labelled.sum().clamp(min=1)

@@ -27,7 +27,7 @@ from torch import Tensor
 from ccl.collectives import all_reduce_mean
 from ccl.devices import device_of, mixed_precision
 from ccl.generator.batches import Codes
-from ccl.generator.classifier import AGE, ImageClassifier, stated_loss
+from ccl.generator.classifier import AGE, ImageClassifier, label_loss
 from ccl.generator.generator import Generator
 from ccl.generator.graph import ImageParents
 from ccl.generator.hvae import HVAE
@@ -39,7 +39,7 @@ from ccl.trainer import History, fit
 
 
 @dataclass(frozen=True)
-class ParentsAndStated:
+class ParentsAndTargets:
     """Codes of the image's causes, and under `stated_...` the targets of the predictor."""
 
     parents: ImageParents
@@ -47,10 +47,10 @@ class ParentsAndStated:
 
     def codes(self, source: Images, rows: np.ndarray) -> dict[str, Tensor]:
         """Name to tensor (n,)."""
-        stated = self.targets.codes(source, rows)
+        targets = self.targets.codes(source, rows)
         return {
             **self.parents.codes(source, rows),
-            **{f"stated_{name}": codes for name, codes in stated.items()},
+            **{f"stated_{name}": codes for name, codes in targets.items()},
         }
 
 
@@ -105,7 +105,7 @@ class CounterfactualFinetuning(HVAETraining):
         return loss
 
     def _miss(self, x: Tensor, codes: Mapping[str, Tensor]) -> Tensor:
-        """How far the predictor is from seeing what was intervened on, and all else as before.
+        """Loss of the predictor, which is to see what was intervened on, and all else as before.
 
         The images of a batch take turns in which variable that is.
         """
@@ -115,17 +115,17 @@ class CounterfactualFinetuning(HVAETraining):
         for name, turn in zip(variables, turns, strict=True):
             do[name][turn] = torch.randint_like(do[name][turn], self.hvae.parents[name])
         counterfactual = self.hvae.predict(self.hvae.abduct(x, codes), {**codes, **do})
-        seen, before = self.predictor(counterfactual), self.predictor(x)
+        predicted, before = self.predictor(counterfactual), self.predictor(x)
         losses = []
         for intervened, turn in zip(variables, turns, strict=True):
-            for name in seen:
+            for name in predicted:
                 if name == intervened:
-                    losses.append(F.cross_entropy(seen[name][turn], do[name][turn]))
+                    losses.append(F.cross_entropy(predicted[name][turn], do[name][turn]))
                 elif self.tuning.soft_labels:
-                    losses.append(soft_loss(name, seen[name][turn], before[name][turn]))
+                    losses.append(soft_loss(name, predicted[name][turn], before[name][turn]))
                 else:
-                    stated = codes[f"stated_{name}"][turn]
-                    losses.append(stated_loss(name, seen[name][turn], stated))
+                    targets = codes[f"stated_{name}"][turn]
+                    losses.append(label_loss(name, predicted[name][turn], targets))
         return torch.stack(losses).sum() / len(variables)
 
 
@@ -152,7 +152,7 @@ def finetune(
     tuning: TuningOptions,
     folder: Path | None = None,
 ) -> tuple[Generator, History]:
-    """Finetunes a trained generator on its counterfactuals of training images.
+    """A trained generator, finetuned on its counterfactuals of training images.
 
     Args:
         source, rows: what the generator was trained on.
@@ -167,7 +167,7 @@ def finetune(
         The finetuned generator, and one row of metrics per epoch.
     """
     changed = options.model_copy(update={"learning_rate": tuning.learning_rate})
-    batches = training_batches(source, rows, ParentsAndStated(base.parents, targets), changed)
+    batches = training_batches(source, rows, ParentsAndTargets(base.parents, targets), changed)
     steps = len(batches) * tuning.epochs
     constraint = free_energy(base.hvae, batches.epoch(0), options) + tuning.slack
     hvae = base.hvae.train().requires_grad_(True)

@@ -49,7 +49,7 @@ class Generator:
 
     @property
     def device(self) -> torch.device:
-        """Where the image mechanism is, and images and codes have to be."""
+        """Device of the image mechanism, where images and codes have to be."""
         return device_of(self.hvae)
 
     def observed(self, source: Images, rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
@@ -164,13 +164,13 @@ def counterfactuals(
         abducted = generator.abduct(x, parents)
         exogenous = {name: noise[image] for name, noise in abducted.items()}
         predicted = generator.predict(exogenous, do={variable: target}, pixel_noise=pixel_noise)
-    made = np.repeat(to_images(x)[:, None], size, axis=1)
-    made[image.cpu().numpy(), target.cpu().numpy()] = to_images(predicted)
-    return made
+    images = np.repeat(to_images(x)[:, None], size, axis=1)
+    images[image.cpu().numpy(), target.cpu().numpy()] = to_images(predicted)
+    return images
 
 
 def description(generator: Generator) -> dict[str, Any]:
-    """All but the weights, as JSON takes it; see `build`."""
+    """A dictionary for JSON of all but the weights; see `build`."""
     height, width = generator.hvae.frame
     return {
         "parents": {name: list(values) for name, values in generator.parents.values.items()},
@@ -223,6 +223,6 @@ def save(generator: Generator, folder: Path) -> None:
 
 
 def load(folder: Path, device: torch.device | str = "cpu") -> Generator:
-    """Opens what `save` wrote, onto a device."""
+    """The generator that `save` wrote, on a device."""
     stored = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     return build(stored, safetensors.torch.load_file(folder / WEIGHTS), device)

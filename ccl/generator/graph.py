@@ -95,7 +95,7 @@ def image_parents(
     """
     ordered = _ordered(graph)
     values = {name: source.values(name) for name in ordered if name != IMAGE}
-    sizes = {name: len(found) for name, found in values.items()}
+    sizes = {name: len(names) for name, names in values.items()}
     codes = {name: torch.from_numpy(source.codes(name, rows)) for name in values}
     tables = {
         name: tabular.fit(

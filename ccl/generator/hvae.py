@@ -35,7 +35,7 @@ class ImageNoise:
     pixels: Tensor | None  # u (N, 1, H, W); without it, predictions are the mean mu(z, pa)
 
     def __getitem__(self, rows: Tensor | np.ndarray) -> "ImageNoise":
-        """That of some images, int64 (n,)."""
+        """Noise of some of the images, whose rows are int64 (n,)."""
         pixels = None if self.pixels is None else self.pixels[rows]
         return ImageNoise(tuple(z[rows] for z in self.latents), pixels)
 
@@ -224,11 +224,11 @@ class HVAE(nn.Module):
             batches: training images x (N, 1, H, W) in [-1, 1] with their parents, on any device.
         """
         device = device_of(self)
-        there = (
+        on_device = (
             (x.to(device), {name: codes.to(device) for name, codes in parents.items()})
             for x, parents in batches
         )
         self.pixel_noise.calibrate(
             (x, self._inferred(x, parents, self.embedding(parents))[0], parents)
-            for x, parents in there
+            for x, parents in on_device
         )

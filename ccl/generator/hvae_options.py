@@ -85,7 +85,7 @@ class HVAEOptions(Options):
 
 
 def require_fit(options: HVAEOptions, frame: tuple[int, int]) -> None:
-    """Whether an architecture takes frames of (height, width) pixels.
+    """Checks that an architecture takes frames of (height, width) pixels.
 
     Raises:
         ValueError: it does not.

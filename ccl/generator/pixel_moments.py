@@ -24,9 +24,9 @@ def pixel_moments(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.
     total = np.zeros(images.shape[1:], dtype=np.int64)
     squares = np.zeros_like(total)
     for start in range(0, len(rows), CHUNK):
-        some = images[rows[start : start + CHUNK]].astype(np.uint16)
-        total += some.sum(0, dtype=np.int64)
-        squares += (some * some).sum(0, dtype=np.int64)  # 255^2 fits 16 bits
+        chunk = images[rows[start : start + CHUNK]].astype(np.uint16)
+        total += chunk.sum(0, dtype=np.int64)
+        squares += (chunk * chunk).sum(0, dtype=np.int64)  # 255^2 fits 16 bits
     return total / len(rows), squares / len(rows)
 
 

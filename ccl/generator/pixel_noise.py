@@ -54,7 +54,7 @@ class PixelNoise(nn.Module):
             return (x - mu) / self.scale
         cell = _cell(mu, parents)
         low, high = (self._rank(x - mu + half, cell) for half in (-HALF_LEVEL, HALF_LEVEL))
-        rank = low + (high - low) * _drawn(x)
+        rank = low + (high - low) * _hash_uniform(x)
         return torch.special.ndtri(rank.clamp(1e-4, 1 - 1e-4)).to(x.dtype)
 
     def predict(self, u: Tensor, mu: Tensor, parents: Mapping[str, Tensor]) -> Tensor:
@@ -73,11 +73,11 @@ class PixelNoise(nn.Module):
         # All cells in one sorted list: each is moved to its own range, wider than any residual.
         offset = 8 * torch.arange(self.quantiles[..., 0].numel(), device=cell.device)
         sorted_ = (self.quantiles.flatten(0, 1).double() + offset[:, None]).flatten()
-        wanted = residual.double() + 8 * cell
-        above = torch.searchsorted(sorted_, wanted.contiguous())
+        shifted = residual.double() + 8 * cell
+        above = torch.searchsorted(sorted_, shifted.contiguous())
         inside = (above - cell * RANKS).clamp(1, RANKS - 1)
         left, right = (sorted_[cell * RANKS + inside - back] for back in (1, 0))
-        share = (wanted - left) / (right - left).clamp(min=1e-9)
+        share = (shifted - left) / (right - left).clamp(min=1e-9)
         return (inside - 0.5 + share.clamp(-0.5, 1.5)) / RANKS
 
     @torch.no_grad()
@@ -111,8 +111,8 @@ def _levels() -> Tensor:
 def _quantiles(counts: Tensor) -> Tensor:
     """Residuals (..., RANKS) at the ranks, of histograms (..., bins) over [-2, 2]."""
     reached = counts.cumsum(-1)
-    wanted = _levels() * reached[..., -1:]
-    place = torch.searchsorted(reached, wanted.contiguous())
+    thresholds = _levels() * reached[..., -1:]
+    place = torch.searchsorted(reached, thresholds.contiguous())
     return place.double() * _STEP - 2
 
 
@@ -124,7 +124,7 @@ def _cell(mu: Tensor, parents: Mapping[str, Tensor]) -> Tensor:
     return parents["scanner"][:, None, None, None] * GREY_BINS + level
 
 
-def _drawn(x: Tensor) -> Tensor:
+def _hash_uniform(x: Tensor) -> Tensor:
     """Numbers in [0, 1) like x (N, 1, H, W), a hash of each image and the pixel's place."""
     place = torch.arange(1, x[0].numel() + 1, device=x.device)
     grey = ((x.flatten(1) + 1) * 127.5).round().long()

@@ -34,11 +34,11 @@ class Root:
     """A variable without parents: its value is its own exogenous noise."""
 
     def abduct(self, value: Tensor, parents: Values) -> Tensor:
-        """Returns the value itself."""
+        """The value itself."""
         return value
 
     def predict(self, noise: Tensor, parents: Values) -> Tensor:
-        """Returns the noise itself."""
+        """The noise itself."""
         return noise
 
 
@@ -129,7 +129,7 @@ class Constant:
         """A constant has no noise."""
 
     def predict(self, noise: Any, parents: Values) -> Tensor:
-        """Returns the value set by the intervention."""
+        """The value set by the intervention."""
         return self.value
 
 

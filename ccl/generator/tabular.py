@@ -48,9 +48,9 @@ class Table(ABC):
         codes = tuple(parents[name].cpu() for name in self.parents)
         return self.probabilities[codes]
 
-    def _home(self, found: Tensor, parents: Values) -> Tensor:
+    def _home(self, result: Tensor, parents: Values) -> Tensor:
         """Codes or noise on the parents' device: tables are looked up on the CPU."""
-        return found.to(parents[self.parents[0]].device)
+        return result.to(parents[self.parents[0]].device)
 
     def _uniform(self, parents: Values, draws: int) -> Tensor:
         """Uniform random numbers of the patients, float64 (N, draws) in [0, 1)."""

@@ -122,7 +122,7 @@ def train(
     folder: Path | None = None,
     stop_after: int | None = None,
 ) -> tuple[Generator, History]:
-    """Trains a generator.
+    """A trained generator, and the history of its training.
 
     Args:
         source: images and what is stated of them.
@@ -151,7 +151,7 @@ def train(
 def training_batches(
     source: Images, rows: np.ndarray, codes: Codes, options: GeneratorOptions
 ) -> WeightedBatches:
-    """The batches that a generator is trained with, and what `codes` knows of their images."""
+    """The training batches of a generator, with the `codes` of their images."""
     return WeightedBatches(
         source,
         codes,

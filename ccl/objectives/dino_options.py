@@ -115,7 +115,7 @@ class DinoOptions(ObjectiveOptions):
 
 
 def require_fit(options: DinoOptions, frame: tuple[int, int]) -> None:
-    """Whether DINO can be trained on frames of (height, width) pixels; allocates no weights.
+    """Checks that DINO can be trained on frames of (height, width) pixels; allocates no weights.
 
     Raises:
         ValueError: the encoder is no ViT, or its patches do not tile frame and crops.

@@ -49,11 +49,11 @@ def augment(
     """
     if source.ndim != 3 or source.dtype != torch.uint8:
         raise ValueError(f"source must be uint8 (n, H, W), got {source.dtype} {source.shape}")
-    drawn = torch.rand(len(_DRAWS), len(source), generator=generator)  # (draws, n)
+    uniform = torch.rand(len(_DRAWS), len(source), generator=generator)  # (draws, n)
     most = _at_once(source, size or (source.shape[1], source.shape[2]))
     views = [
         _views(part, dict(zip(_DRAWS, numbers, strict=True)), options, size)
-        for part, numbers in zip(source.split(most), drawn.split(most, dim=1), strict=True)
+        for part, numbers in zip(source.split(most), uniform.split(most, dim=1), strict=True)
     ]
     return torch.cat(views) if len(views) > 1 else views[0]
 
@@ -131,7 +131,7 @@ def _boxes(draws: Draws, options: AugmentOptions, stretch: float = 1.0) -> tuple
 
 
 def resample(source: Tensor, affine: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-    """Samples each view bilinearly from its source.
+    """Views, each sampled bilinearly from its source.
 
     Args:
         source: uint8 (n, H, W).

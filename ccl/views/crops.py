@@ -82,7 +82,7 @@ def _blur_and_solarize(
 
 
 def gaussian_blur(view: Tensor, sigma: Tensor) -> Tensor:
-    """Blurs each view by its own Gaussian; at the border, the weights inside are scaled to sum 1.
+    """Views blurred by a Gaussian each; at the border, the weights inside are scaled to sum 1.
 
     Two products with a matrix of weights per view: a convolution would need one kernel size for
     all, and its groups are slow.

@@ -36,10 +36,10 @@ def block_masks(
         DINOv2, TMLR 2024, https://arxiv.org/abs/2304.07193
     """
     masks = torch.zeros(images, *grid, dtype=torch.bool)
-    wanted = _wanted(images, math.prod(grid), options, generator)  # (B,)
+    counts = _masked_counts(images, math.prod(grid), options, generator)  # (B,)
     # Each image's next block depends on its last ones, so attempts are a loop; images are not.
     for _ in range(ATTEMPTS):
-        room = wanted - masks.sum((1, 2))
+        room = counts - masks.sum((1, 2))
         blocks = _blocks(room, grid, generator)
         fresh = (blocks & ~masks).sum((1, 2))
         masks |= blocks & ((fresh > 0) & (fresh <= room))[:, None, None]
@@ -72,15 +72,17 @@ class Masked(NamedTuple):
         return patch[self.image, self.place]
 
 
-def _wanted(images: int, patches: int, options: MaskOptions, generator: torch.Generator) -> Tensor:
+def _masked_counts(
+    images: int, patches: int, options: MaskOptions, generator: torch.Generator
+) -> Tensor:
     """Number of patches (B,) to mask per image; 0 in images that stay whole."""
     masked = int(images * options.probability)
     low, high = options.ratio
     even = (torch.arange(masked) + torch.rand(masked, generator=generator)) / max(masked, 1)
-    wanted = torch.zeros(images, dtype=torch.long)
+    counts = torch.zeros(images, dtype=torch.long)
     chosen = torch.randperm(images, generator=generator)[:masked]
-    wanted[chosen] = (patches * (low + (high - low) * even)).long()
-    return wanted
+    counts[chosen] = (patches * (low + (high - low) * even)).long()
+    return counts
 
 
 def _blocks(room: Tensor, grid: tuple[int, int], generator: torch.Generator) -> Tensor:

@@ -73,7 +73,7 @@ def effects(
 
 
 def _of_auc(outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
-    return {o.words: o for o in outcomes if o.effect is not None and o.effect.unit == "AUC"}
+    return {o.label: o for o in outcomes if o.effect is not None and o.effect.unit == "AUC"}
 
 
 def _effect(source: str, outcome: Outcome) -> Effect:

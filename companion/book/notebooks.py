@@ -69,7 +69,7 @@ def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
     notebook = ROOT / "notebooks" / f"{name}.ipynb"
     root = plan.folder(profile, cohort)
     parameters = {"profile": profile, "cohort": cohort, "data_root": data_root or ""}
-    shown = plan.pointers(name, plan.of(config.experiment(profile, cohort, data_root)))
+    shown = plan.pointers(name, plan.contents(config.experiment(profile, cohort, data_root)))
     step = Step(
         root=root,
         name="notebook",

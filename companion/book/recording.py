@@ -25,7 +25,11 @@ from companion.experiments.cohort import make_cohort
 from companion.experiments.config import Experiment
 from companion.experiments.evaluation import CONFUSION_FILE, RESULTS_FILE, SEPARABILITY_FILE
 from companion.experiments.length import LENGTH_FILE, train_long
-from companion.experiments.pretraining import costs_of, pair_similarities, pretraining_history
+from companion.experiments.pretraining import (
+    pair_similarities,
+    pretraining_costs,
+    pretraining_history,
+)
 from companion.experiments.projections import embeddings
 from companion.experiments.quality import measure_quality
 from companion.experiments.results import collect_results
@@ -103,7 +107,7 @@ def _tables(experiment: Experiment, images: Cohort) -> dict[str, pd.DataFrame]:
         "separability": read_table(folder / SEPARABILITY_FILE),
         "confusion": read_table(folder / CONFUSION_FILE),
         "quality": _quality(experiment),
-        "costs": costs_of(experiment),
+        "costs": pretraining_costs(experiment),
         "history": pd.concat(
             [table.assign(objective=name) for name, table in zip(trained, histories, strict=True)]
         ),

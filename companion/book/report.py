@@ -71,8 +71,8 @@ def _claim_row(finding: Finding, figures: str, recorded: Finding | None) -> str:
     says = f"**{claim.id}** {escape(claim.statement)} ({escape(claim.where)})"
     if claim.note:
         says += f"<br>*{escape(claim.note)}*"
-    known = {outcome.words: outcome for outcome in recorded.outcomes} if recorded else {}
-    effects = "<br>".join(_effect(each, known.get(each.words)) for each in finding.outcomes)
+    known = {outcome.label: outcome for outcome in recorded.outcomes} if recorded else {}
+    effects = "<br>".join(_effect(each, known.get(each.label)) for each in finding.outcomes)
     verdict = f"**{finding.verdict}**"
     if finding.reason:
         verdict += f"<br>{escape(finding.reason)}"
@@ -88,12 +88,12 @@ def _in_record(recorded: Finding | None, before: str = " ") -> str:
 
 def _effect(outcome: Outcome, recorded: Outcome | None) -> str:
     """What a test measured, in words and numbers; its own verdict, and that of the record."""
-    text = f"*{escape(outcome.words)}*<br>"
+    text = f"*{escape(outcome.label)}*<br>"
     if outcome.effect is None:
         return text + f"{outcome.verdict}"
-    text += f"{escape(outcome.shown)}, {outcome.verdict}"
+    text += f"{escape(outcome.interval_text)}, {outcome.verdict}"
     if recorded is not None and recorded.effect is not None:
-        text += f"<br>in the record: {escape(recorded.shown)}, {recorded.verdict}"
+        text += f"<br>in the record: {escape(recorded.interval_text)}, {recorded.verdict}"
     if outcome.published is not None:
         text += f"; published: {escape(f'{outcome.published:+.3f}')}"
     return text

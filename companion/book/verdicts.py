@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from companion.book import record
 from companion.claims import ledger
-from companion.claims.evidence import gather
+from companion.claims.evidence import read_evidence
 from companion.claims.judging import Finding, judge
 
 if TYPE_CHECKING:
@@ -30,5 +30,5 @@ def verdicts_on(experiment: "Experiment") -> Verdicts:
     Raises:
         FileNotFoundError: there are no results yet.
     """
-    built = judge(ledger.load(), gather(experiment.root))
+    built = judge(ledger.load(), read_evidence(experiment.root))
     return Verdicts(built, record.findings_on(experiment.cohort_name))

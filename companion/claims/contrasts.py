@@ -88,13 +88,13 @@ def checked_results(results: pd.DataFrame, setting: Setting, source: str) -> pd.
 
 
 def _require_known(auc: pd.DataFrame, setting: Setting, source: str) -> None:
-    known = {
+    allowed = {
         "cohort": (setting.cohort,),
         "objective": OBJECTIVES,
         "strategy": STRATEGIES,
         "protocol": PROTOCOLS,
     }
-    for column, values in known.items():
+    for column, values in allowed.items():
         _refuse(auc, ~auc[column].isin(values), column, f"one of {list(values)}", source)
 
 
@@ -135,9 +135,9 @@ def difference_weights(
     ]
     common = sorted(shares[0] & shares[1])
     if not common:
-        raise ValueError(f"empty contrast: {test.words()} have no share of the labels in common")
+        raise ValueError(f"empty contrast: {test.label()} have no share of the labels in common")
     of, minus = (
-        _weights(auc, gain, encoders, setting, _chosen(gain.fractions, common))
+        _weights(auc, gain, encoders, setting, _select_fractions(gain.fractions, common))
         for gain in (test.of, test.minus)
     )
     if of == minus:
@@ -154,23 +154,23 @@ def gain_fractions(
     Raises:
         NotTestedError, ValueError: as `gain_weights`.
     """
-    first, second = (_everywhere(rows) for rows in _rows(auc, gain, encoders, setting))
+    first, second = (_common_fractions(rows) for rows in _rows(auc, gain, encoders, setting))
     if not first or first != second:
         # Dropping what only one has could make "at every share" true by omission.
         raise ValueError(
             f"{gain.first} and {gain.second} ({gain.protocol}) were not evaluated with the same "
             f"shares of the labels on every domain: {sorted(first)} and {sorted(second)}"
         )
-    return _chosen(gain.fractions, sorted(first))
+    return _select_fractions(gain.fractions, sorted(first))
 
 
-def _everywhere(rows: pd.DataFrame) -> set[float]:
+def _common_fractions(rows: pd.DataFrame) -> set[float]:
     """The label fractions that every domain has: external sets may start at a larger one."""
     fractions = rows.groupby(["test_cohort", "domain"])["label_fraction"].agg(set)
     return {float(share) for share in set.intersection(*fractions)}
 
 
-def _chosen(fractions: Fractions, common: list[float]) -> tuple[float, ...]:
+def _select_fractions(fractions: Fractions, common: list[float]) -> tuple[float, ...]:
     if isinstance(fractions, tuple):
         if missing := [share for share in fractions if share not in common]:
             raise NotTestedError(f"shares of the labels {missing} were not run, only {common}")
@@ -192,8 +192,8 @@ def _weights(
     weights: dict[Cell, float] = {}
     for rows, sign in ((first, 1.0), (second, -1.0)):
         cells = rows[list(CELL)].drop_duplicates().itertuples(index=False, name=None)
-        mine: list[Cell] = sorted(cells)
-        weights |= dict.fromkeys(mine, sign / len(mine))
+        sorted_cells: list[Cell] = sorted(cells)
+        weights |= dict.fromkeys(sorted_cells, sign / len(sorted_cells))
     return weights
 
 
@@ -208,12 +208,12 @@ def _rows(
 
 
 def _of_encoder(auc: pd.DataFrame, name: str, encoder: Encoder, gain: Gain) -> pd.DataFrame:
-    mine = (auc["objective"] == encoder.objective) & (auc["strategy"] == encoder.strategy)
-    if not mine.any():
+    is_encoder = (auc["objective"] == encoder.objective) & (auc["strategy"] == encoder.strategy)
+    if not is_encoder.any():
         raise NotTestedError(
             f"{name} was not run (objective '{encoder.objective}', strategy '{encoder.strategy}')"
         )
-    rows = auc[mine & (auc["protocol"] == gain.protocol)]
+    rows = auc[is_encoder & (auc["protocol"] == gain.protocol)]
     if rows.empty:
         raise NotTestedError(f"{name} was not run with the protocol '{gain.protocol}'")
     return rows
@@ -230,25 +230,27 @@ def _subgroup(second: pd.DataFrame, gain: Gain) -> str:
 
 
 def _on_domains(rows: pd.DataFrame, subgroup: str, gain: Gain, setting: Setting) -> pd.DataFrame:
-    mine = rows[rows["subgroup"] == subgroup]
-    if mine.empty:
+    in_subgroup = rows[rows["subgroup"] == subgroup]
+    if in_subgroup.empty:
         raise NotTestedError(f"there are no figures of the subgroup '{subgroup}'")
-    own = mine["test_cohort"] == setting.cohort
-    present = [name for name in setting.scanners if (own & (mine["domain"] == name)).any()]
-    seen = own & mine["domain"].isin(setting.scanners)
+    own = in_subgroup["test_cohort"] == setting.cohort
+    present = [name for name in setting.scanners if (own & (in_subgroup["domain"] == name)).any()]
+    is_pretraining = own & in_subgroup["domain"].isin(setting.scanners)
     chosen = {
-        "all": seen | ~seen,
-        "in-distribution": seen,
-        "rarest": seen & mine["domain"].isin(present[-1:]),
-        "commonest": seen & mine["domain"].isin(present[:1]),
-        "held-out": ~seen,
+        "all": is_pretraining | ~is_pretraining,
+        "in-distribution": is_pretraining,
+        "rarest": is_pretraining & in_subgroup["domain"].isin(present[-1:]),
+        "commonest": is_pretraining & in_subgroup["domain"].isin(present[:1]),
+        "held-out": ~is_pretraining,
     }[gain.domains]
     if gain.test_cohort is not None:
-        chosen &= mine["test_cohort"] == gain.test_cohort
+        chosen &= in_subgroup["test_cohort"] == gain.test_cohort
     if not chosen.any():
-        wanted = f"cohort '{gain.test_cohort}'" if gain.test_cohort else f"{gain.domains} scanners"
-        raise NotTestedError(f"there are no figures on {wanted}")
-    return mine[chosen]
+        description = (
+            f"cohort '{gain.test_cohort}'" if gain.test_cohort else f"{gain.domains} scanners"
+        )
+        raise NotTestedError(f"there are no figures on {description}")
+    return in_subgroup[chosen]
 
 
 def _require_same_labels(first: pd.DataFrame, second: pd.DataFrame, gain: Gain) -> None:
@@ -265,10 +267,10 @@ def _require_same_labels(first: pd.DataFrame, second: pd.DataFrame, gain: Gain) 
         set(rows.loc[rows["pretrain_seed"].isin(seeds), keys].itertuples(index=False, name=None))
         for rows in (first, second)
     ]
-    if alone := sorted(figures[0] ^ figures[1]):
-        lacking = gain.second if alone[0] in figures[0] else gain.first
+    if unpaired := sorted(figures[0] ^ figures[1]):
+        incomplete = gain.second if unpaired[0] in figures[0] else gain.first
         raise ValueError(
-            f"{lacking} ({gain.protocol}) lacks the figure "
-            f"{dict(zip(keys, alone[0], strict=True))} that it is to be compared on; evaluate "
+            f"{incomplete} ({gain.protocol}) lacks the figure "
+            f"{dict(zip(keys, unpaired[0], strict=True))} that it is to be compared on; evaluate "
             "both on the same domains and labelled subsets"
         )

@@ -22,7 +22,7 @@ class Effect:
         unit: of the effect.
         covers: what its interval is over; '' where it has none.
         generators: whose counterfactuals, or training, it rests on; each was trained once.
-        learning: encoders among those compared that had not converged.
+        unconverged: encoders among those compared that had not converged.
     """
 
     estimate: Estimate
@@ -31,7 +31,7 @@ class Effect:
     unit: str = "AUC"
     covers: str = "other pretraining seeds, on these test patients"
     generators: frozenset[str] = frozenset()
-    learning: tuple[str, ...] = ()
+    unconverged: tuple[str, ...] = ()
 
 
 def auc_effect(auc: pd.DataFrame, weights: Weights) -> Effect:
@@ -47,13 +47,13 @@ def auc_effect(auc: pd.DataFrame, weights: Weights) -> Effect:
         auc: of `checked_results`.
         weights: of `gain_weights` or `difference_weights`.
     """
-    by_seed = _by_seed(_weighed(auc, weights), weights)
-    mine = _weighed(auc[auc["pretrain_seed"].isin(by_seed.index)], weights)
+    by_seed = _by_seed(_weighted_rows(auc, weights), weights)
+    rows = _weighted_rows(auc[auc["pretrain_seed"].isin(by_seed.index)], weights)
     estimate = mean_over_seeds(by_seed.to_numpy())
-    n = int(mine.groupby(["test_cohort", "domain", "subgroup"])["n"].max().sum())
+    n = int(rows.groupby(["test_cohort", "domain", "subgroup"])["n"].max().sum())
     if len(by_seed) > 1:
         return Effect(estimate, len(by_seed), n)
-    estimate = Estimate(estimate.value, _patient_error(mine, weights))
+    estimate = Estimate(estimate.value, _patient_error(rows, weights))
     return Effect(estimate, 1, n, covers="other test patients, for these encoders only")
 
 
@@ -63,17 +63,17 @@ def seed_effects(auc: pd.DataFrame, weights: Weights) -> np.ndarray:
     Raises:
         ValueError: no seed has.
     """
-    return _by_seed(_weighed(auc, weights), weights).to_numpy()
+    return _by_seed(_weighted_rows(auc, weights), weights).to_numpy()
 
 
-def _by_seed(mine: pd.DataFrame, weights: Weights) -> pd.Series:
-    """The same by the seeds' numbers."""
-    w = _series(weights)
-    by_seed = mine.groupby([*CELL, "pretrain_seed"])["value"].mean().unstack("pretrain_seed")
-    by_seed = by_seed.reindex(w.index).dropna(axis=1)
+def _by_seed(rows: pd.DataFrame, weights: Weights) -> pd.Series:
+    """The contrast of each pretraining seed, by the seeds' numbers."""
+    weight = _series(weights)
+    by_seed = rows.groupby([*CELL, "pretrain_seed"])["value"].mean().unstack("pretrain_seed")
+    by_seed = by_seed.reindex(weight.index).dropna(axis=1)
     if by_seed.shape[1] == 0:
         raise ValueError("empty contrast: no pretraining seed has all the figures that it needs")
-    return by_seed.mul(w, axis=0).sum(axis=0)
+    return by_seed.mul(weight, axis=0).sum(axis=0)
 
 
 def _series(weights: Weights) -> pd.Series:
@@ -81,15 +81,15 @@ def _series(weights: Weights) -> pd.Series:
     return pd.Series(list(weights.values()), index=cells)
 
 
-def _weighed(auc: pd.DataFrame, weights: Weights) -> pd.DataFrame:
+def _weighted_rows(auc: pd.DataFrame, weights: Weights) -> pd.DataFrame:
     """The rows whose cell has a weight."""
     return auc[pd.MultiIndex.from_frame(auc[list(CELL)]).isin(_series(weights).index)]
 
 
-def _patient_error(mine: pd.DataFrame, weights: Weights) -> float:
-    w = _series(weights)
-    bounds = mine.groupby(list(CELL))[["ci_low", "ci_high"]].mean().reindex(w.index)
+def _patient_error(rows: pd.DataFrame, weights: Weights) -> float:
+    weight = _series(weights)
+    bounds = rows.groupby(list(CELL))[["ci_low", "ci_high"]].mean().reindex(weight.index)
     half = (bounds["ci_high"] - bounds["ci_low"]) / 2
     curve = [name for name in CELL if name != "label_fraction"]
-    per_curve = (w.abs() * half).groupby(level=curve).sum()
+    per_curve = (weight.abs() * half).groupby(level=curve).sum()
     return math.sqrt(float((per_curve**2).sum())) / float(stats.norm.ppf(0.975))

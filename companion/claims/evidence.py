@@ -64,14 +64,14 @@ class Evidence:
 
     @cached_property
     def convergence(self) -> pd.DataFrame:
-        """What `companion.evaluation.convergence.convergence` says of every pretraining."""
+        """Table of `companion.evaluation.convergence.convergence` for every pretraining."""
         options = [each["options"] for each in self.records if each["step"] == "pretraining"]
         margins = {each["convergence"]["margin"] for each in options if "convergence" in each}
         return convergence(self.history, min(margins, default=math.nan))
 
 
-def gather(root: Path) -> Evidence:
-    """Reads an experiment's results.
+def read_evidence(root: Path) -> Evidence:
+    """The results of an experiment, read from its files.
 
     Args:
         root: folder of the runs of one profile and cohort.
@@ -123,7 +123,7 @@ def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
     return replace(
         _effect(test, ledger, evidence),
         generators=_generators(test, ledger),
-        learning=_learning(test, ledger, evidence.convergence),
+        unconverged=_unconverged(test, ledger, evidence.convergence),
     )
 
 
@@ -152,15 +152,15 @@ def _generators(test: Test, ledger: Ledger) -> frozenset[str]:
     return frozenset(bank.variant for bank in banks if bank.variant is not None)
 
 
-def _learning(test: Test, ledger: Ledger, convergence: pd.DataFrame) -> tuple[str, ...]:
+def _unconverged(test: Test, ledger: Ledger, convergence: pd.DataFrame) -> tuple[str, ...]:
     """Encoders that a test compares and of which a seed had not converged."""
-    still = convergence[convergence["converged"].eq(False)]
-    known = set(zip(still["objective"], still["strategy"], strict=True))
+    learning = convergence[convergence["converged"].eq(False)]
+    unconverged = set(zip(learning["objective"], learning["strategy"], strict=True))
     names = dict.fromkeys(encoders_of(test))
     return tuple(
         name
         for name in names
-        if (ledger.encoders[name].objective, ledger.encoders[name].strategy) in known
+        if (ledger.encoders[name].objective, ledger.encoders[name].strategy) in unconverged
     )
 
 
@@ -168,16 +168,16 @@ def _quality(test: QualityTest, quality: pd.DataFrame | None) -> Effect:
     if quality is None:
         raise NotTestedError("there is no quality.csv")
     _require_columns(quality, QUALITY_COLUMNS, "quality.csv")
-    wanted = {
+    key = {
         "measure": test.measure,
         "images": test.images,
         "source": test.source,
         "target": test.target,
     }
-    rows = quality[(quality[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    rows = quality[(quality[list(key)] == pd.Series(key)).all(axis=1)]
     if len(rows) != 1 or rows[["value", "ci_low", "ci_high"]].isna().any(axis=None):
         raise ValueError(
-            f"quality.csv: expected one row with figures for {wanted}, found {len(rows)}; it has "
+            f"quality.csv: expected one row with figures for {key}, found {len(rows)}; it has "
             f"the measures {sorted(set(quality['measure']))}"
         )
     value, low, high = (float(rows[name].iloc[0]) for name in ("value", "ci_low", "ci_high"))
@@ -196,16 +196,16 @@ def _separability(test: SeparabilityTest, ledger: Ledger, table: pd.DataFrame | 
     _require_columns(table, SEPARABILITY_COLUMNS, "separability.csv")
     if table.empty:
         raise NotTestedError("the test images are of one scanner, or of too few patients")
-    mine = table[table["measure"] == test.measure]
-    if mine.empty and test.where_known:
+    rows_of_measure = table[table["measure"] == test.measure]
+    if rows_of_measure.empty and test.where_known:
         raise NotTestedError(f"the images of this cohort have no {test.measure}")
-    if mine.empty:
+    if rows_of_measure.empty:
         raise ValueError(
             f"separability.csv: no row has the measure '{test.measure}'; it has "
             f"{sorted(set(table['measure']))}"
         )
     first, second = (
-        _by_seed(mine, name, ledger.encoders[name]) for name in (test.first, test.second)
+        _by_seed(rows_of_measure, name, ledger.encoders[name]) for name in (test.first, test.second)
     )
     seeds = first.index.intersection(second.index)
     if seeds.empty:
@@ -217,14 +217,16 @@ def _separability(test: SeparabilityTest, ledger: Ledger, table: pd.DataFrame | 
     return Effect(
         estimate,
         len(seeds),
-        int(mine["n"].max()),
+        int(rows_of_measure["n"].max()),
         unit="difference",
         covers=_over_seeds(len(seeds), "on these test patients"),
     )
 
 
-def _by_seed(mine: pd.DataFrame, name: str, encoder: Encoder) -> pd.Series:
-    rows = mine[(mine["objective"] == encoder.objective) & (mine["strategy"] == encoder.strategy)]
+def _by_seed(table: pd.DataFrame, name: str, encoder: Encoder) -> pd.Series:
+    rows = table[
+        (table["objective"] == encoder.objective) & (table["strategy"] == encoder.strategy)
+    ]
     if rows.empty:
         raise NotTestedError(f"separability.csv has no figures of {name}")
     if rows["pretrain_seed"].duplicated().any():
@@ -242,14 +244,15 @@ def _cost(test: CostTest, encoder: Encoder, evidence: Evidence) -> Effect:
     if bank is None or bank.variant is None:
         raise NotTestedError(f"{test.encoder} was not pretrained on pairs of a generator")
     label = "" if bank.variant == BASE else bank.variant
-    needed = (("generator", label), ("bank", STRATEGIES[encoder.strategy].bank))
-    once = [
+    one_time_steps = (("generator", label), ("bank", STRATEGIES[encoder.strategy].bank))
+    one_time = [
         _seconds(record)
         for record in evidence.records
-        if (record["step"], record.get("label", "")) in needed
+        if (record["step"], record.get("label", "")) in one_time_steps
     ]
-    mine = evidence.results[list(Encoder.model_fields)] == pd.Series(encoder.model_dump())
-    seeds = set(evidence.results.loc[mine.all(axis=1), "pretrain_seed"])  # no others' that are left
+    is_encoder = evidence.results[list(Encoder.model_fields)] == pd.Series(encoder.model_dump())
+    # No others' that are left.
+    seeds = set(evidence.results.loc[is_encoder.all(axis=1), "pretrain_seed"])
     trainings = [
         _seconds(record)
         for record in evidence.records
@@ -258,11 +261,11 @@ def _cost(test: CostTest, encoder: Encoder, evidence: Evidence) -> Effect:
         and encoder.objective in record["options"]
         and record["options"]["seed"] in seeds
     ]
-    if len(once) != 2 or not trainings:
+    if len(one_time) != 2 or not trainings:
         raise NotTestedError(
             f"there are no times of generator, bank and the pretraining of {test.encoder}"
         )
-    estimate = mean_over_seeds([sum(once) / seconds for seconds in trainings])
+    estimate = mean_over_seeds([sum(one_time) / seconds for seconds in trainings])
     return Effect(
         estimate,
         len(trainings),

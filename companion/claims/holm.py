@@ -20,7 +20,7 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     Raises:
         ValueError: a p-value is not in [0, 1].
     """
-    p = _checked(p_values)
+    p = _validated(p_values)
     order = np.argsort(p, kind="stable")
     adjusted = np.empty(len(p))
     steps = np.arange(len(p), 0, -1)
@@ -37,7 +37,7 @@ def holm_levels(p_values: Sequence[float], alpha: float = ALPHA) -> np.ndarray:
     Raises:
         ValueError: a p-value is not in [0, 1].
     """
-    p = _checked(p_values)
+    p = _validated(p_values)
     order = np.argsort(p, kind="stable")
     thresholds = alpha / np.arange(len(p), 0, -1)
     failed = np.flatnonzero(p[order] > thresholds)
@@ -48,7 +48,7 @@ def holm_levels(p_values: Sequence[float], alpha: float = ALPHA) -> np.ndarray:
     return levels
 
 
-def _checked(p_values: Sequence[float]) -> np.ndarray:
+def _validated(p_values: Sequence[float]) -> np.ndarray:
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():  # NaN is in no interval
         raise ValueError(f"p-values must lie in [0, 1], got {p.tolist()}")

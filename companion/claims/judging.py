@@ -84,9 +84,9 @@ class Outcome:
     optional: bool = False
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         """What was measured, in a few words."""
-        return self.test.words()
+        return self.test.label()
 
     @property
     def counts(self) -> bool:
@@ -99,7 +99,7 @@ class Outcome:
         return "; ".join(self.reasons)
 
     @property
-    def shown(self) -> str:
+    def interval_text(self) -> str:
         """Effect and interval as text."""
         if self.effect is None:
             return ""
@@ -145,10 +145,10 @@ def judge(ledger: Ledger, evidence: Evidence) -> list[Finding]:
 def _outcomes(
     claim: Claim, ledger: Ledger, evidence: Evidence, reported: Published | None
 ) -> list[Outcome]:
-    tests = [each for test in claim.tests for each in _expanded(test, ledger, evidence)]
+    tests = [each for test in claim.tests for each in _one_per_fraction(test, ledger, evidence)]
     effects = [_measured(test, ledger, evidence) for test in tests]
-    found = [(t, e) for t, e in zip(tests, effects, strict=True) if isinstance(e, Effect)]
-    p_values = [_p_value(test, effect.estimate) for test, effect in found]
+    measured = [(t, e) for t, e in zip(tests, effects, strict=True) if isinstance(e, Effect)]
+    p_values = [_p_value(test, effect.estimate) for test, effect in measured]
     corrected = iter(zip(holm(p_values), holm_levels(p_values), strict=True))
     outcomes = []
     for test, effect in zip(tests, effects, strict=True):
@@ -162,8 +162,8 @@ def _outcomes(
     return outcomes
 
 
-def _expanded(test: Test, ledger: Ledger, evidence: Evidence) -> list[Test]:
-    """A gain at each of several label fractions is as many tests."""
+def _one_per_fraction(test: Test, ledger: Ledger, evidence: Evidence) -> list[Test]:
+    """The tests of a gain at each of several label fractions; any other test by itself."""
     if not isinstance(test, GainTest) or test.fractions in ("all", "smallest", "largest"):
         return [test]
     try:
@@ -187,8 +187,8 @@ def _outcome(
     low, high = effect.estimate.interval(level)
     verdict = decide(test.direction, test.margin, low, high)
     reasons = (ONE_GENERATOR,) if effect.generators else ()
-    if effect.learning:
-        reasons = (f"not converged: {', '.join(effect.learning)}", *reasons)
+    if effect.unconverged:
+        reasons = (f"not converged: {', '.join(effect.unconverged)}", *reasons)
     if effect.seeds == 1:
         verdict, reasons = OF_ONE_SEED[verdict], (ONE_SEED, *reasons)
     return Outcome(
@@ -224,7 +224,7 @@ def decide(direction: Direction, margin: float, low: float, high: float) -> Verd
 
 
 def _p_value(test: Test, estimate: Estimate) -> float:
-    """Of the effect lying on the margin, on the nearest one of two."""
+    """P-value of the effect lying on the margin, on the nearest of two."""
     bounds = {
         "above": (test.margin,),
         "below": (test.margin,),
@@ -240,16 +240,16 @@ def overall(verdicts: Sequence[Verdict]) -> Verdict:
     A claim of which a part was not tested is not supported, however the rest came out. Where a part
     rests on one seed, so does the claim.
     """
-    found = set(verdicts)
-    if Verdict.contradicted in found:
+    distinct = set(verdicts)
+    if Verdict.contradicted in distinct:
         return Verdict.contradicted
-    if len(found) == 1:
+    if len(distinct) == 1:
         return verdicts[0]
-    if Verdict.against in found:
+    if Verdict.against in distinct:
         return Verdict.against
-    if found == {Verdict.supported, Verdict.as_claimed}:
+    if distinct == {Verdict.supported, Verdict.as_claimed}:
         return Verdict.as_claimed
-    one_seed = found & set(OF_ONE_SEED.values())
+    one_seed = distinct & set(OF_ONE_SEED.values())
     return Verdict.undecided if one_seed else Verdict.not_supported
 
 
@@ -271,7 +271,7 @@ def _row(finding: Finding, outcome: Outcome) -> dict[str, object]:
     return {
         "claim": claim.id,
         "verdict": str(finding.verdict),
-        "test": outcome.words,
+        "test": outcome.label,
         "test_verdict": str(outcome.verdict),
         "unit": effect.unit if effect else "",
         "effect": outcome.value,
@@ -298,7 +298,7 @@ def as_text(findings: Sequence[Finding]) -> str:
         claim = finding.claim
         lines.append(f"{claim.id:<4}{finding.verdict.upper():<30}{claim.statement} ({claim.where})")
         for outcome in finding.outcomes:
-            lines.append(f"      {outcome.words}: {_as_words(outcome)}")
+            lines.append(f"      {outcome.label}: {_as_words(outcome)}")
     return "\n".join(lines)
 
 
@@ -310,6 +310,5 @@ def _as_words(outcome: Outcome) -> str:
     paper = f"; the paper: {outcome.published:+.3f}" if outcome.published is not None else ""
     reason = f" ({outcome.reason})" if outcome.reason else ""
     interval = f"{outcome.level:.1%} interval over {effect.covers}{seeds}, " * bool(effect.covers)
-    return (
-        f"{outcome.verdict}{reason}, {outcome.shown} {effect.unit}{paper}; {interval}n = {effect.n}"
-    )
+    measured = f"{outcome.interval_text} {effect.unit}{paper}"
+    return f"{outcome.verdict}{reason}, {measured}; {interval}n = {effect.n}"

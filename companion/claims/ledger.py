@@ -87,7 +87,7 @@ class Gain(Options):
             raise ValueError("a test_cohort goes with 'domains: held-out'")
         return self
 
-    def words(self) -> str:
+    def label(self) -> str:
         """What is measured, in a few words."""
         return ", ".join(filter(None, self.facets()))
 
@@ -113,7 +113,7 @@ class Gain(Options):
         return f"{self.first} minus {self.second}", self.protocol, where, subgroup, labels
 
 
-class _Asked(Options):
+class _Hypothesis(Options):
     """What every test says about the effect that it measures.
 
     Attributes:
@@ -136,13 +136,13 @@ class _Asked(Options):
         return self
 
 
-class GainTest(_Asked, Gain):
+class GainTest(_Hypothesis, Gain):
     """Is a gain above zero? With `fractions: each` or a list, at every one of them."""
 
     kind: Literal["gain"]
 
 
-class DifferenceTest(_Asked):
+class DifferenceTest(_Hypothesis):
     """Is one gain larger than another?"""
 
     kind: Literal["difference"]
@@ -158,7 +158,7 @@ class DifferenceTest(_Asked):
                 raise ValueError("fractions of a difference are all, smallest or largest")
         return self
 
-    def words(self) -> str:
+    def label(self) -> str:
         """What is measured, in a few words."""
         facets = list(zip(self.of.facets(), self.minus.facets(), strict=True))
         same = ", ".join(a for a, b in facets if a == b and a)
@@ -167,7 +167,7 @@ class DifferenceTest(_Asked):
         return f"{same}: gain with {of} minus gain with {minus}"
 
 
-class QualityTest(_Asked):
+class QualityTest(_Hypothesis):
     """Is a measure of the counterfactuals of test images above (or below) a bar, the margin?"""
 
     kind: Literal["quality"]
@@ -177,12 +177,12 @@ class QualityTest(_Asked):
     target: str = "all"
     unit: Literal["share", "grey levels"] = "share"
 
-    def words(self) -> str:
+    def label(self) -> str:
         """What is measured, in a few words."""
         return f"{self.measure} of {self.images} images, bar {self.margin:g}"
 
 
-class SeparabilityTest(_Asked):
+class SeparabilityTest(_Hypothesis):
     """Does one encoder tell scanners (or implants) apart better than another?
 
     Attributes:
@@ -203,18 +203,18 @@ class SeparabilityTest(_Asked):
             raise ValueError(f"'{self.first}' minus itself is an empty contrast")
         return self
 
-    def words(self) -> str:
+    def label(self) -> str:
         """What is measured, in a few words."""
         return f"{self.measure}: {self.first} minus {self.second}"
 
 
-class CostTest(_Asked):
+class CostTest(_Hypothesis):
     """Do generator and bank take less time than the margin times one pretraining of an encoder?"""
 
     kind: Literal["cost"]
     encoder: str
 
-    def words(self) -> str:
+    def label(self) -> str:
         """What is measured, in a few words."""
         return (
             f"seconds of generator and bank over those of one {self.encoder}, bar {self.margin:g}"
@@ -267,15 +267,15 @@ class Ledger(Options):
                     )
         return self
 
-    def only(self, names: Sequence[str]) -> "Ledger":
+    def subset(self, names: Sequence[str]) -> "Ledger":
         """The ledger with some of its claims; with all if none is named.
 
         Raises:
             ValueError: a claim is not in it.
         """
-        known = [claim.id for claim in self.claims]
-        if unknown := [name for name in names if name not in known]:
-            raise ValueError(f"claims {unknown} are not in the ledger; it has {known}")
+        ids = [claim.id for claim in self.claims]
+        if unknown := [name for name in names if name not in ids]:
+            raise ValueError(f"claims {unknown} are not in the ledger; it has {ids}")
         chosen = tuple(claim for claim in self.claims if not names or claim.id in names)
         return self.model_copy(update={"claims": chosen})
 
@@ -293,7 +293,7 @@ def encoders_of(test: Test) -> list[str]:
 
 
 def load(path: Path = LEDGER) -> Ledger:
-    """Reads and checks a ledger.
+    """The ledger in a file, after its checks.
 
     Raises:
         ValueError: it is no such ledger; names the file, the claim and the key.

@@ -70,7 +70,7 @@ class Published:
 
 
 def load(path: Path = REPORTED) -> pd.DataFrame:
-    """Reads and checks the published curves.
+    """The published curves, after checks.
 
     Returns:
         A row per point: `modality`, `protocol` ('linear' or 'finetuned'), `objective`, `strategy`,

@@ -86,7 +86,7 @@ def show_plan(
     with tidy_errors():
         from companion.experiments import plan
 
-        answer = plan.of(experiment_of(profile, cohort, data_root))
+        answer = plan.contents(experiment_of(profile, cohort, data_root))
     typer.echo(json.dumps(answer))
 
 
@@ -98,8 +98,8 @@ def verify(profile: Profile = "quick", cohort: CohortName = "phantom-chest") -> 
         from companion.experiments import plan
 
         folders = verification.finished_steps(plan.folder(profile, cohort))
-        found = {folder: list(verification.faults(folder)) for folder in folders}
-    damaged = {folder: faults for folder, faults in found.items() if faults}
+        faults_by_folder = {folder: list(verification.faults(folder)) for folder in folders}
+    damaged = {folder: faults for folder, faults in faults_by_folder.items() if faults}
     for folder, faults in damaged.items():
         for fault in faults:
             typer.echo(f"Error: {fault}", err=True)
@@ -120,9 +120,9 @@ def claims(
     with tidy_errors():
         from companion.claims import evidence, judging, ledger
 
-        chosen = ledger.load().only(names or [])
+        chosen = ledger.load().subset(names or [])
         root = experiment_of(profile, cohort, data_root).root
-        text = judging.as_text(judging.judge(chosen, evidence.gather(root)))
+        text = judging.as_text(judging.judge(chosen, evidence.read_evidence(root)))
     typer.echo(text)
 
 

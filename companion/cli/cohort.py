@@ -26,9 +26,9 @@ def doctor(
         options = None if cohort is None else experiment_of(profile, cohort, str(root)).source
         if options is not None and not isinstance(options, doctors.ImportOptions):
             raise ValueError(f"cohort '{cohort}' is simulated: there is no folder to look at")
-        found = doctors.examine(root, options)
-    typer.echo(found.text)
-    if not found.healthy:
+        diagnosis = doctors.examine(root, options)
+    typer.echo(diagnosis.text)
+    if not diagnosis.healthy:
         raise typer.Exit(1)
 
 

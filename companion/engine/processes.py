@@ -66,6 +66,6 @@ def _init_process_group() -> World:
     os.environ["MASTER_ADDR"] = place.main_address
     os.environ["MASTER_PORT"] = str(place.main_port)
     init_process_group(backend, rank=place.global_rank(), world_size=count)
-    control = new_group(backend="gloo", timeout=distributed.LONGEST_WAIT)
+    control = new_group(backend="gloo", timeout=distributed.TIMEOUT)
     assert isinstance(control, ProcessGroup)  # as every process is in it
     return World(place.global_rank(), count, nodes, control, place)

@@ -13,7 +13,7 @@ LAST_QUARTER = 0.75
 KEYS = ("objective", "strategy", "seed")  # of a pretraining
 
 
-def last_change(history: pd.DataFrame) -> float:
+def final_range(history: pd.DataFrame) -> float:
     """Largest minus smallest validation AUC over the last quarter of a pretraining.
 
     Args:
@@ -24,8 +24,8 @@ def last_change(history: pd.DataFrame) -> float:
     """
     if AUC not in history:
         return float("nan")
-    known = history[["epoch", AUC]].dropna()
-    last = known.loc[known["epoch"] + 1 >= LAST_QUARTER * (history["epoch"].max() + 1), AUC]
+    probed = history[["epoch", AUC]].dropna()
+    last = probed.loc[probed["epoch"] + 1 >= LAST_QUARTER * (history["epoch"].max() + 1), AUC]
     return float(last.max() - last.min()) if len(last) > 1 else float("nan")
 
 
@@ -37,15 +37,15 @@ def convergence(history: pd.DataFrame | None, margin: float) -> pd.DataFrame:
         margin: of `companion.evaluation.options.ConvergenceOptions`; NaN if it is not known.
 
     Returns:
-        A row per pretraining: `objective`, `strategy`, `seed`, `change` (`last_change`), `margin`
+        A row per pretraining: `objective`, `strategy`, `seed`, `change` (`final_range`), `margin`
         and `converged`; the last is missing where no probes tell.
     """
     rows = []
     if history is None or not {*KEYS} <= {*history.columns}:
         history = pd.DataFrame(columns=list(KEYS))
-    for key, mine in history.groupby(list(KEYS), sort=False):
-        change = last_change(mine)
-        known = pd.notna(change) and pd.notna(margin)
-        verdict = change <= margin if known else None
+    for key, run in history.groupby(list(KEYS), sort=False):
+        change = final_range(run)
+        probed = pd.notna(change) and pd.notna(margin)
+        verdict = change <= margin if probed else None
         rows.append((*key, change, margin, verdict))
     return pd.DataFrame(rows, columns=[*KEYS, "change", "margin", "converged"])

@@ -42,7 +42,7 @@ def cost_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     rows = [
         {
             "step": record["step"],
-            "what": _what(record),
+            "what": _label_of(record),
             "seconds": math.nan if record.get("continued") else record["seconds"],
             "peak_memory_mib": record["peak_memory_mib"],
         }
@@ -56,6 +56,6 @@ def cost_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return means.reset_index()[list(COLUMNS)]
 
 
-def _what(record: Mapping[str, Any]) -> str:
+def _label_of(record: Mapping[str, Any]) -> str:
     label = str(record.get("label", ""))
     return label.rsplit("-", 1)[0] if record["step"] == "pretraining" else label

@@ -20,7 +20,7 @@ def evaluate_external(
     options: EvaluationOptions,
     evaluate: Callable[[Cohort], pd.DataFrame],
 ) -> Iterator[pd.DataFrame]:
-    """Yields rows of `results.csv` of an encoder on each external cohort.
+    """Rows of `results.csv` of an encoder, external cohort by external cohort.
 
     Args:
         cohort: that the encoder was pretrained on.

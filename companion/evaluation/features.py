@@ -13,7 +13,7 @@ from ccl.views.batch import as_image
 from companion.engine import storage
 
 NUMBERS_AT_ONCE = 2**24  # of features that are copied in float64 to compute with
-_MOST_IN_FLOAT64 = 2**27  # numbers, a gibibyte
+_MAX_IN_FLOAT64 = 2**27  # numbers, a gibibyte
 
 
 @torch.inference_mode()
@@ -61,8 +61,8 @@ def _require_finite(finite: np.ndarray, rows: np.ndarray) -> None:
         )
 
 
-def numbers(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """A copy of the features of some rows, to compute with and to change.
+def as_float(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Features of some rows in floating point, a copy that may be changed.
 
     In float64 or, where that would take more than a gibibyte, in float32: of so many images no
     figure depends on the digits that are lost.
@@ -72,12 +72,12 @@ def numbers(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
         rows: int64 (n,).
     """
     return features[rows].astype(
-        np.float64 if len(rows) * features.shape[1] <= _MOST_IN_FLOAT64 else np.float32, copy=False
+        np.float64 if len(rows) * features.shape[1] <= _MAX_IN_FLOAT64 else np.float32, copy=False
     )
 
 
-def scaler_of(values: np.ndarray) -> StandardScaler:
-    """A scaler to mean 0 and variance 1 that changes what it is given, learned piece by piece.
+def fit_scaler(values: np.ndarray) -> StandardScaler:
+    """A scaler to mean 0 and variance 1, fitted chunk by chunk, which works in place.
 
     At once it would copy all of them in float64.
 
@@ -85,9 +85,9 @@ def scaler_of(values: np.ndarray) -> StandardScaler:
         values: float (n, D); left as they are.
     """
     scaler = StandardScaler(copy=False)
-    most = max(1, NUMBERS_AT_ONCE // values.shape[1])
-    for start in range(0, len(values), most):
-        scaler.partial_fit(values[start : start + most])
+    chunk = max(1, NUMBERS_AT_ONCE // values.shape[1])
+    for start in range(0, len(values), chunk):
+        scaler.partial_fit(values[start : start + chunk])
     return scaler
 
 
@@ -101,7 +101,7 @@ def save(features: np.ndarray, path: Path) -> None:
     storage.write_npy(path, features.astype(np.float16 if fits else np.float32))
 
 
-def load(path: Path, which: np.ndarray | None = None) -> np.ndarray:
-    """Reads features as float32 (n, D): all, or those of some places (n,) alone."""
-    found = storage.read_npy(path)
-    return (found if which is None else found[which]).astype(np.float32)
+def load(path: Path, positions: np.ndarray | None = None) -> np.ndarray:
+    """Features as float32 (n, D): all, or those at some positions (n,) alone."""
+    features = storage.read_npy(path)
+    return (features if positions is None else features[positions]).astype(np.float32)

@@ -100,7 +100,7 @@ def finetune(
 def fit_classifier(
     cohort: Cohort, encoder: Encoder, rows: np.ndarray, options: FinetuningOptions, seed: int
 ) -> Finetuned:
-    """Finetunes a copy of an encoder on some rows, stopping early by validation AUC.
+    """A copy of an encoder, finetuned on some rows and stopped early by validation AUC.
 
     Args:
         cohort: gives the images, the labels and the validation split.
@@ -181,14 +181,14 @@ def epoch_batches(
 def _loss(
     classifier: Classifier,
     images: Tensor,
-    stated: np.ndarray,
+    labels_of_batch: np.ndarray,
     weights: Tensor,
     options: FinetuningOptions,
     generator: torch.Generator,
 ) -> Tensor:
     """Class-weighted cross-entropy of augmented images, computed in float32."""
     views = augment(images, options.augment, generator)
-    labels = torch.from_numpy(stated.astype(np.int64))
+    labels = torch.from_numpy(labels_of_batch.astype(np.int64))
     labels = labels.to(weights.device, non_blocking=True)
     half = options.precision == "bfloat16"
     with mixed_precision(weights.device.type, half):

@@ -34,28 +34,28 @@ def label_subset(cohort: Cohort, fraction: float, seed: int) -> np.ndarray:
     )
     label_of = images.groupby("patient", sort=True)["label"].max()
     rng = np.random.default_rng([seed, *b"labelled patients"])
-    drawn: list[str] = []
+    chosen: list[str] = []
     for label in range(len(cohort.classes)):
         patients = rng.permutation(label_of.index[label_of == label].to_numpy(dtype=object))
-        drawn.extend(patients[: round(fraction * len(patients))])
-    return rows[images["patient"].isin(drawn).to_numpy()]
+        chosen.extend(patients[: round(fraction * len(patients))])
+    return rows[images["patient"].isin(chosen).to_numpy()]
 
 
 def labelled_subsets(
     cohort: Cohort, options: LabelOptions
 ) -> Iterator[tuple[float, int, np.ndarray]]:
-    """Yields (fraction, seed, rows) of every labelled subset that is large enough.
+    """(fraction, seed, rows) of every labelled subset that is large enough, one by one.
 
     Raises:
         ValueError: none is.
     """
-    found = False
+    any_large_enough = False
     for fraction in options.fractions:
         for seed in options.seeds if fraction < 1 else options.seeds[:1]:
             rows = label_subset(cohort, fraction, seed)
             counts = count_per_class(cohort, rows)
             if min(counts.values()) >= options.min_per_class:
-                found = True
+                any_large_enough = True
                 yield fraction, seed, rows
                 continue
             logger.warning(
@@ -63,7 +63,7 @@ def labelled_subsets(
                 "%d, so it is skipped",
                 *(cohort.name, fraction, seed, counts, options.min_per_class),
             )
-    if not found:
+    if not any_large_enough:
         raise ValueError(
             f"cohort '{cohort.name}': no label fraction of {options.fractions} leaves "
             f"{options.min_per_class} training images of every class; use a larger cohort, "
@@ -77,6 +77,6 @@ def labels_of(cohort: Cohort, rows: np.ndarray) -> np.ndarray:
 
 
 def count_per_class(cohort: Cohort, rows: np.ndarray) -> dict[str, int]:
-    """How many of some rows each class has."""
+    """Class to the number of its images among some rows."""
     labels = labels_of(cohort, rows)
     return {name: int(np.sum(labels == k)) for k, name in enumerate(cohort.classes)}

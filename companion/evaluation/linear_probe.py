@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from companion.evaluation.features import NUMBERS_AT_ONCE, scaler_of
+from companion.evaluation.features import NUMBERS_AT_ONCE, fit_scaler
 
 
 @dataclass(frozen=True)
@@ -30,20 +30,20 @@ class LinearProbe:
 
     def scores_of(self, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """The same of some rows, few of which are copied at a time."""
-        most = max(1, NUMBERS_AT_ONCE // features.shape[1])
-        parts = np.split(rows, range(most, len(rows), most))
+        chunk = max(1, NUMBERS_AT_ONCE // features.shape[1])
+        parts = np.split(rows, range(chunk, len(rows), chunk))
         return np.concatenate([self.scores(features[part]) for part in parts])
 
 
-def fit_line(labelled: np.ndarray, labels: np.ndarray, c: float) -> LinearProbe:
+def fit_logistic_regression(labelled: np.ndarray, labels: np.ndarray, c: float) -> LinearProbe:
     """Class-weighted logistic regression of one penalty.
 
     Args:
-        labelled: float (n, D) features, of `numbers`: they are standardised in place.
+        labelled: float (n, D) features, of `as_float`: they are standardised in place.
         labels: int64 (n,).
         c: inverse penalty strength.
     """
-    scaler = scaler_of(labelled)
-    line = LogisticRegression(C=c, class_weight="balanced", max_iter=2000)
-    line.fit(scaler.transform(labelled), labels)
-    return LinearProbe(make_pipeline(scaler, line), c)
+    scaler = fit_scaler(labelled)
+    classifier = LogisticRegression(C=c, class_weight="balanced", max_iter=2000)
+    classifier.fit(scaler.transform(labelled), labels)
+    return LinearProbe(make_pipeline(scaler, classifier), c)

@@ -11,7 +11,7 @@ from ccl.views.augment import augment
 from ccl.views.options import AugmentOptions
 from companion.evaluation.statistics import bootstrap_mean_interval
 
-TOGETHER = 128  # views per pass
+BATCH_SIZE = 128  # views per pass
 
 
 @torch.inference_mode()
@@ -43,9 +43,9 @@ def pair_similarity(
     first, second = pairs.sources(rows, np.random.default_rng(seed))
     pixels = torch.from_numpy(np.concatenate([first, second])).to(device_of(encoder))
     views = augment(pixels, augmentation, step_generator(seed, 0, "pair similarity"))
-    few = views.split(TOGETHER)  # images
-    features = torch.cat([encoder.eval()(some).float() for some in few])
+    chunks = views.split(BATCH_SIZE)  # images
+    features = torch.cat([encoder.eval()(chunk).float() for chunk in chunks])
     a, b = torch.nn.functional.normalize(features - features.mean(dim=0), dim=1).chunk(2)
-    alike = (a * b).sum(dim=1).cpu().numpy().astype(np.float64)
-    value, low, high = bootstrap_mean_interval(alike, patients)
+    similarity = (a * b).sum(dim=1).cpu().numpy().astype(np.float64)
+    value, low, high = bootstrap_mean_interval(similarity, patients)
     return {"value": value, "ci_low": low, "ci_high": high, "n": len(rows)}

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 
 from companion.cohorts.cohort import Cohort
-from companion.evaluation.features import numbers
+from companion.evaluation.features import as_float
 from companion.evaluation.labels import labels_of
-from companion.evaluation.linear_probe import LinearProbe, fit_line
+from companion.evaluation.linear_probe import LinearProbe, fit_logistic_regression
 from companion.evaluation.options import ProbingOptions
 from companion.evaluation.results import ScoreFunction, evaluate, validation_auc
 
@@ -75,7 +75,7 @@ def fit_probe(
         ValueError: the validation split lacks a class.
     """
     labels = labels_of(cohort, rows)
-    fitted = [fit_line(numbers(features, rows), labels, c) for c in sorted(c_grid)]
+    fitted = [fit_logistic_regression(as_float(features, rows), labels, c) for c in sorted(c_grid)]
     if len(fitted) == 1:
         return fitted[0]
     return max(  # the first of equals

@@ -63,9 +63,9 @@ def common_layout(reduced: list[np.ndarray], seed: int) -> np.ndarray:
 def _components(features: np.ndarray, seed: int) -> np.ndarray:
     """Leading principal components, of unit total variance."""
     count = min(COMPONENTS, *features.shape)
-    found = PCA(count, random_state=seed).fit_transform(features.astype(np.float32))
-    spread = np.sqrt(found.var(axis=0).sum())
-    return (found / max(spread, 1e-12)).astype(np.float64)
+    components = PCA(count, random_state=seed).fit_transform(features.astype(np.float32))
+    spread = np.sqrt(components.var(axis=0).sum())
+    return (components / max(spread, 1e-12)).astype(np.float64)
 
 
 def _embedded(reduced: np.ndarray, layout: np.ndarray, seed: int, threads: int) -> np.ndarray:

@@ -70,21 +70,21 @@ def evaluate(
         "strategy": strategy,
         "pretrain_seed": pretrain_seed,
     }
-    learned, scored = [], []
+    subsets, scores_by_subset = [], []
     for fraction, seed, rows in labelled_subsets(cohort, options):
         scores = learn(rows, seed)(tested)
         subset = about | {"probe_seed": seed, "label_fraction": fraction, "n_labels": len(rows)}
-        learned.append(subset)
-        scored.append(scores)
-    figures = []
+        subsets.append(subset)
+        scores_by_subset.append(scores)
+    table_rows = []
     for domain, rows in domains.items():
         groups = _groups(cohort, domain, rows, options.min_subgroup_per_class)
-        mine = [scores[np.searchsorted(tested, rows)] for scores in scored]
-        for subset, found in zip(
-            learned, _figures(cohort, rows, mine, groups, options), strict=True
+        domain_scores = [scores[np.searchsorted(tested, rows)] for scores in scores_by_subset]
+        for subset, subset_rows in zip(
+            subsets, _rows_of_domain(cohort, rows, domain_scores, groups, options), strict=True
         ):
-            figures += [{**subset, "domain": domain, **figure} for figure in found]
-    table = pd.DataFrame(figures).assign(cohort=cohort.name, test_cohort=cohort.name)
+            table_rows += [{**subset, "domain": domain, **row} for row in subset_rows]
+    table = pd.DataFrame(table_rows).assign(cohort=cohort.name, test_cohort=cohort.name)
     return table[list(RESULT_COLUMNS)]
 
 
@@ -126,10 +126,10 @@ def _groups(
     return whole | large_enough(cohort, rows, parts, min_per_class)
 
 
-def _figures(
+def _rows_of_domain(
     cohort: Cohort,
     rows: np.ndarray,
-    scored: Sequence[np.ndarray],
+    scores_by_subset: Sequence[np.ndarray],
     groups: Mapping[str, np.ndarray],
     options: EvaluationOptions,
 ) -> Iterator[list[dict[str, Any]]]:
@@ -137,31 +137,31 @@ def _figures(
     labels = labels_of(cohort, rows)
     replicates = auc_replicates(
         labels,
-        scored,
+        scores_by_subset,
         cohort.table["patient_id"].to_numpy()[rows],
         np.random.default_rng([*b"bootstrap"]),  # the same replicates for every encoder
         n_bootstrap=options.n_bootstrap,
         groups=list(groups.values()),
     )
     names = list(groups)
-    for scores, drawn in zip(scored, np.moveaxis(replicates, 1, 0), strict=True):
+    for scores, draws in zip(scores_by_subset, np.moveaxis(replicates, 1, 0), strict=True):
         values = [roc_auc(labels[mask], scores[mask]) for mask in groups.values()]
         counts = [int(mask.sum()) for mask in groups.values()]
-        found = [
-            _figure(name, "roc_auc", value, drawn[:, g], n)
+        table_rows = [
+            _row(name, "roc_auc", value, draws[:, g], n)
             for g, (name, value, n) in enumerate(zip(names, values, counts, strict=True))
         ]
         for pair in GAPS:
             if set(pair) <= set(names):
                 first, second = (names.index(name) for name in pair)
                 gap, n = values[first] - values[second], counts[first] + counts[second]
-                gaps = drawn[:, first] - drawn[:, second]
-                found.append(_figure(gap_name(*pair), "gap", gap, gaps, n))
-                found.append(_figure(gap_name(*pair), "absolute_gap", abs(gap), np.abs(gaps), n))
-        yield found
+                gaps = draws[:, first] - draws[:, second]
+                table_rows.append(_row(gap_name(*pair), "gap", gap, gaps, n))
+                table_rows.append(_row(gap_name(*pair), "absolute_gap", abs(gap), np.abs(gaps), n))
+        yield table_rows
 
 
-def _figure(
+def _row(
     subgroup: str, metric: str, value: float, replicates: np.ndarray, n: int
 ) -> dict[str, Any]:
     low, high = percentiles(replicates)

@@ -16,7 +16,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import NearestNeighbors
 
 from companion.cohorts.cohort import Cohort, evenly
-from companion.evaluation.features import numbers, scaler_of
+from companion.evaluation.features import as_float, fit_scaler
 from companion.evaluation.statistics import bootstrap_mean_interval
 
 NEIGHBOURS = 15
@@ -67,31 +67,34 @@ def separability(cohort: Cohort, features: np.ndarray) -> Separability:
             pd.DataFrame(columns=["measure", "value", "ci_low", "ci_high", "n"]),
             pd.DataFrame(columns=["scanner", "predicted", "n"]),
         )
-    scaled = numbers(features, rows)
-    scaled = scaler_of(scaled).transform(scaled)
+    scaled = as_float(features, rows)
+    scaled = fit_scaler(scaled).transform(scaled)
     nearest = _neighbours(scaled, patients)
-    guessed = _linear_guesses(features, rows, codes, patients)
-    every = np.arange(len(rows))
-    few = evenly(every, MOST)
+    predicted = _linear_predictions(features, rows, codes, patients)
+    all_images = np.arange(len(rows))
+    subsample = evenly(all_images, MOST)
     per_image = {
-        "scanner": (guessed == codes, every),
-        "scanner_knn": (_vote(nearest, codes) == codes, every),
-        "silhouette": (silhouette_samples(scaled[few], codes[few]), few),
-        "mixing": (_mixing(codes[nearest], codes), every),
+        "scanner": (predicted == codes, all_images),
+        "scanner_knn": (_neighbours_vote(nearest, codes) == codes, all_images),
+        "silhouette": (silhouette_samples(scaled[subsample], codes[subsample]), subsample),
+        "mixing": (_mixing(codes[nearest], codes), all_images),
     }
-    lines = [
-        {"measure": measure, **_mean(x.astype(float), codes[which], patients[which])}
-        for measure, (x, which) in per_image.items()
+    measures = [
+        {
+            "measure": measure,
+            **_balanced_mean(x.astype(float), codes[positions], patients[positions]),
+        }
+        for measure, (x, positions) in per_image.items()
     ]
-    seen, attribute = np.unique(cohort.attributes(rows).astype(str), return_inverse=True)
-    if len(seen) > 1:
-        hits = (_vote(nearest, attribute) == attribute).astype(float)
-        lines.append({"measure": "attribute", **_mean(hits, attribute, patients)})
-    return Separability(pd.DataFrame(lines), _confusion(names, codes, guessed))
+    attribute_names, attribute = np.unique(cohort.attributes(rows).astype(str), return_inverse=True)
+    if len(attribute_names) > 1:
+        correct = (_neighbours_vote(nearest, attribute) == attribute).astype(float)
+        measures.append({"measure": "attribute", **_balanced_mean(correct, attribute, patients)})
+    return Separability(pd.DataFrame(measures), _confusion(names, codes, predicted))
 
 
-def _confusion(names: np.ndarray, codes: np.ndarray, guessed: np.ndarray) -> pd.DataFrame:
-    counts = confusion_matrix(codes, guessed, labels=range(len(names)))
+def _confusion(names: np.ndarray, codes: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
+    counts = confusion_matrix(codes, predicted, labels=range(len(names)))
     return pd.DataFrame(
         {
             "scanner": names.repeat(len(names)),
@@ -101,18 +104,19 @@ def _confusion(names: np.ndarray, codes: np.ndarray, guessed: np.ndarray) -> pd.
     )
 
 
-def _linear_guesses(
+def _linear_predictions(
     features: np.ndarray, rows: np.ndarray, codes: np.ndarray, patients: np.ndarray
 ) -> np.ndarray:
-    """The scanner (n,) that a classifier takes each image for that has not seen the patient."""
-    guesses = np.zeros(len(codes), dtype=np.int64)
+    """Scanner codes (n,), predicted by classifiers that have not seen the patient."""
+    predicted = np.zeros(len(codes), dtype=np.int64)
     for train, test in GroupKFold(FOLDS).split(rows, codes, patients):
-        known, unknown = numbers(features, rows[train]), numbers(features, rows[test])
-        scaler = scaler_of(known)
+        train_features = as_float(features, rows[train])
+        test_features = as_float(features, rows[test])
+        scaler = fit_scaler(train_features)
         model = LogisticRegression(C=0.1, class_weight="balanced", max_iter=500)
-        model.fit(scaler.transform(known), codes[train])
-        guesses[test] = model.predict(scaler.transform(unknown))
-    return guesses
+        model.fit(scaler.transform(train_features), codes[train])
+        predicted[test] = model.predict(scaler.transform(test_features))
+    return predicted
 
 
 def _neighbours(features: np.ndarray, patients: np.ndarray) -> np.ndarray:
@@ -127,11 +131,13 @@ def _neighbours(features: np.ndarray, patients: np.ndarray) -> np.ndarray:
     return np.take_along_axis(index, order, axis=1)
 
 
-def _vote(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """What the neighbours' weighted majority is, (n,)."""
+def _neighbours_vote(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Class codes (n,) by the neighbours' weighted majority."""
     # A scanner with many images has many neighbours everywhere: votes are weighted against that.
-    found, weight = codes[nearest], 1 / np.bincount(codes)
-    votes = np.stack([(found == k).sum(axis=1) * weight[k] for k in range(len(weight))], axis=1)
+    neighbour_codes, weight = codes[nearest], 1 / np.bincount(codes)
+    votes = np.stack(
+        [(neighbour_codes == k).sum(axis=1) * weight[k] for k in range(len(weight))], axis=1
+    )
     return votes.argmax(axis=1)
 
 
@@ -141,7 +147,7 @@ def _mixing(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return (nearest != codes[:, None]).mean(axis=1) / others
 
 
-def _mean(x: np.ndarray, codes: np.ndarray, patients: np.ndarray) -> dict[str, float]:
+def _balanced_mean(x: np.ndarray, codes: np.ndarray, patients: np.ndarray) -> dict[str, float]:
     weights = 1 / np.bincount(codes)[codes]
     value, low, high = bootstrap_mean_interval(x, patients, weights)
     return {"value": value, "ci_low": low, "ci_high": high, "n": len(x)}

@@ -26,7 +26,7 @@ def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     Raises:
         ValueError: shapes do not fit, scores are not finite, or a class has no image.
     """
-    labels, scores = _checked(labels, scores)
+    labels, scores = _validated(labels, scores)
     return float(_weighted_auc(labels, scores, np.ones((1, len(labels))))[0])
 
 
@@ -63,14 +63,14 @@ def auc_replicates(
         raise ValueError(f"{len(labels)} labels and {len(patients)} patients do not fit")
     masks = [np.ones(len(labels), dtype=bool)] if groups is None else groups
     checked = [
-        [_checked(labels[mask], np.asarray(each)[mask]) for mask in masks]
-        for each in (_fitting(each, labels) for each in scores)
+        [_validated(labels[mask], np.asarray(each)[mask]) for mask in masks]
+        for each in (_require_length(each, labels) for each in scores)
     ]
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
     block = max(1, _BLOCK // len(labels))
     values = []
     for start in range(0, n_bootstrap, block):
-        weights = _replicates(min(block, n_bootstrap - start), len(names), rng)[:, patient]
+        weights = _draw_patients(min(block, n_bootstrap - start), len(names), rng)[:, patient]
         parts = [weights if mask.all() else weights[:, mask] for mask in masks]
         values.append(
             np.stack(
@@ -90,32 +90,32 @@ def percentiles(replicates: np.ndarray, level: float = 0.95) -> tuple[float, flo
     Raises:
         ValueError: all are.
     """
-    known = replicates[~np.isnan(replicates)]
-    if len(known) == 0:
+    finite = replicates[~np.isnan(replicates)]
+    if len(finite) == 0:
         raise ValueError(
             f"none of {len(replicates)} bootstrap replicates has all classes; there are too few "
             "patients for an interval"
         )
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def _fitting(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Scores, if they are as many as the labels: a mask would hide that they are not."""
+def _require_length(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The scores, which have to be as many as the labels: a mask would hide a difference."""
     if labels.ndim != 1 or len(scores) != len(labels):
         raise ValueError(f"labels {labels.shape} and scores {np.shape(scores)} do not fit")
     return scores
 
 
-def _replicates(count: int, patients: int, rng: np.random.Generator) -> np.ndarray:
+def _draw_patients(count: int, patients: int, rng: np.random.Generator) -> np.ndarray:
     """How often each patient is drawn in each replicate, float64 (count, patients)."""
-    drawn = rng.integers(patients, size=(count, patients))
-    drawn += patients * np.arange(count)[:, None]  # each replicate counts in its own range
-    counts = np.bincount(drawn.ravel(), minlength=count * patients)
+    draws = rng.integers(patients, size=(count, patients))
+    draws += patients * np.arange(count)[:, None]  # each replicate counts in its own range
+    counts = np.bincount(draws.ravel(), minlength=count * patients)
     return counts.reshape(count, patients).astype(np.float64)
 
 
-def _checked(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _validated(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels, and scores with one column per class that is set against the rest."""
     labels, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if labels.ndim != 1 or scores.ndim not in (1, 2) or len(scores) != len(labels):
@@ -183,7 +183,7 @@ def bootstrap_mean_interval(
     _, owner = np.unique(patients, return_inverse=True)
     total = np.bincount(owner, weights * values)  # per patient
     weight = np.bincount(owner, weights)
-    drawn = _replicates(n_bootstrap, len(total), np.random.default_rng(seed))
-    means = (drawn @ total) / (drawn @ weight)
+    draws = _draw_patients(n_bootstrap, len(total), np.random.default_rng(seed))
+    means = (draws @ total) / (draws @ weight)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(total.sum() / weight.sum()), float(low), float(high)

@@ -32,7 +32,7 @@ GAPS = ((SEX_GROUPS[0], SEX_GROUPS[1]), (AGE_GROUPS[0], AGE_GROUPS[-1]))
 
 
 def gap_name(first: str, second: str) -> str:
-    """What a gap is called in the column `subgroup`."""
+    """Name of a gap in the column `subgroup`."""
     return f"{first} minus {second}"
 
 
@@ -52,19 +52,19 @@ def subgroups(cohort: Cohort, rows: np.ndarray, *, by_age: bool = True) -> dict[
     """
     table = cohort.table.iloc[rows]
     sex = table["sex"].to_numpy(dtype=object)
-    groups = _divided({f"sex={name}": sex == name for name in SEXES})
+    groups = _partition({f"sex={name}": sex == name for name in SEXES})
     if not by_age:
         return groups
     age = table["age"].to_numpy(dtype=float)
     band = np.digitize(age, AGE_LIMITS)
     stated = ~np.isnan(age)
-    return groups | _divided({name: stated & (band == k) for k, name in enumerate(AGE_GROUPS)})
+    return groups | _partition({name: stated & (band == k) for k, name in enumerate(AGE_GROUPS)})
 
 
-def _divided(groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _partition(groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The groups that hold images, if these are at least two."""
-    held = {name: mask for name, mask in groups.items() if mask.any()}
-    return held if len(held) > 1 else {}
+    present = {name: mask for name, mask in groups.items() if mask.any()}
+    return present if len(present) > 1 else {}
 
 
 def groups_of_domain(cohort: Cohort, domain: str, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -84,7 +84,7 @@ def large_enough(
 
 
 def overview(cohort: Cohort, domains: Mapping[str, np.ndarray], min_per_class: int) -> pd.DataFrame:
-    """Who is tested: images of every class in each subgroup of each domain.
+    """Numbers of test images of every class in each subgroup of each domain.
 
     Args:
         cohort: of the rows.
@@ -94,14 +94,14 @@ def overview(cohort: Cohort, domains: Mapping[str, np.ndarray], min_per_class: i
     Returns:
         Columns `domain`, `subgroup`, one per class, and `figure`: 'yes', or why there is none.
     """
-    lines = []
+    table_rows = []
     for domain, rows in domains.items():
         for name, mask in groups_of_domain(cohort, domain, rows).items():
             counts = count_per_class(cohort, rows[mask])
             fewest = min(counts, key=lambda label: counts[label])
             enough = counts[fewest] >= min_per_class
             reason = f"too few: {counts[fewest]} with '{fewest}', needs {min_per_class}"
-            line = {"domain": domain, "subgroup": name, **counts}
-            lines.append({**line, "figure": "yes" if enough else reason})
+            table_row = {"domain": domain, "subgroup": name, **counts}
+            table_rows.append({**table_row, "figure": "yes" if enough else reason})
     columns = ["domain", "subgroup", *cohort.classes, "figure"]
-    return pd.DataFrame(lines, columns=columns)
+    return pd.DataFrame(table_rows, columns=columns)

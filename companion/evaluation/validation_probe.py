@@ -7,9 +7,9 @@ import numpy as np
 from ccl.encoders.encoder import Encoder
 from companion.cohorts.cohort import Cohort, evenly
 from companion.evaluation.convergence import AUC
-from companion.evaluation.features import extract_features, numbers
+from companion.evaluation.features import as_float, extract_features
 from companion.evaluation.labels import label_subset, labels_of
-from companion.evaluation.linear_probe import fit_line
+from companion.evaluation.linear_probe import fit_logistic_regression
 from companion.evaluation.options import ConvergenceOptions
 from companion.evaluation.statistics import roc_auc
 
@@ -48,20 +48,21 @@ class ValidationProbe:
         """
         rows = np.unique(np.concatenate([*self.subsets.values(), *self.tested.values()]))
         features = extract_features(encoder, self.cohort.images, rows)
-        found = {
+        scores = {
             f"{AUC}_{100 * share:g}_{scanner}": value
-            for share, learned in self.subsets.items()
-            for scanner, value in self._tested(rows, features, learned).items()
+            for share, training_rows in self.subsets.items()
+            for scanner, value in self._auc_by_scanner(rows, features, training_rows).items()
         }
-        return {AUC: float(np.mean(list(found.values()))), **found} if found else {}
+        return {AUC: float(np.mean(list(scores.values()))), **scores} if scores else {}
 
-    def _tested(
-        self, rows: np.ndarray, features: np.ndarray, learned: np.ndarray
+    def _auc_by_scanner(
+        self, rows: np.ndarray, features: np.ndarray, training_rows: np.ndarray
     ) -> Mapping[str, float]:
-        labels, at = labels_of(self.cohort, learned), np.searchsorted(rows, learned)
+        labels = labels_of(self.cohort, training_rows)
+        positions = np.searchsorted(rows, training_rows)
         if len(np.unique(labels)) < len(self.cohort.classes):
             return {}
-        probe = fit_line(numbers(features, at), labels, _PENALTY)
+        probe = fit_logistic_regression(as_float(features, positions), labels, _PENALTY)
         return {
             scanner: float(
                 roc_auc(

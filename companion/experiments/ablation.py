@@ -16,17 +16,17 @@ UNPAIRED = "standard"  # pairs of two views of the real image, which is left alo
 
 def qualities(experiment: Experiment, objective: ObjectiveName) -> dict[str, pd.DataFrame]:
     """`quality.csv` of the generators behind an objective's counterfactual pairs, by strategy."""
-    found = {}
+    tables = {}
     for strategy in experiment.pretraining.strategies[objective]:
         variant = generator_of(strategy)
         if variant is not None:
-            found[strategy] = read_table(
+            tables[strategy] = read_table(
                 measure_quality(experiment, variant).folder / "quality.csv"
             )
-    return found
+    return tables
 
 
-def errors(qualities: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+def pairing_errors(qualities: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     """Gold error of what every strategy pairs an image with, in grey levels of 255.
 
     Args:
@@ -35,12 +35,12 @@ def errors(qualities: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     Returns:
         The same strategies, 'standard' (the image left alone) and 'oracle' (the truth itself).
     """
-    found = {name: _pooled(quality, "counterfactual") for name, quality in qualities.items()}
+    errors = {name: _pooled(quality, "counterfactual") for name, quality in qualities.items()}
     untouched = _pooled(next(iter(qualities.values())), "untouched")
-    return {UNPAIRED: untouched, **found, "oracle": 0.0}
+    return {UNPAIRED: untouched, **errors, "oracle": 0.0}
 
 
-def bought(
+def gain_against_error(
     results: pd.DataFrame,
     error: Mapping[str, float],
     setting: Setting,
@@ -50,7 +50,7 @@ def bought(
 
     Args:
         results: rows of `results.csv` of one cohort.
-        error: of `errors`; strategies without results are left out.
+        error: of `pairing_errors`; strategies without results are left out.
         setting: which scanner is the rarest, and which are held out.
         objective: whose encoders.
 
@@ -60,29 +60,29 @@ def bought(
         labels, scanners and probes.
     """
     keys = ["pretrain_seed", "probe_seed", "label_fraction", "domain"]
-    mine = results[
+    auc_rows = results[
         (results["objective"] == objective)
         & (results["protocol"] == "linear")
         & (results["metric"] == "roc_auc")
         & (results["subgroup"] == "all")
     ]
-    auc = mine.pivot_table(index=keys, columns="strategy", values="value")
-    places = {
+    auc = auc_rows.pivot_table(index=keys, columns="strategy", values="value")
+    domains_by_place = {
         "rarest scanner": setting.scanners[-1:],
         "held-out scanners": setting.held_out,
     }
     rows = []
     for strategy in (name for name in error if name in auc):
         gain = (auc[strategy] - auc[UNPAIRED]).dropna()
-        for where, domains in places.items():
+        for where, domains in domains_by_place.items():
             for seed, value in _by_seed(gain, domains).items():
                 rows.append((strategy, seed, where, error[strategy], value))
     return pd.DataFrame(rows, columns=["strategy", "seed", "where", "error", "gain"])
 
 
 def _by_seed(gain: pd.Series, domains: Sequence[str]) -> dict[int, float]:
-    here = gain[gain.index.get_level_values("domain").isin(domains)]
-    means = here.groupby("pretrain_seed").mean()
+    selected = gain[gain.index.get_level_values("domain").isin(domains)]
+    means = selected.groupby("pretrain_seed").mean()
     return {int(seed): float(value) for seed, value in means.items()}  # type: ignore[call-overload]
 
 

@@ -59,12 +59,12 @@ def _imported(experiment: Experiment, on_bad_image: OnBadImage, reimported: int)
 
     def compute(folder: Path) -> dict[str, Any]:
         # The importer renames its own unfinished work: it goes on from there after a kill.
-        made = folder / "made"
-        if not made.exists():
-            registry.build(source, experiment.data_root, made, on_bad_image)
-        for file in made.iterdir():
+        imported = folder / "made"
+        if not imported.exists():
+            registry.build(source, experiment.data_root, imported, on_bad_image)
+        for file in imported.iterdir():
             file.rename(folder / file.name)
-        made.rmdir()
+        imported.rmdir()
         return {"images": len(Cohort.load(folder))}
 
     return step.run(compute)
@@ -99,11 +99,11 @@ def _table_digests(experiment: Experiment, options: dict[str, Any]) -> dict[str,
         return {}
     if sources.is_absent(Path(experiment.data_root)):
         return _last_tables(experiment, options)
-    found = {name: Path(experiment.data_root) / name for name in tables(experiment)}
+    files_by_name = {name: Path(experiment.data_root) / name for name in tables(experiment)}
     # A missing table is named by the importer, which knows what it is for.
     return {
         name: cached_digest(table, experiment.root) if table.is_file() else "missing"
-        for name, table in found.items()
+        for name, table in files_by_name.items()
     }
 
 

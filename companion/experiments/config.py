@@ -41,7 +41,7 @@ class EncoderName(NamedTuple):
         return "-".join(map(str, self))
 
     def columns(self) -> dict[str, Any]:
-        """The same as `results.csv` has it."""
+        """The columns of `results.csv` that name it."""
         return {
             "objective": self.objective,
             "strategy": self.strategy,
@@ -73,12 +73,12 @@ class PretrainingOptions(Options):
 
     def options(self, objective: str) -> ObjectiveOptions:
         """Options of an objective, by its name."""
-        found: ObjectiveOptions = getattr(self, objective)
-        return found
+        options: ObjectiveOptions = getattr(self, objective)
+        return options
 
     @property
     def initial_weights(self) -> dict[str, str | None]:
-        """What the encoders of each objective start from, as `EncoderOptions.pretrained` says."""
+        """Objective to what its encoders start from, as in `EncoderOptions.pretrained`."""
         return {name: self.options(name).encoder.pretrained for name in self.strategies}
 
     @property
@@ -103,10 +103,10 @@ class PretrainingOptions(Options):
         Raises:
             ValueError: there is none.
         """
-        known = {str(encoder): encoder for encoder in (*self.encoders, *self.controls)}
-        if name not in known:
-            raise ValueError(f"there is no encoder '{name}'; there are {', '.join(known)}")
-        return known[name]
+        by_name = {str(encoder): encoder for encoder in (*self.encoders, *self.controls)}
+        if name not in by_name:
+            raise ValueError(f"there is no encoder '{name}'; there are {', '.join(by_name)}")
+        return by_name[name]
 
     @property
     def controls(self) -> tuple[EncoderName, ...]:
@@ -225,7 +225,7 @@ class Experiment(Sections):
 
 
 def experiment(profile: str, cohort: str, data_root: str | None = None) -> Experiment:
-    """Reads `configs/<profile>.yaml` and picks one of its cohorts.
+    """The experiment of `configs/<profile>.yaml` on one of its cohorts.
 
     A cohort entry holds the options of its source; under `with`, what it changes in the profile's
     sections; under `data_root`, the folder of its images where the caller gives none; under
@@ -239,10 +239,10 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
         ValueError: no such profile or cohort, or an option that is unknown or out of range; names
             the file and the key.
     """
-    written = profiles.read(ROOT / "configs", profile, cohort)
+    cohort_profile = profiles.read(ROOT / "configs", profile, cohort)
     # Several cohorts may be of one source: each is called what the profile calls it.
     chosen = {"name": cohort}
-    chosen |= {key: written.entry[key] for key in written.entry if key not in _OUR_KEYS}
+    chosen |= {k: value for k, value in cohort_profile.entry.items() if k not in _OUR_KEYS}
     place = f"{profile}.yaml, cohort '{cohort}'"
     if chosen.get("source") not in OPTIONS:
         raise ValueError(
@@ -250,24 +250,24 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
         )
     try:
         source = OPTIONS[chosen["source"]].model_validate(chosen)
-        sections = Sections.model_validate(written.sections)
+        sections = Sections.model_validate(cohort_profile.sections)
     except ValidationError as error:
-        raise ValueError(_explained(f"{profile}.yaml", cohort, error)) from error
+        raise ValueError(_format_errors(f"{profile}.yaml", cohort, error)) from error
     try:
         _require_fit(source, sections)
-        _require_other_judges(sections)
+        _require_independent_judges(sections)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
-    left_out = _impossible(sections.pretraining, source)
-    changed = {"pretraining": _without(sections.pretraining, left_out)}
+    left_out = _infeasible_strategies(sections.pretraining, source)
+    changed = {"pretraining": _drop_strategies(sections.pretraining, left_out)}
     return Experiment(
         profile_name=profile,
         cohort_name=cohort,
-        data_root=data_root or written.root_of(cohort),
+        data_root=data_root or cohort_profile.data_root_of(cohort),
         root=Path("runs") / profile / cohort,
         source=source,
-        beside=written.there(written.beside),
-        external=written.there(written.external),
+        beside=cohort_profile.available(cohort_profile.beside),
+        external=cohort_profile.available(cohort_profile.external),
         left_out=left_out,
         **dict(sections) | changed,
     )
@@ -281,7 +281,7 @@ def _require_fit(source: SourceOptions, sections: Sections) -> None:
         dino_options.require_fit(sections.pretraining.dino, frame)
 
 
-def _require_other_judges(sections: Sections) -> None:
+def _require_independent_judges(sections: Sections) -> None:
     """Refuses judges that could share the blind spots of what they judge."""
     others = {"variants.tuning.predictor": sections.variants.tuning.predictor.encoder}
     for objective, named in sections.pretraining.strategies.items():
@@ -297,14 +297,16 @@ def _require_other_judges(sections: Sections) -> None:
             )
 
 
-def _impossible(pretraining: PretrainingOptions, source: SourceOptions) -> dict[str, str]:
+def _infeasible_strategies(
+    pretraining: PretrainingOptions, source: SourceOptions
+) -> dict[str, str]:
     """Strategies that are asked for and that a cohort of the source cannot have, and why not."""
-    asked = dict.fromkeys(name for names in pretraining.strategies.values() for name in names)
-    reasons = {name: _hindrance(source, strategies.bank_of(name)) for name in asked}
+    requested = dict.fromkeys(name for names in pretraining.strategies.values() for name in names)
+    reasons = {name: _obstacle(source, strategies.bank_of(name)) for name in requested}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
-def _hindrance(source: SourceOptions, bank: strategies.BankOf | None) -> str:
+def _obstacle(source: SourceOptions, bank: strategies.BankOf | None) -> str:
     """What keeps a cohort of the source from having pairs of a bank; '' if nothing does."""
     if isinstance(source, ImportOptions) and source.evaluation_only:
         return "the cohort names fewer than two scanners and can only test encoders"
@@ -315,15 +317,17 @@ def _hindrance(source: SourceOptions, bank: strategies.BankOf | None) -> str:
     return ""
 
 
-def _without(pretraining: PretrainingOptions, left_out: Container[str]) -> PretrainingOptions:
-    kept = {
+def _drop_strategies(
+    pretraining: PretrainingOptions, left_out: Container[str]
+) -> PretrainingOptions:
+    remaining = {
         objective: tuple(name for name in names if name not in left_out)
         for objective, names in pretraining.strategies.items()
     }
-    return pretraining.model_copy(update={"strategies": kept})
+    return pretraining.model_copy(update={"strategies": remaining})
 
 
-def _explained(file: str, cohort: str, error: ValidationError) -> str:
+def _format_errors(file: str, cohort: str, error: ValidationError) -> str:
     lines = [
         f"  {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
         for fault in error.errors()

@@ -58,20 +58,20 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
         images = Cohort.load(inputs["cohort"].folder)
         encoder = load_encoder(experiment, images, name, inputs.get("encoder"))
         encoder, about = encoder.to(fastest_device()), name.columns()
-        found = features.extract_features(encoder, images.images)
+        extracted = features.extract_features(encoder, images.images)
 
         def probe_on(other: Cohort) -> pd.DataFrame:
             unseen = features.extract_features(encoder, other.images)
             return probe(other, unseen, experiment.probing, **about)
 
         tables = [
-            probe(images, found, experiment.probing, **about),
+            probe(images, extracted, experiment.probing, **about),
             *evaluate_external(images, external, experiment.probing, probe_on),
         ]
-        known = separability(images, found)
-        features.save(found[images.rows("test")], folder / FEATURES_FILE)
-        write_table(known.measures.assign(**about), folder / SEPARABILITY_FILE)
-        write_table(known.confusion.assign(**about), folder / CONFUSION_FILE)
+        scanner_tables = separability(images, extracted)
+        features.save(extracted[images.rows("test")], folder / FEATURES_FILE)
+        write_table(scanner_tables.measures.assign(**about), folder / SEPARABILITY_FILE)
+        write_table(scanner_tables.confusion.assign(**about), folder / CONFUSION_FILE)
         write_table(concatenated(tables), folder / RESULTS_FILE)
 
     return step.run(compute)

@@ -32,8 +32,8 @@ def finetune_encoder(experiment: Experiment, name: EncoderName) -> Run:
     """
     options = experiment.finetuning
     if options is None or name not in experiment.finetuned:
-        known = ", ".join(map(str, experiment.finetuned)) or "none"
-        raise ValueError(f"encoder '{name}' is not finetuned; those that are: {known}")
+        finetuned = ", ".join(map(str, experiment.finetuned)) or "none"
+        raise ValueError(f"encoder '{name}' is not finetuned; those that are: {finetuned}")
     inputs, external = evaluation_inputs(experiment, name)
     encoder_options = experiment.pretraining.options(name.objective).encoder
     recorded = as_json(finetuning=options, encoder=encoder_options) | name._asdict()

@@ -61,7 +61,7 @@ class Recipe:
 
 
 def recipe(architecture: str, images: int = 48_000, epochs: int = 20) -> Recipe:
-    """How the weights in this repository were made.
+    """The recipe of the weights in this repository.
 
     Args:
         architecture: 'resnet-slim' or 'vit-slim'.
@@ -83,18 +83,18 @@ def recipe(architecture: str, images: int = 48_000, epochs: int = 20) -> Recipe:
     return Recipe(LeavesOptions(n=images), simclr)
 
 
-def teach(made_by: Recipe, folder: Path | None = None) -> Path:
-    """Trains an encoder and writes its backbone in half precision, with a record beside it.
+def teach(training_recipe: Recipe, folder: Path | None = None) -> Path:
+    """The file of a trained backbone, in half precision; a record is written beside it.
 
     Args:
-        made_by: how.
+        training_recipe: how.
         folder: receives `<architecture>.safetensors` and `.json`; by default the package's own.
 
     Returns:
         The file of weights, below 3 MB.
     """
-    images = dead_leaves(made_by.leaves, os.cpu_count() or 1)
-    options, seed, size = made_by.simclr, made_by.seed, made_by.leaves.size
+    images = dead_leaves(training_recipe.leaves, os.cpu_count() or 1)
+    options, seed, size = training_recipe.simclr, training_recipe.seed, training_recipe.leaves.size
     torch.manual_seed(seed)
     encoder = build_encoder(options.encoder, (size, size))
     batches = PairBatches(
@@ -110,7 +110,7 @@ def teach(made_by: Recipe, folder: Path | None = None) -> Path:
     file = file if folder is None else folder / file.name
     weights = module.pretrained.backbone.cpu().state_dict()
     save_file({name: _halved(tensor) for name, tensor in weights.items()}, file)
-    record = _record(made_by, history[-1]["loss"], time.perf_counter() - start)
+    record = _record(training_recipe, history[-1]["loss"], time.perf_counter() - start)
     file.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return file
 
@@ -119,12 +119,12 @@ def _halved(tensor: torch.Tensor) -> torch.Tensor:
     return (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
 
 
-def _record(made_by: Recipe, loss: float, seconds: float) -> dict[str, Any]:
+def _record(training_recipe: Recipe, loss: float, seconds: float) -> dict[str, Any]:
     on_gpu = torch.cuda.is_available()
     return {
-        "leaves": made_by.leaves.model_dump(mode="json"),
-        "simclr": made_by.simclr.model_dump(mode="json"),
-        "seed": made_by.seed,
+        "leaves": training_recipe.leaves.model_dump(mode="json"),
+        "simclr": training_recipe.simclr.model_dump(mode="json"),
+        "seed": training_recipe.seed,
         "loss": loss,
         "seconds": round(seconds),
         "device": torch.cuda.get_device_name() if on_gpu else platform.processor(),

@@ -71,19 +71,19 @@ _DRAWING = (
 )
 
 
-def drawing() -> list[Path]:
+def drawing_files() -> list[Path]:
     """Files that notebooks draw with, beside the steps that they show."""
     return _files(*_DRAWING, *_ASSETS)
 
 
-def kept(notebook: str, root: Path = ROOT) -> list[Path]:
+def repository_files(notebook: str, root: Path = ROOT) -> list[Path]:
     """Files in the repository, neither code nor steps, that a notebook shows."""
     return sorted(root.glob(_KEPT[notebook])) if notebook in _KEPT else []
 
 
 def assets_digest(notebook: str) -> str:
     """Digest of the files that a notebook's page contains and that are no code."""
-    files = [*_files(*_ASSETS), *kept(notebook)]
+    files = [*_files(*_ASSETS), *repository_files(notebook)]
     return hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest()
 
 
@@ -115,8 +115,8 @@ def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
 
 def variants(encoders: Sequence[str]) -> list[str]:
     """Names of the pointers to the quality of the further generators behind some encoders."""
-    found = {name.removeprefix("bank-") for encoder in encoders for name in banks(encoder)}
-    return [f"quality-{name}" for name in GENERATORS[1:] if name in found]
+    used = {name.removeprefix("bank-") for encoder in encoders for name in banks(encoder)}
+    return [f"quality-{name}" for name in GENERATORS[1:] if name in used]
 
 
 def banks(encoder: str) -> list[str]:
@@ -126,8 +126,8 @@ def banks(encoder: str) -> list[str]:
     return [] if name is None else [f"bank-{name}"]
 
 
-def of(experiment: Experiment) -> dict[str, Any]:
-    """What `ccl plan` prints of an experiment.
+def contents(experiment: Experiment) -> dict[str, Any]:
+    """The plan of an experiment, as `ccl plan` prints it.
 
     Returns:
         {"encoders": [...], "controls": [...], "finetuned": [...], "beside": [...],
@@ -159,7 +159,7 @@ def _length(experiment: Experiment) -> Iterator[str]:
 
 
 def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
-    """The plan of a build (`of`); `plan.json` is written if it or what it depends on changed.
+    """The plan of a build (`contents`); `plan.json` is written if it or what it depends on changed.
 
     Args:
         profile: name of a file in `configs/`.
@@ -171,9 +171,9 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     """
     experiment = config.experiment(profile, cohort, data_root)
     file = folder(profile, cohort) / "plan.json"
-    before = _before(file)
-    plan = of(experiment)
-    now = before | {
+    previous = _read_previous(file)
+    plan = contents(experiment)
+    current = previous | {
         "profile": [file_digest(path) for path in profiles.files(ROOT / "configs", profile)],
         "code": code_digest(*STEPS),
         "data_root": data_root or "",
@@ -182,23 +182,23 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     images = experiment.data_root
     # Of a disk that is not mounted, nothing is known to have changed.
     if images is None or not sources.is_absent(Path(images).expanduser()):
-        now["tables"] = _stamps(images, plan["tables"])
-    if now != before:
+        current["tables"] = _stamps(images, plan["tables"])
+    if current != previous:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, json.dumps(now, indent=1))
+        write_atomically(file, json.dumps(current, indent=1))
     return plan
 
 
-def _before(file: Path) -> dict[str, Any]:
-    """What the file says; nothing if it is absent or damaged, as it is made in seconds."""
+def _read_previous(file: Path) -> dict[str, Any]:
+    """Content of the file; empty if it is absent or damaged, as it is made in seconds."""
     try:
         return read_json(file) if file.is_file() else {}
     except DamagedFileError:
         return {}
 
 
-def look_at_sources(profile: str, cohort: str, data_root: str | None) -> None:
-    """Has the steps called again where a finished cohort's files are not as they were imported.
+def check_sources(profile: str, cohort: str, data_root: str | None) -> None:
+    """Touches `plan.json` where the files of a finished cohort changed, so that steps are called.
 
     Sizes and dates are compared; the step, once called, compares what the files hold.
 
@@ -206,23 +206,23 @@ def look_at_sources(profile: str, cohort: str, data_root: str | None) -> None:
         profile, cohort, data_root: as of `refresh`, which made the plan.
     """
     root = folder(profile, cohort)
-    images = data_root or profiles.read(ROOT / "configs", profile, cohort).root_of(cohort)
+    images = data_root or profiles.read(ROOT / "configs", profile, cohort).data_root_of(cohort)
     if images is None or not (root / "steps" / "cohort.json").is_file():
         return
     try:
-        imported, there = read_pointer(root, "cohort").folder, Path(images).expanduser()
+        imported, data_folder = read_pointer(root, "cohort").folder, Path(images).expanduser()
     except FileNotFoundError:  # whoever needs the folder makes it again
         return
-    if sources.is_absent(there):
-        sources.warn_if_absent(imported, there)
-    elif sources.touched_sources(imported, there):
+    if sources.is_absent(data_folder):
+        sources.warn_if_absent(imported, data_folder)
+    elif sources.touched_sources(imported, data_folder):
         # Snakemake takes a small file with a new date and the old content for unchanged.
-        noticed = read_json(root / "plan.json") | {"noticed": time.time_ns()}
-        write_atomically(root / "plan.json", json.dumps(noticed, indent=1))
+        touched = read_json(root / "plan.json") | {"noticed": time.time_ns()}
+        write_atomically(root / "plan.json", json.dumps(touched, indent=1))
 
 
 def _stamps(data_root: str | None, tables: Sequence[str]) -> dict[str, list[int]]:
     """Size and date of the tables that describe the images, so that an edited one is noticed."""
     root = Path(data_root or "").expanduser()
-    there = {name: (root / name).stat() for name in tables if (root / name).is_file()}
-    return {name: [found.st_size, found.st_mtime_ns] for name, found in there.items()}
+    stats = {name: (root / name).stat() for name in tables if (root / name).is_file()}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}

@@ -24,6 +24,7 @@ from companion.strategies import BANKS, RANDOM, STRATEGIES
 
 if TYPE_CHECKING:
     from ccl.encoders.encoder import Encoder
+    from ccl.trainer import History
 
 ENCODER_FILE = "encoder.safetensors"
 
@@ -47,14 +48,13 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
             + ", ".join(map(str, experiment.pretraining.encoders))
         )
     options = experiment.pretraining.options(name.objective)
-    watched = experiment.pretraining.convergence
     inputs = {"cohort": make_cohort(experiment)}
     bank_run = bank_of(experiment, name.strategy)
     if bank_run is not None:
         inputs["bank"] = bank_run
     recorded = {
         name.objective: options.model_dump(mode="json"),
-        "convergence": watched.model_dump(mode="json"),
+        "convergence": experiment.pretraining.convergence.model_dump(mode="json"),
         **weights_digest(experiment, options.encoder),
         **name._asdict(),
     }
@@ -70,41 +70,51 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
     )
 
     def compute(folder: Path) -> None:
-        from ccl.objectives.batches import PairBatches
-        from ccl.trainer import fit
-        from companion.evaluation.validation_probe import ValidationProbe
-
         images = Cohort.load(inputs["cohort"].folder)
-        rows = images.rows("train", "pretraining")
-        batches = PairBatches(
-            _pairs(images, name.strategy, bank_run),
-            rows,
-            batch_size=min(options.batch_size, len(rows)),
-            seed=name.seed,
-            max_steps=options.max_steps,
-        )
-        encoder = initial_encoder(experiment, images, name)
-        trained = _objective(name.objective)(
-            encoder, options, seed=name.seed, steps_per_epoch=len(batches)
-        )
-        probe = ValidationProbe(images, watched, options.epochs)
-
-        def on_epoch_end(epoch: int) -> dict[str, float]:
-            return probe(trained.pretrained) if probe.is_due(epoch) else {}
-
-        history = fit(
-            trained,
-            batches,
-            epochs=options.epochs,
-            folder=folder,
-            seed=name.seed,
-            on_epoch_end=on_epoch_end,
-        )
+        pairs = _pairs(images, name.strategy, bank_run)
+        encoder, history = _train(experiment, name, images, pairs, folder)
         if distributed.is_main_process():
-            storage.write_safetensors(folder / ENCODER_FILE, trained.pretrained.cpu().state_dict())
+            storage.write_safetensors(folder / ENCODER_FILE, encoder.cpu().state_dict())
             pd.DataFrame(history).to_csv(folder / HISTORY_FILE, index=False)
 
     return step.run(compute)
+
+
+def _train(
+    experiment: Experiment, name: EncoderName, images: Cohort, pairs: Pairs, folder: Path
+) -> "tuple[Encoder, History]":
+    """The pretrained encoder, and the history of its training; checkpoints go to a folder."""
+    from ccl.objectives.batches import PairBatches
+    from ccl.trainer import fit
+    from companion.evaluation.validation_probe import ValidationProbe
+
+    options = experiment.pretraining.options(name.objective)
+    rows = images.rows("train", "pretraining")
+    batches = PairBatches(
+        pairs,
+        rows,
+        batch_size=min(options.batch_size, len(rows)),
+        seed=name.seed,
+        max_steps=options.max_steps,
+    )
+    encoder = initial_encoder(experiment, images, name)
+    module = _objective(name.objective)(
+        encoder, options, seed=name.seed, steps_per_epoch=len(batches)
+    )
+    probe = ValidationProbe(images, experiment.pretraining.convergence, options.epochs)
+
+    def on_epoch_end(epoch: int) -> dict[str, float]:
+        return probe(module.pretrained) if probe.is_due(epoch) else {}
+
+    history = fit(
+        module,
+        batches,
+        epochs=options.epochs,
+        folder=folder,
+        seed=name.seed,
+        on_epoch_end=on_epoch_end,
+    )
+    return module.pretrained, history
 
 
 def _objective(name: str) -> Any:
@@ -128,8 +138,8 @@ def pairs_by_strategy(experiment: Experiment, objective: ObjectiveName) -> dict[
 
 
 def _pairs(images: Cohort, strategy: str, bank_run: Run | None) -> Pairs:
-    made = bank.load(bank_run.folder, images) if bank_run is not None else None
-    return Pairs(STRATEGIES[strategy].pairs, images.images, made)
+    counterfactuals = bank.load(bank_run.folder, images) if bank_run is not None else None
+    return Pairs(STRATEGIES[strategy].pairs, images.images, counterfactuals)
 
 
 def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -> "Encoder":
@@ -191,12 +201,12 @@ def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def pair_similarities(experiment: Experiment, *, most: int = 240) -> pd.DataFrame:
-    """How alike SimCLR encoders find the views of their own pairs, before and after training.
+def pair_similarities(experiment: Experiment, *, max_images: int = 240) -> pd.DataFrame:
+    """Similarity of the views of SimCLR's own pairs, to its encoders before and after training.
 
     Args:
-        experiment: of the encoders, of which those of the first seed are asked.
-        most: test images, evenly spread over the pretraining scanners.
+        experiment: of the encoders, of which those of the first seed are compared.
+        max_images: test images, evenly spread over the pretraining scanners.
 
     Returns:
         Rows `strategy`, `training` ('before' or 'after'), `value`, `ci_low`, `ci_high`, `n`.
@@ -205,22 +215,22 @@ def pair_similarities(experiment: Experiment, *, most: int = 240) -> pd.DataFram
     from companion.evaluation.pair_similarity import pair_similarity
 
     images = Cohort.load(make_cohort(experiment).folder)
-    rows = evenly(images.rows("test", "pretraining"), most)
+    rows = evenly(images.rows("test", "pretraining"), max_images)
     patients = images.table["patient_id"].to_numpy()[rows]
     views, seed = experiment.pretraining.simclr.augment, experiment.pretraining.seeds[0]
     start = experiment.pretraining.start("simclr")
-    found = []
+    table_rows = []
     for strategy, pairs in pairs_by_strategy(experiment, "simclr").items():
         for training, of in (("before", start), ("after", strategy)):
             name = EncoderName("simclr", of, seed)
             encoder = encoder_of(experiment, images, name).to(fastest_device())
-            alike = pair_similarity(encoder, pairs, rows, patients, views)
-            found.append({"strategy": strategy, "training": training, **alike})
-    return pd.DataFrame(found)
+            similarity = pair_similarity(encoder, pairs, rows, patients, views)
+            table_rows.append({"strategy": strategy, "training": training, **similarity})
+    return pd.DataFrame(table_rows)
 
 
-def costs_of(experiment: Experiment) -> pd.DataFrame:
-    """What generator, banks and pretraining cost, of the finished runs (`cost_table`)."""
+def pretraining_costs(experiment: Experiment) -> pd.DataFrame:
+    """Costs of generator, banks and pretraining, of the finished runs (`cost_table`)."""
     options = experiment.pretraining
     runs = [make_bank(experiment, name) for name in options.banks]
     if any(BANKS[name].made_by == "generator" for name in options.banks):

@@ -18,8 +18,8 @@ _COHORT = re.compile(r"[a-z0-9-]+")
 
 
 @dataclass(frozen=True)
-class Written:
-    """What a profile says of one cohort.
+class CohortProfile:
+    """A cohort's part of a profile.
 
     Attributes:
         entry: the cohort's own: options of its source, `data_root`, `beside`, `external`.
@@ -43,23 +43,23 @@ class Written:
         """Names of the further cohorts that its encoders are tested on."""
         return tuple(self.entry.get("external", ()))
 
-    def there(self, names: tuple[str, ...]) -> tuple[str, ...]:
+    def available(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Of some cohorts those that are simulated, imported, or whose folder is there."""
-        return tuple(name for name in names if self._is_there(name))
+        return tuple(name for name in names if self._is_available(name))
 
-    def _is_there(self, cohort: str) -> bool:
-        root = self.root_of(cohort)
+    def _is_available(self, cohort: str) -> bool:
+        root = self.data_root_of(cohort)
         imported = self.runs / cohort / "steps" / "cohort.json"
         return root is None or Path(root).is_dir() or imported.is_file()
 
-    def root_of(self, cohort: str) -> str | None:
+    def data_root_of(self, cohort: str) -> str | None:
         """Folder of a cohort's images as the profile names it, if it does."""
         root: str | None = self.cohorts[cohort].get("data_root")
         return root
 
 
-def read(folder: Path, profile: str, cohort: str) -> Written:
-    """What a profile and those below it say of a cohort.
+def read(folder: Path, profile: str, cohort: str) -> CohortProfile:
+    """A cohort's part of a profile and of those below it.
 
     Args:
         folder: that holds the profiles.
@@ -93,22 +93,22 @@ def read(folder: Path, profile: str, cohort: str) -> Written:
         raise ValueError(
             f"{profile}.yaml: cohort '{cohort}' is not in it; it has {sorted(cohorts)}"
         )
-    found = Written(entry, sections, cohorts, Path("runs") / profile)
-    for key, names in (("beside", found.beside), ("external", found.external)):
+    cohort_profile = CohortProfile(entry, sections, cohorts, Path("runs") / profile)
+    for key, names in (("beside", cohort_profile.beside), ("external", cohort_profile.external)):
         if unknown := set(names) - set(cohorts):
             raise ValueError(
                 f"{profile}.yaml, cohort '{cohort}': {key}: {sorted(unknown)} not in it"
             )
-    return found
+    return cohort_profile
 
 
 def files(folder: Path, profile: str) -> list[Path]:
-    """The files that say what a profile is, from the lowest base up to its own.
+    """The files of a profile, from the lowest base up to its own.
 
     Raises:
         ValueError: one of them is not there or no profile, or they go round in a circle.
     """
-    found: list[Path] = []
+    paths: list[Path] = []
     name: str | None = profile
     while name is not None:
         if not isinstance(name, str) or not _PROFILE.fullmatch(name):
@@ -120,15 +120,15 @@ def files(folder: Path, profile: str) -> list[Path]:
         if not path.is_file():
             names = sorted(file.stem for file in folder.glob("*.yaml"))
             raise ValueError(f"{path.name} is not in {folder.name}/; profiles are {names}")
-        if path in found:
+        if path in paths:
             raise ValueError(f"{profile}.yaml: base: the bases go round in a circle at '{name}'")
-        found.append(path)
+        paths.append(path)
         name = _content(path).get("base")
-    return found[::-1]
+    return paths[::-1]
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """What a file says, by its outermost keys."""
+    """Content of a file, by its outermost keys."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

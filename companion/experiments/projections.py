@@ -7,7 +7,7 @@ from companion.experiments.evaluation import FEATURES_FILE, evaluate
 
 
 def embeddings(
-    experiment: Experiment, objective: str, seed: int, which: np.ndarray | None = None
+    experiment: Experiment, objective: str, seed: int, positions: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """Features of the test images, float32 (n, D), by strategy; 'random' is the control.
 
@@ -15,13 +15,13 @@ def embeddings(
         experiment: of the encoders.
         objective: of the encoders.
         seed: of their pretraining.
-        which: places (n,) among the test images; None for all.
+        positions: places (n,) among the test images; None for all.
     """
     from companion.evaluation import features
 
     options = experiment.pretraining
     return {
-        name.strategy: features.load(evaluate(experiment, name).folder / FEATURES_FILE, which)
+        name.strategy: features.load(evaluate(experiment, name).folder / FEATURES_FILE, positions)
         for name in (*options.encoders, *options.controls)
         if name.objective == objective and name.seed == seed
     }

@@ -47,10 +47,12 @@ def measure_quality(experiment: Experiment, variant: str = BASE) -> Run:
         images = Cohort.load(inputs["cohort"].folder)
         judges = train_judges(images, options, folder / "judges")
         generator = load(inputs["generator"].folder, fastest_device())
-        made = bank.load(inputs["bank"].folder, images)
-        compared = compare_abduction(images, generator, judges, options)
-        write_table(compared, folder / "abduction.csv")
-        write_table(measure(images, generator, made, judges, options), folder / "quality.csv")
+        counterfactuals = bank.load(inputs["bank"].folder, images)
+        abductions = compare_abduction(images, generator, judges, options)
+        write_table(abductions, folder / "abduction.csv")
+        write_table(
+            measure(images, generator, counterfactuals, judges, options), folder / "quality.csv"
+        )
         shutil.rmtree(folder / "judges")  # checkpoints of the classifiers
 
     return step.run(compute)

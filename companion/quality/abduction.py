@@ -67,8 +67,8 @@ def abduction(
             found.append(gold_error(cohort, rows, means, noisy))
         tables += [_renamed(table, name) for table in found]
     measured = pd.concat(tables, ignore_index=True)
-    kept = ~measured["measure"].isin(["effectiveness_uniform", "reversibility_ssim"])
-    return measured[kept].reset_index(drop=True)
+    is_compared = ~measured["measure"].isin(["effectiveness_uniform", "reversibility_ssim"])
+    return measured[is_compared].reset_index(drop=True)
 
 
 def scanner_noise(cohort: Cohort, generator: Generator, most: int) -> PixelNoise:

@@ -18,7 +18,7 @@ from companion.cohorts.cohort import Cohort
 
 @dataclass(frozen=True)
 class Targets:
-    """What a judge has to tell, from a cohort's table.
+    """The targets of a classifier, from a cohort's table.
 
     Attributes:
         sizes: variable to its number of classes; 'age' is one number, in years.
@@ -28,7 +28,7 @@ class Targets:
 
     def codes(self, cohort: Cohort, rows: np.ndarray) -> dict[str, Tensor]:
         """Per variable the classes int64 (n,), `UNKNOWN` where not stated; ages float32 (n,)."""
-        return {name: torch.from_numpy(_stated(cohort, name, rows)) for name in self.sizes}
+        return {name: torch.from_numpy(_labels(cohort, name, rows)) for name in self.sizes}
 
 
 def scanner_target(cohort: Cohort) -> Targets:
@@ -40,13 +40,13 @@ def attribute_targets(cohort: Cohort) -> Targets:
     """What do(scanner) must leave alone: sex, finding and age, as far as the cohort knows them."""
     rows = cohort.rows("train", "pretraining")
     sizes = {"sex": len(cohort.values("sex")), "finding": len(cohort.classes)}
-    known = {name: _stated(cohort, name, rows) for name in sizes}
-    kept = {n: k for n, k in sizes.items() if len(set(known[n].tolist()) - {UNKNOWN}) == k}
-    ages = _stated(cohort, AGE, rows)
-    return Targets(kept | ({AGE: 1} if np.isfinite(ages).mean() > 0.5 else {}))
+    labels = {name: _labels(cohort, name, rows) for name in sizes}
+    complete = {n: k for n, k in sizes.items() if len(set(labels[n].tolist()) - {UNKNOWN}) == k}
+    ages = _labels(cohort, AGE, rows)
+    return Targets(complete | ({AGE: 1} if np.isfinite(ages).mean() > 0.5 else {}))
 
 
-def _stated(cohort: Cohort, variable: str, rows: np.ndarray) -> np.ndarray:
+def _labels(cohort: Cohort, variable: str, rows: np.ndarray) -> np.ndarray:
     if variable == AGE:
         return cohort.table["age"].to_numpy(dtype=np.float32)[rows]
     if variable == "finding":
@@ -59,7 +59,7 @@ def _stated(cohort: Cohort, variable: str, rows: np.ndarray) -> np.ndarray:
 def train_classifier(
     cohort: Cohort, targets: Targets, options: ClassifierOptions, folder: Path
 ) -> ImageClassifier:
-    """Trains on the real training images, every scanner drawn equally often.
+    """A classifier of the real training images, every scanner drawn equally often.
 
     Args:
         cohort: gives the images.

@@ -24,7 +24,7 @@ from companion.engine.mapped import read
 from companion.quality.distances import mean_absolute_error, ssim
 from companion.quality.summary import patient_names, scanner_names, summarise, values
 
-TOGETHER = 64  # images per pass
+BATCH_SIZE = 64  # images per pass
 DISTANCES = {"l1": mean_absolute_error, "ssim": ssim}
 
 
@@ -44,14 +44,16 @@ def composition(
         `images`, e.g. 'counterfactual, 10 cycles'.
     """
     own, patients = scanner_names(cohort, rows), patient_names(cohort, rows)
-    found: dict[str, list[pd.DataFrame]] = {name: [] for name in DISTANCES}
+    by_distance: dict[str, list[pd.DataFrame]] = {name: [] for name in DISTANCES}
     for images, generator in generators.items():
         route = [None] * (max(cycles) + 1)
-        walked = _walked(cohort, generator, rows, route, set(cycles), pixel_noise=False)
-        for cycle, distances in walked.items():
-            for name, off in distances.items():
-                found[name].append(values(_after(images, cycle), own, own, patients, off))
-    return _summaries("composition", found)
+        by_step = _distances_along(cohort, generator, rows, route, set(cycles), pixel_noise=False)
+        for cycle, distances in by_step.items():
+            for name, distance in distances.items():
+                by_distance[name].append(
+                    values(_after(images, cycle), own, own, patients, distance)
+                )
+    return _summaries("composition", by_distance)
 
 
 def reversibility(
@@ -67,7 +69,7 @@ def reversibility(
         Rows `reversibility_l1` and `reversibility_ssim`, as `composition`'s, per direction; beside
         them 'counterfactual, one way', which was not sent back.
     """
-    found: dict[str, list[pd.DataFrame]] = {name: [] for name in DISTANCES}
+    by_distance: dict[str, list[pd.DataFrame]] = {name: [] for name in DISTANCES}
     for images, generator in generators.items():
         for k, target in enumerate(cohort.scanners):
             foreign = rows[cohort.codes("scanner", rows) != k]
@@ -75,15 +77,15 @@ def reversibility(
                 continue
             own, patients = scanner_names(cohort, foreign), patient_names(cohort, foreign)
             route, stops = [None, *[k, None] * max(cycles)], {1, *(2 * each for each in cycles)}
-            walked = _walked(cohort, generator, foreign, route, stops, pixel_noise=True)
-            for step, distances in walked.items():
+            by_step = _distances_along(cohort, generator, foreign, route, stops, pixel_noise=True)
+            for step, distances in by_step.items():
                 kind = _after(images, step // 2) if step > 1 else f"{images}, one way"
-                for name, off in distances.items():
-                    found[name].append(values(kind, own, target, patients, off))
-    return _summaries("reversibility", found)
+                for name, distance in distances.items():
+                    by_distance[name].append(values(kind, own, target, patients, distance))
+    return _summaries("reversibility", by_distance)
 
 
-def _walked(
+def _distances_along(
     cohort: Cohort,
     generator: Generator,
     rows: np.ndarray,
@@ -105,35 +107,36 @@ def _walked(
     Returns:
         Stop, in rising order, to name of the distance to its values (n,).
     """
-    found = {stop: {name: list[np.ndarray]() for name in DISTANCES} for stop in sorted(stops)}
-    for some in np.split(rows, range(TOGETHER, len(rows), TOGETHER)):
-        real = read(cohort.images, some)
-        x, home = generator.observed(cohort, some)
-        scanner = home["scanner"]
+    by_distance = {stop: {name: list[np.ndarray]() for name in DISTANCES} for stop in sorted(stops)}
+    for chunk in np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE)):
+        real = read(cohort.images, chunk)
+        x, own_codes = generator.observed(cohort, chunk)
+        scanner = own_codes["scanner"]
         visited = [
-            home if k is None else {**home, "scanner": torch.full_like(scanner, k)} for k in route
+            own_codes if k is None else {**own_codes, "scanner": torch.full_like(scanner, k)}
+            for k in route
         ]
-        walk = _walk(generator, x, visited, pixel_noise=pixel_noise)
-        for step, moved in enumerate(walk, start=1):
+        moved_images = _interventions(generator, x, visited, pixel_noise=pixel_noise)
+        for step, moved in enumerate(moved_images, start=1):
             if step in stops:
                 images = to_images(moved)
                 for name, distance in DISTANCES.items():
-                    found[step][name].append(distance(images, real))
+                    by_distance[step][name].append(distance(images, real))
     return {
         stop: {name: np.concatenate(parts) for name, parts in distances.items()}
-        for stop, distances in found.items()
+        for stop, distances in by_distance.items()
     }
 
 
 @torch.inference_mode()
-def _walk(
+def _interventions(
     generator: Generator, x: Tensor, visited: list[dict[str, Tensor]], *, pixel_noise: bool
 ) -> Iterator[Tensor]:
     """The images after each intervention, sent from one set of parents to the next."""
     model = generator.hvae
-    for here, there in pairwise(visited):
-        noise = model.abduct(x, here)
-        x = model.predict(noise if pixel_noise else noise.without_pixels(), there)
+    for parents, new_parents in pairwise(visited):
+        noise = model.abduct(x, parents)
+        x = model.predict(noise if pixel_noise else noise.without_pixels(), new_parents)
         yield x
 
 
@@ -141,6 +144,6 @@ def _after(images: str, cycles: int) -> str:
     return f"{images}, {cycles} cycle{'s' if cycles > 1 else ''}"
 
 
-def _summaries(measure: str, found: Mapping[str, list[pd.DataFrame]]) -> pd.DataFrame:
-    parts = [summarise(f"{measure}_{name}", tables) for name, tables in found.items()]
+def _summaries(measure: str, by_distance: Mapping[str, list[pd.DataFrame]]) -> pd.DataFrame:
+    parts = [summarise(f"{measure}_{name}", tables) for name, tables in by_distance.items()]
     return pd.concat(parts, ignore_index=True)

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 from skimage.metrics import structural_similarity
 
-_TOGETHER = 256  # images whose floating-point copies are in memory at once
+_BATCH_SIZE = 256  # images whose floating-point copies are in memory at once
 
 
 def _piecewise(function: Callable[..., np.ndarray], *images: np.ndarray) -> np.ndarray:
     """A function of images (n, H, W) each, applied to few at a time."""
-    starts = range(0, max(1, len(images[0])), _TOGETHER)
-    parts = [function(*(x[start : start + _TOGETHER] for x in images)) for start in starts]
+    starts = range(0, max(1, len(images[0])), _BATCH_SIZE)
+    parts = [function(*(x[start : start + _BATCH_SIZE] for x in images)) for start in starts]
     return np.concatenate(parts)
 
 

@@ -45,53 +45,59 @@ def effectiveness(
     """
     own, names = cohort.codes(variable, rows), cohort.values(variable)
     patients = patient_names(cohort, rows)
-    at_home = classifier.seen(read(cohort.images, rows))[variable] == own
+    correct = classifier.predict(read(cohort.images, rows))[variable] == own
     name = "effectiveness" if variable == "scanner" else f"effectiveness_{variable}"
-    real = _Seen(own, own, at_home, patients)
-    seen = {(name, "real"): real}
+    real = _Predictions(own, own, correct, patients)
+    predictions = {(name, "real"): real}
     for kind, images in counterfactuals.items():
         parts = []
         for k in range(len(names)):
             foreign = np.flatnonzero(own != k)
             if len(foreign):
-                hit = classifier.seen(images[foreign, k])[variable] == k
-                parts.append(_Seen(own[foreign], np.full(len(foreign), k), hit, patients[foreign]))
-        seen[name, kind] = _joined(parts)
-        seen[f"{name}_uniform", kind] = _joined([*parts, real])
+                correct = classifier.predict(images[foreign, k])[variable] == k
+                parts.append(
+                    _Predictions(own[foreign], np.full(len(foreign), k), correct, patients[foreign])
+                )
+        predictions[name, kind] = _concatenate(parts)
+        predictions[f"{name}_uniform", kind] = _concatenate([*parts, real])
     return pd.DataFrame(
         [
             {"measure": measure, "images": kind, **row}
-            for (measure, kind), images in seen.items()
+            for (measure, kind), images in predictions.items()
             for row in _shares(images, names)
         ]
     )
 
 
-class _Seen(NamedTuple):
-    """Judged images: codes of source and target, whether the target is seen, patients; each (n,)"""
+class _Predictions(NamedTuple):
+    """Codes of source and target, whether the target is predicted, and patients; each (n,)."""
 
     source: np.ndarray
     target: np.ndarray
-    hit: np.ndarray
+    correct: np.ndarray
     patients: np.ndarray
 
 
-def _joined(parts: Sequence[_Seen]) -> _Seen:
-    return _Seen(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+def _concatenate(parts: Sequence[_Predictions]) -> _Predictions:
+    return _Predictions(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def _shares(seen: _Seen, names: tuple[str, ...]) -> Iterator[dict[str, object]]:
+def _shares(predictions: _Predictions, names: tuple[str, ...]) -> Iterator[dict[str, object]]:
     """Share of hits per direction, per target and over all targets, each counted alike."""
-    weight = 1 / np.bincount(seen.target, minlength=len(names))[seen.target]
+    weight = 1 / np.bincount(predictions.target, minlength=len(names))[predictions.target]
     codes = [*enumerate(names), (ANY, ALL)]
     for (j, source), (k, target) in product(codes, codes):
-        mine = ((seen.source == j) | (j == ANY)) & ((seen.target == k) | (k == ANY))
-        if not mine.any() or (k == ANY and j != ANY):
+        selected = ((predictions.source == j) | (j == ANY)) & (
+            (predictions.target == k) | (k == ANY)
+        )
+        if not selected.any() or (k == ANY and j != ANY):
             continue
         value, low, high = bootstrap_mean_interval(
-            seen.hit[mine].astype(float), seen.patients[mine], weights=weight[mine]
+            predictions.correct[selected].astype(float),
+            predictions.patients[selected],
+            weights=weight[selected],
         )
         yield (
             {"source": source, "target": target, "value": value}
-            | {"ci_low": low, "ci_high": high, "n": int(mine.sum())}
+            | {"ci_low": low, "ci_high": high, "n": int(selected.sum())}
         )

@@ -16,7 +16,7 @@ from companion.quality.summary import ALL
 HALVES = 20  # random divisions of the real images
 
 
-def against_real(
+def distance_to_real(
     measure: str,
     cohort: Cohort,
     rows: np.ndarray,
@@ -42,23 +42,23 @@ def against_real(
         and each of the names, against the other half as well. The interval holds 95 % of the random
         halves.
     """
-    own, of_real = cohort.codes("scanner", rows), features(read(cohort.images, rows))
-    found = []
+    own, real_features = cohort.codes("scanner", rows), features(read(cohort.images, rows))
+    measured = []
     for k, target in enumerate(cohort.scanners):
-        mine, foreign = np.flatnonzero(own == k), np.flatnonzero(own != k)
-        size = min(len(mine) // 2, len(foreign))
+        real, foreign = np.flatnonzero(own == k), np.flatnonzero(own != k)
+        size = min(len(real) // 2, len(foreign))
         if size < fewest:
             continue
-        pools = {"untouched": of_real[foreign]}
+        pools = {"untouched": real_features[foreign]}
         pools |= {kind: features(images[foreign, k]) for kind, images in counterfactuals.items()}
         rng = np.random.default_rng(k)
         for division in range(HALVES):
-            order = rng.permutation(mine)
-            one, other = of_real[order[:size]], of_real[order[size : 2 * size]]
-            drawn = {"real": one} | {kind: rng.permutation(x)[:size] for kind, x in pools.items()}
-            for kind, x in drawn.items():
-                found.append((kind, target, division, distance(x, other), size))
-    table = pd.DataFrame(found, columns=["images", "target", "division", "value", "n"])
+            order = rng.permutation(real)
+            one, other = real_features[order[:size]], real_features[order[size : 2 * size]]
+            samples = {"real": one} | {kind: rng.permutation(x)[:size] for kind, x in pools.items()}
+            for kind, x in samples.items():
+                measured.append((kind, target, division, distance(x, other), size))
+    table = pd.DataFrame(measured, columns=["images", "target", "division", "value", "n"])
     return _summary(measure, table)
 
 

@@ -45,52 +45,62 @@ def latent_probe(
         learned the scanners of other images.
     """
     training = _evenly(cohort, per_scanner)
-    learned, rng = cohort.codes("scanner", training), np.random.default_rng(0)
+    training_codes, rng = cohort.codes("scanner", training), np.random.default_rng(0)
     scanner, patients = scanner_names(cohort, rows), patient_names(cohort, rows)
-    taught = {name: {name: [learned]} for name in generators}
-    taught[next(iter(generators))][SHUFFLED] = [rng.permutation(learned) for _ in range(SHUFFLES)]
+    targets = {name: {name: [training_codes]} for name in generators}
+    targets[next(iter(generators))][SHUFFLED] = [
+        rng.permutation(training_codes) for _ in range(SHUFFLES)
+    ]
     hits: dict[str, dict[int, np.ndarray]] = {}
     for name, generator in generators.items():
-        hits |= _hits(cohort, generator, training, rows, taught[name])
-    found: dict[int, list[pd.DataFrame]] = {}
+        hits |= _hit_rates(cohort, generator, training, rows, targets[name])
+    by_resolution: dict[int, list[pd.DataFrame]] = {}
     for name in (*generators, SHUFFLED):
         for resolution, x in hits[name].items():
             table = values(name, scanner, scanner, patients, x)
-            found.setdefault(resolution, []).append(table)
-    parts = [summarise(f"scanner_in_latents_{r}", found[r]) for r in sorted(found, reverse=True)]
+            by_resolution.setdefault(resolution, []).append(table)
+    parts = [
+        summarise(f"scanner_in_latents_{r}", by_resolution[r])
+        for r in sorted(by_resolution, reverse=True)
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
-def _hits(
+def _hit_rates(
     cohort: Cohort,
     generator: Generator,
     training: np.ndarray,
     rows: np.ndarray,
-    taught: Mapping[str, Sequence[np.ndarray]],
+    targets: Mapping[str, Sequence[np.ndarray]],
 ) -> dict[str, dict[int, np.ndarray]]:
-    """Share of probes that tell each row's scanner, (n,), by what they were taught and resolution.
+    """Share of probes that tell each row's scanner, (n,), by their targets and resolution.
 
     Args:
         cohort, generator: give the latents.
         training: rows that probes learn on.
         rows: (n,) that they are tested on.
-        taught: name to the scanners' codes that each of its probes takes for the training rows'.
+        targets: name to the scanners' codes that each of its probes takes for the training rows'.
     """
-    known = latents(generator, cohort, training)
-    most = max(1, _NUMBERS_AT_ONCE // sum(z.shape[1] for z in known.values()))
+    training_latents = latents(generator, cohort, training)
+    chunk_size = max(1, _NUMBERS_AT_ONCE // sum(z.shape[1] for z in training_latents.values()))
     # Latents of one resolution after another are let go of once they are learned from.
-    probes = {resolution: _Probes(known.pop(resolution), taught) for resolution in list(known)}
-    found: dict[str, dict[int, list[np.ndarray]]] = {
-        name: {resolution: [] for resolution in probes} for name in taught
+    probes = {
+        resolution: _Probes(training_latents.pop(resolution), targets)
+        for resolution in list(training_latents)
     }
-    for part in np.split(rows, range(most, len(rows), most)):
+    by_resolution: dict[str, dict[int, list[np.ndarray]]] = {
+        name: {resolution: [] for resolution in probes} for name in targets
+    }
+    for part in np.split(rows, range(chunk_size, len(rows), chunk_size)):
         truth, z = cohort.codes("scanner", part), latents(generator, cohort, part)
         for resolution, each in probes.items():
-            for name, seen in each.predict(z[resolution]).items():
-                found[name][resolution].append(np.mean([codes == truth for codes in seen], axis=0))
+            for name, predictions in each.predict(z[resolution]).items():
+                by_resolution[name][resolution].append(
+                    np.mean([codes == truth for codes in predictions], axis=0)
+                )
     return {
         name: {resolution: np.concatenate(x) for resolution, x in parts.items()}
-        for name, parts in found.items()
+        for name, parts in by_resolution.items()
     }
 
 
@@ -98,11 +108,11 @@ def _hits(
 def latents(
     generator: Generator, cohort: Cohort, rows: np.ndarray, batch_size: int = 64
 ) -> dict[int, np.ndarray]:
-    """What abduction keeps of some images: resolution to float32 (n, D)."""
+    """Abducted latents of some images: resolution to float32 (n, D)."""
     parts: dict[int, list[np.ndarray]] = {}
     for start in range(0, len(rows), batch_size):
-        some = rows[start : start + batch_size]
-        noise = generator.hvae.abduct(*generator.observed(cohort, some))
+        chunk = rows[start : start + batch_size]
+        noise = generator.hvae.abduct(*generator.observed(cohort, chunk))
         joined: dict[int, list[torch.Tensor]] = {}
         for z in noise.latents:
             joined.setdefault(z.shape[-2], []).append(z.flatten(start_dim=1))
@@ -120,36 +130,40 @@ class _Probes:
 
     Args:
         z: float32 latents (n, D) that they learn on; standardised in place.
-        taught: name to the codes (n,) that each of its probes takes for the images'.
+        targets: name to the codes (n,) that each of its probes takes for the images'.
     """
 
-    def __init__(self, z: np.ndarray, taught: Mapping[str, Sequence[np.ndarray]]) -> None:
+    def __init__(self, z: np.ndarray, targets: Mapping[str, Sequence[np.ndarray]]) -> None:
         mean, spread, products = _standardise(z)
         square, axes = np.linalg.eigh(products)
-        seen = square > square[-1] * len(z) * _EPS
-        seen[-1] = True  # also of latents that are all constant
+        nonzero = square > square[-1] * len(z) * _EPS
+        nonzero[-1] = True  # also of latents that are all constant
         square = np.maximum(square, np.finfo(np.float64).tiny)
-        length, axes = np.sqrt(square[seen]), axes[:, seen]
+        length, axes = np.sqrt(square[nonzero]), axes[:, nonzero]
 
-        def in_latents(line: LogisticRegression) -> LogisticRegression:
-            weights = (line.coef_ / length @ axes.T).astype(z.dtype) @ z
-            line.coef_ = weights / spread
-            line.intercept_ = line.intercept_ - line.coef_ @ mean
-            line.n_features_in_ = z.shape[1]
-            return line
+        def to_latent_space(model: LogisticRegression) -> LogisticRegression:
+            weights = (model.coef_ / length @ axes.T).astype(z.dtype) @ z
+            model.coef_ = weights / spread
+            model.intercept_ = model.intercept_ - model.coef_ @ mean
+            model.n_features_in_ = z.shape[1]
+            return model
 
-        self.lines = {
-            name: [in_latents(_line().fit(axes * length, each)) for each in codes]
-            for name, codes in taught.items()
+        self.models = {
+            name: [
+                to_latent_space(_logistic_regression().fit(axes * length, each)) for each in codes
+            ]
+            for name, codes in targets.items()
         }
 
     def predict(self, z: np.ndarray) -> dict[str, list[np.ndarray]]:
-        """Per name what each of its probes tells of latents (m, D): codes (m,)."""
-        return {name: [line.predict(z) for line in lines] for name, lines in self.lines.items()}
+        """Name to the predictions (m,) of each of its probes for latents (m, D)."""
+        return {
+            name: [model.predict(z) for model in models] for name, models in self.models.items()
+        }
 
 
 def _standardise(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Takes off the mean of every latent and divides by its spread, in place.
+    """Moments of every latent, which is standardised in place.
 
     Returns:
         Mean and spread, float64 (D,), and the products of all pairs of images, float64 (n, n).
@@ -158,17 +172,17 @@ def _standardise(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     products = np.zeros((len(z), len(z)))
     for start in range(0, z.shape[1], _LATENTS_AT_ONCE):
         part = slice(start, start + _LATENTS_AT_ONCE)
-        some = z[:, part].astype(np.float64)
-        mean[part], spread[part] = some.mean(axis=0), some.std(axis=0)
+        chunk = z[:, part].astype(np.float64)
+        mean[part], spread[part] = chunk.mean(axis=0), chunk.std(axis=0)
         constant = spread[part] <= len(z) * _EPS * np.abs(mean[part])  # but for rounding
         spread[part] = np.where(constant, 1, spread[part])
-        some = (some - mean[part]) / spread[part]
-        products += some @ some.T
-        z[:, part] = some
+        chunk = (chunk - mean[part]) / spread[part]
+        products += chunk @ chunk.T
+        z[:, part] = chunk
     return mean, spread, products
 
 
-def _line() -> LogisticRegression:
+def _logistic_regression() -> LogisticRegression:
     return LogisticRegression(C=C, class_weight="balanced", max_iter=300)
 
 

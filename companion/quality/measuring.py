@@ -49,7 +49,7 @@ class Judges:
 
 
 def train_judges(cohort: Cohort, options: QualityOptions, folder: Path) -> Judges:
-    """Trains both classifiers on real training images; `folder` is for their checkpoints."""
+    """Both classifiers, trained on real training images; `folder` is for their checkpoints."""
     scanner = train_classifier(
         cohort, scanner_target(cohort), options.classifier, folder / "scanner"
     )
@@ -78,51 +78,54 @@ def measure(
         Rows of `measure`, `images` (what was measured), `source` and `target` (scanners, or 'all'),
         `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and `n`.
     """
-    rows = _tested(cohort, options.test_images)
+    rows = _test_rows(cohort, options.test_images)
     sample = evenly(rows, options.sample)
-    made = read(bank.images, bank.position[rows])
-    images = {"counterfactual": made}
+    bank_images = read(bank.images, bank.position[rows])
+    images = {"counterfactual": bank_images}
     # What a perfect generator would make: it shows what the judges themselves contribute.
     if has_truth(cohort):
         true = [
             true_counterfactual(cohort, rows, {"scanner": scanner}) for scanner in cohort.scanners
         ]
         images["truth"] = np.stack(true, axis=1)
-    few = {kind: x[np.isin(rows, sample)] for kind, x in images.items()}
+    sample_images = {kind: x[np.isin(rows, sample)] for kind, x in images.items()}
     # The negative control: a generator that has learned nothing must fail.
-    blank = untrained(generator)
+    untrained_generator = untrained(generator)
     mean = BankOptions(pixel_noise=False)
-    nothing = {"untrained": all_counterfactuals(cohort, blank, sample, mean)}
+    untrained_images = {"untrained": all_counterfactuals(cohort, untrained_generator, sample, mean)}
     tables = [
         effectiveness(cohort, rows, judges.scanner, images),
-        _control(effectiveness(cohort, sample, judges.scanner, nothing)),
-        minimality(cohort, sample, judges.scanner, few),
+        _control(effectiveness(cohort, sample, judges.scanner, untrained_images)),
+        minimality(cohort, sample, judges.scanner, sample_images),
         realism(cohort, rows, judges.scanner, images),
         spectrum(cohort, rows, images),
         nearest_training_image(cohort, rows, images),
         composition(cohort, {"counterfactual": generator}, sample, options.cycles),
-        composition(cohort, {"untrained": blank}, sample, (1,)),
+        composition(cohort, {"untrained": untrained_generator}, sample, (1,)),
         reversibility(cohort, {"counterfactual": generator}, sample, options.cycles),
-        likelihood(cohort, {"counterfactual": generator, "untrained": blank}, sample),
+        likelihood(cohort, {"counterfactual": generator, "untrained": untrained_generator}, sample),
         latent_probe(
-            cohort, {"counterfactual": generator, "untrained": blank}, rows, options.probe_images
+            cohort,
+            {"counterfactual": generator, "untrained": untrained_generator},
+            rows,
+            options.probe_images,
         ),
     ]
     if judges.attributes is not None:
         judge, targets = judges.attributes, judges.targets
         tables.append(off_target(cohort, rows, judge, targets, images))
-        tables.append(off_target(cohort, sample, judge, targets, nothing))
+        tables.append(off_target(cohort, sample, judge, targets, untrained_images))
     if "sex" in generator.parents.sizes:
         tables += _of_sex(cohort, generator, judges, sample)
     if has_truth(cohort, "age"):
         tables.append(under_age(cohort, generator, sample))
     if has_truth(cohort):
         means = all_counterfactuals(cohort, generator, rows, mean)
-        tables.append(gold_error(cohort, rows, means, made))
+        tables.append(gold_error(cohort, rows, means, bank_images))
     return pd.concat(tables, ignore_index=True)
 
 
-def _tested(cohort: Cohort, most: int) -> np.ndarray:
+def _test_rows(cohort: Cohort, most: int) -> np.ndarray:
     """Test rows, of each pretraining scanner at most so many, evenly taken."""
     each = [evenly(cohort.rows("test", [scanner]), most) for scanner in cohort.scanners]
     return np.sort(np.concatenate(each))
@@ -141,16 +144,16 @@ def _of_sex(
     cohort: Cohort, generator: Generator, judges: Judges, rows: np.ndarray
 ) -> list[pd.DataFrame]:
     """Effectiveness of do(sex) and, where it is known, distance to its truth."""
-    made, means = (
+    counterfactuals, means = (
         all_counterfactuals(cohort, generator, rows, BankOptions(variable="sex", pixel_noise=noise))
         for noise in (True, False)
     )
     tables = []
     if judges.attributes is not None and "sex" in judges.targets.sizes:
-        images = {"counterfactual": made}
+        images = {"counterfactual": counterfactuals}
         tables.append(effectiveness(cohort, rows, judges.attributes, images, variable="sex"))
     if has_truth(cohort, "sex"):
-        tables.append(gold_error(cohort, rows, means, made, variable="sex"))
+        tables.append(gold_error(cohort, rows, means, counterfactuals, variable="sex"))
     return tables
 
 

@@ -41,9 +41,9 @@ def minimality(
         Rows `minimality` per direction and over all. Images whose counterfactual fails, or that are
         taken for the target before any change, do not count.
     """
-    own, home = cohort.codes("scanner", rows), scanner_names(cohort, rows)
+    own, source = cohort.codes("scanner", rows), scanner_names(cohort, rows)
     patients = patient_names(cohort, rows)
-    found = []
+    tables = []
     for kind, images in counterfactuals.items():
         for k, target in enumerate(cohort.scanners):
             foreign = np.flatnonzero(own != k)
@@ -51,10 +51,10 @@ def minimality(
                 continue
             real, changed = read(cohort.images, rows[foreign]), images[foreign, k]
             needed = needed_share(real, changed, classifier, k)
-            counts = np.isfinite(needed)
-            mine = foreign[counts]
-            found.append(values(kind, home[mine], target, patients[mine], needed[counts]))
-    return summarise("minimality", found)
+            succeeded = np.isfinite(needed)
+            mine = foreign[succeeded]
+            tables.append(values(kind, source[mine], target, patients[mine], needed[succeeded]))
+    return summarise("minimality", tables)
 
 
 def needed_share(
@@ -69,12 +69,13 @@ def needed_share(
     """
     shares = np.arange(STEPS + 1) / STEPS
     difference = changed.astype(np.float32) - real
-    seen = np.stack(
+    is_target = np.stack(
         [
-            classifier.seen(np.rint(real + a * difference).astype(np.uint8))["scanner"] == target
+            classifier.predict(np.rint(real + a * difference).astype(np.uint8))["scanner"] == target
             for a in shares
         ]
     )  # (STEPS + 1, n)
-    stays = np.logical_and.accumulate(seen[::-1])[::-1]  # seen here and at every later step
+    # At this step and at every later one.
+    stays = np.logical_and.accumulate(is_target[::-1])[::-1]
     first = np.where(stays.any(axis=0), stays.argmax(axis=0), 0)
     return np.where(first > 0, shares[first], np.nan)

@@ -26,7 +26,7 @@ def off_target(
     targets: Targets,
     counterfactuals: Mapping[str, np.ndarray],
 ) -> pd.DataFrame:
-    """Change of what a classifier sees besides the scanner.
+    """Change of a classifier's predictions, besides that of the scanner.
 
     Args:
         cohort: real images.
@@ -41,35 +41,37 @@ def off_target(
         `flips_finding`, the share in which another class is seen than before; `off_target_age`, the
         mean change of the age seen, in years.
     """
-    own, home = cohort.codes("scanner", rows), scanner_names(cohort, rows)
-    stated = {name: y.numpy() for name, y in targets.codes(cohort, rows).items()}
+    own, source = cohort.codes("scanner", rows), scanner_names(cohort, rows)
+    labels = {name: y.numpy() for name, y in targets.codes(cohort, rows).items()}
     patients = patient_names(cohort, rows)
-    before = classifier.seen(read(cohort.images, rows))
-    found: dict[str, list[pd.DataFrame]] = {}
+    before = classifier.predict(read(cohort.images, rows))
+    by_measure: dict[str, list[pd.DataFrame]] = {}
     for kind, images in counterfactuals.items():
         for k, target in enumerate(cohort.scanners):
             foreign = np.flatnonzero(own != k)
             if len(foreign) == 0:
                 continue
-            after = classifier.seen(images[foreign, k])
+            after = classifier.predict(images[foreign, k])
             for name in targets.sizes:
-                old, new, truth = before[name][foreign], after[name], stated[name][foreign]
+                old, new, truth = before[name][foreign], after[name], labels[name][foreign]
                 for measure, (change, counts) in _changes(name, old, new, truth).items():
                     mine = foreign[counts]
-                    table = values(kind, home[mine], target, patients[mine], change[counts])
-                    found.setdefault(measure, []).append(table)
-    return pd.concat([summarise(name, tables) for name, tables in found.items()], ignore_index=True)
+                    table = values(kind, source[mine], target, patients[mine], change[counts])
+                    by_measure.setdefault(measure, []).append(table)
+    return pd.concat(
+        [summarise(name, tables) for name, tables in by_measure.items()], ignore_index=True
+    )
 
 
 def _changes(
-    variable: str, old: np.ndarray, new: np.ndarray, stated: np.ndarray
+    variable: str, old: np.ndarray, new: np.ndarray, labels: np.ndarray
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Measure to the change (n,) and which images count, bool (n,)."""
     every = np.ones(len(old), dtype=bool)
     if variable == AGE:
         return {"off_target_age": (new - old, every)}
-    change = (new == stated).astype(float) - (old == stated)
+    change = (new == labels).astype(float) - (old == labels)
     return {
-        f"off_target_{variable}": (change, stated != UNKNOWN),
+        f"off_target_{variable}": (change, labels != UNKNOWN),
         f"flips_{variable}": ((new != old).astype(float), every),
     }

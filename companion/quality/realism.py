@@ -15,7 +15,7 @@ from ccl.devices import fastest_device
 from ccl.generator.classifier import ImageClassifier
 from companion.cohorts.cohort import Cohort
 from companion.engine.mapped import read
-from companion.quality.halves import against_real
+from companion.quality.halves import distance_to_real
 from companion.quality.summary import patient_names, scanner_names, summarise, values
 
 COMPONENTS = 16  # principal components of the real features: covariances of few images need few
@@ -37,7 +37,7 @@ def realism(
         counterfactuals: name to uint8 (n, K, H, W), slot k = do(scanner = k).
 
     Returns:
-        Rows `frechet` of `halves.against_real`. Scanners with too few images give no row.
+        Rows `frechet` of `halves.distance_to_real`. Scanners with too few images give no row.
     """
     own = cohort.codes("scanner", rows)
     components = _Components(classifier.features(read(cohort.images, rows)), own)
@@ -45,7 +45,7 @@ def realism(
     def features(images: np.ndarray) -> np.ndarray:
         return components.project(classifier.features(images))
 
-    return against_real(
+    return distance_to_real(
         "frechet", cohort, rows, counterfactuals, features, frechet_distance, FEWEST
     )
 
@@ -90,7 +90,7 @@ def nearest_training_image(
         Rows `nearest_training`, root mean square over the pixels in grey levels of 255: 'real'
         (test images to training images of their own scanner) and each of the names.
     """
-    own, home = cohort.codes("scanner", rows), scanner_names(cohort, rows)
+    own, source = cohort.codes("scanner", rows), scanner_names(cohort, rows)
     patients = patient_names(cohort, rows)
     found = []
     for k, target in enumerate(cohort.scanners):
@@ -103,7 +103,7 @@ def nearest_training_image(
         for kind, (which, images) in candidates.items():
             if len(which):
                 distance = nearest_distance(images, cohort.images, training)
-                found.append(values(kind, home[which], target, patients[which], distance))
+                found.append(values(kind, source[which], target, patients[which], distance))
     return summarise("nearest_training", found)
 
 

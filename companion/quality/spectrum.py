@@ -11,7 +11,7 @@ import pandas as pd
 
 from companion.cohorts.cohort import Cohort
 from companion.quality.distances import log_spectrum
-from companion.quality.halves import against_real
+from companion.quality.halves import distance_to_real
 
 FEWEST = 8  # images of a half, for a mean
 
@@ -27,9 +27,9 @@ def spectrum(
         counterfactuals: name to uint8 (n, K, H, W), slot k = do(scanner = k).
 
     Returns:
-        Rows `spectrum` of `halves.against_real`.
+        Rows `spectrum` of `halves.distance_to_real`.
     """
-    return against_real(
+    return distance_to_real(
         "spectrum", cohort, rows, counterfactuals, log_spectrum, mean_difference, FEWEST
     )
 

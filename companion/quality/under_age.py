@@ -42,45 +42,49 @@ def under_age(cohort: Cohort, generator: Generator, rows: np.ndarray) -> pd.Data
     """
     groups = cohort.values("age")
     own, patients = cohort.codes("age", rows), patient_names(cohort, rows)
-    home = np.array(groups, dtype=object)[own]
+    source = np.array(groups, dtype=object)[own]
     labels, images = [], []
     for k, group in enumerate(groups):
         foreign = np.flatnonzero(own != k)
         if len(foreign) == 0:
             continue
-        here, do = rows[foreign], {"age": MIDDLE[group]}
-        true = truths.true_labels(cohort, here, do)
-        for kind, found in _labels(cohort, here, k).items():
-            hit = (found == true).astype(float)
-            labels.append(values(kind, home[foreign], group, patients[foreign], hit))
+        foreign_rows, do = rows[foreign], {"age": MIDDLE[group]}
+        true = truths.true_labels(cohort, foreign_rows, do)
+        for kind, labels_by_mechanism in _labels(cohort, foreign_rows, k).items():
+            hit = (labels_by_mechanism == true).astype(float)
+            labels.append(values(kind, source[foreign], group, patients[foreign], hit))
         if "age" in generator.parents.values:
-            for kind, made in _images(cohort, generator, here, k).items():
+            for kind, image in _images(cohort, generator, foreign_rows, k).items():
                 error = mean_absolute_error(
-                    made, true_counterfactual(cohort, here, do, noise=False)
+                    image, true_counterfactual(cohort, foreign_rows, do, noise=False)
                 )
-                images.append(values(kind, home[foreign], group, patients[foreign], error))
+                images.append(values(kind, source[foreign], group, patients[foreign], error))
     parts = [summarise("label_under_age", labels)]
     parts += [summarise("gold_error_age", images)] if images else []
     return pd.concat(parts, ignore_index=True)
 
 
 def _labels(cohort: Cohort, rows: np.ndarray, age: int) -> dict[str, np.ndarray]:
-    """What each mechanism, and two that know nothing of the patient, say under do(age)."""
-    found: dict[str, np.ndarray] = {}
+    """Labels under do(age) by each mechanism, and by two that know nothing of the patient."""
+    labels_by_mechanism: dict[str, np.ndarray] = {}
     for coupling in COUPLINGS:
         parents = image_parents(cohort, GRAPH, coupling)
         table, codes = parents.tables["label"], parents.codes(cohort, rows)
         new = {"age": torch.full_like(codes["age"], age)}
-        found[coupling] = table.predict(table.abduct(codes["label"], codes), new).numpy()
+        labels_by_mechanism[coupling] = table.predict(
+            table.abduct(codes["label"], codes), new
+        ).numpy()
     draw = torch.Generator().manual_seed(age)
-    found["untouched"] = codes["label"].numpy()
-    found["drawn anew"] = torch.multinomial(table.given(new), 1, generator=draw)[:, 0].numpy()
-    return found
+    labels_by_mechanism["untouched"] = codes["label"].numpy()
+    labels_by_mechanism["drawn anew"] = torch.multinomial(table.given(new), 1, generator=draw)[
+        :, 0
+    ].numpy()
+    return labels_by_mechanism
 
 
 def _images(
     cohort: Cohort, generator: Generator, rows: np.ndarray, age: int
 ) -> dict[str, np.ndarray]:
     options = BankOptions(variable="age", pixel_noise=False)
-    made = all_counterfactuals(cohort, generator, rows, options)[:, age]
-    return {"untouched": read(cohort.images, rows), "counterfactual": made}
+    image = all_counterfactuals(cohort, generator, rows, options)[:, age]
+    return {"untouched": read(cohort.images, rows), "counterfactual": image}

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from companion.claims.contrasts import Setting
-from companion.experiments.ablation import bought, errors
+from companion.experiments.ablation import gain_against_error, pairing_errors
 
 SETTING = Setting("made up", ("Common", "Rare"), ("Unseen",))
 
@@ -49,13 +49,13 @@ def results() -> pd.DataFrame:
 
 
 def test_errors_are_those_over_all_directions() -> None:
-    found = errors({"counterfactual": quality(10.0), "earlycf": quality(20.0)})
+    found = pairing_errors({"counterfactual": quality(10.0), "earlycf": quality(20.0)})
     assert found == {"standard": 40.0, "counterfactual": 10.0, "earlycf": 20.0, "oracle": 0.0}
 
 
 def test_the_gain_is_the_difference_seed_by_seed_where_domain_shift_hurts() -> None:
     error = {"standard": 40.0, "counterfactual": 10.0, "earlycf": 20.0, "oracle": 0.0}
-    found = bought(results(), error, SETTING)
+    found = gain_against_error(results(), error, SETTING)
     assert set(found["strategy"]) == {"standard", "counterfactual", "oracle"}  # early: no results
     assert len(found) == 3 * 2 * 2
     gain = found.set_index(["strategy", "seed", "where"])["gain"]

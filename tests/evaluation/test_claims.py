@@ -57,7 +57,7 @@ class Judged(dict[str, Finding]):
         self.evidence = evidence(frame, **others)
 
     def __missing__(self, claim: str) -> Finding:
-        (self[claim],) = judge(BOOK.only([claim]), self.evidence)
+        (self[claim],) = judge(BOOK.subset([claim]), self.evidence)
         return self[claim]
 
 
@@ -334,7 +334,7 @@ def test_embeddings_cluster_less_by_scanner(cf: float, expected: Verdict) -> Non
 def test_separability_of_one_seed_has_no_interval() -> None:
     found = Judged(papers_results(), separability=separability(0.6, seeds=1))["C10"]
     assert found.verdict == Verdict.undecided
-    assert "no interval" in found.outcomes[0].shown
+    assert "no interval" in found.outcomes[0].interval_text
     assert found.outcomes[0].effect.covers == ""
     assert "interval over" not in as_text([found])
 
@@ -503,7 +503,7 @@ def lacking(strategy: str, domain: str, probe_seed: int) -> pd.DataFrame:
 )
 def test_figures_that_only_one_encoder_has_are_refused(frame, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        judge(BOOK.only(["C2"]), evidence(frame))
+        judge(BOOK.subset(["C2"]), evidence(frame))
 
 
 @pytest.mark.parametrize(
@@ -527,12 +527,14 @@ def test_figures_that_only_one_encoder_has_are_refused(frame, message: str) -> N
 def test_other_wrong_tables_are_refused(kind: str, change, message: str) -> None:
     tables = {"quality": quality(), "separability": separability(0.6)}
     with pytest.raises(ValueError, match=message):
-        judge(BOOK.only(["C1", "C10"]), evidence(papers_results(), **{kind: change(tables[kind])}))
+        judge(
+            BOOK.subset(["C1", "C10"]), evidence(papers_results(), **{kind: change(tables[kind])})
+        )
 
 
 def test_a_time_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match=r"claim C11: run.json of step 'bank'.*above 0"):
-        judge(BOOK.only(["C11"]), evidence(papers_results(), records=records(bank=0)))
+        judge(BOOK.subset(["C11"]), evidence(papers_results(), records=records(bank=0)))
 
 
 # What comes out
@@ -581,6 +583,6 @@ def test_real_probing_results_are_accepted() -> None:
     ]
     setting = Setting.of(cohort)
     checked = checked_results(pd.concat(tables, ignore_index=True), setting, "results.csv")
-    (found,) = judge(BOOK.only(["C6"]), Evidence(setting, checked))
+    (found,) = judge(BOOK.subset(["C6"]), Evidence(setting, checked))
     assert found.verdict == YES
     assert found.outcomes[0].value > 0.2

@@ -12,7 +12,7 @@ from torch import Tensor
 from companion.evaluation.convergence import (
     AUC,
     convergence,
-    last_change,
+    final_range,
 )
 from companion.evaluation.options import ConvergenceOptions
 from companion.evaluation.validation_probe import ValidationProbe
@@ -68,7 +68,7 @@ def test_every_few_epochs_and_in_the_last(cohort: Any, every: int, due: list[int
 
 def test_a_run_has_converged_if_it_is_level_over_its_last_quarter() -> None:
     rising = pd.DataFrame({"epoch": range(8), AUC: [0.5, np.nan, 0.6, np.nan, 0.7, 0.8, 0.85, 0.9]})
-    assert last_change(rising) == pytest.approx(0.1)  # epochs 6, 7 and 8
+    assert final_range(rising) == pytest.approx(0.1)  # epochs 6, 7 and 8
     level = rising.assign(**{AUC: [0.5, 0.5, 0.5, 0.5, 0.5, 0.9, 0.9, 0.91]})
     both = pd.concat(
         [
@@ -83,7 +83,7 @@ def test_a_run_has_converged_if_it_is_level_over_its_last_quarter() -> None:
 
 def test_nothing_is_said_of_a_run_that_was_not_watched() -> None:
     history = pd.DataFrame({"epoch": [0, 1], "loss": [1.0, 0.5]})
-    assert np.isnan(last_change(history))
+    assert np.isnan(final_range(history))
     known = history.assign(objective="simclr", strategy="standard", seed=0)
     assert convergence(known, 0.02)["converged"].isna().all()
     assert convergence(None, 0.02).empty
@@ -103,7 +103,7 @@ def test_controls_are_the_initial_weights_and_random_ones() -> None:
 
 
 def test_a_verdict_names_encoders_that_were_still_learning() -> None:
-    from companion.claims.evidence import _learning
+    from companion.claims.evidence import _unconverged
 
     table = pd.DataFrame(
         {"objective": ["simclr"], "strategy": ["standard"], "seed": [0], "converged": [False]}
@@ -117,4 +117,4 @@ def test_a_verdict_names_encoders_that_were_still_learning() -> None:
     from companion.claims.ledger import GainTest
 
     test = GainTest(kind="gain", first="CF-SimCLR", second="SimCLR")
-    assert _learning(test, ledger, table) == ("SimCLR",)  # type: ignore[arg-type]
+    assert _unconverged(test, ledger, table) == ("SimCLR",)  # type: ignore[arg-type]

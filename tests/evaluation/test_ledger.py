@@ -28,14 +28,14 @@ def test_figures_and_notebooks_that_show_claims_exist() -> None:
 
 
 def test_some_claims_can_be_asked_for() -> None:
-    assert [c.id for c in ledger.load().only(["C8", "C2"]).claims] == ["C2", "C8"]
-    assert len(ledger.load().only([]).claims) == 14
+    assert [c.id for c in ledger.load().subset(["C8", "C2"]).claims] == ["C2", "C8"]
+    assert len(ledger.load().subset([]).claims) == 14
     with pytest.raises(ValueError, match=r"claims \['C15'\] are not in the ledger; it has \['C1'"):
-        ledger.load().only(["C2", "C15"])
+        ledger.load().subset(["C2", "C15"])
 
 
 def test_every_test_says_in_words_what_it_measures() -> None:
-    words = [test.words() for claim in ledger.load().claims for test in claim.tests]
+    words = [test.label() for claim in ledger.load().claims for test in claim.tests]
     assert len(set(words)) == len(words)
     assert "CF-SimCLR minus SimCLR, linear, held-out scanners" in words
     assert "CF-DINO minus DINO, linear, chexpert, 25 %, 100 % of the labels" in words

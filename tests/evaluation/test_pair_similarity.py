@@ -66,7 +66,7 @@ def test_few_views_pass_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
             passed.append(len(views))
             return super().forward(views)
 
-    monkeypatch.setattr(module, "TOGETHER", 50, raising=False)
+    monkeypatch.setattr(module, "BATCH_SIZE", 50, raising=False)
     pairs = Pairs("standard", IMAGES)
     found = pair_similarity(Counting(), pairs, ROWS, ROWS, UNCHANGED)  # type: ignore[arg-type]
     assert found["value"] == pytest.approx(1, abs=1e-5)

@@ -240,7 +240,7 @@ def test_classes_are_weighted(cohort):
 @pytest.mark.parametrize("most", [0, 2**27])
 def test_features_are_not_copied_as_a_whole(cohort, monkeypatch, most):
     """Of many labelled images there is one copy, in float32."""
-    monkeypatch.setattr(features_module, "_MOST_IN_FLOAT64", most, raising=False)
+    monkeypatch.setattr(features_module, "_MAX_IN_FLOAT64", most, raising=False)
     for module in (features_module, linear_probe):
         monkeypatch.setattr(module, "NUMBERS_AT_ONCE", 2**18, raising=False)
     many = np.random.default_rng(0).normal(size=(len(cohort), 4096)).astype(np.float32)

@@ -19,7 +19,7 @@ POINT = "chest,linear,SimCLR,RSNA,False,0.1,0.8"
 def gain(claim: str, cohort: str, test: int = 0) -> float | None:
     reported = published.of_cohort(cohort)
     assert reported is not None
-    return reported.gain(BOOK.only([claim]).claims[0].tests[test], BOOK)
+    return reported.gain(BOOK.subset([claim]).claims[0].tests[test], BOOK)
 
 
 def raw(protocol: str, method: str, domains: list[str], fractions: list[float]) -> float:
@@ -79,7 +79,7 @@ def test_what_the_figures_do_not_show_has_no_value() -> None:
 def found_on(cohort: str) -> list:
     frame = papers_results().assign(cohort=cohort, test_cohort=cohort)
     setting = Setting(cohort, ("A", "B"), ("C",))
-    asked = BOOK.only(["C2", "C6"])
+    asked = BOOK.subset(["C2", "C6"])
     return judge(asked, Evidence(setting, checked_results(frame, setting, "results.csv")))
 
 
@@ -87,7 +87,7 @@ def test_published_values_stand_beside_ours_on_the_papers_cohorts_only() -> None
     here = {finding.claim.id: finding for finding in found_on("padchest")}
     assert here["C6"].outcomes[0].published == gain("C6", "padchest")
     assert f"the paper: {gain('C6', 'padchest'):+.3f}" in as_text(list(here.values()))
-    by_share = {each.words.rsplit(", ", 1)[-1]: each.published for each in here["C2"].outcomes}
+    by_share = {each.label.rsplit(", ", 1)[-1]: each.published for each in here["C2"].outcomes}
     assert by_share["5 % of the labels"] is None  # the external sets start at a tenth
     assert by_share["25 % of the labels"] is not None
     elsewhere = found_on("made-up")

@@ -14,7 +14,7 @@ from ccl.generator import training
 from ccl.generator.classifier import ClassifierOptions, ImageClassifier
 from ccl.generator.finetuning import (
     CounterfactualFinetuning,
-    ParentsAndStated,
+    ParentsAndTargets,
     TuningOptions,
     free_energy,
 )
@@ -267,7 +267,7 @@ def test_a_step_of_finetuning_and_its_baseline(phantom, generator, device, soft,
     batches = training_batches(
         phantom,
         phantom.rows("train", "pretraining"),
-        ParentsAndStated(generator.parents, targets),
+        ParentsAndTargets(generator.parents, targets),
         changed,
     )
     found = []
@@ -297,9 +297,9 @@ def test_a_judge_is_trained_and_kept_on_the_fastest_device(phantom, device, tmp_
     judge = judging.train_classifier(phantom, scanner_target(phantom), options, tmp_path)
     assert device_of(judge) == device
     images = phantom.images[:5]
-    answers, features = judge.seen(images), judge.features(images)
+    answers, features = judge.predict(images), judge.features(images)
     np.testing.assert_allclose(features, judge.cpu().features(images), rtol=1e-4, atol=1e-5)
-    assert (answers["scanner"] == judge.seen(images)["scanner"]).all()
+    assert (answers["scanner"] == judge.predict(images)["scanner"]).all()
 
 
 def test_a_generator_is_stored_from_the_device_and_loaded_onto_it(

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from ccl.generator.classifier import AGE, ClassifierOptions
 from ccl.generator.finetuning import (
     CounterfactualFinetuning,
-    ParentsAndStated,
+    ParentsAndTargets,
     TuningOptions,
     free_energy,
     soft_loss,
@@ -130,7 +130,7 @@ def lagrangian(phantom, trained, monkeypatch):
     batches = training_batches(
         phantom,
         phantom.rows("train", "pretraining"),
-        ParentsAndStated(base.parents, targets),
+        ParentsAndTargets(base.parents, targets),
         options,
     )
     x, codes = next(iter(batches.epoch(0)))

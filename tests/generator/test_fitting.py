@@ -187,7 +187,7 @@ def test_a_loss_that_is_no_number_stops_within_an_epoch_and_keeps_the_last_check
         return loss * float("nan") if tried[-1] >= (1, 2) else loss
 
     monkeypatch.setattr(HVAETraining, "training_step", broken)
-    monkeypatch.setattr(trainer, "READ_EVERY", 4)
+    monkeypatch.setattr(trainer, "CHECK_EVERY", 4)
     with pytest.raises(TrainingError, match="the loss is nan in epoch 1, step 9;") as stopped:
         train(phantom, options, tmp_path)
     assert tried[-1] == (1, 3)

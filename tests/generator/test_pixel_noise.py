@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ccl.generator.pixel_noise import PixelNoise, _drawn
+from ccl.generator.pixel_noise import PixelNoise, _hash_uniform
 
 SOURCE, TARGET = 0, 1
 
@@ -85,13 +85,15 @@ def test_before_calibration_it_is_the_fixed_noise():
 
 def test_draws_are_uniform_and_belong_to_the_image():
     x = images(0.0, 0.1)
-    drawn = _drawn(x)
-    torch.testing.assert_close(drawn, _drawn(x), atol=0, rtol=0)
-    torch.testing.assert_close(drawn[5:6], _drawn(x[5:6]), atol=0, rtol=0)  # whatever the batch
+    drawn = _hash_uniform(x)
+    torch.testing.assert_close(drawn, _hash_uniform(x), atol=0, rtol=0)
+    torch.testing.assert_close(
+        drawn[5:6], _hash_uniform(x[5:6]), atol=0, rtol=0
+    )  # whatever the batch
     counts = torch.histc(drawn.flatten().float(), 16, 0, 1)
     assert (counts / counts.mean() - 1).abs().max() < 0.15
     assert abs(np.corrcoef(drawn[0].flatten(), drawn[1].flatten())[0, 1]) < 0.2
     black = torch.full((2, 1, 16, 16), -1.0)
     black[1, 0, 0, 0] = 1.0
-    one, other = _drawn(black)
+    one, other = _hash_uniform(black)
     assert abs(np.corrcoef(one.flatten(), other.flatten())[0, 1]) < 0.2

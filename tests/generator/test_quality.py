@@ -390,7 +390,7 @@ def test_probes_are_those_of_a_regression_on_all_principal_components():
     line = LogisticRegression(C=latent_probing.C, class_weight="balanced", max_iter=300)
     expected = line.fit(axes.fit_transform(z[:40].astype(np.float64)), codes[:40])
     probes = latent_probing._Probes(z[:40].copy(), {"g": [codes[:40]]})
-    (mine,) = probes.lines["g"]
+    (mine,) = probes.models["g"]
     wanted = expected.decision_function(axes.transform(z.astype(np.float64)))
     np.testing.assert_allclose(mine.decision_function(z), wanted, atol=1e-3)
     np.testing.assert_array_equal(

@@ -23,7 +23,7 @@ def ablation(bought: pd.DataFrame | None, objective: str = "simclr") -> Figure:
 
     Args:
         bought: rows `strategy`, `seed`, `where`, `error` (grey levels of 255) and `gain`
-            (difference in ROC-AUC), of `companion.experiments.ablation.bought`.
+            (difference in ROC-AUC), of `companion.experiments.ablation.gain_against_error`.
         objective: whose encoders these are.
     """
     columns = ("strategy", "seed", "where", "error", "gain")
