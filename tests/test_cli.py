@@ -32,6 +32,7 @@ def test_plan_names_the_encoders_and_what_the_cohort_cannot_have() -> None:
     plan = json.loads(answer.stdout)
     assert {"simclr-standard-0", "simclr-counterfactual-0"} <= set(plan["encoders"])
     assert "simclr-random-0" in plan["controls"]
+    assert {"simclr-initial-0", "simclr-standard-0"} <= set(plan["finetuned"])
     assert plan["omissions"] == []
     answer = runner.invoke(cli.app, ["plan", "--profile", "tiny", "--cohort", "medmnist"])
     plan = json.loads(answer.stdout)
@@ -72,6 +73,7 @@ def test_an_unknown_profile_or_cohort_is_one_message(wrong: str) -> None:
     "arguments",
     [
         ["run", "evaluation"],
+        ["run", "evaluate"],
         ["run", "bank"],
         ["run", "cohort", "--bank", "sex"],
         ["run", "cohort", "--variant", "early"],

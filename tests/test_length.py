@@ -1,7 +1,5 @@
 """How long pretraining has to be: the same pairs from random and from initial weights."""
 
-from dataclasses import replace
-
 import pytest
 
 from companion.engine.csv_files import read_table
@@ -20,12 +18,15 @@ def test_every_start_strategy_and_seed_has_its_history(tmp_path, monkeypatch):
     encoder = base.pretraining.simclr.encoder.model_copy(update={"pretrained": "leaves"})
     simclr = base.pretraining.simclr.model_copy(update={"encoder": encoder})
     source = base.source.model_copy(update={"n_train": 80, "n_val": 40, "n_test_per_scanner": 5})
-    experiment = replace(
-        base,
-        root=tmp_path / "runs",
-        source=source,
-        pretraining=base.pretraining.model_copy(update={"simclr": simclr}),
-        length=LengthOptions(epochs=2, every=1, strategies=("standard", "oracle"), seeds=(3,)),
+    experiment = base.model_copy(
+        update={
+            "root": tmp_path / "runs",
+            "source": source,
+            "pretraining": base.pretraining.model_copy(update={"simclr": simclr}),
+            "length": LengthOptions(
+                epochs=2, every=1, strategies=("standard", "oracle"), seeds=(3,)
+            ),
+        }
     )
     table = read_table(train_long(experiment).folder / LENGTH_FILE)
     found = set(zip(table["start"], table["strategy"], table["seed"], table["epoch"], strict=True))

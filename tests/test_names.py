@@ -14,7 +14,7 @@ from myst_parser.docutils_ import Parser
 from typer.testing import CliRunner
 
 from ccl.encoders.encoder import EncoderOptions, build_encoder
-from companion import cli
+from companion import ROOT, cli
 from companion.book.figures.look import new_figure, style
 from companion.book.heading import heading
 from companion.book.markdown import escape, table
@@ -120,7 +120,7 @@ def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path) -> None:
 
 def test_every_table_of_results_is_written_so() -> None:
     """Whatever else writes CSV holds no names out of data."""
-    root = Path(cli.__file__).parent
+    root = ROOT / "companion"
     files = (file for file in root.rglob("*.py") if ".to_csv(" in file.read_text())
     without = {"cohorts/checksum.py", "cohorts/importing/writer.py", "engine/csv_files.py"}
     without |= {"experiments/generator.py", "experiments/pretraining.py"}  # histories

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +26,9 @@ SOURCES = [
 
 @pytest.mark.parametrize(("source", "table"), SOURCES, ids=lambda value: str(value)[:20])
 def test_an_edited_table_is_looked_at_again(source, table, tmp_path, monkeypatch):
-    base = replace(config.experiment("tiny", "phantom-chest"), source=source, data_root="data")
+    base = config.experiment("tiny", "phantom-chest").model_copy(
+        update={"source": source, "data_root": "data"}
+    )
     monkeypatch.setattr(config, "experiment", lambda *_: base)
     monkeypatch.chdir(tmp_path)
     written: list[Path] = []

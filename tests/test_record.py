@@ -109,7 +109,7 @@ def test_a_failure_leaves_the_older_record(kept, experiment, monkeypatch):
 def test_what_cannot_be_kept_or_is_missing_is_said(experiment, tmp_path):
     none = experiment.pretraining.model_copy(update={"strategies": {}})
     with pytest.raises(ValueError, match="pretrains nothing"):
-        recording.keep(replace(experiment, pretraining=none))
+        recording.keep(experiment.model_copy(update={"pretraining": none}))
     with pytest.raises(FileNotFoundError, match=r"record\.json is missing: `make study`"):
         record.load(tmp_path)
     assert record.load_all(tmp_path) == {}
@@ -169,7 +169,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPat
         patch.setattr(recording, name, fake)
     patch.setattr(Cohort, "load", lambda _: images)
     patch.setattr(pointers, "read_pointer", lambda *_: run)
-    return replace(base, root=tmp_path / "runs", pretraining=mine)
+    return base.model_copy(update={"root": tmp_path / "runs", "pretraining": mine})
 
 
 def _features(n: int) -> dict[str, np.ndarray]:

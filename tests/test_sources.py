@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +46,9 @@ def of(root: Path, options: SourceOptions | None = None) -> Experiment:
     """An experiment on a data root; its runs lie beside that."""
     base = config.experiment("tiny", "phantom-chest")
     options = options or FolderOptions(size=8)
-    return replace(base, data_root=str(root), root=root.parent / "runs", source=options)
+    return base.model_copy(
+        update={"data_root": str(root), "root": root.parent / "runs", "source": options}
+    )
 
 
 def asked_again(experiment: Experiment, on_changed_data: str = "error") -> Run:
@@ -253,7 +254,7 @@ def test_the_workflow_looks_again_where_files_changed(source, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     source.write_manifest()
     root = plan.folder("tiny", "folder")
-    mine = replace(of(source.root), root=root)
+    mine = of(source.root).model_copy(update={"root": root})
     stamp = root / "plan.json"
 
     def looked_again() -> bool:

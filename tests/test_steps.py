@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from companion.experiments.bank import make_bank
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import EncoderName, Experiment, VariantOptions, experiment
 from companion.experiments.evaluation import RESULTS_FILE, evaluate
+from companion.experiments.finetuning import finetune_encoder
 from companion.experiments.generator import train_generator
 from companion.experiments.pretraining import encoder_of, initial_encoder, pretrain
 from companion.experiments.quality import measure_quality
@@ -42,7 +42,7 @@ def test_other_initial_weights_in_the_same_file_are_another_run(tmp_path: Path) 
     base = experiment("tiny", "phantom-chest")
     options = EncoderOptions(pretrained=str(weights))
     pretraining = base.pretraining.model_copy(update={"simclr": SimCLROptions(encoder=options)})
-    mine = replace(base, root=tmp_path / "runs", pretraining=pretraining, finetuning=None)
+    mine = base.model_copy(update={"root": tmp_path / "runs", "pretraining": pretraining})
     control = EncoderName("simclr", "random", 0)
     folders = set()
     for seed in (0, 1):
@@ -83,11 +83,12 @@ def _from_imagenet(folder: Path) -> Experiment:
         warmup_epochs=0,
     )
     few = {"n_train": 20, "n_val": 6, "n_test_per_scanner": 4}
-    return replace(
-        base,
-        root=folder / "runs",
-        source=base.source.model_copy(update=few),
-        pretraining=base.pretraining.model_copy(update={"simclr": simclr}),
+    return base.model_copy(
+        update={
+            "root": folder / "runs",
+            "source": base.source.model_copy(update=few),
+            "pretraining": base.pretraining.model_copy(update={"simclr": simclr}),
+        }
     )
 
 
@@ -160,12 +161,15 @@ def _small(folder: Path) -> Experiment:
     base = experiment("tiny", "phantom-chest")
     predictor = ClassifierOptions(epochs=1)
     tuning = TuningOptions(epochs=1, predictor=predictor)
-    return replace(
-        base,
-        root=folder / "runs",
-        source=base.source.model_copy(update={"n_train": 70, "n_val": 6, "n_test_per_scanner": 4}),
-        generator=base.generator.model_copy(update={"epochs": 3}),
-        variants=VariantOptions(early_share=0.6, tuning=tuning),
+    return base.model_copy(
+        update={
+            "root": folder / "runs",
+            "source": base.source.model_copy(
+                update={"n_train": 70, "n_val": 6, "n_test_per_scanner": 4}
+            ),
+            "generator": base.generator.model_copy(update={"epochs": 3}),
+            "variants": VariantOptions(early_share=0.6, tuning=tuning),
+        }
     )
 
 
@@ -180,7 +184,6 @@ def _profile(
         "phantom-chest": phantoms["phantom-chest"] | {"external": ["elsewhere"]},
         "elsewhere": phantoms[elsewhere] | {"seed": 5, "n_test_per_scanner": n_test_per_scanner},
     }
-    content["finetuning"] = None
     (folder / "configs").mkdir(parents=True)
     (folder / "configs" / "tested.yaml").write_text(yaml.safe_dump(content))
     monkeypatch.setattr(config, "ROOT", folder)
@@ -188,19 +191,30 @@ def _profile(
     return experiment("tested", "phantom-chest")
 
 
-def test_encoders_are_tested_on_external_cohorts(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", [evaluate, finetune_encoder])
+def test_encoders_are_tested_on_external_cohorts(step, tmp_path, monkeypatch):
     mine = _profile(tmp_path, monkeypatch, "phantom-chest")
     control = mine.pretraining.controls[0]
-    found = pd.read_csv(evaluate(mine, control).folder / RESULTS_FILE)
+    found = pd.read_csv(step(mine, control).folder / RESULTS_FILE)
     assert set(found["cohort"]) == {"phantom-chest"}
+    assert set(found["strategy"]) == {"initial" if step is evaluate else "supervised"}
     external = found[found["test_cohort"] == "elsewhere"]
     assert set(external["domain"]) == {"elsewhere"}
     # The same figures as of an encoder that is at home there.
     home = config.experiment("tested", "elsewhere")
-    there = pd.read_csv(evaluate(home, control).folder / RESULTS_FILE)
+    there = pd.read_csv(step(home, control).folder / RESULTS_FILE)
     there = there[there["domain"] == "pooled"]
     assert external["value"].tolist() == pytest.approx(there["value"].tolist())
     assert len(external) > 0
+
+
+def test_of_controls_only_what_all_start_from_is_finetuned(tmp_path):
+    mine = _small(tmp_path)
+    finetuned = [name.strategy for name in mine.pretraining.controls if name in mine.finetuned]
+    assert finetuned == ["initial", "initial"]  # of SimCLR and of DINO
+    with pytest.raises(ValueError, match="'simclr-random-0' is not finetuned; those that are: sim"):
+        finetune_encoder(mine, EncoderName("simclr", "random", 0))
+    assert mine.model_copy(update={"finetuning": None}).finetuned == ()
 
 
 def test_external_cohorts_need_enough_images_and_of_the_same_size(tmp_path, monkeypatch, caplog):
@@ -224,7 +238,7 @@ def test_bank_and_quality_load_the_generator_onto_the_fastest_device(mine, monke
     monkeypatch.setattr(devices, "fastest_device", lambda: device)
     for step in (bank, quality_step):
         monkeypatch.setattr(step, "load", watched)
-    other = replace(mine, bank=mine.bank.model_copy(update={"batch_size": 7}))
+    other = mine.model_copy(update={"bank": mine.bank.model_copy(update={"batch_size": 7})})
     make_bank(other)
     assert asked == [device]
     monkeypatch.setattr(measuring, "train_judges", lambda *given: given[-1].mkdir())
@@ -246,7 +260,9 @@ def _killed(*arguments: object) -> None:
 def test_steps_per_epoch_reach_the_pretraining(max_steps, expected, tmp_path, monkeypatch):
     mine = _small(tmp_path)
     options = SimCLROptions(epochs=1, batch_size=20, max_steps=max_steps)
-    mine = replace(mine, pretraining=mine.pretraining.model_copy(update={"simclr": options}))
+    mine = mine.model_copy(
+        update={"pretraining": mine.pretraining.model_copy(update={"simclr": options})}
+    )
     asked: list[int] = []
 
     def watched(module: Any, batches: Any, **_: object) -> None:
@@ -264,12 +280,13 @@ def test_a_kill_before_the_weights_are_saved_loses_no_training(step, tmp_path, m
     base = experiment("tiny", "phantom-chest")
     source = base.source.model_copy(update={"n_train": 40, "n_val": 30, "n_test_per_scanner": 20})
     once = SimCLROptions(epochs=1, batch_size=20)
-    mine = replace(
-        base,
-        root=tmp_path,
-        source=source,
-        generator=base.generator.model_copy(update={"epochs": 1}),
-        pretraining=base.pretraining.model_copy(update={"simclr": once}),
+    mine = base.model_copy(
+        update={
+            "root": tmp_path,
+            "source": source,
+            "generator": base.generator.model_copy(update={"epochs": 1}),
+            "pretraining": base.pretraining.model_copy(update={"simclr": once}),
+        }
     )
     name = EncoderName("simclr", "standard", 0)
     if step == "generator":

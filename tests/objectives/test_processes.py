@@ -13,7 +13,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from ccl import distributed
-from ccl.batch_norm import SharedBatchNorms
+from ccl.batch_norm import SyncBatchNorms
 from ccl.collectives import all_gather, all_reduce_mean
 from ccl.encoders.encoder import EncoderOptions, build_encoder
 from ccl.losses import nt_xent
@@ -111,7 +111,7 @@ def train(
 
 ALONE = {
     "negatives": {"ccl.objectives.simclr.all_gather": lambda rows: rows},
-    "statistics": {"ccl.trainer.SharedBatchNorms.apply": lambda self, model: model},
+    "statistics": {"ccl.trainer.SyncBatchNorms.apply": lambda self, model: model},
     "targets": {
         "ccl.objectives.dino_head.all_reduce_sum": lambda values: values,
         "ccl.objectives.dino_head.all_reduce_max": lambda values: values,
@@ -145,7 +145,7 @@ def gradients_of_a_step(together: bool = True) -> States:
     module = simclr().double().train()
     views = module.views(next(batches().epoch(0, distributed.shard)), 0).double()
     if distributed.world_size() > 1 and together:
-        SharedBatchNorms().apply(module)
+        SyncBatchNorms().apply(module)
     embedded = module.projector(module.encoder(views)).chunk(2)
     z_a, z_b = (all_gather(z) if together else z for z in embedded)
     nt_xent(z_a, z_b, temperature=0.1).backward()
