@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from companion.cohorts.cohort import SEXES, Cohort
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.paths import require_inside
+from companion.cohorts.importing.paths import is_inside, require_inside
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.writer import OnBadImage, write
 from companion.cohorts.releases import (
@@ -95,7 +95,11 @@ def make_plan(options: ImportOptions, data_root: str | Path | None) -> Plan:
     Raises:
         CohortError: the folder or its tables are not as they should be; names file and row.
     """
-    plan = SOURCES[options.source].plan(options, _require_folder(data_root, options.source))
+    root = _require_folder(data_root, options.source)
+    for table in options.tables:
+        if not is_inside(root / table, root):
+            raise CohortError(f"table '{table}' lies outside the data root {root}")
+    plan = SOURCES[options.source].plan(options, root)
     if plan.archive is None:
         require_inside(plan.manifest, plan.rows, plan.root)
     return plan

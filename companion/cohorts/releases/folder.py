@@ -12,11 +12,10 @@ from pydantic import Field, model_validator
 
 from ccl.options import Options
 from companion.cohorts.cohort import SEXES, SPLITS
-from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.identity import require_one_spelling
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.manifest import SEX_CODES, normalise
-from companion.cohorts.importing.paths import find_spelling, is_inside
+from companion.cohorts.importing.paths import find_spelling
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import Release
 from companion.cohorts.importing.splits import SplitOptions, split_by_patient
@@ -106,8 +105,6 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
         CohortError: the manifest is bad; names file and row.
     """
     path = data_root / options.manifest
-    if not is_inside(path, data_root):
-        raise CohortError(f"manifest '{options.manifest}' lies outside the data root {data_root}")
     table = _read(path, options.columns)
     table["source_path"] = [find_spelling(data_root, name) for name in table["path"]]
     if not options.columns.image_id:
