@@ -84,7 +84,7 @@ class Answers:
     def __init__(self, **answers: list) -> None:
         self.answers = answers
 
-    def seen(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    def predict(self, images: np.ndarray) -> dict[str, np.ndarray]:
         return {name: np.array(y)[images[:, 0, 0]] for name, y in self.answers.items()}
 
 
@@ -269,7 +269,7 @@ class Threshold:
     def __init__(self, bound: int) -> None:
         self.bound = bound
 
-    def seen(self, images):
+    def predict(self, images):
         return {"scanner": (images[:, 0, 0] >= self.bound).astype(int)}
 
 
