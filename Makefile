@@ -130,11 +130,15 @@ test: $(INSTALLED) ## run the tests
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## run the tests that take minutes
-	@$(RUN) -m pytest -m slow
+	@$(RUN) -m pytest -m 'slow and not browser'
 
 .PHONY: test-browser
-test-browser: $(INSTALLED) ## look at the built book in headless Chromium; screenshots in _build/screenshots
-	@$(RUN) -m pytest -m browser
+test-browser: $(INSTALLED) ## try the built book in headless Chromium
+	@$(RUN) -m pytest -m 'browser and not slow'
+
+.PHONY: screenshots
+screenshots: $(INSTALLED) ## look at every page at three sizes, light and dark; into _build/screenshots
+	@$(RUN) -m pytest -m browser tests/book/test_browser.py tests/book/test_accessibility.py
 
 .PHONY: lint
 lint: $(INSTALLED) ## check format (ruff), rules (ruff) and types (mypy)

@@ -11,7 +11,7 @@ import tarfile
 import pytest
 
 from tests.book import chromium
-from tests.book.test_browser import PAGES, address, tab  # noqa: F401  (a fixture)
+from tests.book.test_browser import PAGES, address, in_ci, slow, tab  # noqa: F401  (a fixture)
 
 VERSION = "4.10.3"
 # Except in what docutils makes of a bibliography: a list whose entries have a role of their own.
@@ -37,8 +37,14 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
         return script.read().decode()
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    ("page", "dark"),
+    [
+        pytest.param(page, dark, marks=() if in_ci(page) and not dark else slow)
+        for page in PAGES
+        for dark in (False, True)
+    ],
+)
 def test_nothing_serious_is_found(tab: chromium.Tab, axe: str, page: str, dark: bool) -> None:  # noqa: F811
     tab.open(address(page), dark=dark)
     tab.run("document.querySelectorAll('.ccl-widget details').forEach(each => each.open = true)")

@@ -33,6 +33,15 @@ SCREENSHOTS = ROOT / "_build" / "screenshots"
 CONTENTS = ROOT / "_build" / "_toc.yml"
 PAGES = sorted(pages(yaml.safe_load(CONTENTS.read_text()))) if CONTENTS.is_file() else []
 
+# What CI has the time for; all pages, sizes and modes: `make screenshots`.
+IN_CI = ("index", "pairing", "executed/explorer", "executed/objective", "executed/probing")
+slow = pytest.mark.slow
+
+
+def in_ci(page: str) -> bool:
+    return page in {f"book/{name}" for name in IN_CI}
+
+
 pytestmark = pytest.mark.browser
 
 
@@ -63,9 +72,20 @@ PICTURES = """[...document.querySelectorAll(
 TABLES = {"book/executed/status"}  # computed, and nothing to look at
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(390, 844), (1280, 800), (1920, 1080)])
-@pytest.mark.parametrize("page", PAGES)
+SIZES = {390: 844, 1280: 800, 1920: 1080}
+
+
+@pytest.mark.parametrize(
+    ("page", "width", "height", "dark"),
+    [
+        pytest.param(page, width, height, dark, marks=() if once or everywhere else slow)
+        for page in PAGES
+        for width, height in SIZES.items()
+        for dark in (False, True)
+        for once in [width == 390 and not dark and not page.startswith("book/api/")]
+        for everywhere in [in_ci(page) and width == 1280]
+    ],
+)
 def test_page_is_whole_and_asks_nobody(
     tab: chromium.Tab, page: str, width: int, height: int, dark: bool
 ) -> None:
