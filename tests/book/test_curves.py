@@ -59,6 +59,10 @@ def test_nothing_is_drawn_of_an_objective_that_was_not_trained() -> None:
     assert curves.training_length(None) == ""
 
 
+def test_no_place_of_the_page_is_left_empty() -> None:
+    assert "@@" not in curves.label_efficiency(results(), "simclr")
+
+
 def test_names_cannot_leave_their_place() -> None:
     table = pd.DataFrame(
         {"strategy": "standard", "domain": [HOSTILE], "x": 1, "value": 0.5, "ci_low": None}
