@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+from companion.book.pdf import NAMES
 
 
 def executable() -> str | None:
