@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from ccl import devices
 from tests import small_disk
+from tests.forks import context
 from tests.pair import Pair
 from tests.small_disk import SmallDisk
 
@@ -20,9 +22,9 @@ _ROOT = Path(__file__).parents[1]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`, one process runs a file, and one whatever needs the `pair`."""
+    """With `--dist loadgroup`, one process runs a file, and one whatever needs `forks`."""
     for item in items:
-        group = "pair" if "pair" in getattr(item, "fixturenames", ()) else str(item.path)
+        group = "forks" if "forks" in getattr(item, "fixturenames", ()) else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
 
 
@@ -51,9 +53,15 @@ def nih_small(shared_data: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pair() -> Iterator[Pair]:
+def forks() -> ForkServerContext:
+    """Starts processes that have torch imported."""
+    return context()
+
+
+@pytest.fixture(scope="session")
+def pair(forks: ForkServerContext) -> Iterator[Pair]:
     """Two processes that work as one."""
-    started = Pair()
+    started = Pair(forks)
     yield started
     started.close()
 

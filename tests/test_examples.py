@@ -2,8 +2,7 @@
 
 import ast
 import re
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
@@ -32,25 +31,25 @@ def test_an_example_fits_one_screen_and_needs_ccl_alone(file: Path) -> None:
     assert {name.partition(".")[0] for name in names} <= DEPENDENCIES
 
 
-def test_pairs_in_a_loop_of_one_s_own_are_learned(tmp_path: Path) -> None:
-    lines = _run("pairs_in_your_loop.py", tmp_path)
+def test_pairs_in_a_loop_of_one_s_own_are_learned(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = _run("pairs_in_your_loop.py", capsys)
     losses = [float(line.rpartition(" ")[2]) for line in lines]
     assert losses[-1] < 0.5 * losses[0]
 
 
 @pytest.mark.slow
-def test_the_method_on_one_screen_helps_on_the_rare_scanner(tmp_path: Path) -> None:
+def test_the_method_on_one_screen_helps_on_the_rare_scanner(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
     standard, counterfactual = (
         [float(each) for each in re.findall(r"0\.\d+|1\.0+", line)]
-        for line in _run("cf_simclr.py", tmp_path)
+        for line in _run("cf_simclr.py", capsys)
     )
     assert min(standard[0], counterfactual[0]) > 0.9
     assert counterfactual[1] > standard[1]
 
 
-def _run(name: str, folder: Path) -> list[str]:
-    command = [sys.executable, str(ROOT / "examples" / name)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return [
-        line for line in done.stdout.splitlines() if line.startswith(("epoch", "standard", "c"))
-    ]
+def _run(name: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+    said = capsys.readouterr().out.splitlines()
+    return [line for line in said if line.startswith(("epoch", "standard", "c"))]

@@ -1,11 +1,15 @@
 """Programs that are started as forks, which must not differ from others."""
 
+import importlib.util
 import json
 import os
+import re
+import runpy
 import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,8 +26,12 @@ sys.exit(int(sys.argv[1]))
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator["subprocess.Popen[bytes]"]:
-    started = forkserver.start({})
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["subprocess.Popen[bytes]"]:
+    """One that imports nothing beforehand; the build of the workflow's test has a whole one."""
+    file = tmp_path_factory.mktemp("server") / "forkserver.py"
+    text = Path(forkserver.__file__).read_text()
+    file.write_text(re.sub(r"^IMPORTED = .*?^\)", "IMPORTED = ()", text, flags=re.M | re.S))
+    started = SimpleNamespace(**runpy.run_path(str(file))).start({})
     if started is None:
         pytest.skip("this system has no pidfd_open")
     yield started
@@ -33,12 +41,17 @@ def server() -> Iterator["subprocess.Popen[bytes]"]:
     assert not Path(os.environ.pop(forkserver.SOCKET)).parent.exists()
 
 
+def test_what_is_imported_beforehand_is_there() -> None:
+    assert all(importlib.util.find_spec(name) for name in forkserver.IMPORTED)
+
+
 def program(folder: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
     (folder / "program.py").write_text(PROGRAM)
+    mine = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     return subprocess.Popen(
         [*forkserver.COMMAND, "program", *arguments],
         cwd=folder,
-        env=os.environ | {"MARK": "here"} | environment,
+        env=mine | {"MARK": "here"} | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,9 +1,9 @@
 """Steps that are killed with SIGKILL at a delicate point end as undisturbed ones."""
 
-import multiprocessing
 import signal
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,10 @@ import pytest
 from tests import killable
 
 
-def kill(step: Callable[[Path], Any], root: Path) -> None:
+def kill(forks: ForkServerContext, step: Callable[[Path], Any], root: Path) -> None:
     """Starts a step in another process, and kills that at its delicate point."""
-    context = multiprocessing.get_context("forkserver")  # which imports the models once
-    context.set_forkserver_preload(["tests.killable"])
     reached = root / killable.REACHED
-    started = context.Process(target=step, args=(root,))
+    started = forks.Process(target=step, args=(root,))
     started.start()
     while not reached.exists():
         assert started.is_alive(), "it ended before it was killed"
@@ -40,11 +38,11 @@ def results(folder: Path) -> dict[str, bytes]:
     ],
     ids=["bank", "training"],
 )
-def test_killed_and_started_again(step, stopping, begun, tmp_path):
+def test_killed_and_started_again(step, stopping, begun, forks, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for root in (whole, killed):
         root.mkdir()
-    kill(stopping, killed)
+    kill(forks, stopping, killed)
     (partial,) = killed.glob("*/*.partial")
     assert (partial / begun).exists()  # and so something to go on from
     assert results(step(killed).folder) == results(step(whole).folder)

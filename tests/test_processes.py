@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -69,30 +71,21 @@ def test_srun_has_to_say_how_many_processes_a_node_has(monkeypatch: pytest.Monke
         pass
 
 
-SAYING = """
-from ccl import distributed
-from companion.engine import processes
-with processes.process_group():
-    said = distributed.broadcast(f"by {distributed.rank()}")
-    print(said, distributed.world_size(), distributed.num_nodes())
-"""
+def say(environment: dict[str, str], answers: Any) -> None:
+    os.environ |= environment
+    with processes.process_group():
+        said = distributed.broadcast(f"by {distributed.rank()}")
+        answers.put((said, distributed.world_size(), distributed.num_nodes()))
 
 
-def test_what_srun_starts_works_as_one() -> None:
+def test_what_srun_starts_works_as_one(forks: ForkServerContext) -> None:
     """As SLURM's variables say it, here without SLURM, of `srun` within `salloc`."""
-    told = os.environ | TASK | {"SLURM_JOB_NAME": "interactive", "MASTER_PORT": str(free_port())}
-    told |= {"CUDA_VISIBLE_DEVICES": ""}
-    tasks = [
-        subprocess.Popen(
-            [sys.executable, "-c", SAYING],
-            env=told | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in ("0", "1")
-    ]
-    said = [task.communicate(timeout=120)[0].split() for task in tasks]
-    assert said == [["by", "0", "2", "1"]] * 2
+    told = TASK | {"SLURM_JOB_NAME": "interactive", "MASTER_PORT": str(free_port())}
+    answers = forks.SimpleQueue()
+    for rank in ("0", "1"):
+        mine = {"SLURM_PROCID": rank, "SLURM_LOCALID": rank, "CUDA_VISIBLE_DEVICES": ""}
+        forks.Process(target=say, args=(told | mine, answers), daemon=True).start()
+    assert [answers.get() for _ in range(2)] == [("by 0", 2, 1)] * 2
 
 
 FAILING = """

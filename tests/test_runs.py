@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from companion.engine import digests, runs
-from companion.engine.digests import code_digest
+from companion.engine import runs
 from companion.engine.runs import Step
 
 
@@ -74,46 +73,3 @@ def test_the_digest_depends_on_options_inputs_and_code(tmp_path):
         step(tmp_path, name="other"),
     ]
     assert len({base.digest, *(other.digest for other in others)}) == 5
-
-
-def test_the_code_digest_covers_imports_and_ignores_comments(tmp_path, monkeypatch):
-    package = tmp_path / "ccl"
-    package.mkdir()
-    files = {"__init__": "", "a": "from ccl import b\n", "b": '"""Doc."""\nx = 1\n', "c": "y = 1\n"}
-
-    def digest(**changed: str) -> str:
-        for name, text in (files | changed).items():
-            (package / f"{name}.py").write_text(text)
-        for cached in (code_digest, digests._code, digests._imports):
-            cached.cache_clear()
-        return code_digest("ccl.a")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(digests, "ROOT", tmp_path)
-        before = digest()
-        assert digest(b='"""Other words."""\n# why\nx = 1\n', c="y = 2\n") == before
-        assert digest(b="x = 2\n") != before
-    for cached in (code_digest, digests._code, digests._imports):
-        cached.cache_clear()
-
-
-def test_a_step_depends_on_its_own_function_and_on_those_it_calls(tmp_path, monkeypatch):
-    def digest(text):
-        (tmp_path / "ccl" / "step.py").write_text(text)
-        digests.function_digest.cache_clear()
-        return digests.function_digest(train)
-
-    def train(x):
-        """Stands for the one in the file."""
-
-    train.__module__ = "ccl.step"
-    (tmp_path / "ccl").mkdir()
-    monkeypatch.setattr(digests, "ROOT", tmp_path)
-
-    text = 'def train(x):\n    """Trains."""\n    return _half(x)\n\n'
-    text += "def _half(x):\n    return x / 2\n\ndef judge(x):\n    return x\n"
-    whole = digest(text)
-    assert digest(text.replace("Trains", "Fits")) == whole
-    assert digest(text.replace("return x\n", "return -x\n")) == whole
-    assert digest(text.replace("x / 2", "x / 3")) != whole
-    assert digest(text.replace("_half(x)\n\n", "_half(2 * x)\n\n")) != whole
