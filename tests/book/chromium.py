@@ -97,6 +97,35 @@ class Tab:
                 raise TimeoutError(f"after {seconds} s still not true: {condition}")
             time.sleep(0.05)
 
+    def click(self, selector: str, place: int = 0) -> None:
+        """Clicks the first element that a CSS selector finds, or a later one."""
+        self.run(f"document.querySelectorAll(`{selector}`)[{place}].click()")
+
+    def click_on(self, words: str) -> None:
+        """Clicks the first button that says these words."""
+        buttons = "[...document.querySelectorAll('button')]"
+        self.run(f"{buttons}.find(b => b.textContent === '{words}').click()")
+
+    def set(self, selector: str, value: Any) -> None:
+        """Moves a slider, or takes an option of a list."""
+        self.run(
+            f"(e => {{ e.value = {value!r}; for (const kind of ['input', 'change'])"
+            " e.dispatchEvent(new Event(kind, {bubbles: true})); })"
+            f"(document.querySelector(`{selector}`))"
+        )
+        self.run("new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
+
+    def press(self, key: str, code: str) -> None:
+        """Presses a key and lets it go."""
+        text = {"text": key} if len(key) == 1 else {}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=code, **text)
+        self.run("new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
+
+    def text(self, selector: str) -> str:
+        """The text of the first element that a CSS selector finds."""
+        return str(self.run(f"document.querySelector(`{selector}`).textContent"))
+
     def screenshot(self, file: Path, *, full: bool = True) -> None:
         """Writes the page as PNG, whole or what the window shows."""
         answer = self.call("Page.captureScreenshot", captureBeyondViewport=full)

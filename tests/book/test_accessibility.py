@@ -11,7 +11,7 @@ import tarfile
 import pytest
 
 from tests.book import chromium
-from tests.book.test_browser import PAGES, address, in_ci, slow, tab  # noqa: F401  (a fixture)
+from tests.book.test_browser import PAGES, address, in_ci, slow
 
 VERSION = "4.10.3"
 # Except in what docutils makes of a bibliography: a list whose entries have a role of their own.
@@ -45,14 +45,16 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
         for dark in (False, True)
     ],
 )
-def test_nothing_serious_is_found(tab: chromium.Tab, axe: str, page: str, dark: bool) -> None:  # noqa: F811
-    tab.open(address(page), dark=dark)
-    tab.run("document.querySelectorAll('.ccl-widget details').forEach(each => each.open = true)")
-    tab.run(f"{axe}; true")
-    assert tab.run(VIOLATIONS) == []
+def test_nothing_serious_is_found(browser: chromium.Tab, axe: str, page: str, dark: bool) -> None:
+    browser.open(address(page), dark=dark)
+    browser.run(
+        "document.querySelectorAll('.ccl-widget details').forEach(each => each.open = true)"
+    )
+    browser.run(f"{axe}; true")
+    assert browser.run(VIOLATIONS) == []
 
 
-def test_this_suite_sees_a_violation(tab: chromium.Tab, axe: str) -> None:  # noqa: F811
-    tab.open("data:text/html,<html lang=en><title>t</title><img src='data:,'><button></button>")
-    tab.run(f"{axe}; true")
-    assert {each[0] for each in tab.run(VIOLATIONS)} >= {"image-alt", "button-name"}
+def test_this_suite_sees_a_violation(browser: chromium.Tab, axe: str) -> None:
+    browser.open("data:text/html,<html lang=en><title>t</title><img src='data:,'><button></button>")
+    browser.run(f"{axe}; true")
+    assert {each[0] for each in browser.run(VIOLATIONS)} >= {"image-alt", "button-name"}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -140,7 +139,3 @@ def test_commands_are_there() -> None:
             assert f":caption: configs/{profile.removeprefix('PROFILE=')}.yaml" in PAGE
         else:
             assert program == ".venv/bin/ccl"
-
-
-def test_profiles_are_yaml() -> None:
-    assert [yaml.safe_load(text)["base"] for text in blocks(PAGE, "yaml")] == ["quick", "quick"]

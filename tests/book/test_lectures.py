@@ -2,7 +2,6 @@
 
 import ast
 import itertools
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,24 +119,11 @@ def test_exercises_are_solved_and_grow_harder(path: Path) -> None:
     assert {min(levels), max(levels)} == {0, 2}
 
 
-def test_there_are_enough_exercises() -> None:
-    assert sum(len(ASKED.findall(cell.source)) for path in NUMBERED for cell in cells(path)) >= 20
-
-
 @stored
 def test_solutions_check_something(path: Path) -> None:
     for cell in cells(path):
         if exercise(cell) or ("solution" in tags(cell) and path not in NUMBERED):
             assert re.search(r"^ *(assert |torch\.testing\.assert_close)", cell.source, re.M)
-
-
-@stored
-def test_links_lead_to_pages_of_the_book(path: Path) -> None:
-    contents = (lectures.ROOT / "_toc.yml").read_text()
-    listed = {*re.findall(r"file: (\S+)", contents), "book/index"}
-    text = "\n".join(cell.source for cell in cells(path) if cell.cell_type == "markdown")
-    for link in re.findall(r"\]\(([\w./-]+)\)", text):
-        assert os.path.normpath(f"book/executed/{link}") in listed, link
 
 
 @pytest.mark.parametrize("page", THEORY)
@@ -181,19 +167,17 @@ def test_every_page_opens_with_a_drawing_that_the_book_makes() -> None:
 
 
 def test_executed_in_one_kernel_each_begins_anew(tmp_path: Path) -> None:
-    written = []
-    for name, source in {"a": "x = 1\nimport this_one_kernel", "b": "x"}.items():
+    sources = {
+        "a": "x = 1\nimport os\nos.environ['SHARED'] = 'yes'",
+        "b": "import os\n'x' in globals(), os.environ.get('SHARED')",
+        "c": "import this_one_kernel",
+    }
+    for name, source in sources.items():
         code = nbformat.v4.new_code_cell(source)
         nbformat.write(nbformat.v4.new_notebook(cells=[code]), tmp_path / f"{name}.ipynb")
-        written.append(tmp_path / f"{name}.ipynb")
-    with pytest.raises(NotebookError, match=r"(?s)a\.ipynb: a cell failed.*this_one_kernel"):
-        lectures.execute(written, tmp_path)
-    code = nbformat.v4.new_code_cell("x = 1\nimport os\nos.environ['SHARED'] = 'yes'")
-    nbformat.write(nbformat.v4.new_notebook(cells=[code]), written[0])
-    code = nbformat.v4.new_code_cell("import os\n'x' in globals(), os.environ.get('SHARED')")
-    nbformat.write(nbformat.v4.new_notebook(cells=[code]), written[1])
     (done := tmp_path / "done").mkdir()
-    lectures.execute(written, done)
-    last = nbformat.read(done / "b.ipynb", as_version=4)
-    assert [cell.outputs[0]["data"]["text/plain"] for cell in last.cells] == ["(False, 'yes')"]
-    assert last.metadata.papermill.duration > 0
+    with pytest.raises(NotebookError, match=r"(?s)c\.ipynb: a cell failed.*this_one_kernel"):
+        lectures.execute([tmp_path / f"{name}.ipynb" for name in sources], done)
+    second = nbformat.read(done / "b.ipynb", as_version=4)
+    assert [cell.outputs[0]["data"]["text/plain"] for cell in second.cells] == ["(False, 'yes')"]
+    assert second.metadata.papermill.duration > 0

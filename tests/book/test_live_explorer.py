@@ -1,7 +1,6 @@
 """The explorer with a generator in the page, from a file, without a server (headless Chromium)."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,13 +11,14 @@ from tests.book import chromium
 from tests.book.test_live_generator import OPTIONS, made
 
 FRAME = (32, 28)
+SAYS = ".ccl-explorer [data-part=says]"
 SHOWN = ".ccl-explorer .ccl-panel:not([hidden]) > .ccl-frame > canvas"
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page() -> str:
     rng = np.random.default_rng(0)
     items = []
     for name, scanner, sex in (("P1", "A", "F"), ("P2", "B", "M")):
@@ -26,31 +26,18 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         truths = {(s, x): rng.integers(0, 256, FRAME, np.uint8) for s in "ABC" for x in "FM"}
         parents = {"scanner": scanner, "sex": sex}
         items.append(ExplorerItem(name, scanner, sex, "healthy", real, {}, truths, parents))
-    html = explorer_html(items, live(made(OPTIONS["quick"], FRAME)))
-    path = tmp_path_factory.mktemp("page") / "explorer.html"
-    path.write_text(
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><body>{html}</body></html>"
-    )
-    return path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[chromium.Tab]:
-    if chromium.executable() is None:
-        pytest.skip(f"no Chromium is installed under the names {chromium.NAMES}")
-    with chromium.tab() as opened:
-        yield opened
+    return explorer_html(items, live(made(OPTIONS["quick"], FRAME)))
 
 
 @pytest.fixture
-def tab(browser: chromium.Tab, page: Path) -> chromium.Tab:
-    browser.open(page.as_uri())
-    browser.wait("document.querySelector('.ccl-explorer [data-part=says]')?.textContent.length > 0")
-    return browser
+def tab(show: Callable[[str], chromium.Tab], page: str) -> chromium.Tab:
+    opened = show(page)
+    opened.wait(f"document.querySelector('{SAYS}')?.textContent.length > 0")
+    return opened
 
 
 def part(name: str) -> str:
-    return f"document.querySelector('.ccl-explorer [data-part={name}]')"
+    return f".ccl-explorer [data-part={name}]"
 
 
 def image(tab: chromium.Tab, title: str) -> str | None:
@@ -62,83 +49,55 @@ def image(tab: chromium.Tab, title: str) -> str | None:
     )
 
 
-def slide(tab: chromium.Tab, name: str, value: float) -> None:
-    tab.run(
-        f"(() => {{ const s = {part(name)}; s.value = {value};"
-        "s.dispatchEvent(new Event('input', {bubbles: true})); })()"
-    )
-    tab.run("new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
-
-
-def press(tab: chromium.Tab, key: str, code: str) -> None:
-    for kind in ("keyDown", "keyUp"):
-        tab.call("Input.dispatchKeyEvent", type=kind, key=key, code=code)
-    tab.run("new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
-
-
-def choose(tab: chromium.Tab, name: str, value: str) -> None:
-    tab.run(f"{part(name)}.querySelector('button[value=\"{value}\"]').click()")
-
-
-def test_it_asks_nobody_and_makes_what_is_chosen(tab: chromium.Tab) -> None:
-    assert [url for url in tab.requests if not url.startswith(("file:", "data:"))] == []
-    assert tab.errors == []
+def test_it_makes_what_is_chosen_also_by_keyboard(tab: chromium.Tab) -> None:
     first = image(tab, "Counterfactual")
-    choose(tab, "scanner", "C")
+    tab.run(f"document.querySelector('{part('scanner')} button[value=C]').focus()")
+    tab.press(" ", "Space")
     assert image(tab, "Counterfactual") != first
-    assert "asked for C, F" in tab.run(f"{part('says')}.textContent")
+    assert "asked for C, F" in tab.text(SAYS)
     assert image(tab, "Truth")
 
 
 def test_between_two_scanners_there_is_no_truth(tab: chromium.Tab) -> None:
     whole = image(tab, "Counterfactual")
-    slide(tab, "way-scanner", 0.5)
+    tab.set(part("way-scanner"), 0.5)
     assert image(tab, "Counterfactual") != whole
-    assert "no intervention on a scanner" in tab.run(f"{part('says')}.textContent")
+    assert "no intervention on a scanner" in tab.text(SAYS)
     assert image(tab, "Truth") is None
-    slide(tab, "way-scanner", 0)
-    assert "nothing changed" in tab.run(f"{part('says')}.textContent")
-    slide(tab, "way-scanner", 1)
+    tab.set(part("way-scanner"), 0)
+    assert "nothing changed" in tab.text(SAYS)
+    tab.set(part("way-scanner"), 1)
     assert image(tab, "Counterfactual") == whole
 
 
 @pytest.mark.parametrize(("knob", "value"), [("grain", 0), ("temperature", 0.7), ("kept", 0.3)])
 def test_knobs_move_the_image_and_go_back(tab: chromium.Tab, knob: str, value: float) -> None:
     before = image(tab, "Counterfactual")
-    slide(tab, knob, value)
+    tab.set(part(knob), value)
     assert image(tab, "Counterfactual") != before
-    tab.run(
-        "[...document.querySelectorAll('.ccl-explorer button')]"
-        ".find(b => b.textContent === 'Back').click()"
-    )
+    tab.click_on("Back")
     assert image(tab, "Counterfactual") == before
 
 
 def test_one_patient_takes_the_parents_of_another(tab: chromium.Tab) -> None:
     real = image(tab, "Real")
-    tab.run(
-        f"(() => {{ const s = {part('parents')}; s.value = '1';"
-        "s.dispatchEvent(new Event('change')); })()"
-    )
-    assert "asked for B, M" in tab.run(f"{part('says')}.textContent")
+    tab.set(part("parents"), "1")
+    assert "asked for B, M" in tab.text(SAYS)
     assert image(tab, "Real") == real
     assert image(tab, "The other patient")
 
 
 def test_an_opacity_is_painted_by_keyboard_and_carried_along(tab: chromium.Tab) -> None:
     real, before = image(tab, "Real"), image(tab, "Counterfactual")
-    tab.run(f"{part('paint')}.click()")
+    tab.click(part("paint"))
     tab.run("document.querySelector('.ccl-explorer canvas[tabindex=\"0\"]').focus()")
-    press(tab, "ArrowLeft", "ArrowLeft")
+    tab.press("ArrowLeft", "ArrowLeft")
     assert image(tab, "Real") == real
-    press(tab, " ", "Space")
+    tab.press(" ", "Space")
     assert image(tab, "Real") != real
     assert image(tab, "Counterfactual") != before
     assert image(tab, "Truth") is None
-    tab.run(
-        "[...document.querySelectorAll('.ccl-explorer button')]"
-        ".find(b => b.textContent === 'Take it back').click()"
-    )
+    tab.click_on("Take it back")
     assert image(tab, "Real") == real
     assert image(tab, "Counterfactual") == before
 
@@ -156,9 +115,9 @@ def test_a_dropped_image_becomes_the_patient(tab: chromium.Tab) -> None:
         "setTimeout(done, 600); }, 'image/png'); })"
     )
     tab.run(drop.replace("TYPE", "gif"))
-    assert "mine.gif could not be read" in tab.run(f"{part('says')}.textContent")
+    assert "mine.gif could not be read" in tab.text(SAYS)
     tab.run(drop.replace("TYPE", "png"))
-    assert tab.run(f"{part('says')}.textContent").startswith("Your image")
+    assert tab.text(SAYS).startswith("Your image")
     assert image(tab, "Counterfactual") != before
     assert tab.errors == []
     assert [url for url in tab.requests if url.startswith("http")] == []

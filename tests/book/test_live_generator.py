@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,13 +35,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
 pytestmark = pytest.mark.browser
 
 
+IMAGE = np.random.default_rng(1).integers(0, 256, (32, 28), dtype=np.uint8)
+OWN = {"scanner": [1, 0, 0], "sex": [1, 0]}
+
+
 @pytest.fixture(scope="module")
-def tab() -> Iterator[chromium.Tab]:
-    if chromium.executable() is None:
-        pytest.skip(f"no Chromium is installed under the names {chromium.NAMES}")
-    with chromium.tab() as opened:
-        opened.run("\n".join(map(asset, ("network.js", "draws.js", "hvae.js"))))
-        yield opened
+def tab(browser: chromium.Tab) -> chromium.Tab:
+    browser.open("about:blank#")
+    browser.run("\n".join(map(asset, ("network.js", "draws.js", "hvae.js"))))
+    return browser
 
 
 def made(options: dict[str, Any], frame: tuple[int, int] = (32, 28), sex: bool = True) -> Generator:
@@ -152,22 +153,19 @@ def test_half_precision_moves_images_little(
 
 def test_sex_is_no_parent_of_every_cohort(tab: chromium.Tab) -> None:
     generator = made({"pixel_noise": "scanner"}, sex=False)
-    image = np.random.default_rng(1).integers(0, 256, (32, 28), dtype=np.uint8)
     codes = {"scanner": torch.tensor([0])}
-    x = to_model(image[None])
+    x = to_model(IMAGE[None])
     wanted = generator.counterfactual(x, codes, do={"scanner": "B"})[0, 0].numpy()
     own, asked = {"scanner": [1, 0, 0]}, {"scanner": [0, 1, 0]}
-    found = in_page(tab, generator, image, own, asked, {}, exact=True)
+    found = in_page(tab, generator, IMAGE, own, asked, {}, exact=True)
     assert np.abs(found - (wanted + 1) * 127.5).mean() <= 0.005
 
 
 def test_between_two_scanners_the_image_lies_between(tab: chromium.Tab) -> None:
     """Also the pixel map of a mixture: that of no scanner, so PyTorch has no word for it."""
     generator = made(OPTIONS["quick"])
-    image = np.random.default_rng(1).integers(0, 256, (32, 28), dtype=np.uint8)
-    own = {"scanner": [1, 0, 0], "sex": [1, 0]}
     ends = [
-        in_page(tab, generator, image, own, {"scanner": scanner, "sex": [1, 0]}, {"grain": 0})
+        in_page(tab, generator, IMAGE, OWN, OWN | {"scanner": scanner}, {"grain": 0})
         for scanner in ([1, 0, 0], [0.5, 0.5, 0], [0, 1, 0])
     ]
     first, middle, last = ends
@@ -179,26 +177,22 @@ def test_between_two_scanners_the_image_lies_between(tab: chromium.Tab) -> None:
 @pytest.mark.parametrize("abduct", ["noise", "latent"])
 def test_kept_moves_latents_towards_the_prior(tab: chromium.Tab, abduct: str) -> None:
     generator = made({"abduct": abduct})
-    image = np.random.default_rng(1).integers(0, 256, (32, 28), dtype=np.uint8)
-    codes = {"scanner": torch.tensor([1]), "sex": torch.tensor([0])}
-    own = one_hot(codes, generator)
-    abducted = generator.hvae.abduct(to_model(image[None]), codes)
+    codes = {"scanner": torch.tensor([0]), "sex": torch.tensor([0])}  # as OWN
+    abducted = generator.hvae.abduct(to_model(IMAGE[None]), codes)
     shared = made({"abduct": abduct, "posterior_share": 0.25})
     noise = ImageNoise(abducted.latents, None)
     wanted = (shared.hvae.predict(noise, codes)[0, 0].numpy() + 1) * 127.5
-    found = in_page(tab, generator, image, own, own, {"grain": 0, "kept": 0.25})
+    found = in_page(tab, generator, IMAGE, OWN, OWN, {"grain": 0, "kept": 0.25})
     assert np.abs(found - wanted).mean() <= 0.05
-    whole = in_page(tab, generator, image, own, own, {"grain": 0})
+    whole = in_page(tab, generator, IMAGE, OWN, OWN, {"grain": 0})
     assert np.abs(whole - wanted).mean() > 0.5
 
 
 def test_temperature_draws_latents_anew_and_repeats_them(tab: chromium.Tab) -> None:
     generator = made(OPTIONS["quick"])
-    image = np.random.default_rng(1).integers(0, 256, (32, 28), dtype=np.uint8)
-    own = {"scanner": [1, 0, 0], "sex": [1, 0]}
     how = {"grain": 0, "temperature": 0.8, "seed": 3}
     one, again, other = (
-        in_page(tab, generator, image, own, own, change) for change in (how, how, how | {"seed": 4})
+        in_page(tab, generator, IMAGE, OWN, OWN, change) for change in (how, how, how | {"seed": 4})
     )
     assert np.array_equal(one, again)
     assert np.abs(one - other).mean() > 0.1
@@ -208,12 +202,11 @@ def test_drawn_noise_has_the_scanners_spread(tab: chromium.Tab) -> None:
     generator = made({"pixel_noise": "scanner"})
     generator.hvae.pixel_noise.quantiles[1] *= 3
     image = np.full((32, 28), 128, np.uint8)
-    own = {"scanner": [1, 0, 0], "sex": [1, 0]}
     spreads = []
     for scanner in ([1, 0, 0], [0, 1, 0]):
         asked = {"scanner": scanner, "sex": [1, 0]}
-        drawn = in_page(tab, generator, image, own, asked, {"fresh": True, "seed": 5})
-        spreads.append((drawn - in_page(tab, generator, image, own, asked, {"grain": 0})).std())
+        drawn = in_page(tab, generator, image, OWN, asked, {"fresh": True, "seed": 5})
+        spreads.append((drawn - in_page(tab, generator, image, OWN, asked, {"grain": 0})).std())
     assert spreads[1] > 1.5 * spreads[0]
 
 

@@ -20,10 +20,6 @@ def configured(folder: Path, url: str) -> Path:
     return folder
 
 
-def test_no_fork_is_named_here() -> None:
-    assert opening.fork(environment={}) is None
-
-
 @pytest.mark.parametrize("url", ["https://github.com/somebody/ccl", "https://github.com/a/b.git/"])
 def test_a_fork_is_named_by_the_configuration_or_the_environment(url: str, tmp_path: Path) -> None:
     expected = opening.Fork("a/b" if url.endswith("git/") else FORK.name, "main")

@@ -1,8 +1,7 @@
 """The pair maker computes NT-Xent as the package does (headless Chromium)."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -29,56 +28,35 @@ def embedded() -> dict[str, torch.Tensor]:
     }
 
 
-def similarities(z: torch.Tensor) -> np.ndarray:
-    unit = torch.nn.functional.normalize(z, dim=1)
-    return (unit @ unit.T).numpy()
-
-
-@pytest.fixture(scope="module")
-def tab(
-    embedded: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[chromium.Tab]:
-    if chromium.executable() is None:
-        pytest.skip(f"no Chromium is installed under the names {chromium.NAMES}")
+@pytest.fixture
+def tab(show: Callable[[str], chromium.Tab], embedded: dict[str, torch.Tensor]) -> chromium.Tab:
     rng = np.random.default_rng(0)
     facts = [f"v{i}" for i in range(2 * POOL)]
     views = {
         name: Views(name, rng.integers(0, 256, (2 * POOL, 16, 14), np.uint8), facts)
         for name in STRATEGIES
     }
-    found = {name: similarities(z) for name, z in embedded.items()}
-    path: Path = tmp_path_factory.mktemp("page") / "pairs.html"
-    body = pair_maker_html(views, {"standard": Compared("SimCLR", found)}, 0.1)
-    path.write_text(
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><body>{body}</body></html>"
-    )
-    with chromium.tab() as opened:
-        opened.open(path.as_uri())
-        opened.wait("document.querySelector('.ccl-pair-maker [data-part=says]') !== null")
-        yield opened
+    unit = {name: torch.nn.functional.normalize(z, dim=1) for name, z in embedded.items()}
+    found = {name: (z @ z.T).numpy() for name, z in unit.items()}
+    opened = show(pair_maker_html(views, {"standard": Compared("SimCLR", found)}, 0.1))
+    opened.wait(f"document.querySelector('{part('says')}') !== null")
+    return opened
 
 
 def part(name: str) -> str:
-    return f"document.querySelector('.ccl-pair-maker [data-part={name}]')"
+    return f".ccl-pair-maker [data-part={name}]"
 
 
 def drawn(tab: chromium.Tab) -> list[int]:
     """Places in the pool of the sixteen views that are shown."""
-    titles = tab.run(f"[...{part('views')}.children].map(b => b.title)")
+    titles = tab.run(f"[...document.querySelectorAll('{part('views')} > *')].map(b => b.title)")
     return [int(title.rpartition("v")[2]) for title in titles]
 
 
 def mean_loss(tab: chromium.Tab) -> float:
-    found = re.search(r"batch costs (\S+) on average", tab.run(f"{part('says')}.textContent"))
+    found = re.search(r"batch costs (\S+) on average", tab.text(part("says")))
     assert found is not None
     return float(found[1])
-
-
-def set_slider(tab: chromium.Tab, name: str, value: float) -> None:
-    tab.run(
-        f"(() => {{ const s = {part(name)}; s.value = {value};"
-        "s.dispatchEvent(new Event('input')); })()"
-    )
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -86,8 +64,8 @@ def set_slider(tab: chromium.Tab, name: str, value: float) -> None:
 def test_the_loss_of_a_batch_is_that_of_the_package(
     tab: chromium.Tab, embedded: dict[str, torch.Tensor], strategy: str, log_temperature: float
 ) -> None:
-    tab.run(f"{part('strategy')}.querySelector('button[value={strategy}]').click()")
-    set_slider(tab, "temperature", log_temperature)
+    tab.click(f"{part('strategy')} button[value={strategy}]")
+    tab.set(part("temperature"), log_temperature)
     views = drawn(tab)
     assert [view - POOL for view in views[8:]] == views[:8]
     z = embedded[strategy][views]
@@ -96,28 +74,20 @@ def test_the_loss_of_a_batch_is_that_of_the_package(
 
 
 def test_without_the_mask_a_view_is_compared_with_itself(tab: chromium.Tab) -> None:
-    set_slider(tab, "temperature", -1)
-    masked = mean_loss(tab)
-    assert tab.run(f"{part('terms')}.children.length") == 15
-    tab.run(f"{part('mask')}.click()")
+    masked, terms = mean_loss(tab), f"document.querySelectorAll('{part('terms')} > *').length"
+    assert tab.run(terms) == 15
+    tab.click(part("mask"))
     assert mean_loss(tab) > masked
-    assert tab.run(f"{part('terms')}.children.length") == 16
-    assert tab.run(f"{part('terms')}.querySelector('span').textContent").startswith("itself")
-    tab.run(f"{part('mask')}.click()")
-    assert mean_loss(tab) == masked
+    assert tab.run(terms) == 16
+    assert tab.text(f"{part('terms')} span").startswith("itself")
 
 
 def test_another_batch_is_drawn_and_another_view_asked(tab: chromium.Tab) -> None:
     before = drawn(tab)
-    tab.run(
-        "[...document.querySelectorAll('.ccl-pair-maker button')]"
-        ".find(b => b.textContent === 'Draw another eight').click()"
-    )
+    tab.click_on("Draw another eight")
     assert sorted(drawn(tab)) != sorted(before)
-    set_slider(tab, "anchor", 3)
-    said = tab.run(f"{part('says')}.textContent")
-    assert said.startswith("View 4 ")
-    tab.run(f"{part('views')}.children[9].click()")
-    assert tab.run(f"{part('says')}.textContent").startswith("View 10 ")
+    tab.set(part("anchor"), 3)
+    assert tab.text(part("says")).startswith("View 4 ")
+    tab.click(f"{part('views')} > *", 9)
+    assert tab.text(part("says")).startswith("View 10 ")
     assert tab.errors == []
-    assert [url for url in tab.requests if not url.startswith(("file:", "data:"))] == []

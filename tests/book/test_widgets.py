@@ -1,18 +1,24 @@
-"""The explorer holds its images exactly, loads nothing, and cannot be broken by names."""
+"""Widgets hold what is shown exactly, load nothing, and cannot be broken by names."""
 
 import base64
 import io
 import json
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 import ipywidgets
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
+from companion.book.figures.look import STRATEGIES
+from companion.book.forest import Effect, forest_html
+from companion.book.widgets.curves import Axis, Facet, curves_html
 from companion.book.widgets.explorer import ExplorerItem, explorer_html
 from companion.book.widgets.jupyter import difference_image, explore
+from companion.book.widgets.projection import projection_html
 
 HOSTILE = "</script><img src=x onerror=alert(1)> & \"' <!-- @@js@@"
 
@@ -73,25 +79,44 @@ def test_every_image_is_where_the_script_looks_for_it(truth: bool) -> None:
             np.testing.assert_array_equal(pixels[:, at : at + width], image)
 
 
-def test_names_cannot_leave_their_place() -> None:
-    patient = ExplorerItem(
-        HOSTILE, HOSTILE, "F", HOSTILE, item().real, {(HOSTILE, "F"): item().real}
+def explorer(name: str) -> str:
+    return explorer_html(
+        [ExplorerItem(name, name, "F", name, item().real, {(name, "F"): item().real})]
     )
-    page = explorer_html([patient])
-    harmless = explorer_html([item()])
-    assert [tag for tag, _ in Tags(page).tags] == [tag for tag, _ in Tags(harmless).tags]
-    data = payload(page)
-    assert data["items"][0]["patient"] == HOSTILE
-    assert list(data["items"][0]["counterfactuals"]) == [
-        json.dumps([HOSTILE, "F"], separators=(",", ":"))
+
+
+def projection(name: str) -> str:
+    maps, images = {name: np.eye(2)}, np.zeros((2, 8, 8), np.uint8)
+    return projection_html(maps, images, [name] * 2, {name: [name] * 2}, {name: {name: "#000000"}})
+
+
+def curves(name: str) -> str:
+    row = {"strategy": "standard", "domain": name, "x": 1, "value": 0.5, "ci_low": 0, "ci_high": 1}
+    facets = [
+        Facet("strategy", name, "colour", {"standard": name}, marks=STRATEGIES),
+        Facet("domain", name, "panel", {name: name}),
     ]
-    assert "innerHTML" not in page  # names reach the page as text only
+    return curves_html(
+        pd.DataFrame([row]), facets, Axis("x", name), measure=name, reference="standard"
+    )
 
 
-def test_nothing_is_loaded_from_elsewhere() -> None:
-    page = explorer_html([item()])
-    assert not re.search(r"https?:|//\w|url\(|@import|\bimport\(|fetch\(", page)
-    assert all("src" not in attributes for _, attributes in Tags(page).tags)
+def forest(name: str) -> str:
+    return forest_html([(name, [Effect("build", 0.04, 0.0, 0.08)])])
+
+
+@pytest.mark.parametrize("widget", [explorer, projection, curves, forest])
+def test_names_cannot_leave_their_place_and_nothing_is_loaded(widget: Callable) -> None:
+    page = widget(HOSTILE)
+    found, harmless = Tags(page), Tags(widget("A"))
+    assert [tag for tag, _ in found.tags] == [tag for tag, _ in harmless.tags]
+    assert all(json.dumps(HOSTILE)[1:-1] in json.dumps(json.loads(each)) for each in found.data)
+    assert "@@" not in widget("A")  # no place of the page is left empty
+    assert not re.search(r"innerHTML|url\(|@import|\bimport\(|fetch\(", page)
+    assert set(re.findall(r"https?://[^\s\"']+", page)) <= {"http://www.w3.org/2000/svg"}
+    for tag, attributes in found.tags:
+        assert tag not in ("link", "iframe", "img")
+        assert not {"src", "href"} & attributes.keys()
 
 
 def test_two_explorers_do_not_share_names() -> None:
