@@ -8,11 +8,10 @@ import pytest
 
 from companion.cohorts.cohort import Cohort
 from companion.evaluation.options import ProbingOptions
-from companion.evaluation.probing import probe
 from companion.evaluation.results import evaluate, evaluation_domains
 from companion.evaluation.statistics import auc_replicates, roc_auc
-from companion.evaluation.subgroups import GAPS, gap_name, overview, subgroups
-from tests.evaluation.test_probing import ABOUT, gaussian_features, make_cohort
+from companion.evaluation.subgroups import gap_name, overview, subgroups
+from tests.evaluation.test_probing import ABOUT, make_cohort
 
 OPTIONS = ProbingOptions(fractions=(1.0,), seeds=(0,), n_bootstrap=100, c_grid=(0.1,))
 
@@ -57,15 +56,6 @@ def test_figures_are_the_aucs_of_the_groups(cohort: Cohort) -> None:
         assert gap.loc["gap", "ci_high"] < 0
         assert gap.loc["absolute_gap", "value"] == minus - of
         assert 0 < gap.loc["absolute_gap", "ci_low"] < gap.loc["absolute_gap", "ci_high"]
-
-
-def test_a_classifier_that_treats_all_alike_has_no_gap(cohort: Cohort) -> None:
-    features = gaussian_features(cohort, 1.5)
-    table = probe(cohort, features, OPTIONS, **ABOUT)
-    gaps = table[(table["metric"] == "gap") & (table["domain"] == "pooled")]
-    assert list(gaps["subgroup"]) == [gap_name(*pair) for pair in GAPS]
-    assert (gaps["ci_low"] < 0).all()
-    assert (gaps["ci_high"] > 0).all()
 
 
 def test_ages_are_divided_where_several_scanners_or_an_unseen_one_are_tested(

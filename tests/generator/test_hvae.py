@@ -106,14 +106,6 @@ def test_latents_are_mixed_with_the_prior_of_the_new_parents():
     assert AbductedLatent(z, is_noise=False, share=1).under(loc, scale) == z
 
 
-def test_without_the_posterior_all_patients_get_the_mean_of_their_parents():
-    x, parents = images(), {"scanner": torch.zeros(4).long(), "sex": torch.ones(4).long()}
-    for share, alike in ((0.0, True), (0.5, False)):
-        hvae = moved(SMALL.model_copy(update={"posterior_share": share})).eval()
-        made = hvae.predict(hvae.abduct(x, parents).without_pixels(), parents)
-        assert torch.allclose(made[0], made[1], atol=1e-5) == alike
-
-
 def test_each_parent_changes_the_prediction():
     hvae = moved().eval()
     x, parents = images(), codes()

@@ -411,8 +411,8 @@ def test_probes_need_little_memory_beside_the_latents(monkeypatch):
 def test_variants_of_abduction_share_weights_and_differ_in_their_counterfactuals(
     phantom, generator, classifier
 ):
-    few = phantom.rows("val", "pretraining")[:8]
-    noise = scanner_noise(phantom, generator, 256)
+    few = phantom.rows("val", "pretraining")[:3]
+    noise = scanner_noise(phantom, generator, 64)
     variants = {name: variant(generator, it, noise) for name, it in VARIANTS.items()}
     weights = generator.hvae.state_dict()
     for changed in variants.values():

@@ -23,7 +23,7 @@ from companion.quality.under_age import under_age
 from tests.generator.conftest import SMALL
 
 P = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]], dtype=torch.float64)
-N = 20_000
+N = 5_000
 GRAPH = {"scanner": (), "image": ("scanner", "label"), "label": ("age",), "age": ()}
 
 
@@ -58,7 +58,7 @@ def test_counterfactuals_have_the_interventional_distribution(table: Table) -> N
     for a in (0, 1):
         new = table.predict(noise, {"a": torch.full_like(parents, a)})
         found = torch.bincount(new, minlength=3).double() / N
-        torch.testing.assert_close(found, P[a], atol=0.015, rtol=0)
+        torch.testing.assert_close(found, P[a], atol=0.03, rtol=0)
 
 
 def test_gumbel_max_is_counterfactually_stable() -> None:
@@ -77,7 +77,7 @@ def test_monotone_noise_gives_the_closed_form() -> None:
     new = table.predict(noise, {"a": parents + 1})
     found = torch.bincount(new, minlength=3).double() / N
     expected = torch.tensor([0.2, 0.6, 0.2], dtype=torch.float64)
-    torch.testing.assert_close(found, expected, atol=0.015, rtol=0)
+    torch.testing.assert_close(found, expected, atol=0.03, rtol=0)
 
 
 def test_variables_of_a_patient_have_independent_noise(table: Table) -> None:
@@ -87,7 +87,7 @@ def test_variables_of_a_patient_have_independent_noise(table: Table) -> None:
     )
     same = (parents == 0) & (value == 0)
     drawn = torch.stack([x[same].reshape(int(same.sum()), -1)[:, 0] for x in (one, other)])
-    assert abs(float(torch.corrcoef(drawn)[0, 1])) < 0.05
+    assert abs(float(torch.corrcoef(drawn)[0, 1])) < 0.1
 
 
 def test_tables_are_smoothed_counts() -> None:
@@ -100,7 +100,7 @@ def test_tables_are_smoothed_counts() -> None:
 @pytest.fixture(scope="module")
 def breast(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     options = PhantomBreastOptions(
-        height=32, width=32, n_train=1200, n_val=20, n_test_per_scanner=60, age_effect=0.8
+        height=32, width=32, n_train=600, n_val=20, n_test_per_scanner=60, age_effect=0.8
     )
     return build(options, None, tmp_path_factory.mktemp("breast") / "cohort")
 

@@ -2,7 +2,6 @@ import math
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torchvision.transforms.v2 import functional as torchvision
 
 from ccl.views import augment as module
@@ -101,13 +100,6 @@ def test_each_strength_reaches_its_part(switch, name, other):
             assert torch.equal(views(**on_other), views(**on_other, **{name: other})), off
 
 
-def test_switching_a_part_off_leaves_the_draws_of_the_others():
-    both = views(horizontal_flip_probability=0.5, erase_probability=1.0)
-    alone = views(horizontal_flip_probability=0.5)
-    kept = both > 0
-    torch.testing.assert_close(both[kept], alone[kept])
-
-
 def test_flips_are_torchvisions():
     source = smooth_images()
     for axis, flip in [("x", torchvision.horizontal_flip), ("y", torchvision.vertical_flip)]:
@@ -158,17 +150,6 @@ def test_output_size_is_torchvisions_resize(size):
     expected = torchvision.resize(source[:, None].float() / 255, list(size), antialias=False)
     inner = (slice(None), slice(None), slice(2, -2), slice(2, -2))  # outside the source is black
     torch.testing.assert_close(view[inner], expected[inner], rtol=0, atol=1e-4)
-
-
-def test_output_size_leaves_the_drawn_view_as_it_was():
-    """The same crop and rectangle, only sampled more finely."""
-    on = AugmentOptions(**(OFF | {"crop_probability": 1.0, "erase_probability": 1.0}))
-    coarse, fine = (
-        augment(smooth_images(), on, torch.Generator().manual_seed(3), size)
-        for size in [(32, 48), (64, 96)]
-    )
-    halved = torch.nn.functional.avg_pool2d(fine, 2)
-    assert (halved - coarse).abs().mean() < 0.01
 
 
 def test_crop_area_and_ratio_stay_in_their_ranges():
@@ -243,23 +224,6 @@ def test_angles_are_uniform_within_their_range():
     assert angles.min() == pytest.approx(-20, abs=0.1)
     assert angles.max() == pytest.approx(20, abs=0.1)
     assert angles.std() == pytest.approx(40 / math.sqrt(12), abs=0.3)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"crop_scale": (0.5, 0.3)},
-        {"crop_scale": (0.0, 0.3)},
-        {"crop_scale": (0.5, 1.1)},
-        {"crop_ratio": (-1, 2)},
-        {"erase_probability": 1.5},
-        {"brightness": -0.1},
-        {"blur": 1},
-    ],
-)
-def test_senseless_options_are_refused(options):
-    with pytest.raises(ValidationError):
-        AugmentOptions(**options)
 
 
 def test_source_must_be_stored_images():

@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 
 from ccl.devices import computes_in_bfloat16
 from ccl.encoders.encoder import EncoderOptions, build_encoder
@@ -11,7 +10,6 @@ from ccl.losses import sinkhorn_knopp
 from ccl.objectives.batches import PairBatches
 from ccl.objectives.dino import Dino
 from ccl.objectives.dino_head import DinoHead, Targets
-from ccl.objectives.dino_network import layer_groups
 from ccl.objectives.dino_options import DinoOptions, HeadOptions, require_fit
 from ccl.pairs import Pairs
 from ccl.seeding import fair_coins
@@ -44,17 +42,6 @@ def make(seed=0, **changed):
 
 def weights(module):
     return torch.cat([p.detach().flatten().clone() for p in module.parameters()])
-
-
-def stepped(module, batch, step):
-    """Gradients, clipping, rates and teacher as Lightning goes through them."""
-    optimizer = module.configure_optimizers()
-    module.schedule(optimizer, step)
-    module.training_step(batch, 0).backward()
-    module.on_before_optimizer_step(optimizer)
-    optimizer.step()
-    module.update_teacher(module.teacher_momentum(step))
-    return module
 
 
 def test_teacher_starts_as_the_students_copy_backbone_and_heads():
@@ -133,8 +120,9 @@ def test_treatment_of_a_crop_is_independent_of_its_source(part):
     bright[:, :, :16] = 255  # an edge, which both parts change
     given = {"a": bright, "b": bright // 2 + 100}  # a is of higher contrast
     changed = {"global_crops": {"a": [], "b": []}, "local_crops": {"a": [], "b": []}}
+    modules = [make(crops=plain | how) for how in (off, treated)]
     for step in range(20):
-        before, after = (make(crops=plain | how).crops(given, step) for how in (off, treated))
+        before, after = (module.crops(given, step) for module in modules)
         for kind, shares in changed.items():
             one, other = getattr(before, kind), getattr(after, kind)
             from_a = one.flatten(1).amin(1) == 0
@@ -223,31 +211,6 @@ def test_options_reach_the_loss(batch, changed):
     assert losses[0] == losses[1] != losses[2]
 
 
-@pytest.mark.parametrize(
-    ("changed", "step"),
-    [
-        ({"learning_rate": 2e-3}, 7),
-        ({"final_learning_rate": 1e-4}, 19),
-        ({"warmup_epochs": 2}, 7),
-        ({"epochs": 8}, 7),
-        ({"weight_decay": (0.4, 0.4)}, 7),
-        ({"layer_decay": 0.5}, 7),
-        ({"patch_factor": 1.0}, 7),
-        ({"freeze_last_layer_epochs": 2}, 7),
-        ({"gradient_clip": 1e-12}, 7),
-        ({"teacher_momentum": (0.5, 1.0)}, 7),
-    ],
-    ids=str,
-)
-def test_options_reach_the_step(batch, changed, step):
-    base = {"learning_rate": 1e-2, "warmup_epochs": 0}
-    one, same, other = (
-        weights(stepped(make(**(base | options)), batch, step)) for options in ({}, {}, changed)
-    )
-    assert torch.equal(one, same)
-    assert not torch.equal(one, other)
-
-
 def test_schedules_have_their_end_points():
     module = make(
         epochs=10,
@@ -277,10 +240,12 @@ def test_schedules_have_their_end_points():
 
 
 def test_schedules_are_set_in_every_group():
-    module = make(learning_rate=0.1, warmup_epochs=0, layer_decay=0.5, weight_decay=(0.2, 0.2))
+    module = make(
+        learning_rate=0.1, warmup_epochs=0, weight_decay=(0.2, 0.2), freeze_last_layer_epochs=2
+    )
     optimizer = module.configure_optimizers()
     assert type(optimizer).__name__ == "AdamW"
-    for step, frozen in [(0, True), (STEPS - 1, True), (STEPS, False)]:
+    for step, frozen in [(0, True), (2 * STEPS - 1, True), (2 * STEPS, False)]:
         module.schedule(optimizer, step)
         for group in optimizer.param_groups:
             held = frozen and group["last_layer"]
@@ -289,9 +254,9 @@ def test_schedules_are_set_in_every_group():
 
 
 def test_layers_have_their_factors():
-    module = make()
+    module = make(layer_decay=0.5, patch_factor=0.1)
     names = {id(p): name for name, p in module.student.named_parameters()}
-    groups = layer_groups(module.student, 0.5, 0.1)
+    groups = module.configure_optimizers().param_groups
     found = {names[id(p)]: group for group in groups for p in group["params"]}
     assert len(found) == len(names)
     backbone = "encoder.backbone."
@@ -381,22 +346,6 @@ def test_global_crops_are_as_large_as_the_frame_which_patches_must_tile():
     require_fit(wide, (224, 192))
     with pytest.raises(ValueError, match=r"do not tile .* of \(224, 168\)"):
         require_fit(wide, (224, 168))
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"centering": "mean"},
-        {"student_temperature": 0},
-        {"teacher_temperature": (0, 0.07)},
-        {"teacher_momentum": (0.9, 1.1)},
-        {"gradient_clip": 0},
-        {"tau": 1},
-    ],
-)
-def test_senseless_options_are_refused(options):
-    with pytest.raises(ValidationError):
-        DinoOptions.model_validate(options)
 
 
 def test_the_training_loop_takes_these_steps(monkeypatch, tmp_path, batch):
