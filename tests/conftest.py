@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ccl import devices
-from tests import small_disk
+from tests import pretend_device, small_disk
 from tests.forks import context
 from tests.pair import Pair
 from tests.small_disk import SmallDisk
@@ -32,6 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Mixed precision as wanted, also on a processor without instructions for bfloat16."""
     monkeypatch.setattr(devices, "computes_in_bfloat16", lambda device_type: True)
+
+
+@pytest.fixture
+def device() -> Iterator[torch.device]:
+    """A device that is not the CPU, on any machine."""
+    with pretend_device.pretend_device() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ from companion.quality.measuring import Judges, compare_abduction, measure
 from companion.quality.options import QualityOptions
 from companion.quality.under_age import GRAPH, under_age
 from tests.generator.conftest import SMALL
-from tests.pretend_device import pretend_device
+from tests.pretend_device import on_both
 
 WITH_TABLES = {
     "scanner": (),
@@ -43,13 +43,9 @@ WITH_TABLES = {
     "label": ("age",),
     "image": ("scanner", "label"),
 }
-FEW = QualityOptions(cycles=(1,), sample=3, probe_images=4, calibration_images=20)
-
-
-@pytest.fixture
-def device():
-    with pretend_device() as device:
-        yield device
+# Every operation on the device costs the same, so few layers are fast.
+FLAT = SMALL.model_copy(update={"stages": (SMALL.stages[0], SMALL.stages[-1])})
+FEW = QualityOptions(cycles=(1,), sample=3, probe_images=4, calibration_images=10, test_images=6)
 
 
 def on(device, generator: Generator) -> Generator:
@@ -60,7 +56,7 @@ def moved(phantom, graph=None, **options) -> Generator:
     """A generator with weights away from their start, of a graph and options."""
     torch.manual_seed(0)
     parents = image_parents(phantom, graph)
-    hvae = HVAE(SMALL.model_copy(update=options), parents.sizes, 32, 32)
+    hvae = HVAE(FLAT.model_copy(update=options), parents.sizes, 32, 32)
     for parameter in hvae.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     hvae.pixel_map.calibrate(scanner_spreads(phantom, phantom.rows("train", "pretraining")))
@@ -72,7 +68,7 @@ def nearly_equal(here: np.ndarray, there: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "coupling", "options"),
+    ("variable", "coupling", "hvae"),
     [
         ("scanner", "monotone", {"pixel_map": "line", "pixel_noise": "scanner", "abduct": "noise"}),
         ("scanner", "gumbel-max", {"posterior_share": 0.5}),
@@ -80,15 +76,13 @@ def nearly_equal(here: np.ndarray, there: np.ndarray) -> None:
         ("age", "gumbel-max", {}),
     ],
 )
-def test_counterfactuals(phantom, device, variable, coupling, options):
-    here = moved(phantom, WITH_TABLES, **options)
+def test_counterfactuals(phantom, device, variable, coupling, hvae):
+    here = moved(phantom, WITH_TABLES, **hvae)
     here = replace(here, parents=image_parents(phantom, WITH_TABLES, coupling))
     there, rows = on(device, here), phantom.rows("test", "pretraining")[:6]
     assert there.device == device
-    made = (
-        all_counterfactuals(phantom, g, rows, BankOptions(variable=variable)) for g in (here, there)
-    )
-    nearly_equal(*made)
+    options = BankOptions(variable=variable)
+    nearly_equal(*(all_counterfactuals(phantom, g, rows, options) for g in (here, there)))
 
 
 def test_a_gpu_gets_few_images_at_once_however_many_are_asked_for(
@@ -131,33 +125,30 @@ def realistic(monkeypatch, device):
     few = {
         "latent_probe.SHUFFLES": 1,
         "halves.HALVES": 2,
-        "realism.FEWEST": 5,
+        "realism.FEWEST": 3,
+        "spectrum.FEWEST": 3,
     }
     for name, number in few.items():
         module, constant = name.split(".")
         # By import: functions of the same names hide the modules.
         monkeypatch.setattr(import_module(f"companion.quality.{module}"), constant, number)
     module = import_module("companion.quality.realism")
-    monkeypatch.setattr(module, "COMPONENTS", 4)
-    return lambda there: monkeypatch.setattr(module, "fastest_device", lambda: torch.device(there))
-
-
-def measured(phantom, generator, judges, bank) -> pd.DataFrame:
-    torch.manual_seed(0)  # of the weights of the untrained generator
-    return measure(phantom, generator, bank, judges, FEW)
+    monkeypatch.setattr(module, "COMPONENTS", 2)
+    return lambda there: monkeypatch.setattr(module, "fastest_device", lambda: there)
 
 
 def test_every_measure(phantom, judges, device, realistic, tmp_path):
     here = moved(phantom, WITH_TABLES | {"sex": (), "image": ("scanner", "sex", "label")})
     banks.make(phantom, here, BankOptions(), tmp_path)
     bank = banks.load(tmp_path, phantom)
-    tables = []
-    for place in ("cpu", device):
+
+    def measured(place):
         realistic(place)
-        those = Judges(
-            *(deepcopy(j).to(place) for j in (judges.scanner, judges.attributes)), judges.targets
-        )
-        tables.append(measured(phantom, on(place, here), those, bank))
+        those = [deepcopy(judge).to(place) for judge in (judges.scanner, judges.attributes)]
+        torch.manual_seed(0)  # of the weights of the untrained generator
+        return measure(phantom, on(place, here), bank, Judges(*those, judges.targets), FEW)
+
+    tables = on_both(measured)
     pd.testing.assert_frame_equal(*tables, rtol=1e-3, atol=1e-3)
     found = set(tables[0]["measure"])
     assert {"effectiveness", "minimality", "frechet", "nearest_training", "spectrum"} <= found
@@ -171,20 +162,22 @@ def test_causes_of_causes_are_measured(device, tmp_path):
     )
     breast = build(options, None, tmp_path / "breast")
     rows, here = breast.rows("test", "pretraining"), moved(breast, GRAPH)
-    tables = [under_age(breast, g, rows) for g in (here, on(device, here))]
+    tables = on_both(lambda place: under_age(breast, on(place, here), rows))
     pd.testing.assert_frame_equal(*tables, rtol=1e-3)
     assert set(tables[0]["measure"]) == {"label_under_age", "gold_error_age"}
 
 
-def test_the_comparison_of_abductions(phantom, generator, judges, device, monkeypatch):
+def test_the_comparison_of_abductions(phantom, judges, device, monkeypatch):
     module = import_module("companion.quality.abduction")
     few = {name: module.VARIANTS[name] for name in ("both", "alpha .5")}
     monkeypatch.setattr(module, "VARIANTS", few)
-    tables = []
-    for place in ("cpu", device):
-        scanner = deepcopy(judges.scanner).to(place)
-        those = Judges(scanner, None, judges.targets)
-        tables.append(compare_abduction(phantom, on(place, generator), those, FEW))
+    here = moved(phantom)
+
+    def compared(place):
+        those = Judges(deepcopy(judges.scanner).to(place), None, judges.targets)
+        return compare_abduction(phantom, on(place, here), those, FEW)
+
+    tables = on_both(compared)
     pd.testing.assert_frame_equal(*tables, rtol=1e-3, atol=1e-3)
     assert tables[0]["images"].nunique() == 2
 
@@ -200,15 +193,16 @@ def test_a_step_of_training(phantom, device, options, monkeypatch):
     monkeypatch.setattr(HVAETraining, "global_step", property(lambda self: self.steps))
     monkeypatch.setattr(HVAETraining, "log", lambda *_, **__: None)
     monkeypatch.setattr(HVAETraining, "log_dict", lambda *_, **__: None)
-    trained, calibrated, calibrate = [], [], HVAE.calibrate_noise
+    calibrated, calibrate = [], HVAE.calibrate_noise
 
     def watched(hvae, batches):
         calibrated.append(device_of(hvae))
         calibrate(hvae, batches)
 
     monkeypatch.setattr(HVAE, "calibrate_noise", watched)
-    for place in ("cpu", device):
-        monkeypatch.setattr(training, "fastest_device", lambda place=place: torch.device(place))
+
+    def trained(place):
+        monkeypatch.setattr(training, "fastest_device", lambda: place)
         here = moved(phantom, **options)
         changed = GeneratorOptions(
             hvae=here.hvae.options,
@@ -218,9 +212,8 @@ def test_a_step_of_training(phantom, device, options, monkeypatch):
             ema_decay=0.5,
             gradient_skip=1e15,
         )
-        batches = training_batches(
-            phantom, phantom.rows("train", "pretraining"), here.parents, changed
-        )
+        rows = phantom.rows("train", "pretraining")
+        batches = training_batches(phantom, rows, here.parents, changed)
         module = HVAETraining(here.hvae.train().requires_grad_(True), changed, 5).to(place)
         optimizer = module.configure_optimizers()["optimizer"]
         torch.manual_seed(0)
@@ -231,10 +224,11 @@ def test_a_step_of_training(phantom, device, options, monkeypatch):
             optimizer.step()
             module.on_train_batch_end()
         assert module.skipped == 0
-        module.cpu()  # as Lightning does after training
-        trained.append(module.averaged(batches))
+        return module.cpu().averaged(batches)  # on the CPU, as Lightning does after training
+
+    both = on_both(trained)
     assert calibrated == ([torch.device("cpu"), device] if "pixel_noise" in options else [])
-    for one, other in zip(*(hvae.state_dict().values() for hvae in trained), strict=True):
+    for one, other in zip(*(hvae.state_dict().values() for hvae in both), strict=True):
         assert one.device == other.device == torch.device("cpu")
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
@@ -270,14 +264,14 @@ def test_a_step_of_finetuning_and_its_baseline(phantom, generator, device, soft,
         ParentsAndTargets(generator.parents, targets),
         changed,
     )
-    found = []
-    for place in ("cpu", device):
+
+    def step(place):
         hvae = on(place, generator).hvae
         constraint = free_energy(hvae, list(batches.epoch(0))[:2], changed)
         hvae.train().requires_grad_(True)
-        tuning = TuningOptions(soft_labels=soft)
         module = CounterfactualFinetuning(
-            hvae, deepcopy(predictor), changed, tuning, constraint - 1, 5
+            *(hvae, deepcopy(predictor), changed, TuningOptions(soft_labels=soft)),
+            *(constraint - 1, 5),
         ).to(place)
         x, codes = next(iter(batches.epoch(1)))
         there = {name: code.to(place) for name, code in codes.items()}
@@ -285,10 +279,10 @@ def test_a_step_of_finetuning_and_its_baseline(phantom, generator, device, soft,
         loss = module.training_step((x.to(place), there), 0)
         loss.backward()
         gradient = torch.cat([p.grad.flatten() for p in module.hvae.parameters()])
-        found.append(
-            (torch.tensor(constraint), loss.detach().cpu(), module.multiplier.cpu(), gradient.cpu())
-        )
-    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
+        found = torch.tensor(constraint), loss.detach(), module.multiplier, gradient
+        return [each.cpu() for each in found]
+
+    torch.testing.assert_close(*on_both(step), rtol=1e-3, atol=1e-4)
 
 
 def test_a_judge_is_trained_and_kept_on_the_fastest_device(phantom, device, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -19,30 +20,47 @@ from ccl.generator.finetuning import (
 from ccl.generator.generator import to_model
 from ccl.generator.training import GeneratorOptions, training_batches
 from companion.experiments.generator import finetune, train
-from companion.quality.classifier import scanner_target
+from companion.quality.classifier import (
+    Targets,
+    attribute_targets,
+    scanner_target,
+    train_classifier,
+)
 from tests.generator.conftest import SMALL
 
-QUICK = TuningOptions(
-    predictor=ClassifierOptions(epochs=6, batch_size=20, seed=1),
-    variables=("scanner",),
-    epochs=3,
-    learning_rate=2e-3,
-)
-
-
-FEW_STEPS = GeneratorOptions(
-    hvae=SMALL, epochs=3, max_steps=2, batch_size=20, warmup_steps=2, ema_decay=0.5
-)
-SHORT = QUICK.model_copy(
-    update={"epochs": 2, "predictor": ClassifierOptions(epochs=1, batch_size=60, seed=1)}
-)
+QUICK = TuningOptions(variables=("scanner",), epochs=3, learning_rate=2e-3)
+# So fast that the constraint is violated.
+SHORT = QUICK.model_copy(update={"epochs": 1, "learning_rate": 5e-3})
+BASE = GeneratorOptions(hvae=SMALL, epochs=3, batch_size=20, warmup_steps=1, ema_decay=0.5)
+FEW_STEPS = BASE.model_copy(update={"max_steps": 5})
 
 
 @pytest.fixture(scope="module")
 def trained(phantom, tmp_path_factory):
-    """A barely trained generator; its options."""
-    options = GeneratorOptions(hvae=SMALL, epochs=3, batch_size=20, warmup_steps=2, ema_decay=0.5)
-    return train(phantom, options, tmp_path_factory.mktemp("base"))[0], options
+    """A barely trained generator."""
+    return train(phantom, BASE, tmp_path_factory.mktemp("base"))[0]
+
+
+@pytest.fixture(scope="module")
+def predictor(phantom, tmp_path_factory):
+    """One for all tests."""
+    targets = Targets({**scanner_target(phantom).sizes, **attribute_targets(phantom).sizes})
+    options = ClassifierOptions(epochs=6, batch_size=20, seed=1)
+    return train_classifier(phantom, targets, options, tmp_path_factory.mktemp("predictor"))
+
+
+@pytest.fixture(scope="module")
+def tuned(phantom, trained, predictor, tmp_path_factory):
+    """Finetunes the generator; what options the predictor was asked for with."""
+
+    def tuned(options, tuning):
+        folder = tmp_path_factory.mktemp("tuned")
+        with mock.patch("companion.quality.classifier.train_classifier") as training:
+            training.return_value = predictor
+            made, history = finetune(phantom, deepcopy(trained), options, tuning, folder)
+        return made, history, training.call_args.args[2]
+
+    return tuned
 
 
 def test_soft_labels_ask_for_what_was_seen_before():
@@ -55,65 +73,51 @@ def test_soft_labels_ask_for_what_was_seen_before():
     assert soft_loss(AGE, before[:, :1] + 0.2, before[:, :1]) == pytest.approx(0.02, rel=1e-4)
 
 
-@pytest.fixture
-def predictors(monkeypatch):
-    """Receives the predictors that finetuning uses, with their weights of before."""
-    used = []
-    init = CounterfactualFinetuning.__init__
-
-    def remembering(self, hvae, predictor, *rest):
-        used.append((predictor, deepcopy(predictor.state_dict())))
-        init(self, hvae, predictor, *rest)
-
-    monkeypatch.setattr(CounterfactualFinetuning, "__init__", remembering)
-    return used
-
-
-def test_finetuning_makes_interventions_arrive(phantom, trained, predictors, tmp_path):
-    base, options = trained
+def test_finetuning_makes_interventions_arrive(phantom, trained, predictor, tuned):
+    before = deepcopy(predictor.state_dict())
     # A constraint that never binds.
-    free = QUICK.model_copy(update={"epochs": 3, "slack": 50.0, "learning_rate": 4e-3})
-    tuned, history = finetune(phantom, deepcopy(base), options, free, tmp_path)
+    free = QUICK.model_copy(update={"slack": 50.0, "learning_rate": 4e-3})
+    made, history, _ = tuned(BASE, free)
     assert history["miss"].iloc[-1] < 0.8 * history["miss"].iloc[0]
     assert (history["multiplier"] == 0).all()
     assert len(history) == free.epochs
     assert {"violation", "multiplier", "loss"} <= set(history.columns)
-    assert not tuned.hvae.training
+    assert not made.hvae.training
     x = to_model(phantom.images[:4])
-    parents = tuned.parents.codes(phantom, np.arange(4))
-    made = [g.counterfactual(x, parents, do={"scanner": "Cirrus"}) for g in (base, tuned)]
-    assert not torch.equal(*made)
+    parents = made.parents.codes(phantom, np.arange(4))
+    images = [g.counterfactual(x, parents, do={"scanner": "Cirrus"}) for g in (trained, made)]
+    assert not torch.equal(*images)
     # Else the predictor, with its batch statistics, would learn to be content.
-    ((predictor, before),) = predictors
     assert all(torch.equal(w.cpu(), before[name]) for name, w in predictor.state_dict().items())
+
+
+def weights(found):
+    return torch.cat([p.flatten() for p in found[0].hvae.parameters()])
+
+
+@pytest.fixture(scope="module")
+def plain(tuned):
+    return weights(tuned(FEW_STEPS, SHORT))
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"epochs": 1},
+        {"epochs": 2},
         {"learning_rate": 1e-4},
-        {"multiplier_rate": 50.0},
         {"damping": 0.0},
         {"slack": 5.0},
         {"soft_labels": False},
-        {"predictor": ClassifierOptions(epochs=1, batch_size=60, seed=2)},
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_every_option_reaches_the_finetuning(phantom, trained, plain, tmp_path, change):
-    tuned = SHORT.model_copy(update=change)
-    assert not torch.equal(weights(phantom, trained, tuned, tmp_path), plain)
+def test_every_option_reaches_the_finetuning(tuned, plain, change):
+    assert not torch.equal(weights(tuned(FEW_STEPS, SHORT.model_copy(update=change))), plain)
 
 
-@pytest.fixture(scope="module")
-def plain(phantom, trained, tmp_path_factory):
-    return weights(phantom, trained, SHORT, tmp_path_factory.mktemp("plain"))
-
-
-def weights(phantom, trained, tuning, folder):
-    tuned, _ = finetune(phantom, deepcopy(trained[0]), FEW_STEPS, tuning, folder)
-    return torch.cat([p.flatten() for p in tuned.hvae.parameters()])
+def test_the_predictor_s_options_reach_its_training(tuned):
+    asked = ClassifierOptions(epochs=7)
+    assert tuned(FEW_STEPS, SHORT.model_copy(update={"predictor": asked}))[2] == asked
 
 
 class Blind(torch.nn.Module):
@@ -125,36 +129,30 @@ class Blind(torch.nn.Module):
 
 @pytest.fixture
 def lagrangian(phantom, trained, monkeypatch):
-    base, options = trained
-    targets = scanner_target(phantom)
-    batches = training_batches(
-        phantom,
-        phantom.rows("train", "pretraining"),
-        ParentsAndTargets(base.parents, targets),
-        options,
-    )
+    asked = ParentsAndTargets(trained.parents, scanner_target(phantom))
+    batches = training_batches(phantom, phantom.rows("train", "pretraining"), asked, BASE)
     x, codes = next(iter(batches.epoch(0)))
 
     def loss(constraint, multiplier=0.0, tuning=QUICK):
-        hvae = deepcopy(base).hvae.train().requires_grad_(True)
-        module = CounterfactualFinetuning(hvae, Blind(), options, tuning, constraint, 1)
+        hvae = deepcopy(trained).hvae.train().requires_grad_(True)
+        module = CounterfactualFinetuning(hvae, Blind(), BASE, tuning, constraint, 1)
         module.multiplier.fill_(multiplier)
         monkeypatch.setattr(module, "log", lambda *_, **__: None)
         torch.manual_seed(0)
         value = module.training_step((x, codes), 0)
         torch.manual_seed(0)
         elbo = hvae.elbo(x, codes)
-        return float(value), float(elbo.nll + options.beta * elbo.kl), float(module.multiplier)
+        return float(value), float(elbo.nll + BASE.beta * elbo.kl), float(module.multiplier)
 
     return loss
 
 
 def test_the_multiplier_rises_while_the_constraint_is_violated_and_not_below_zero(lagrangian):
-    plain = QUICK.model_copy(update={"damping": 0.0})
+    plain = QUICK.model_copy(update={"damping": 0.0, "multiplier_rate": 3.0})
     chance = float(np.log(3))
     value, energy, multiplier = lagrangian(-1.0, 0.5, plain)
     assert value == pytest.approx(chance + 0.5 * (energy + 1), rel=1e-4)
-    assert multiplier == pytest.approx(0.5 + energy + 1, rel=1e-4)
+    assert multiplier == pytest.approx(0.5 + 3 * (energy + 1), rel=1e-4)
     value, _, multiplier = lagrangian(1e3, 0.5, plain)  # by far fulfilled
     assert multiplier == 0
     value, energy, _ = lagrangian(energy - 0.1, 0.0)
@@ -162,14 +160,13 @@ def test_the_multiplier_rises_while_the_constraint_is_violated_and_not_below_zer
 
 
 def test_the_free_energy_is_that_of_training(phantom, trained):
-    base, options = trained
-    batches = training_batches(phantom, phantom.rows("train", "pretraining"), base.parents, options)
-    found = free_energy(base.hvae, batches.epoch(0), options)
-    assert found == free_energy(base.hvae, batches.epoch(0), options)
-    assert not base.hvae.training
-    x, codes = next(iter(batches.epoch(0)))
-    elbo = base.hvae.train().elbo(x, codes)
-    base.hvae.eval()
+    rows, hvae = phantom.rows("train", "pretraining"), trained.hvae
+    batches = training_batches(phantom, rows, trained.parents, BASE)
+    found = free_energy(hvae, batches.epoch(0), BASE)
+    assert found == free_energy(hvae, batches.epoch(0), BASE)
+    assert not hvae.training
+    elbo = hvae.train().elbo(*next(iter(batches.epoch(0))))
+    hvae.eval()
     assert found == pytest.approx(float(elbo.nll + elbo.kl), rel=0.3)
 
 

@@ -29,6 +29,7 @@ from ccl.seeding import step_generator
 from ccl.views.batch import Batch, as_image
 from ccl.views.crops import Crops
 from tests.fitting import fit
+from tests.objectives.test_dino import SMALL
 from tests.pair import Pair
 
 States = dict[str, Tensor]
@@ -73,21 +74,11 @@ def simclr() -> SimCLR:
 def dino(centering: str) -> Dino:
     torch.manual_seed(0)
     options = DinoOptions.model_validate(
-        {
-            "encoder": {
-                "architecture": "vit-slim",
-                "vit": {"patch": 8, "width": 12, "depth": 2, "heads": 2},
-            },
-            "crops": {"local_crops": 2, "local_size": (16, 16)},
-            "head": {"prototypes": 16, "hidden": 10, "bottleneck": 6},
-            "centering": centering,
-            "centre_momentum": 0.5,
-            "freeze_last_layer_epochs": 0,
-            "warmup_epochs": 0,
-            "learning_rate": 0.05,
-            "teacher_momentum": (0.5, 0.5),
-            "collapse": {"largest_loss": 9, "least_spread": 0, "least_prototype_entropy": 0},
-        }
+        SMALL
+        | {"crops": {"local_crops": 2, "local_size": (16, 16)}, "centering": centering}
+        | {"centre_momentum": 0.5, "freeze_last_layer_epochs": 0, "warmup_epochs": 0}
+        | {"learning_rate": 0.05, "teacher_momentum": (0.5, 0.5)}
+        | {"collapse": {"largest_loss": 9, "least_spread": 0, "least_prototype_entropy": 0}}
     )
     encoder = build_encoder(options.encoder, (32, 32))
     return PlainDino(encoder, options, seed=0, steps_per_epoch=3)
