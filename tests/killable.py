@@ -28,7 +28,7 @@ def stop(root: Path) -> NoReturn:
 
 def bank(root: Path) -> Run:
     """A bank of true counterfactuals in three batches."""
-    images = root / "images"
+    images = root.parent / "images"
     if not images.exists():
         options = PhantomChestOptions(size=32, n_train=600, n_val=30, n_test_per_scanner=20)
         build(options, None, images)

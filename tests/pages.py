@@ -15,6 +15,7 @@ from companion.engine.runs import Run
 from companion.experiments import cohort as cohorts
 from companion.experiments import config, generator, pretraining, results
 from companion.experiments.config import Experiment
+from tests.changed import changed
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 DOMAINS = ("A", "B")
@@ -42,8 +43,7 @@ def small_cohort(scanners: tuple[str, ...] = ("A", "B"), classes: tuple[str, ...
 def only(objective: str) -> Experiment:
     """The profile `tiny`, with one objective and the plain strategy alone."""
     base = config.experiment("tiny", "phantom-chest")
-    changed = base.pretraining.model_copy(update={"strategies": {objective: ("standard",)}})
-    return base.model_copy(update={"pretraining": changed})
+    return changed(base, pretraining__strategies={objective: ("standard",)})
 
 
 def values(

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -44,19 +45,28 @@ def modules() -> dict[str, Path]:
 
 
 @cache
-def imports() -> dict[str, set[str]]:
-    """Module names to the modules of both packages that they import, wherever they do."""
+def imports(run: Callable[[ast.AST], Iterable[ast.AST]] = ast.walk) -> dict[str, set[str]]:
+    """Module names to what they import: wherever they do, or in what is run of a module alone."""
     known = modules()
     graph: dict[str, set[str]] = {}
     for module, file in known.items():
         targets = graph.setdefault(module, set())
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in run(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = {f"{node.module}.{alias.name}" for alias in node.names}
                 targets |= {name if name in known else node.module for name in names}
             elif isinstance(node, ast.Import):
                 targets |= {alias.name for alias in node.names}
     return graph
+
+
+def at_start(node: ast.AST) -> Iterator[ast.AST]:
+    """What is run when a module is imported."""
+    yield node
+    typing = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    if not isinstance(node, ast.FunctionDef) and not typing:
+        for child in ast.iter_child_nodes(node):
+            yield from at_start(child)
 
 
 def inside(module: str, package: str) -> bool:
@@ -111,3 +121,17 @@ def test_the_method_imports_where_the_companion_s_libraries_are_not(forks) -> No
     process.start()
     process.join()
     assert process.exitcode == 0
+
+
+def test_what_only_reads_results_starts_without_the_models() -> None:
+    """Importing them takes seconds, in each of many small jobs."""
+    parts = ("experiments.results", "book.notebooks", "book.figures")
+    waiting = [f"companion.{part}" for part in parts]
+    graph, found = imports(at_start), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [name.rpartition(".")[0], *graph.get(name, ())]
+    assert {"companion.book", "pandas"} <= found
+    assert not [name for name in found if inside(name, "torch") or inside(name, "lightning")]

@@ -16,9 +16,11 @@ from ccl.objectives.dino import Dino
 from ccl.objectives.dino_options import DinoOptions
 from ccl.objectives.simclr import SimCLR
 from ccl.objectives.simclr_options import SimCLROptions
-from tests.generator.conftest import SMALL as SMALL_HVAE
+from tests.generator.conftest import SMALL as GENERATOR
 from tests.objectives.test_dino import SMALL as SMALL_DINO
 from tests.objectives.test_simclr import SMALL as SMALL_SIMCLR
+
+SMALL_HVAE = GENERATOR.model_copy(update={"stages": GENERATOR.stages[::2]})
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.engine.errors import DiskFullError
 from companion.engine.files import explain_full_disk, write_atomically
 from companion.engine.runs import Step
-from tests.cohorts.conftest import files_of
+from tests.cohorts.releases import files_of
 from tests.cohorts.test_writer import many
 from tests.small_disk import SmallDisk
 

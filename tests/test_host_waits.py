@@ -116,9 +116,9 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 
 def of_a_generator(phantom: Cohort) -> Training:
-    sizes = {"pixel_map": "line", "pixel_noise": "scanner"}
+    changed = {"pixel_map": "line", "pixel_noise": "scanner", "stages": SMALL.stages[::2]}
     options = GeneratorOptions(
-        hvae=SMALL.model_copy(update=sizes),
+        hvae=SMALL.model_copy(update=changed),
         epochs=2,
         batch_size=20,
         max_steps=STEPS,

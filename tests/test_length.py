@@ -6,6 +6,7 @@ from companion.engine.csv_files import read_table
 from companion.experiments import config
 from companion.experiments.config import LengthOptions
 from companion.experiments.length import LENGTH_FILE, train_long, trainings
+from tests.changed import changed
 
 
 def test_a_profile_without_the_section_says_so() -> None:
@@ -14,19 +15,14 @@ def test_a_profile_without_the_section_says_so() -> None:
 
 
 def test_every_start_strategy_and_seed_has_its_history(tmp_path, monkeypatch):
-    base = config.experiment("tiny", "phantom-chest")
-    encoder = base.pretraining.simclr.encoder.model_copy(update={"pretrained": "leaves"})
-    simclr = base.pretraining.simclr.model_copy(update={"encoder": encoder})
-    source = base.source.model_copy(update={"n_train": 80, "n_val": 40, "n_test_per_scanner": 5})
-    experiment = base.model_copy(
-        update={
-            "root": tmp_path / "runs",
-            "source": source,
-            "pretraining": base.pretraining.model_copy(update={"simclr": simclr}),
-            "length": LengthOptions(
-                epochs=2, every=1, strategies=("standard", "oracle"), seeds=(3,)
-            ),
-        }
+    experiment = changed(
+        config.experiment("tiny", "phantom-chest"),
+        root=tmp_path / "runs",
+        source__n_train=40,
+        source__n_val=40,
+        source__n_test_per_scanner=5,
+        pretraining__simclr__encoder__pretrained="leaves",
+        length=LengthOptions(epochs=2, every=1, strategies=("standard", "oracle"), seeds=(3,)),
     )
     table = read_table(train_long(experiment).folder / LENGTH_FILE)
     found = set(zip(table["start"], table["strategy"], table["seed"], table["epoch"], strict=True))

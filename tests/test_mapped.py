@@ -11,12 +11,12 @@ STATUS = Path("/proc/self/status")
 MIB = 2**20
 
 
-@pytest.fixture
-def stored(tmp_path: Path) -> np.ndarray:
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     """64 MiB of noise in a memory-mapped file."""
-    noise = np.random.default_rng(0).integers(0, 256, (1024, 256, 256), dtype=np.uint8)
-    np.save(tmp_path / "images.npy", noise)
-    return np.load(tmp_path / "images.npy", mmap_mode="r", allow_pickle=False)
+    file = tmp_path_factory.mktemp("stored") / "images.npy"
+    np.save(file, np.random.default_rng(0).integers(0, 256, (1024, 256, 256), dtype=np.uint8))
+    return np.load(file, mmap_mode="r", allow_pickle=False)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from companion.book import notebooks
 from companion.book.notebooks import NotebookError
 from companion.experiments import plan
 from tests import pages
+from tests.changed import changed
 
 ROOT = Path(__file__).parent.parent
 STORED = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -93,13 +94,7 @@ def test_every_figure_has_caption_name_and_alternative_text(path: Path) -> None:
 
 
 def test_a_page_names_the_weights_that_encoders_start_from(tmp_path, monkeypatch):
-    made = pages.only("simclr")
-    simclr = made.pretraining.simclr
-    encoder = simclr.encoder.model_copy(update={"pretrained": "imagenet"})
-    simclr = simclr.model_copy(update={"encoder": encoder})
-    made = made.model_copy(
-        update={"pretraining": made.pretraining.model_copy(update={"simclr": simclr})}
-    )
+    made = changed(pages.only("simclr"), pretraining__simclr__encoder__pretrained="imagenet")
     table = pages._results(["simclr"]).replace({"strategy": {"random": "initial"}})
     monkeypatch.setattr(pages, "_results", lambda _: table)
     shown = pages.values("probing", pages.small_cohort(), made, tmp_path, monkeypatch)

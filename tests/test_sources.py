@@ -24,9 +24,8 @@ from companion.engine.runs import Run
 from companion.experiments import config, plan, profiles
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import Experiment, SourceOptions
-from tests.cohorts import test_medmnist
-from tests.cohorts.conftest import Source, picture
 from tests.cohorts.conftest import source as source  # a fixture
+from tests.cohorts.releases import Source, medmnist, picture
 
 
 @pytest.fixture(autouse=True)
@@ -215,7 +214,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_image(experiment, monkeypatc
 
 
 def test_an_edited_archive_is_imported_anew(tmp_path: Path) -> None:
-    root, arrays = tmp_path / "data", test_medmnist.made_up()
+    root, arrays = tmp_path / "data", medmnist()
     root.mkdir()
     archive = root / "pneumoniamnist.npz"
     np.savez(archive, **arrays)

@@ -1,7 +1,5 @@
 """The steps' digests: what makes a run another run."""
 
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from companion.experiments.generator import train_generator
 from companion.experiments.pretraining import encoder_of, initial_encoder, pretrain
 from companion.experiments.quality import measure_quality
 from companion.quality import measuring
+from tests.changed import changed
 
 _CREATE = timm.create_model
 
@@ -40,9 +39,8 @@ _CREATE = timm.create_model
 def test_other_initial_weights_in_the_same_file_are_another_run(tmp_path: Path) -> None:
     weights = tmp_path / "initial.safetensors"
     base = experiment("tiny", "phantom-chest")
-    options = EncoderOptions(pretrained=str(weights))
-    pretraining = base.pretraining.model_copy(update={"simclr": SimCLROptions(encoder=options)})
-    mine = base.model_copy(update={"root": tmp_path / "runs", "pretraining": pretraining})
+    simclr = SimCLROptions(encoder=EncoderOptions(pretrained=str(weights)))
+    mine = changed(base, root=tmp_path / "runs", pretraining__simclr=simclr)
     control = EncoderName("simclr", "random", 0)
     folders = set()
     for seed in (0, 1):
@@ -82,23 +80,17 @@ def _from_imagenet(folder: Path) -> Experiment:
         max_steps=1,
         warmup_epochs=0,
     )
-    few = {"n_train": 20, "n_val": 6, "n_test_per_scanner": 4}
-    return base.model_copy(
-        update={
-            "root": folder / "runs",
-            "source": base.source.model_copy(update=few),
-            "pretraining": base.pretraining.model_copy(update={"simclr": simclr}),
-        }
-    )
+    few = {"source__n_train": 20, "source__n_val": 6, "source__n_test_per_scanner": 4}
+    return changed(base, root=folder / "runs", pretraining__simclr=simclr, **few)
 
 
 def _publish(monkeypatch: pytest.MonkeyPatch, online: bool = True) -> None:
-    """Has timm publish random weights, or raise where somebody asks for any."""
+    """Has timm publish random weights of few channels, or raise where somebody asks for any."""
 
     def create(name: str, pretrained: bool = False, **options: Any) -> torch.nn.Module:
         if pretrained and not online:
             raise ConnectionError("no route to host")
-        return of_timm(name, **options)
+        return of_timm(name, channels=(16, 16, 16, 32), **options)
 
     of_timm = _CREATE
     monkeypatch.setattr(timm, "create_model", create)
@@ -149,32 +141,22 @@ def test_pairs_that_the_table_cannot_give_are_refused_before_the_generator_is_tr
         train_generator(_small(tmp_path))
 
 
-def test_what_only_reads_results_starts_without_the_models() -> None:
-    """Importing them takes seconds, in each of many small jobs."""
-    modules = "companion.experiments.results, companion.book.notebooks, companion.book.figures"
-    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=config.ROOT)
-
-
 def _small(folder: Path) -> Experiment:
     """Profile tiny, with fewer images and less training."""
-    base = experiment("tiny", "phantom-chest")
-    predictor = ClassifierOptions(epochs=1)
-    tuning = TuningOptions(epochs=1, predictor=predictor)
-    return base.model_copy(
-        update={
-            "root": folder / "runs",
-            "source": base.source.model_copy(
-                update={"n_train": 70, "n_val": 6, "n_test_per_scanner": 4}
-            ),
-            "generator": base.generator.model_copy(update={"epochs": 3}),
-            "variants": VariantOptions(early_share=0.6, tuning=tuning),
-        }
+    tuning = TuningOptions(epochs=1, predictor=ClassifierOptions(epochs=1))
+    return changed(
+        experiment("tiny", "phantom-chest"),
+        root=folder / "runs",
+        source__n_train=45,
+        source__n_val=6,
+        source__n_test_per_scanner=4,
+        generator__epochs=3,
+        variants=VariantOptions(early_share=0.6, tuning=tuning),
     )
 
 
 def _profile(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: str, n_test_per_scanner: int = 60
+    folder: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: str, n_test_per_scanner: int = 30
 ) -> Experiment:
     """Profile tiny, in which another phantom tests the encoders of phantom-chest."""
     content = yaml.safe_load((ROOT / "configs" / "tiny.yaml").read_text())
@@ -214,7 +196,7 @@ def test_of_controls_only_what_all_start_from_is_finetuned(tmp_path):
     assert finetuned == ["initial", "initial"]  # of SimCLR and of DINO
     with pytest.raises(ValueError, match="'simclr-random-0' is not finetuned; those that are: sim"):
         finetune_encoder(mine, EncoderName("simclr", "random", 0))
-    assert mine.model_copy(update={"finetuning": None}).finetuned == ()
+    assert changed(mine, finetuning=None).finetuned == ()
 
 
 def test_external_cohorts_need_enough_images_and_of_the_same_size(tmp_path, monkeypatch, caplog):
@@ -238,7 +220,7 @@ def test_bank_and_quality_load_the_generator_onto_the_fastest_device(mine, monke
     monkeypatch.setattr(devices, "fastest_device", lambda: device)
     for step in (bank, quality_step):
         monkeypatch.setattr(step, "load", watched)
-    other = mine.model_copy(update={"bank": mine.bank.model_copy(update={"batch_size": 7})})
+    other = changed(mine, bank__batch_size=7)
     make_bank(other)
     assert asked == [device]
     monkeypatch.setattr(measuring, "train_judges", lambda *given: given[-1].mkdir())
@@ -256,13 +238,10 @@ def _killed(*arguments: object) -> None:
     raise Killed
 
 
-@pytest.mark.parametrize(("max_steps", "expected"), [(None, 3), (2, 2)])
+@pytest.mark.parametrize(("max_steps", "expected"), [(None, 4), (2, 2)])
 def test_steps_per_epoch_reach_the_pretraining(max_steps, expected, tmp_path, monkeypatch):
-    mine = _small(tmp_path)
-    options = SimCLROptions(epochs=1, batch_size=20, max_steps=max_steps)
-    mine = mine.model_copy(
-        update={"pretraining": mine.pretraining.model_copy(update={"simclr": options})}
-    )
+    options = SimCLROptions(epochs=1, batch_size=10, max_steps=max_steps)
+    mine = changed(_small(tmp_path), pretraining__simclr=options)
     asked: list[int] = []
 
     def watched(module: Any, batches: Any, **_: object) -> None:
@@ -277,17 +256,8 @@ def test_steps_per_epoch_reach_the_pretraining(max_steps, expected, tmp_path, mo
 
 @pytest.mark.parametrize("step", ["generator", "pretraining"])
 def test_a_kill_before_the_weights_are_saved_loses_no_training(step, tmp_path, monkeypatch):
-    base = experiment("tiny", "phantom-chest")
-    source = base.source.model_copy(update={"n_train": 40, "n_val": 30, "n_test_per_scanner": 20})
     once = SimCLROptions(epochs=1, batch_size=20)
-    mine = base.model_copy(
-        update={
-            "root": tmp_path,
-            "source": source,
-            "generator": base.generator.model_copy(update={"epochs": 1}),
-            "pretraining": base.pretraining.model_copy(update={"simclr": once}),
-        }
-    )
+    mine = changed(_small(tmp_path), generator__epochs=1, pretraining__simclr=once)
     name = EncoderName("simclr", "standard", 0)
     if step == "generator":
         saved_by, finish = (trained_generator, "save"), partial(train_generator, mine)
@@ -297,7 +267,7 @@ def test_a_kill_before_the_weights_are_saved_loses_no_training(step, tmp_path, m
         patch.setattr(*saved_by, _killed)
         with pytest.raises(Killed):
             finish()
-    (unfinished,) = (tmp_path / step).glob("*.partial")
+    (unfinished,) = (mine.root / step).glob("*.partial")
     assert (unfinished / "checkpoints" / "last.ckpt").is_file()
     done = finish().folder
     assert not (done / "checkpoints").exists()

@@ -43,24 +43,6 @@ class Batches:
         return (torch.from_numpy(rng.normal(size=(8, 3))).float() for _ in range(3))
 
 
-def test_a_killed_training_ends_where_an_undisturbed_one_does(tmp_path):
-    whole = Line()
-    history = fit(whole, Batches(), epochs=5, folder=tmp_path / "whole", seed=1)
-
-    def stop(epoch):
-        if epoch == 3:
-            raise KeyboardInterrupt
-        return {}
-
-    with pytest.raises(BaseException):  # noqa: B017 - Lightning turns the interrupt into an exit
-        fit(Line(), Batches(), epochs=5, folder=tmp_path / "b", seed=1, on_epoch_end=stop)
-    resumed = Line()
-    again = fit(resumed, Batches(), epochs=5, folder=tmp_path / "b", seed=1)
-    assert torch.equal(resumed.layer.weight, whole.layer.weight)
-    assert again["epoch"].tolist() == [0, 1, 2, 3, 4]
-    assert again["loss"].tolist() == history["loss"].tolist()
-
-
 def test_a_whole_training_is_not_lost_before_its_results_are_saved(tmp_path):
     """Called once more, it gives the same weights and history without training."""
     whole = Line()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from companion.cohorts import doctor, fakes
+from companion.cohorts import doctor
 from companion.cohorts.cohort import NOT_RECORDED
 from companion.cohorts.errors import CohortError
 from companion.cohorts.fakes.chexpert import write_as
@@ -14,12 +14,7 @@ from companion.cohorts.releases.chexpert import CheXpertOptions
 from tests.cohorts.releases import cells, spoil
 from tests.oracles import published_splits as oracle
 
-
-@pytest.fixture
-def release(tmp_path: Path) -> Path:
-    folder = tmp_path / "chexpert"
-    fakes.make("chexpert", folder, patients=48)
-    return folder
+SOURCE = "chexpert"
 
 
 def test_the_import_is_the_paper_s(release: Path) -> None:
@@ -92,19 +87,3 @@ def test_uncertain_labels_are_of_the_finding(release: Path) -> None:
         build(CheXpertOptions(finding="Edema"), release, release.parent / "cohort")
     with pytest.raises(ValueError, match="'Cough' is unknown"):
         CheXpertOptions(finding="Cough")
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "message"),
-    [
-        ("Pneumonia", "2.0", "Pneumonia is '2.0', expected 1, 0, -1 or nothing"),
-        ("Pneumonia", "maybe", "Pneumonia 'maybe' is no number"),
-        ("Sex", "W", "unknown Sex 'W'"),
-        ("Age", "old", "Age 'old' is no number"),
-        ("Path", "patient1/view1.jpg", "'patient1/view1.jpg' is not as published"),
-    ],
-)
-def test_a_bad_row_is_named(release: Path, column: str, value: str, message: str) -> None:
-    spoil(release / "train.csv", 2, column, value)
-    with pytest.raises(CohortError, match=rf"train\.csv, row 2: .*{message}"):
-        make_plan(CheXpertOptions(), release)

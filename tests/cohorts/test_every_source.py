@@ -6,8 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +20,15 @@ from companion.cohorts.importing import published_counts
 from companion.cohorts.registry import SOURCES, build, make_plan, states_sex
 from companion.cohorts.releases import embed, padchest, rsna, vindr
 from tests.checkout import ROOT
-from tests.cohorts import releases
-from tests.cohorts.conftest import Source
-from tests.cohorts.releases import lines, options, save, spoil
-
-
-@pytest.fixture(scope="module")
-def roots() -> Iterator[Path]:
-    """Made-up data of every source, where anybody may read it."""
-    folder = Path(tempfile.mkdtemp(prefix="ccl-sources-"))
-    folder.chmod(0o755)
-    for name in SOURCES:
-        releases.write(name, folder / name)
-    yield folder
-    shutil.rmtree(folder)
+from tests.cohorts.releases import (
+    NIH_HEADER,
+    NIH_TABLE,
+    assert_nothing_left,
+    lines,
+    options,
+    save,
+    spoil,
+)
 
 
 def listing(root: Path) -> dict[str, tuple[int, int, int]]:
@@ -46,9 +39,9 @@ def listing(root: Path) -> dict[str, tuple[int, int, int]]:
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_doctor_says_what_an_import_makes_and_neither_writes_into_the_data_root(
-    name: str, roots: Path, tmp_path: Path
-) -> None:
-    root, asked = roots / name, options(name, name="mine")
+    name, untouched, tmp_path
+):
+    root, asked = untouched(name), options(name, name="mine")
     before = listing(root)
     assert doctor.recognise(root) == name
     finding = doctor.examine(root, asked)
@@ -70,9 +63,9 @@ def test_the_doctor_says_what_an_import_makes_and_neither_writes_into_the_data_r
     assert states_sex(asked) == (stated == {"F", "M"})
 
 
-def test_a_folder_with_a_column_of_sex_states_both(roots: Path) -> None:
+def test_a_folder_with_a_column_of_sex_states_both(untouched) -> None:
     asked = options("folder", columns={"sex": "sex"})
-    assert set(make_plan(asked, roots / "folder").rows["sex"]) == set(asked.sexes) == {"F", "M"}
+    assert set(make_plan(asked, untouched("folder")).rows["sex"]) == set(asked.sexes) == {"F", "M"}
 
 
 # Columns whose values are names.
@@ -87,13 +80,13 @@ NAMES = {
         vindr.ANNOTATIONS: ("breast_density", "view_position"),
         vindr.METADATA: ("Manufacturer's Model Name",),
     },
-    "nih": {"Data_Entry_2017_v2020.csv": ("Finding Labels", "Patient Gender", "View Position")},
+    "nih": {NIH_TABLE: ("Finding Labels", "Patient Gender", "View Position")},
 }
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_compared_without_regard_to_case_and_space(name, roots, tmp_path):
-    root = shutil.copytree(roots / name, tmp_path / name)
+def test_names_are_compared_without_regard_to_case_and_space(name, copied):
+    root = copied(name)
     expected = make_plan(options(name), root)
     for table, columns in NAMES[name].items():
         content = lines(root / table)
@@ -109,9 +102,52 @@ def test_names_are_compared_without_regard_to_case_and_space(name, roots, tmp_pa
     assert found.scanners == expected.scanners
 
 
+# A cell of a row that is spoilt, and what is said of it.
+BAD_ROWS = [
+    ("chexpert", "train.csv", "Pneumonia", "2.0", "Pneumonia is '2.0', expected 1, 0, -1 or noth"),
+    ("chexpert", "train.csv", "Pneumonia", "maybe", "Pneumonia 'maybe' is no number"),
+    ("chexpert", "train.csv", "Sex", "W", "unknown Sex 'W'"),
+    ("chexpert", "train.csv", "Age", "old", "Age 'old' is no number"),
+    ("chexpert", "train.csv", "Path", "patient1/view1.jpg", "'patient1/view1.jpg' is not as publ"),
+    ("embed", embed.IMAGES, "empi_anon", "", "empi_anon is empty"),
+    ("embed", embed.IMAGES, "anon_dicom_path", "/x/y.dcm", "anon_dicom_path '/x/y.dcm' is not as"),
+    ("embed", embed.CLINICAL, "acc_anon", "3.00001E+12", r"acc_anon '3\.00001E\+12' was rounded"),
+    ("embed", embed.CLINICAL, "tissueden", "dense", "tissueden 'dense' is no number"),
+    ("embed", embed.CLINICAL, "age_at_study", "old", "age_at_study 'old' is no number"),
+    ("nih", NIH_TABLE, "Patient Gender", "X", "unknown Patient Gender or .* 'X'"),
+    ("nih", NIH_TABLE, NIH_HEADER[9], "wide", r"OriginalImagePixelSpacing\[x 'wide' is no number"),
+    ("nih", NIH_TABLE, "Finding Labels", "Efusion", r"unknown finding \['Efusion'\]"),
+    ("nih", NIH_TABLE, "Image Index", "{first}", "image_id '00000000_000.png' is a duplicate"),
+    ("nih", NIH_TABLE, "Patient Age", "old", "Patient Age 'old' is no number"),
+    ("padchest", padchest.TABLE, "PatientID", "", "PatientID is empty"),
+    ("padchest", padchest.TABLE, "PatientBirth", "long ago", "PatientBirth 'long ago' names no"),
+    ("padchest", padchest.TABLE, "ImageID", "{first}", "image_id '.*' is a duplicate"),
+    ("rsna", rsna.LABELS, "Target", "2", "unknown Target '2'"),
+    ("rsna", rsna.NIH_TABLES[1], "Patient Gender", "X", "unknown Patient Gender or .* 'X'"),
+    ("rsna", rsna.NIH_TABLES[1], "Patient Age", "old", "Patient Age 'old' is no number"),
+    ("vindr", vindr.ANNOTATIONS, "breast_density", "DENSITY E", "unknown breast_density 'DENSI"),
+    ("vindr", vindr.ANNOTATIONS, "study_id", "", "study_id is empty"),
+    ("vindr", vindr.ANNOTATIONS, "image_id", "{first}", "image '.*' is listed twice"),
+    ("vindr", vindr.ANNOTATIONS, "image_id", "nosuch", "image 'nosuch' is not in metadata.csv"),
+    ("vindr", vindr.METADATA, "Manufacturer's Model Name", "X", "unknown Manufacturer's Model"),
+    ("vindr", vindr.METADATA, "Series Instance UID", "", "Series Instance UID is empty"),
+    ("vindr", vindr.METADATA, "Patient's Age", "old", "Patient's Age 'old' is no number"),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "column", "value", "message"), BAD_ROWS)
+def test_a_bad_row_is_named(name, file, column, value, message, copied, tmp_path):
+    root, row = copied(name), 2 if name == "chexpert" else 3
+    spoil(root / file, row, column, value)
+    row = 4 if name == "padchest" else row  # whose reports take two lines of the file each
+    with pytest.raises(CohortError, match=f"{file}, row {row}: .*{message}"):
+        build(options(name), root, tmp_path / "cohort")
+    assert_nothing_left(tmp_path / "cohort")
+
+
 @pytest.mark.parametrize("name", ["chexpert", "padchest"])
-def test_the_table_can_have_another_name(name: str, roots: Path, tmp_path: Path) -> None:
-    root = shutil.copytree(roots / name, tmp_path / name)
+def test_the_table_can_have_another_name(name, copied):
+    root = copied(name)
     expected = make_plan(options(name), root).rows
     (root / options(name).tables[0]).rename(root / "mine.csv")
     renamed = options(name, csv="mine.csv")
@@ -131,8 +167,8 @@ def test_a_table_that_agrees_with_the_paper_says_so() -> None:
     assert other.endswith("Because.")
 
 
-def test_what_is_missing_or_faulty_is_named(roots: Path, tmp_path: Path) -> None:
-    root = shutil.copytree(roots / "rsna", tmp_path / "rsna")
+def test_what_is_missing_or_faulty_is_named(copied) -> None:
+    root = copied("rsna")
     images = sorted((root / "stage_2_train_images").glob("*.dcm"))
     for path in images[1:]:
         path.unlink()
@@ -144,14 +180,14 @@ def test_what_is_missing_or_faulty_is_named(roots: Path, tmp_path: Path) -> None
     assert "Missing: Data_Entry_2017_v2020.csv or Data_Entry_2017.csv" in text
     assert "It cannot be imported" in text
     assert "To get RSNA Pneumonia Detection Challenge: https://" in text
-    root = shutil.copytree(roots / "vindr", tmp_path / "vindr")
+    root = copied("vindr")
     spoil(root / vindr.ANNOTATIONS, 4, "breast_density", "?")
     finding = doctor.examine(root)
     assert not finding.healthy
     assert "row 4: unknown breast_density '?'" in finding.text
 
 
-def test_unknown_folders(tmp_path: Path, roots: Path) -> None:
+def test_unknown_folders(tmp_path: Path, untouched) -> None:
     with pytest.raises(CohortError, match="no folder"):
         doctor.recognise(tmp_path / "nowhere")
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "holiday.png")
@@ -159,8 +195,9 @@ def test_unknown_folders(tmp_path: Path, roots: Path) -> None:
     finding = doctor.examine(tmp_path)
     assert finding.source == ""
     assert "'patients.csv' as a manifest" in finding.text
-    above = doctor.examine(roots).text
-    assert f"But {roots / 'vindr'} looks like VinDr-Mammo: give that." in above
+    vindr = untouched("vindr")
+    above = doctor.examine(vindr.parent).text
+    assert f"But {vindr} looks like VinDr-Mammo: give that." in above
 
 
 def test_real_folders_are_recognised(shared_data: Path) -> None:
@@ -171,15 +208,15 @@ def test_real_folders_are_recognised(shared_data: Path) -> None:
         assert finding.healthy, finding.text
 
 
-def test_the_doctor_on_the_command_line(roots: Path) -> None:
-    run = CliRunner().invoke
-    good = run(app, ["cohort", "doctor", str(roots / "chexpert")])
+def test_the_doctor_on_the_command_line(untouched) -> None:
+    run, chexpert = CliRunner().invoke, str(untouched("chexpert"))
+    good = run(app, ["cohort", "doctor", chexpert])
     assert good.exit_code == 0
     assert "looks like CheXpert" in good.output
-    simulated = run(app, ["cohort", "doctor", str(roots), "--cohort", "phantom-chest"])
+    simulated = run(app, ["cohort", "doctor", chexpert, "--cohort", "phantom-chest"])
     assert simulated.exit_code == 1
     assert "is simulated" in simulated.output
-    wrong = run(app, ["cohort", "doctor", str(roots / "nothing")])
+    wrong = run(app, ["cohort", "doctor", chexpert + "/nothing"])
     assert wrong.exit_code == 1
     assert "is no folder" in wrong.output
 
@@ -187,60 +224,14 @@ def test_the_doctor_on_the_command_line(roots: Path) -> None:
 # Where nothing can be written
 
 
-def powerless(command: list[str], folder: Path = Path("/")) -> subprocess.CompletedProcess[str]:
-    """A command for which what rights say holds, started by root as well."""
+def test_a_folder_of_runs_that_make_cannot_write_is_named(tmp_path: Path) -> None:
     how = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
     if how and shutil.which("setpriv") is None:
         pytest.skip("root may write anywhere, and there is no setpriv to give that up")
-    return subprocess.run(
-        [*how, sys.executable, *command],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-
-IMPORT = """
-import sys
-from pathlib import Path
-from companion.cohorts import doctor
-from companion.cohorts.registry import build
-from companion.cohorts.releases.folder import FolderOptions
-root, out = map(Path, sys.argv[1:])
-try:
-    (root / "written").touch()
-except OSError:
-    print("read-only")
-assert doctor.examine(root).healthy
-build(FolderOptions(size=8), root, out)
-print("imported")
-"""
-
-
-@pytest.mark.slow
-def test_a_data_root_that_can_only_be_read(source: Source, tmp_path: Path) -> None:
-    source.write_manifest()
-    before = listing(source.root)
-    folders = [Path(path) for path in before if Path(path).is_dir()]
-    for folder in folders:
-        folder.chmod(0o555)
-    try:
-        done = powerless(["-c", IMPORT, str(source.root), str(tmp_path / "cohort")])
-    finally:
-        for folder in folders:
-            folder.chmod(0o755)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["read-only", "imported"]
-
-
-def test_a_folder_of_runs_that_make_cannot_write_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
-    try:
-        done = powerless([str(ROOT / "workflow/alone.py"), "runs/.lock", "true"], tmp_path)
-    finally:
-        tmp_path.chmod(0o755)
+    command = [*how, sys.executable, str(ROOT / "workflow/alone.py"), "runs/.lock", "true"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    tmp_path.chmod(0o755)
     assert done.returncode == 1, done.stderr
     assert done.stderr.splitlines()[-1].startswith("Error: ")
     assert "Permission denied" in done.stderr

@@ -7,20 +7,17 @@ from typer.testing import CliRunner
 
 from companion.cli import app
 from companion.cohorts import fakes
-
-
-def content(folder: Path) -> dict[Path, bytes]:
-    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+from tests.cohorts.releases import files_of
 
 
 @pytest.mark.parametrize("name", fakes.RELEASES)
-def test_the_seed_decides(name: str, tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        fakes.make(name, tmp_path / folder, 48)
-    assert content(tmp_path / "a") == content(tmp_path / "b")
+def test_the_seed_decides(name, untouched, tmp_path):
+    fakes.make(name, tmp_path / "again", 48)
+    made = files_of(untouched(name))
+    assert files_of(tmp_path / "again") == made
     if name == "chexpert":  # the quickest
-        fakes.make(name, tmp_path / "c", 48, seed=1)
-        assert content(tmp_path / "a") != content(tmp_path / "c")
+        fakes.make(name, tmp_path / "other", 48, seed=1)
+        assert files_of(tmp_path / "other") != made
 
 
 def test_the_command_line_keeps_what_is_there(tmp_path: Path) -> None:

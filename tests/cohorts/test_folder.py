@@ -1,12 +1,13 @@
 """Own images from a manifest: what is read, and each way in which a manifest can be wrong."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from companion.cohorts.checksum import checksum
 from companion.cohorts.cohort import COLUMNS, Cohort
@@ -14,14 +15,12 @@ from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.image_files import FrameOptions, read_frame
 from companion.cohorts.registry import build
 from companion.cohorts.releases.folder import Columns, FolderOptions
-from tests.cohorts.conftest import Source
-
-LISTED = {"scanners": ("A", "B"), "classes": ("healthy", "ill")}
-
-
-def assert_nothing_left(folder: Path) -> None:
-    """Neither the cohort nor its working folder exists."""
-    assert not list(folder.parent.glob(f"*{folder.name}*"))
+from tests.cohorts.releases import Source, assert_nothing_left, own_images, picture
+from tests.cohorts.test_image_files import write_dicom
+from tests.cohorts.variants.dicom import DICOM
+from tests.cohorts.variants.picture import Maker, plain
+from tests.cohorts.variants.raster import JPEG, PGM, PNG
+from tests.cohorts.variants.tiff import TIFF, tiff
 
 
 def test_rows_images_and_description_fit(source: Source, tmp_path: Path) -> None:
@@ -119,27 +118,66 @@ def test_finished_cohort_is_never_overwritten(source: Source, tmp_path: Path) ->
 # Bad images
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (Path.unlink, "is missing"),
-        (lambda image: image.write_bytes(b""), "is empty"),
-        (lambda image: image.write_text("no image"), "is no PNG"),
-    ],
-)
-def test_a_bad_image_is_named_or_skipped(source, tmp_path, spoil, message):
+def cut(make: Maker) -> Callable[[Path], None]:
+    """Leaves two thirds of a file."""
+
+    def spoil(path: Path) -> None:
+        make(path)
+        os.truncate(path, path.stat().st_size * 2 // 3)
+
+    return spoil
+
+
+def instead(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def dicom(**tags: int) -> Callable[[Path], Path]:
+    return lambda path: write_dicom(path, picture(0), **tags)
+
+
+BAD_IMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (Path.unlink, "is missing"),
+    "empty": (lambda path: path.write_bytes(b""), "is empty"),
+    "folder": (instead, "is missing"),
+    "text": (lambda path: path.write_text("no image"), "is no PNG, JPEG, TIFF, PGM or DICOM image"),
+    "blank": (Image.new("L", (16, 16), 7).save, "is blank"),
+    "not finite": (tiff(np.full((8, 8), np.nan, np.float32), plain(8)), ".*not finite"),
+    "frames": (dicom(NumberOfFrames=10_000), "holds 10000 frames"),
+    "sides": (dicom(Rows=65_535, Columns=65_535), "claims 65535 x 65535 pixels"),
+    "cut PNG": (cut(PNG["grey, 8 bit"]), "cannot be read"),
+    "cut PNG of 16 bit": (cut(PNG["grey, 16 bit"]), "cannot be read"),
+    "cut JPEG": (cut(JPEG["grey, 8 bit"]), "cannot be read"),
+    "cut DICOM": (cut(DICOM["grey, 8 bit"]), "cannot be read"),
+    "cut TIFF": (cut(TIFF["grey, 8 bit"]), "cannot be read"),
+    "cut TIFF in tiles": (cut(TIFF["tiled RGB, 16 bit"]), "cannot be read"),
+    "cut TIFF, deflated": (cut(TIFF["Deflate, RGB, 16 bit"]), "cannot be read"),
+    "cut PPM": (cut(PGM["RGB, 8 bit"]), "cannot be read"),
+}
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """Those of all images of `source`, where none is bad."""
+    folder = tmp_path_factory.mktemp("whole")
+    return own_images(folder / "data").build(folder / "cohort").images
+
+
+@pytest.mark.parametrize("kind", BAD_IMAGES)
+def test_a_bad_image_is_named_or_skipped(source, frames, tmp_path, kind):
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+    spoil, message = BAD_IMAGES[kind]
     spoil(source.root / "img/005.png")
     with pytest.raises(CohortError, match=rf"manifest\.csv, row 7: image 'img/005.png' {message}"):
         source.build(tmp_path / "cohort")
     assert_nothing_left(tmp_path / "cohort")
     cohort = source.build(tmp_path / "cohort", "skip")
-    assert len(cohort) == len(cohort.images) == 23
     (skipped,) = cohort.info["skipped"]
     assert (skipped["file"], skipped["row"]) == ("img/005.png", 7)
+    assert str(tmp_path) not in str(skipped)  # goes into cohort.json, which travels
     assert "img/005.png" not in set(cohort.table["source_path"])
-    for i, path in enumerate(cohort.table["source_path"]):
-        frame = read_frame(source.root / path, FrameOptions(size=8))
-        np.testing.assert_array_equal(cohort.images[i], frame)
+    np.testing.assert_array_equal(cohort.images, np.delete(frames, 5, axis=0))
 
 
 def test_skipping_all_of_a_class_is_an_error(source: Source, tmp_path: Path) -> None:
@@ -153,66 +191,69 @@ def test_skipping_all_of_a_class_is_an_error(source: Source, tmp_path: Path) -> 
 
 # Bad rows
 
+LISTED = {"scanners": ("A", "B"), "classes": ("healthy", "ill")}
+IDS, SPLIT = {"columns": {"image_id": "id"}}, {"columns": {"split": "split"}}
+VIEW, AGE = {"columns": {"view": "view"}}, {"columns": {"age": "age"}}
+ROUNDED, LONG = "8.39860488694292E+35", "x" * 5000
+EVERY, SOME = range(24), range(5, 24, 12)
+# Values of a column in some rows, options, and what is said; {} is the data root.
+BAD_ROWS: list[tuple[str, dict[int, str], dict[str, Any], str]] = [
+    ("path", {5: "img/001.png"}, {}, "row 7: image_id 'img/001.png' is a duplicate of row 3"),
+    ("path", {5: "./img/001.png"}, {}, "row 7: image_id 'img/001.png' is a duplicate of row 3"),
+    ("path", {5: "img//001.png"}, {}, "row 7: image_id 'img/001.png' is a duplicate of row 3"),
+    ("path", {5: "img\\001.png"}, {}, "row 7: image_id 'img/001.png' is a duplicate of row 3"),
+    ("path", {5: "{}/img/001.png"}, {}, "row 7: image_id 'img/001.png' is a duplicate of row 3"),
+    ("path", {5: "./img/001.png"}, IDS, "row 7: source_path 'img/001.png' is a duplicate of row 3"),
+    ("path", {5: "../elsewhere.png"}, {}, "row 7: path '../elsewhere.png' leaves the data root"),
+    ("path", {5: "/elsewhere.png"}, {}, "row 7: path '/.*' leaves the data root"),
+    ("path", {5: "img/link.png"}, {}, "row 7: path 'img/link.png' leaves the data root"),
+    ("path", {5: "a\0b.png"}, {}, "row 7: path 'a.*b.png' leaves the data root"),
+    ("path", {5: LONG}, {}, r"xxx'\.\.\. is longer than"),
+    ("patient_id", {5: ""}, {}, "row 7: patient_id is empty"),
+    ("patient_id", {4: ROUNDED, 5: ROUNDED}, {}, r"row 6: patient '8\.398\S+' was rounded"),
+    ("patient_id", {5: LONG}, {}, r"xxx'\.\.\. is longer than"),
+    ("patient_id", {5: "A\0B"}, {}, "row 7: .* holds a control char"),
+    ("patient_id", {3: "123", 8: "123.0"}, {}, "row 10: patient '123.0' is written '123' in row 5"),
+    ("patient_id", {9: "p2"}, SPLIT, "row 11: patient 'p2' is in split 'val' and, in row 4"),
+    ("scanner", {5: "Z"}, LISTED, "row 7: unknown scanner 'Z', expected one of"),
+    ("scanner", {4: "a "}, {}, "row 6: scanner 'a' is written 'A' in row 2"),
+    ("scanner", {5: LONG, 17: LONG}, {}, r"xxx'\.\.\. is longer than"),
+    ("scanner", {5: "A\0B", 17: "A\0B"}, {}, r"row 7: .* holds a control|scanner 'A.*B' holds"),
+    ("scanner", {}, {"held_out_scanners": ("B",)}, r"one scanner only, \['A'\]"),
+    ("scanner", {0: "C"}, SPLIT | {"held_out_scanners": ("C",)}, "row 2: scanner 'C' is held out"),
+    ("scanner", {23: "C"}, SPLIT, r"scanner \['C'\] has no image in the training split"),
+    ("label", {5: "maybe"}, LISTED, "row 7: unknown label 'maybe', expected one of"),
+    ("label", {4: "HEALTHY "}, {}, "row 6: label 'HEALTHY' is written 'healthy' in row 2"),
+    ("label", dict.fromkeys(EVERY, "ill"), {}, r"one class only, \['ill'\]"),
+    ("label", {0: "NA"}, {}, r"row 2: unknown label ''.*\['healthy', 'ill'\]"),
+    ("label", dict.fromkeys(SOME, LONG), {}, r"xxx'\.\.\. is longer than"),
+    *(
+        ("label", dict.fromkeys(SOME, f"A{character}B"), {}, "holds a control|no CSV")
+        for character in "\0\n\r\x1b\x85\u2028\u202e"
+    ),
+    ("split", {0: "valid"}, SPLIT, "row 2: unknown split 'valid'"),
+    ("age", {0: "old"}, AGE, "row 2: age 'old' is no number"),
+    ("age", {0: "old"}, {"columns": {"sex": "age"}}, "row 2: unknown age 'old'"),
+    ("id", {3: ""}, IDS, "row 5: id is empty"),
+    ("id", {5: "A\0B"}, IDS, "row 7: .* holds a control char"),
+    ("view", {5: "A\0B"}, VIEW, "row 7: .* holds a control char"),
+]
 
-@pytest.mark.parametrize("on_bad_image", ["error", "skip"])  # which is of images only
-@pytest.mark.parametrize(
-    ("column", "value", "message"),
-    [
-        ("path", "img/001.png", "image_id 'img/001.png' is a duplicate of row 3"),
-        ("path", "../elsewhere.png", r"path '../elsewhere.png' leaves the data root"),
-        ("path", "/elsewhere.png", "path '/.*' leaves the data root"),
-        ("path", "img/link.png", "path 'img/link.png' leaves the data root"),
-        ("path", "a\0b.png", "path 'a.*b.png' leaves the data root"),
-        ("patient_id", "", "patient_id is empty"),
-        ("scanner", "Z", "unknown scanner 'Z', expected one of"),
-        ("label", "maybe", "unknown label 'maybe', expected one of"),
-    ],
-)
-def test_bad_row_is_named_and_nothing_is_left(
-    source: Source, tmp_path: Path, column: str, value: str, message: str, on_bad_image: str
-) -> None:
+
+@pytest.mark.parametrize(("column", "values", "options", "message"), BAD_ROWS)
+def test_rows_that_make_no_cohort_are_named(source, tmp_path, column, values, options, message):
+    """Also where bad images are skipped."""
     os.rename(source.root / "img/005.png", tmp_path / "outside.png")
     (source.root / "img/link.png").symlink_to(tmp_path / "outside.png")
-    source.rows[5][column] = value
-    with pytest.raises(CohortError, match=f"manifest.csv.*row 7: {message}"):
-        source.build(tmp_path / "cohort", on_bad_image, **LISTED)
-    assert_nothing_left(tmp_path / "cohort")
-
-
-SPLIT = {"columns": {"split": "split"}}
-
-
-@pytest.mark.parametrize(
-    ("rows", "changes", "options", "message"),
-    [
-        (range(24), {"label": "ill"}, {}, r"one class only, \['ill'\]"),
-        ([], {}, {"held_out_scanners": ("B",)}, r"one scanner only, \['A'\]"),
-        (
-            [9],
-            {"patient_id": "p2"},
-            SPLIT,
-            "row 11: patient 'p2' is in split 'val' and, in row 4",
-        ),
-        ([0], {"split": "valid"}, SPLIT, "row 2: unknown split 'valid'"),
-        (
-            [0],
-            {"scanner": "C"},
-            SPLIT | {"held_out_scanners": ("C",)},
-            "row 2: scanner 'C' is held out",
-        ),
-        ([-1], {"scanner": "C"}, SPLIT, r"scanner \['C'\] has no image in the training split"),
-        ([0], {"age": "old"}, {"columns": {"age": "age"}}, "row 2: age 'old' is no number"),
-        ([0], {"age": "old"}, {"columns": {"sex": "age"}}, "row 2: unknown age 'old'"),
-        ([3], {"age": ""}, {"columns": {"image_id": "age"}}, "row 5: age is empty"),
-    ],
-)
-def test_rows_that_make_no_cohort_are_named(source, tmp_path, rows, changes, options, message):
     for i, row in enumerate(source.rows):
-        row |= {"split": ("train", "val", "test")[i // 8], "age": str(20 + i)}
-    for i in rows:
-        source.rows[i] |= changes
-    with pytest.raises(CohortError, match=message):
-        source.build(tmp_path / "cohort", **options)
+        row |= {"split": ("train", "val", "test")[i // 8], "age": str(20 + i), "id": f"i{i}"}
+        row["view"] = "PA"
+    for i, value in values.items():
+        source.rows[i][column] = value.replace("{}", str(source.root))
+    with pytest.raises(CohortError, match=message) as said:
+        source.build(tmp_path / "cohort", "skip", **options)
+    assert len(str(said.value)) < 500
+    assert_nothing_left(tmp_path / "cohort")
 
 
 def test_missing_column_manifest_and_root(source: Source, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Every image becomes the same kind of frame, and every bad file says what is wrong with it."""
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,33 +52,9 @@ def test_frame_is_antialiased(tmp_path: Path) -> None:
     np.testing.assert_allclose(frame, 127.5, atol=3)  # every eighth pixel alone would be 0
 
 
-BAD: dict[str, tuple[Callable[[Path], object], str]] = {
-    "missing": (lambda path: None, "is missing"),
-    "empty": (lambda path: path.write_bytes(b""), "is empty"),
-    "folder": (Path.mkdir, "not a regular file"),
-    "no image": (
-        lambda path: path.write_bytes(b"surely not an image, however named"),
-        "is no PNG, JPEG, TIFF, PGM or DICOM image",
-    ),
-    "blank": (Image.new("L", (16, 16), 7).save, "is blank"),
-    "not finite": (
-        lambda path: Image.fromarray(np.full((8, 8), np.nan, np.float32)).save(path, "TIFF"),
-        "not finite",
-    ),
-    "frames": (
-        lambda path: write_dicom(path, np.zeros((8, 8), np.uint8), NumberOfFrames=2),
-        "2 frames",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", BAD)
-def test_bad_file_says_what_is_wrong(tmp_path: Path, kind: str) -> None:
-    spoil, reason = BAD[kind]
-    spoil(tmp_path / "bad.png")
-    with pytest.raises(ImageError, match=reason) as caught:
-        read_frame(tmp_path / "bad.png", FrameOptions())
-    assert str(tmp_path) not in str(caught.value)  # goes into cohort.json, which travels
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="not a regular file"):
+        read_frame(tmp_path, FrameOptions())
 
 
 def test_frames_need_not_be_square(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """MedMNIST archives as published: made-up ones of any size, and the real PneumoniaMNIST."""
 
+import io
 import tracemalloc
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +13,21 @@ from companion.cohorts.errors import CohortError
 from companion.cohorts.registry import build
 from companion.cohorts.releases.medmnist import MedMnistOptions
 from companion.cohorts.truths import true_counterfactual
-from tests.cohorts.conftest import picture
-
-SIZES = {"train": 40, "val": 12, "test": 30}
-
-
-def made_up(side: int = 12) -> dict[str, np.ndarray]:
-    """Distinct images in the publisher's layout, two classes."""
-    arrays: dict[str, np.ndarray] = {}
-    for split, n in SIZES.items():
-        first = list(SIZES).index(split) * 100
-        arrays[f"{split}_images"] = np.stack([picture(first + i, side) for i in range(n)])
-        arrays[f"{split}_labels"] = (np.arange(n) % 3 == 0).astype(np.uint8)[:, None]
-    return arrays
+from tests.cohorts.releases import MEDMNIST_SIZES as SIZES
+from tests.cohorts.releases import medmnist, write_medmnist
 
 
-def _imported(
-    tmp_path: Path,
-    arrays: dict[str, Any],
-    name: str = "cohort",
-    on_bad_image: Any = "error",
-    **options: Any,
+def imported(
+    tmp_path: Path, name: str = "cohort", on_bad_image: Any = "error", **options: Any
 ) -> Cohort:
-    root = tmp_path / "data"
-    root.mkdir(exist_ok=True)
-    np.savez_compressed(root / "pneumoniamnist.npz", **arrays)
     made = MedMnistOptions.model_validate({"size": 12} | options)
-    return build(made, root, tmp_path / name, on_bad_image)
+    return build(made, tmp_path / "data", tmp_path / name, on_bad_image)
 
 
 def test_the_arrays_become_the_cohort(tmp_path: Path) -> None:
-    arrays = made_up()
-    cohort = _imported(tmp_path, arrays)
+    arrays = medmnist()
+    write_medmnist(tmp_path / "data")
+    cohort = imported(tmp_path)
     assert cohort.classes == ("normal", "pneumonia")
     assert cohort.table["patient_id"].is_unique
     assert any("patient of its own" in caveat for caveat in cohort.info["caveats"])
@@ -64,68 +46,93 @@ def test_the_arrays_become_the_cohort(tmp_path: Path) -> None:
 
 
 def test_options_reach_the_cohort(tmp_path: Path) -> None:
+    write_medmnist(tmp_path / "data")
     changes = [{}, {"size": 16}, {"width": 8}, {"display_gamma": 1.0}, {"scanner_seed": 1}]
-    made = {
-        _imported(tmp_path, made_up(), str(i), **change).checksum
-        for i, change in enumerate(changes)
-    }
-    assert len(made) == len(changes)
+    made = [imported(tmp_path, str(i), **change) for i, change in enumerate(changes)]
+    assert len({cohort.checksum for cohort in made}) == len(changes)
 
 
 def test_classes_and_archive_are_options(tmp_path: Path) -> None:
-    arrays = made_up()
-    for split, n in SIZES.items():
-        arrays[f"{split}_labels"] = np.arange(n) % 3  # without a second axis
-    (tmp_path / "data").mkdir()
-    np.savez(tmp_path / "data" / "other.npz", **arrays)
-    options = MedMnistOptions(size=12, archive="other.npz", classes=("a", "b", "c"))
-    cohort = build(options, tmp_path / "data", tmp_path / "cohort")
+    labels = {f"{split}_labels": np.arange(n) % 3 for split, n in SIZES.items()}
+    write_medmnist(tmp_path / "data", **labels).rename(tmp_path / "data" / "other.npz")
+    cohort = imported(tmp_path, archive="other.npz", classes=("a", "b", "c"))
     assert cohort.classes == ("a", "b", "c")
     assert set(cohort.table["label"]) == {0, 1, 2}
 
 
 def test_blank_image_is_named_or_skipped(tmp_path: Path) -> None:
-    arrays = made_up()
-    arrays["val_images"][5] = 77
+    images = medmnist()["val_images"]
+    images[5] = 77
+    write_medmnist(tmp_path / "data", val_images=images)
     with pytest.raises(CohortError, match=r"row 5: image 'val_images/5' is blank"):
-        _imported(tmp_path, arrays)
-    cohort = _imported(tmp_path, arrays, on_bad_image="skip")
+        imported(tmp_path)
+    cohort = imported(tmp_path, on_bad_image="skip")
     assert len(cohort) == sum(SIZES.values()) - 1
-    np.testing.assert_array_equal(
-        true_counterfactual(cohort, np.arange(len(cohort)), {}), cohort.images
-    )
+    every = np.arange(len(cohort))
+    np.testing.assert_array_equal(true_counterfactual(cohort, every, {}), cohort.images)
 
 
+def header(shape: tuple[int, ...], descr: str = "|u1") -> bytes:
+    """What an array of another size than its file's begins with."""
+    file = io.BytesIO()
+    described = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, described)
+    return file.getvalue()
+
+
+IMAGES, LABELS = (medmnist()[f"val_{kind}"] for kind in ("images", "labels"))
 # What becomes of the validation images or labels, and what is said of them.
-SPOILED: list[tuple[str, Callable[[np.ndarray], np.ndarray | None], str]] = [
-    ("val_images", lambda _: None, ": cannot be read"),
-    ("val_labels", lambda _: None, ": cannot be read"),
-    ("val_images", lambda x: np.stack([x] * 3, -1), r": uint8 \(12, 12, 12, 3\), expected grey"),
-    ("val_images", lambda x: x / 255, r": float64 \(12, 12, 12\), expected grey"),
-    ("val_images", np.asfortranarray, ": .* in Fortran's order"),
-    ("val_labels", lambda x: x.repeat(14, 1), r": uint8 \(12, 14\), expected one whole number"),
-    ("val_labels", lambda x: x[:-1], r": uint8 \(11, 1\), expected .* each of the 12 images"),
-    ("val_labels", lambda x: x + np.arange(12)[:, None] // 11 * 2, ", row 11: label 2 has no name"),
-    ("val_labels", lambda x: x / 2, ": float64"),
+SPOILED: list[tuple[str, np.ndarray | bytes | None, str]] = [
+    ("val_images", None, ": cannot be read"),
+    ("val_images", np.stack([IMAGES] * 3, -1), r": uint8 \(12, 12, 12, 3\), expected grey"),
+    ("val_images", IMAGES / 255, r": float64 \(12, 12, 12\), expected grey"),
+    ("val_images", np.asfortranarray(IMAGES), ": .* in Fortran's order"),
+    ("val_images", header((12, 12, 12)) + IMAGES.tobytes()[:-200], ", row 10: the array ends here"),
+    ("val_images", header((10**9, 28, 28)), ": .*claims 1000000000 images of 28 x 28"),
+    ("val_images", header((12, 10**6, 10**6)), ": .*claims 12 images of 1000000 x"),
+    ("val_labels", None, ": cannot be read"),
+    ("val_labels", LABELS.repeat(14, 1), r": uint8 \(12, 14\), expected one whole number"),
+    ("val_labels", LABELS[:-1], r": uint8 \(11, 1\), expected .* each of the 12 images"),
+    ("val_labels", np.arange(12)[:, None] // 11 * 2, ", row 11: label 2 has no name"),
+    ("val_labels", LABELS / 2, ": float64"),
+    ("val_labels", header((10**11,)), ": .*(more than is read|cannot be read)"),
+    ("val_labels", header((12,), "|S10000000000"), ": .*cannot be read"),
 ]
 
 
-@pytest.mark.parametrize(("array", "spoil", "message"), SPOILED)
-def test_bad_archive_says_which_array(tmp_path: Path, array: str, spoil: Any, message: str) -> None:
-    arrays = made_up()
-    arrays[array] = spoil(arrays[array])
+@pytest.mark.parametrize(("array", "spoilt", "message"), SPOILED)
+def test_bad_archive_says_which_array(tmp_path, array, spoilt, message):
+    write_medmnist(tmp_path / "data", **{array: spoilt})
     with pytest.raises(CohortError, match=f"pneumoniamnist.npz, {array}{message}"):
-        _imported(tmp_path, {name: x for name, x in arrays.items() if x is not None})
+        imported(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-def test_missing_and_broken_archive(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
+def test_missing_broken_and_encrypted_archive(tmp_path: Path) -> None:
+    file = write_medmnist(tmp_path / "data")
+    content = bytearray(file.read_bytes())
+    file.unlink()
     with pytest.raises(CohortError, match=r"pneumoniamnist\.npz is missing"):
-        build(MedMnistOptions(), tmp_path / "data", tmp_path / "cohort")
-    (tmp_path / "data" / "pneumoniamnist.npz").write_bytes(b"no archive")
-    with pytest.raises(CohortError, match=r"pneumoniamnist\.npz, train_images: cannot be read"):
-        build(MedMnistOptions(), tmp_path / "data", tmp_path / "cohort")
+        imported(tmp_path)
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = content.find(signature)
+        while place >= 0:
+            content[place + offset] |= 1  # the flag of encryption
+            place = content.find(signature, place + 1)
+    for wrong in (b"no archive", content):
+        file.write_bytes(wrong)
+        with pytest.raises(CohortError, match=r"pneumoniamnist\.npz, train_images: cannot be read"):
+            imported(tmp_path)
+
+
+def test_labels_that_inflate_are_not_unpacked(tmp_path: Path, monkeypatch) -> None:
+    """200 MB of zeros in 200 kB; gigabytes are refused alike."""
+    inflated = header((200_000_000,)) + bytes(200_000_000)
+    assert write_medmnist(tmp_path / "data", val_labels=inflated).stat().st_size < 10**6
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("was unpacked"))
+    monkeypatch.setattr("companion.cohorts.releases.medmnist.SPLITS", ("val",))
+    with pytest.raises(CohortError, match=r"val_labels: 200000000 bytes, more than is read"):
+        imported(tmp_path)
 
 
 def test_images_are_streamed(tmp_path: Path) -> None:
@@ -152,18 +159,3 @@ def test_the_real_pneumoniamnist(shared_data: Path, tmp_path: Path) -> None:
     assert [len(cohort.rows(split)) for split in SIZES] == [4708, 524, 624]
     rows = np.arange(0, 5856, 500)
     np.testing.assert_array_equal(true_counterfactual(cohort, rows, {}), cohort.images[rows])
-
-
-def test_an_array_that_ends_early_is_named_with_the_row(tmp_path: Path) -> None:
-    _imported(tmp_path, made_up(), "whole")
-    whole = tmp_path / "data" / "pneumoniamnist.npz"
-    with zipfile.ZipFile(whole) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    images = files["val_images.npy"]
-    files["val_images.npy"] = images[: len(images) - 200]  # 12 images of 12 x 12 pixels
-    with zipfile.ZipFile(whole, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    with pytest.raises(CohortError, match=r"val_images, row 10: the array ends here, 12 images"):
-        build(MedMnistOptions(size=12), tmp_path / "data", tmp_path / "cohort")
-    assert not (tmp_path / "cohort").exists()

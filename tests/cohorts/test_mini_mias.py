@@ -14,48 +14,23 @@ from companion.cohorts.registry import build
 from companion.cohorts.releases.mini_mias import MiniMiasOptions
 from companion.cohorts.simulation.scanners import MAMMOGRAPHS, render
 from companion.cohorts.truths import true_counterfactual
-from tests.cohorts.conftest import files_of, picture
-
-WOMEN = 40
-PROSE = ["INFORMATION:", "2nd column: F - Fatty", "   mdb is the prefix of every film", ""]
+from tests.cohorts.releases import PROSE, WOMEN, MiniMias, files_of, picture
 
 
-class Download:
-    """Two films of each of some women; the tissue goes F, G, D from woman to woman."""
-
-    def __init__(self, root: Path, side: int = 16) -> None:
-        self.root, self.side = root, side
-        self.lines = [f"mdb{i + 1:03d} {'FGD'[i // 2 % 3]} NORM " for i in range(2 * WOMEN)]
-
-    def save(self) -> None:
-        """Writes list and films."""
-        self.root.mkdir(exist_ok=True)
-        for i in range(2 * WOMEN):
-            Image.fromarray(picture(i, self.side)).save(self.root / f"mdb{i + 1:03d}.pgm")
-        text = "\r\n".join([*PROSE, *self.lines, "", "=" * 20])
-        (self.root / "Info.txt").write_text(text, encoding="latin-1")
-
-
-@pytest.fixture
-def download(tmp_path: Path) -> Download:
-    """Not saved yet."""
-    return Download(tmp_path / "mias")
-
-
-def imported(download: Download, name: str = "cohort", **options: Any) -> Cohort:
+def imported(mias: MiniMias, name: str = "cohort", **options: Any) -> Cohort:
     made = MiniMiasOptions.model_validate({"size": 12, "width": 9} | options)
-    return build(made, download.root, download.root.parent / name)
+    return build(made, mias.root, mias.root.parent / name)
 
 
 # The table
 
 
-def test_the_list_becomes_the_table(download: Download) -> None:
-    download.lines[4] = "mdb005 F CIRC B 477 133 30"
-    download.lines[5:5] = ["mdb005 F CIRC B 500 168 26"]  # a second finding on the same film
-    download.lines[6] = "MDB006 f NORM"
-    download.save()
-    cohort = imported(download)
+def test_the_list_becomes_the_table(mias: MiniMias) -> None:
+    mias.lines[4] = "mdb005 F CIRC B 477 133 30"
+    mias.lines[5:5] = ["mdb005 F CIRC B 500 168 26"]  # a second finding on the same film
+    mias.lines[6] = "MDB006 f NORM"
+    mias.save()
+    cohort = imported(mias)
     assert len(cohort) == 2 * WOMEN
     assert cohort.classes == ("fatty", "fatty-glandular", "dense-glandular")
     assert list(cohort.table["label"][:8]) == [0, 0, 1, 1, 0, 0, 0, 0]
@@ -65,18 +40,18 @@ def test_the_list_becomes_the_table(download: Download) -> None:
     assert any("simulated" in caveat for caveat in cohort.info["caveats"])
 
 
-def test_consecutive_films_are_of_one_woman_in_one_split_on_one_scanner(download):
-    download.save()
-    table = imported(download).table
+def test_consecutive_films_are_of_one_woman_in_one_split_on_one_scanner(mias):
+    mias.save()
+    table = imported(mias).table
     pairs = table["image_id"].str[3:].astype(int).sub(1) // 2
     assert table.groupby("patient_id").size().eq(2).all()
     for column in ("patient_id", "split", "scanner"):
         assert table.groupby(pairs)[column].nunique().max() == 1
 
 
-def test_held_out_scanner_is_in_test_only_and_all_are_tested(download: Download) -> None:
-    download.save()
-    cohort = imported(download)
+def test_held_out_scanner_is_in_test_only_and_all_are_tested(mias: MiniMias) -> None:
+    mias.save()
+    cohort = imported(mias)
     assert cohort.held_out_scanners == ("Kestrel",)
     assert set(cohort.table.iloc[cohort.rows(scanners="held_out")]["split"]) == {"test"}
     for scanner in (*cohort.scanners, "Kestrel"):
@@ -86,23 +61,23 @@ def test_held_out_scanner_is_in_test_only_and_all_are_tested(download: Download)
         assert train[scanner] == pytest.approx(share, abs=0.06)
 
 
-def test_options_reach_the_cohort(download: Download) -> None:
-    download.save()
+def test_options_reach_the_cohort(mias: MiniMias) -> None:
+    mias.save()
     changes = [
         *({"scanner_seed": 1}, {"display_gamma": 1.0}, {"regime": "mild"}, {"held_out": ("Juno",)}),
         *({"shares": {"Fjord": 0.5, "Gale": 0.5}}, {"splits": {"seed": 1}}),
         *({"size": 16}, {"width": 12}, {"fit": "stretch"}, {}),
     ]
-    made = {imported(download, str(i), **change).checksum for i, change in enumerate(changes)}
+    made = {imported(mias, str(i), **change).checksum for i, change in enumerate(changes)}
     assert len(made) == len(changes)
 
 
 # Images and truth
 
 
-def test_frames_are_cropped_alike_and_resized_once(download: Download) -> None:
-    download.save()
-    cohort = imported(download)
+def test_frames_are_cropped_alike_and_resized_once(mias: MiniMias) -> None:
+    mias.save()
+    cohort = imported(mias)
     assert cohort.images.shape[1:] == (12, 9)
     assert (cohort.info["height"], cohort.info["width"]) == (12, 9)
     frames = np.load(cohort.folder / "frames.npy", allow_pickle=False)
@@ -111,9 +86,9 @@ def test_frames_are_cropped_alike_and_resized_once(download: Download) -> None:
     np.testing.assert_allclose(frames[7], resized.round().clip(0, 255), atol=1)
 
 
-def test_the_truth_renders_the_frame_on_the_asked_scanner(download: Download) -> None:
-    download.save()
-    cohort = imported(download, display_gamma=1.5, scanner_seed=3)
+def test_the_truth_renders_the_frame_on_the_asked_scanner(mias: MiniMias) -> None:
+    mias.save()
+    cohort = imported(mias, display_gamma=1.5, scanner_seed=3)
     every = np.arange(len(cohort))
     np.testing.assert_array_equal(true_counterfactual(cohort, every, {}), cohort.images)
     radiance = (np.load(cohort.folder / "frames.npy") / np.float32(255)) ** np.float32(1.5)
@@ -128,9 +103,9 @@ def test_the_truth_renders_the_frame_on_the_asked_scanner(download: Download) ->
             assert (noisy != clean).any(axis=(1, 2)).all()
 
 
-def test_the_sensor_noise_is_the_image_s_own(download):
-    download.save()
-    cohort = imported(download, size=64, width=48)
+def test_the_sensor_noise_is_the_image_s_own(mias):
+    mias.save()
+    cohort = imported(mias, size=64, width=48)
     asked = cohort, np.arange(20), {"scanner": "Haven"}
     noisy, clean = (true_counterfactual(*asked, noise=n).astype(float) for n in (True, False))
     flat = (noisy - clean).reshape(20, -1)
@@ -138,12 +113,12 @@ def test_the_sensor_noise_is_the_image_s_own(download):
     assert np.abs(correlation - np.eye(20)).max() < 0.1
 
 
-def test_what_is_skipped_changes_no_other_image(download: Download) -> None:
-    download.save()
-    whole = imported(download)
-    (download.root / "mdb003.pgm").write_bytes(b"no image")
+def test_what_is_skipped_changes_no_other_image(mias: MiniMias) -> None:
+    mias.save()
+    whole = imported(mias)
+    (mias.root / "mdb003.pgm").write_bytes(b"no image")
     made = MiniMiasOptions(size=12, width=9)
-    fewer = build(made, download.root, download.root.parent / "fewer", "skip")
+    fewer = build(made, mias.root, mias.root.parent / "fewer", "skip")
     assert [image["file"] for image in fewer.info["skipped"]] == ["mdb003.pgm"]
     kept = (whole.table["image_id"] != "mdb003").to_numpy()
     np.testing.assert_array_equal(fewer.images, whole.images[kept])
@@ -152,9 +127,9 @@ def test_what_is_skipped_changes_no_other_image(download: Download) -> None:
     )
 
 
-def test_unknown_interventions_and_missing_frames_are_named(download: Download) -> None:
-    download.save()
-    cohort = imported(download)
+def test_unknown_interventions_and_missing_frames_are_named(mias: MiniMias) -> None:
+    mias.save()
+    cohort = imported(mias)
     with pytest.raises(ValueError, match="it is one of"):
         true_counterfactual(cohort, np.array([0]), {"scanner": "Aurora"})
     (cohort.folder / "frames.npy").unlink()
@@ -162,18 +137,18 @@ def test_unknown_interventions_and_missing_frames_are_named(download: Download) 
         true_counterfactual(cohort, np.array([0]), {})
 
 
-def test_interrupted_while_rendering_goes_on_with_the_same_bytes(download, monkeypatch):
-    download.save()
+def test_interrupted_while_rendering_goes_on_with_the_same_bytes(mias, monkeypatch):
+    mias.save()
     with monkeypatch.context() as patch:
         patch.setattr(writer, "checksum", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            imported(download)
-    partial = download.root.parent / ".cohort.partial"
+            imported(mias)
+    partial = mias.root.parent / ".cohort.partial"
     (partial / "images.npy").write_bytes(b"half")
     monkeypatch.setattr(writer, "read_frame", None)  # nothing is read again
-    resumed = files_of(imported(download).folder)
+    resumed = files_of(imported(mias).folder)
     monkeypatch.undo()
-    assert resumed == files_of(imported(download, "whole").folder)
+    assert resumed == files_of(imported(mias, "whole").folder)
 
 
 # Bad input
@@ -187,22 +162,22 @@ def test_interrupted_while_rendering_goes_on_with_the_same_bytes(download, monke
         ("mdb002 D NORM", "row 7: film 'mdb002' has another tissue than in row 6"),
     ],
 )
-def test_bad_line_is_named(download: Download, line: str, message: str) -> None:
-    download.lines[2] = line
-    download.save()
+def test_bad_line_is_named(mias: MiniMias, line: str, message: str) -> None:
+    mias.lines[2] = line
+    mias.save()
     with pytest.raises(CohortError, match=f"Info.txt, {message}"):
-        imported(download)
-    assert [path.name for path in download.root.parent.iterdir()] == ["mias"]
+        imported(mias)
+    assert [path.name for path in mias.root.parent.iterdir()] == ["mias"]
 
 
-def test_missing_list_and_list_without_films(download: Download) -> None:
-    download.save()
-    (download.root / "Info.txt").write_text("\n".join(PROSE))
+def test_missing_list_and_list_without_films(mias: MiniMias) -> None:
+    mias.save()
+    (mias.root / "Info.txt").write_text("\n".join(PROSE))
     with pytest.raises(CohortError, match="lists no film"):
-        imported(download)
-    (download.root / "Info.txt").unlink()
+        imported(mias)
+    (mias.root / "Info.txt").unlink()
     with pytest.raises(CohortError, match=r"Info\.txt is missing"):
-        imported(download)
+        imported(mias)
 
 
 # The real films

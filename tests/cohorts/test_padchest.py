@@ -3,21 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from companion.cohorts import fakes
-from companion.cohorts.errors import CohortError
 from companion.cohorts.registry import build, make_plan
 from companion.cohorts.releases.padchest import TABLE, UNREADABLE, PadChestOptions
 from tests.cohorts.releases import cells, lines, save
 from tests.oracles import published_splits as oracle
 
-
-@pytest.fixture
-def release(tmp_path: Path) -> Path:
-    folder = tmp_path / "padchest"
-    fakes.make("padchest", folder, patients=48)
-    return folder
+SOURCE = "padchest"
 
 
 def kept(release: Path) -> list[dict[str, str]]:
@@ -91,24 +83,6 @@ def test_ages_beyond_belief_are_missing_and_said(release: Path) -> None:
     assert plan.rows["age"].iloc[:2].isna().all()
     assert plan.rows["age"].max() < 120
     assert any("count as missing: 2 in PADCHEST" in caveat for caveat in plan.caveats)
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "message"),
-    [
-        ("PatientID", "", "PatientID is empty"),
-        ("PatientBirth", "long ago", "PatientBirth 'long ago' names no year"),
-        ("ImageID", "{first}", "image_id '.*' is a duplicate of row 2"),
-    ],
-)
-def test_a_bad_row_is_named(release: Path, column: str, value: str, message: str) -> None:
-    content = lines(release / TABLE)
-    first = content[1][content[0].index("ImageID")]
-    content[3][content[0].index(column)] = value.format(first=first)
-    save(release / TABLE, content)
-    # A report takes two lines of the file, so the third of its rows begins in line 6.
-    with pytest.raises(CohortError, match=rf"{TABLE}, row 6: .*{message}"):
-        build(PadChestOptions(size=16), release, release.parent / "cohort")
 
 
 def test_the_finding_reaches_the_label(release: Path) -> None:

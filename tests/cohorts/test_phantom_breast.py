@@ -99,7 +99,7 @@ def test_right_breasts_are_mirrored() -> None:
 
 
 def test_implants_are_bright_found_and_in_their_share(tmp_path: Path) -> None:
-    larger = _made(tmp_path / "cohort", n_train=400, implants=0.2, height=64, width=56)
+    larger = _made(tmp_path / "cohort", n_train=200, implants=0.2, height=64, width=56)
     implant = larger.attributes(np.arange(len(larger))) == "implant"
     assert implant.mean() == pytest.approx(0.2, abs=0.06)
     shown = true_counterfactual(larger, np.arange(len(larger)), {"scanner": "Gale"}, noise=False)

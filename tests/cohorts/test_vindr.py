@@ -3,23 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from companion.cohorts import fakes
-from companion.cohorts.errors import CohortError
 from companion.cohorts.registry import build, make_plan
 from companion.cohorts.releases.vindr import ANNOTATIONS, METADATA, SCANNERS, VindrOptions
-from tests.cohorts.releases import cells, spoil
+from tests.cohorts.releases import cells
 from tests.oracles import published_splits as oracle
 
+SOURCE = "vindr"
 SMALL = VindrOptions(size=24, width=20)
-
-
-@pytest.fixture
-def release(tmp_path: Path) -> Path:
-    folder = tmp_path / "vindr"
-    fakes.make("vindr", folder, patients=48)
-    return folder
 
 
 def test_the_import_is_the_paper_s(release: Path) -> None:
@@ -54,22 +45,3 @@ def test_published_split_leaks_and_says_so(release: Path) -> None:
     by_study = make_plan(SMALL.model_copy(update={"split_by": "study"}), release)
     assert (by_study.rows["split"].groupby(studies).nunique() == 1).all()
     assert not any("more than one split" in caveat for caveat in by_study.caveats)
-
-
-@pytest.mark.parametrize(
-    ("file", "column", "value", "message"),
-    [
-        (ANNOTATIONS, "breast_density", "DENSITY E", "row 3: unknown breast_density 'DENSITY E'"),
-        (ANNOTATIONS, "study_id", "", "row 3: study_id is empty"),
-        (ANNOTATIONS, "image_id", "{first}", r"row 3: image '.*' is listed twice"),
-        (ANNOTATIONS, "image_id", "nosuch", "row 3: image 'nosuch' is not in metadata.csv"),
-        (METADATA, "Manufacturer's Model Name", "X", "row 3: unknown Manufacturer's Model Name"),
-        (METADATA, "Series Instance UID", "", "row 3: Series Instance UID is empty"),
-        (METADATA, "Patient's Age", "old", "row 3: Patient's Age 'old' is no number"),
-    ],
-)
-def test_a_bad_row_is_named(release, file, column, value, message):
-    first = cells(release / ANNOTATIONS)["image_id"][0]
-    spoil(release / file, 3, column, value.format(first=first))
-    with pytest.raises(CohortError, match=f"{file}, {message}"):
-        make_plan(SMALL, release)

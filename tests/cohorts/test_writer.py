@@ -18,7 +18,7 @@ from companion.cohorts.importing.image_files import FrameOptions
 from companion.cohorts.registry import build
 from companion.cohorts.releases import folder
 from companion.cohorts.releases.folder import FolderOptions
-from tests.cohorts.conftest import Source, files_of, picture
+from tests.cohorts.releases import Source, files_of, picture
 
 
 def many(root: Path, number: int) -> Source:
