@@ -10,14 +10,6 @@ def test_holm_by_hand() -> None:
     assert holm(shuffled) == pytest.approx([0.06, 0.04, 0.06, 0.06])
 
 
-def test_levels_by_hand() -> None:
-    """.01 <= .05/4 passes, .02 > .05/3 fails, so the rest is judged at .05/3 too."""
-    thirds = 1 - 0.05 / 3
-    assert holm_levels([0.03, 0.01, 0.04, 0.02]) == pytest.approx(
-        [thirds, 1 - 0.05 / 4, thirds, thirds]
-    )
-
-
 def test_an_interval_at_its_level_excludes_what_holm_rejects() -> None:
     rng = np.random.default_rng(0)
     for _ in range(300):

@@ -78,22 +78,6 @@ def test_interval_does_not_depend_on_how_replicates_are_blocked(monkeypatch):
     assert interval() == pytest.approx(whole)
 
 
-def test_interval_grows_with_level_and_when_images_share_patients():
-    labels, scores = np.tile(np.array(sample(60)), 4)
-    labels = labels.astype(int)
-
-    def width(patients, level=0.95):
-        low, high = bootstrap_interval(
-            labels, scores, patients, np.random.default_rng(0), n_bootstrap=400, level=level
-        )
-        assert low < roc_auc(labels, scores) < high
-        return high - low
-
-    apart, together = np.arange(240), np.tile(np.arange(60), 4)
-    assert width(together) > 1.6 * width(apart)
-    assert width(apart) > 1.2 * width(apart, level=0.8)
-
-
 def test_replicates_without_a_class_are_left_out():
     labels = np.array([0, 0, 0, 0, 0, 1])
     scores = np.array([0.1, 0.2, 0.3, 0.4, 0.6, 0.5])
@@ -149,20 +133,6 @@ def test_difference_is_the_loops(level, quantile):
     error = np.std(values, ddof=1) * np.sqrt(20 / 19)
     half = quantile * error
     assert (low, high) == pytest.approx((value - half, value + half), rel=1e-8)
-
-
-def test_pairing_pays():
-    """Resampling each encoder's patients on their own would be much wider."""
-    labels, first, second = paired_sample(patients=200)
-    patients = np.arange(200)
-    _, low, high = difference(labels, first, second)
-    apart = [
-        np.diff(
-            bootstrap_interval(labels, s, patients, np.random.default_rng(i), n_bootstrap=200)
-        ).item()
-        for i, s in enumerate((first, second))
-    ]
-    assert high - low < 0.7 * np.hypot(*apart)
 
 
 def test_unfit_differences_are_refused():

@@ -170,16 +170,6 @@ def test_class_loss_pairs_crops_as_the_equation_says(batch, logged):
     assert logged["dino"].item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_student_does_not_see_masked_patches(batch):
-    """With every patch masked, images no longer matter to it; the teacher sees them."""
-    module = make(masks={"probability": 1, "ratio": (1.0, 1.0)})
-    crops = module.crops(batch, 0)
-    masks = torch.ones(16, 16, dtype=torch.bool)
-    class_token, _ = module.student.tokens(crops.global_crops, masks)
-    assert class_token.std(0).max() < 1e-6
-    assert module.teacher.tokens(crops.global_crops)[0].std(0).max() > 1e-3
-
-
 @pytest.mark.parametrize(
     "changed",
     [
@@ -369,12 +359,11 @@ def test_the_training_loop_takes_these_steps(monkeypatch, tmp_path, batch):
     assert not torch.equal(weights(looped.student), weights(make().student))
 
 
-@pytest.mark.parametrize("centering", ["sinkhorn", "softmax"])
-def test_resumed_training_equals_undisturbed_training(monkeypatch, tmp_path, batch, centering):
+def test_resumed_training_equals_undisturbed_training(monkeypatch, tmp_path, batch):
     monkeypatch.undo()
     endless = {"largest_loss": math.inf}  # a few steps on noise teach nothing
     undisturbed, resumed = undisturbed_and_resumed(
-        lambda: make(centering=centering, drop_path=0.3, collapse=endless),
+        lambda: make(centering="softmax", drop_path=0.3, collapse=endless),
         batch,
         tmp_path,
         killed_in=2,
@@ -382,6 +371,5 @@ def test_resumed_training_equals_undisturbed_training(monkeypatch, tmp_path, bat
     assert {name.split(".")[0] for name in resumed} >= {"teacher", "student", "class_targets"}
     for name, value in undisturbed.items():
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0, msg=name)
-    if centering == "softmax":
-        assert resumed["class_targets.centre"].abs().max() > 0
+    assert resumed["class_targets.centre"].abs().max() > 0
     assert not torch.equal(resumed["teacher.mask_token"], resumed["student.mask_token"])
