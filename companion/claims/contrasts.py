@@ -29,6 +29,7 @@ CELL = (
 Cell = tuple[str, str, str, str, str, str, float]
 Weights = Mapping[Cell, float]
 Encoders = Mapping[str, Encoder]
+Rows = tuple[pd.DataFrame, pd.DataFrame]  # of the first encoder and of the second
 
 
 class NotTestedError(Exception):
@@ -117,7 +118,8 @@ def gain_weights(auc: pd.DataFrame, gain: Gain, encoders: Encoders, setting: Set
         NotTestedError: an encoder, subgroup or domain was not run.
         ValueError: the encoders were run, but not on the same domains with the same labels.
     """
-    return _weights(auc, gain, encoders, setting, gain_fractions(auc, gain, encoders, setting))
+    rows = _rows(auc, gain, encoders, setting)
+    return _weights(rows, gain, _select_fractions(gain.fractions, _shares(rows, gain)))
 
 
 def difference_weights(
@@ -129,16 +131,15 @@ def difference_weights(
         NotTestedError: as `gain_weights`, or both gains are over the same cells here.
         ValueError: as `gain_weights`.
     """
-    shares = [
-        set(gain_fractions(auc, gain.model_copy(update={"fractions": "all"}), encoders, setting))
-        for gain in (test.of, test.minus)
-    ]
+    gains = test.of, test.minus
+    rows = [_rows(auc, gain, encoders, setting) for gain in gains]
+    shares = [set(_shares(each, gain)) for each, gain in zip(rows, gains, strict=True)]
     common = sorted(shares[0] & shares[1])
     if not common:
         raise ValueError(f"empty contrast: {test.label()} have no share of the labels in common")
     of, minus = (
-        _weights(auc, gain, encoders, setting, _select_fractions(gain.fractions, common))
-        for gain in (test.of, test.minus)
+        _weights(each, gain, _select_fractions(gain.fractions, common))
+        for each, gain in zip(rows, gains, strict=True)
     )
     if of == minus:
         raise NotTestedError("both gains are over the same figures: there is only one to choose")
@@ -154,14 +155,20 @@ def gain_fractions(
     Raises:
         NotTestedError, ValueError: as `gain_weights`.
     """
-    first, second = (_common_fractions(rows) for rows in _rows(auc, gain, encoders, setting))
+    shares = _shares(_rows(auc, gain, encoders, setting), gain)
+    return _select_fractions(gain.fractions, shares)
+
+
+def _shares(rows: Rows, gain: Gain) -> list[float]:
+    """The label fractions, ascending, that both encoders have on every domain."""
+    first, second = map(_common_fractions, rows)
     if not first or first != second:
         # Dropping what only one has could make "at every share" true by omission.
         raise ValueError(
             f"{gain.first} and {gain.second} ({gain.protocol}) were not evaluated with the same "
             f"shares of the labels on every domain: {sorted(first)} and {sorted(second)}"
         )
-    return _select_fractions(gain.fractions, sorted(first))
+    return sorted(first)
 
 
 def _common_fractions(rows: pd.DataFrame) -> set[float]:
@@ -178,16 +185,8 @@ def _select_fractions(fractions: Fractions, common: list[float]) -> tuple[float,
     return {"smallest": (common[0],), "largest": (common[-1],)}.get(fractions, tuple(common))
 
 
-def _weights(
-    auc: pd.DataFrame,
-    gain: Gain,
-    encoders: Encoders,
-    setting: Setting,
-    fractions: tuple[float, ...],
-) -> Weights:
-    first, second = (
-        rows[rows["label_fraction"].isin(fractions)] for rows in _rows(auc, gain, encoders, setting)
-    )
+def _weights(both: Rows, gain: Gain, fractions: tuple[float, ...]) -> Weights:
+    first, second = (rows[rows["label_fraction"].isin(fractions)] for rows in both)
     _require_same_labels(first, second, gain)
     weights: dict[Cell, float] = {}
     for rows, sign in ((first, 1.0), (second, -1.0)):
@@ -197,9 +196,7 @@ def _weights(
     return weights
 
 
-def _rows(
-    auc: pd.DataFrame, gain: Gain, encoders: Encoders, setting: Setting
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _rows(auc: pd.DataFrame, gain: Gain, encoders: Encoders, setting: Setting) -> Rows:
     """What `results.csv` has of both encoders, on the gain's subgroup and domains."""
     both = [_of_encoder(auc, name, encoders[name], gain) for name in (gain.first, gain.second)]
     subgroup = _subgroup(both[1], gain)
