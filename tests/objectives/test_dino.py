@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from tests.objectives.resuming import undisturbed_and_resumed
 from tests.oracles import self_distillation as oracle
 
 STEPS = 5  # per epoch
-SMALL = {
+SMALL: dict[str, Any] = {
     "encoder": {
         "architecture": "vit-slim",
         "vit": {"patch": 8, "width": 12, "depth": 2, "heads": 2},
@@ -170,27 +171,18 @@ def test_class_loss_pairs_crops_as_the_equation_says(batch, logged):
     assert logged["dino"].item() == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"crops": {"local_size": (16, 16), "local_crops": 2}},
-        {"crops": {"local_size": (16, 16), "solarize_probability": (1, 1, 1)}},
-        {"masks": {"probability": 1.0}},
-        {"masks": {"ratio": (0.5, 0.5)}},
-        {"head": {"prototypes": 12, "hidden": 10, "bottleneck": 6}},
-        {"head": {"prototypes": 16, "hidden": 11, "bottleneck": 6}},
-        {"head": {"prototypes": 16, "hidden": 10, "bottleneck": 7}},
-        {"ibot_head": "shared"},
-        {"ibot_weight": 0.5},
-        {"koleo_weight": 0.5},
-        {"centering": "softmax"},
-        {"student_temperature": 0.2},
-        {"teacher_temperature": (0.05, 0.07)},
-        {"drop_path": 0.5},
-        {"precision": "bfloat16"},
-    ],
-    ids=str,
+OF_THE_LOSS: tuple[dict[str, Any], ...] = (
+    *({"crops": SMALL["crops"] | part} for part in ({"local_crops": 2}, {"global_size": (24, 24)})),
+    {"crops": SMALL["crops"] | {"solarize_probability": (1, 1, 1)}},
+    *({"masks": part} for part in ({"probability": 1.0}, {"ratio": (0.5, 0.5)})),
+    *({"head": SMALL["head"] | {name: 7}} for name in ("prototypes", "hidden", "bottleneck")),
+    *({name: 0.5} for name in ("ibot_weight", "koleo_weight", "drop_path")),
+    *({"ibot_head": "shared"}, {"centering": "softmax"}, {"precision": "bfloat16"}),
+    *({"student_temperature": 0.2}, {"teacher_temperature": (0.05, 0.07)}),
 )
+
+
+@pytest.mark.parametrize("changed", OF_THE_LOSS, ids=str)
 @pytest.mark.usefixtures("half_precision")
 def test_options_reach_the_loss(batch, changed):
     losses = []
