@@ -1,9 +1,11 @@
 """Processes that are forks of one that has imported torch and its like, which takes ten seconds."""
 
 import multiprocessing
+import sys
 from multiprocessing.context import ForkServerContext
 
-PRELOADED = ["tests.killable", "timm", "torch.distributed"]
+# Not on macOS, whose libraries do not survive a fork.
+PRELOADED = ["tests.killable", "timm", "torch.distributed"] if sys.platform == "linux" else []
 
 
 def context() -> ForkServerContext:

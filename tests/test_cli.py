@@ -17,15 +17,6 @@ from tests.evaluation.made_up import evidence, papers_results, quality
 runner = CliRunner()
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["run"], ["notebook"], ["claims"], ["plan"], ["book"], ["check-book"]]
-)
-def test_every_command_explains_itself(command: list[str]) -> None:
-    answer = runner.invoke(cli.app, [*command, "--help"])
-    assert answer.exit_code == 0
-    assert "Usage" in answer.output
-
-
 def test_plan_names_the_encoders_and_what_the_cohort_cannot_have() -> None:
     answer = runner.invoke(cli.app, ["plan", "--profile", "tiny"])
     assert answer.exit_code == 0, answer.output

@@ -37,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["subprocess.Pop
     yield started
     assert started.stdin is not None
     started.stdin.close()
-    assert started.wait(60) == 0
+    assert started.wait(600) == 0
     assert not Path(os.environ.pop(forkserver.SOCKET)).parent.exists()
 
 
@@ -64,7 +64,7 @@ def test_a_program_has_its_arguments_folder_environment_streams_and_status(
     server: "subprocess.Popen[bytes]", status: int, tmp_path: Path
 ) -> None:
     asked = program(tmp_path, str(status), "--name", "o'brien")
-    out, err = asked.communicate("words", timeout=100)
+    out, err = asked.communicate("words", timeout=600)
     found = [[str(status), "--name", "o'brien"], str(tmp_path), "here", server.pid]
     assert json.loads(out) == found
     assert err == "words\n"
@@ -79,12 +79,12 @@ def test_a_program_ends_with_what_asked_for_it(number: int, tmp_path: Path) -> N
     asked.stdout.readline()
     asked.send_signal(number)
     assert asked.stdout.read() == ""  # the end of the program's own stream
-    assert asked.wait(60) == (128 + number if number == signal.SIGTERM else -number)
+    assert asked.wait(600) == (128 + number if number == signal.SIGTERM else -number)
 
 
 def test_without_a_server_it_is_started_as_ever(tmp_path: Path) -> None:
     nowhere = {forkserver.SOCKET: str(tmp_path / "nowhere"), "PYTHONPATH": str(tmp_path)}
     asked = program(tmp_path, "3", **nowhere)
-    out, _ = asked.communicate("", timeout=100)
+    out, _ = asked.communicate("", timeout=600)
     assert json.loads(out)[0] == ["3"]
     assert asked.returncode == 3

@@ -20,8 +20,8 @@ def test_the_next_items_are_made_while_one_is_in_use():
     assert list(prefetched(iter(range(7)))) == list(range(7))
     stream = prefetched(making(), ahead=2)
     assert next(stream) == 0
-    assert made[1].wait(10)
-    assert made[2].wait(10)
+    assert made[1].wait(600)
+    assert made[2].wait(600)
     assert not made[3].wait(0.05)  # no more than that are in memory
 
 

@@ -55,5 +55,7 @@ def nih(tmp_path: Path) -> Nih:
 
 @pytest.fixture
 def mias(tmp_path: Path) -> MiniMias:
-    """Not saved yet."""
-    return MiniMias(tmp_path / "mias")
+    """To be saved again where lines change."""
+    made = MiniMias(tmp_path / "mias")
+    made.save()
+    return made

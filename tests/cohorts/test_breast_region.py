@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from companion.cohorts.errors import ImageError
 from companion.cohorts.fakes.pictures import LABEL_PLATE, breast
 from companion.cohorts.importing.breast_region import breast_region, without_background
-from companion.cohorts.importing.image_files import FrameOptions, read_frame
 
 
 def _slow_region(grey: np.ndarray) -> np.ndarray:
@@ -43,12 +41,3 @@ def test_the_largest_bright_part_stays() -> None:
 def test_nothing_but_black() -> None:
     with pytest.raises(ImageError, match="no breast"):
         breast_region(np.full((4, 4), 5.0))
-
-
-def test_the_option_reaches_the_frame(tmp_path) -> None:
-    path = tmp_path / "film.png"
-    Image.fromarray(breast(np.random.default_rng(1), 1, 1.0)).save(path)
-    kept = read_frame(path, FrameOptions(size=48, width=40))
-    removed = read_frame(path, FrameOptions(size=48, width=40, background="remove"))
-    assert kept[3:7, 30:38].max() > 200
-    assert removed[3:7, 30:38].max() == 0

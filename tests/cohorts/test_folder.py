@@ -40,16 +40,6 @@ def test_rows_images_and_description_fit(source: Source, tmp_path: Path) -> None
     assert {path.name for path in tmp_path.iterdir()} == {"data", "cohort"}
 
 
-def test_no_patient_is_in_two_splits(tmp_path: Path) -> None:
-    source = Source(tmp_path / "data")
-    for i in range(60):
-        source.add(f"{i}.png", f"p{i // 3}", "AB"[i % 2], "yn"[i // 6 % 2])
-    cohort = source.build(tmp_path / "cohort")
-    splits = cohort.table.groupby("patient_id")["split"].nunique()
-    assert (splits == 1).all()
-    assert set(cohort.table["split"]) == {"train", "val", "test"}
-
-
 def test_optional_columns_under_other_names(tmp_path: Path) -> None:
     source = Source(tmp_path / "data")
     for i in range(8):

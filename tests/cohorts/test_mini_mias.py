@@ -41,7 +41,6 @@ def test_the_list_becomes_the_table(mias: MiniMias) -> None:
 
 
 def test_consecutive_films_are_of_one_woman_in_one_split_on_one_scanner(mias):
-    mias.save()
     table = imported(mias).table
     pairs = table["image_id"].str[3:].astype(int).sub(1) // 2
     assert table.groupby("patient_id").size().eq(2).all()
@@ -49,20 +48,7 @@ def test_consecutive_films_are_of_one_woman_in_one_split_on_one_scanner(mias):
         assert table.groupby(pairs)[column].nunique().max() == 1
 
 
-def test_held_out_scanner_is_in_test_only_and_all_are_tested(mias: MiniMias) -> None:
-    mias.save()
-    cohort = imported(mias)
-    assert cohort.held_out_scanners == ("Kestrel",)
-    assert set(cohort.table.iloc[cohort.rows(scanners="held_out")]["split"]) == {"test"}
-    for scanner in (*cohort.scanners, "Kestrel"):
-        assert len(cohort.rows("test", [scanner])) >= 6
-    train = cohort.table.iloc[cohort.rows("train")]["scanner"].value_counts(normalize=True)
-    for scanner, share in MiniMiasOptions().shares.items():
-        assert train[scanner] == pytest.approx(share, abs=0.06)
-
-
 def test_options_reach_the_cohort(mias: MiniMias) -> None:
-    mias.save()
     changes = [
         *({"scanner_seed": 1}, {"display_gamma": 1.0}, {"regime": "mild"}, {"held_out": ("Juno",)}),
         *({"shares": {"Fjord": 0.5, "Gale": 0.5}}, {"splits": {"seed": 1}}),
@@ -76,7 +62,6 @@ def test_options_reach_the_cohort(mias: MiniMias) -> None:
 
 
 def test_frames_are_cropped_alike_and_resized_once(mias: MiniMias) -> None:
-    mias.save()
     cohort = imported(mias)
     assert cohort.images.shape[1:] == (12, 9)
     assert (cohort.info["height"], cohort.info["width"]) == (12, 9)
@@ -87,7 +72,6 @@ def test_frames_are_cropped_alike_and_resized_once(mias: MiniMias) -> None:
 
 
 def test_the_truth_renders_the_frame_on_the_asked_scanner(mias: MiniMias) -> None:
-    mias.save()
     cohort = imported(mias, display_gamma=1.5, scanner_seed=3)
     every = np.arange(len(cohort))
     np.testing.assert_array_equal(true_counterfactual(cohort, every, {}), cohort.images)
@@ -104,7 +88,6 @@ def test_the_truth_renders_the_frame_on_the_asked_scanner(mias: MiniMias) -> Non
 
 
 def test_the_sensor_noise_is_the_image_s_own(mias):
-    mias.save()
     cohort = imported(mias, size=64, width=48)
     asked = cohort, np.arange(20), {"scanner": "Haven"}
     noisy, clean = (true_counterfactual(*asked, noise=n).astype(float) for n in (True, False))
@@ -114,7 +97,6 @@ def test_the_sensor_noise_is_the_image_s_own(mias):
 
 
 def test_what_is_skipped_changes_no_other_image(mias: MiniMias) -> None:
-    mias.save()
     whole = imported(mias)
     (mias.root / "mdb003.pgm").write_bytes(b"no image")
     made = MiniMiasOptions(size=12, width=9)
@@ -128,7 +110,6 @@ def test_what_is_skipped_changes_no_other_image(mias: MiniMias) -> None:
 
 
 def test_unknown_interventions_and_missing_frames_are_named(mias: MiniMias) -> None:
-    mias.save()
     cohort = imported(mias)
     with pytest.raises(ValueError, match="it is one of"):
         true_counterfactual(cohort, np.array([0]), {"scanner": "Aurora"})
@@ -138,7 +119,6 @@ def test_unknown_interventions_and_missing_frames_are_named(mias: MiniMias) -> N
 
 
 def test_interrupted_while_rendering_goes_on_with_the_same_bytes(mias, monkeypatch):
-    mias.save()
     with monkeypatch.context() as patch:
         patch.setattr(writer, "checksum", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -171,7 +151,6 @@ def test_bad_line_is_named(mias: MiniMias, line: str, message: str) -> None:
 
 
 def test_missing_list_and_list_without_films(mias: MiniMias) -> None:
-    mias.save()
     (mias.root / "Info.txt").write_text("\n".join(PROSE))
     with pytest.raises(CohortError, match="lists no film"):
         imported(mias)

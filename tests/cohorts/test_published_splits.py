@@ -19,24 +19,6 @@ def test_the_split_is_the_released_code_s(n: int, test: float, val: float) -> No
     assert published_splits.leak_caveats(units, found, "{n}") == []
 
 
-def test_strata_are_drawn_alike() -> None:
-    units = np.array([f"p{k}" for k in range(80)])
-    strata = [k % 4 for k in range(80)]
-    rest, held = published_splits.hold_out(units, 0.25, strata)
-    drawn = [int(unit[1:]) % 4 for unit in held]
-    assert np.bincount(drawn).tolist() == [5, 5, 5, 5]
-    assert sorted([*rest, *held]) == sorted(units)
-    assert (
-        np.bincount([int(u[1:]) % 4 for u in published_splits.hold_out(units, 0.25)[1]]).min() < 5
-    )
-
-
 def test_too_few_to_split() -> None:
     with pytest.raises(CohortError, match="2 patients cannot be split as in the paper"):
         published_splits.hold_out(np.array(["a", "b"]), 0.25, [0, 1])
-
-
-def test_patients_in_two_splits_are_counted() -> None:
-    units = pd.Series(["a", "a", "b", "c", "c"])
-    split = pd.Series(["train", "test", "val", "train", "train"])
-    assert published_splits.leak_caveats(units, split, "{n}") == ["1"]
