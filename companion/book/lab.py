@@ -1,11 +1,13 @@
 """Notebooks to work in: copies of the stored ones in `lab/`, which git and the digests overlook."""
 
+import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
+from jupyter_core.paths import jupyter_config_dir
 
 from companion import ROOT
 from companion.book import lectures
@@ -13,15 +15,13 @@ from companion.book.notebooks import Parameter, in_effect, typed_parameters
 from companion.experiments import plan
 
 FIRST = "explorer"
-# It asks nobody for news or newer versions.
-QUIET = (
-    "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
-    "--LabApp.news_url=None",
-)
+# It asks nobody for news or newer versions, and no reader whether it may.
+QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
 
 
 # Jupyter starts a kernel in the folder of its notebook; steps look for runs/ in the repository.
 START = """# Where runs/ lies.
+import json
 import os
 
 from companion import ROOT
@@ -62,6 +62,9 @@ def _copy(notebook: Path, copy: Path, asked: dict[str, Parameter]) -> None:
 
 def jupyterlab(folder: Path, options: Sequence[str] = (), root: Path = ROOT) -> None:
     """Becomes JupyterLab, on the explorer of a folder of copies."""
+    settings = Path(jupyter_config_dir()) / "labconfig" / "page_config.json"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(json.dumps(QUIET), encoding="utf-8")
     notebook = str(folder / f"{FIRST}.ipynb")
-    command = ["-m", "jupyterlab", notebook, f"--ServerApp.root_dir={root}", *QUIET, *options]
+    command = ["-m", "jupyterlab", notebook, f"--ServerApp.root_dir={root}", *options]
     os.execv(sys.executable, [sys.executable, *command])

@@ -1,5 +1,6 @@
 """`make lab`: copies of the notebooks to work in, and JupyterLab on the explorer's."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -66,6 +67,7 @@ def test_jupyterlab_is_started_on_the_explorer(
     started: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda program, command: started.append(command))
     monkeypatch.setattr(lab, "copies", lambda *_: root)
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(root))
     asked = ["lab", "--data-root", "", "--options", "--no-browser --port 8890"]
     answer = CliRunner().invoke(cli.app, [*asked, "--open" if show else "--no-open"])
     assert answer.exit_code == 0, answer.output
@@ -75,3 +77,5 @@ def test_jupyterlab_is_started_on_the_explorer(
     (command,) = started
     assert command[:4] == [sys.executable, "-m", "jupyterlab", str(root / "explorer.ipynb")]
     assert command[-3:] == ["--no-browser", "--port", "8890"]
+    settings = json.loads((root / "labconfig" / "page_config.json").read_text())
+    assert "@jupyterlab/apputils-extension:announcements" in settings["disabledExtensions"]
