@@ -14,6 +14,7 @@ import yaml
 
 from companion import ROOT
 from companion.book import illustrations, landing, opening, report
+from companion.book.dark import add_dark_figures
 from companion.book.light import lighten
 from companion.book.verdicts import verdicts_on
 from companion.engine.clean_environment import clean
@@ -143,6 +144,7 @@ def build(beside: Sequence[str] = (), root: Path = ROOT, builder: str = "html") 
     if done.returncode != 0:
         raise ValueError("the book has warnings or errors, listed above; mend the pages they name")
     lighten(root / BUILD / "html")
+    add_dark_figures(root / BUILD / "html")
     unfinished.unlink()
 
 

@@ -9,20 +9,14 @@ from pandas.io.formats.style import Styler
 
 from ccl.generator.pixel_moments import grey_spread
 from companion.book.figures.icons import icon_html
-from companion.book.figures.look import NOT_COMPUTED, OBJECTIVES, STARTS, Mark, marks
+from companion.book.figures.look import NOT_COMPUTED, Mark, marks, marks_by_label
 from companion.book.markdown import escape
 from companion.cohorts.cohort import SPLITS, Cohort
 from companion.evaluation.collapse import verdicts
 from companion.evaluation.convergence import convergence as converged
 from companion.quality.summary import overview
 
-# Every label of a strategy, under any objective and start, to its mark.
-_MARKS = {
-    mark.label: mark
-    for name in OBJECTIVES
-    for start in (None, *STARTS)
-    for mark in marks(name, {name: start}).values()
-}
+_MARKS = marks_by_label()
 
 
 def show(

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -15,7 +14,6 @@ from matplotlib.lines import Line2D
 
 from companion import strategies
 from companion.book import figures
-from companion.book.figures.icons import icon
 
 FRACTIONS = (0.05, 0.1, 1.0)
 
@@ -197,7 +195,7 @@ def test_histories_have_units_and_skip_missing_values() -> None:
     kl = pd.DataFrame({"epoch": [0, 1], "kl": [3.0, 5], "kl_16": [2.0, 3], "kl_4": [1.0, 2]})
     axes = figures.kl_per_resolution(kl).axes[0]
     assert "bits per pixel" in axes.get_ylabel()
-    assert [line.get_label() for line in axes.lines] == ["4 x 4", "16 x 16"]
+    assert [line.get_label() for line in axes.lines] == ["latents of\n4 × 4", "latents of\n16 × 16"]
     assert "CF-DINO" in legend_labels(figures.alignment_uniformity(history, objective="dino"))
     loss = figures.training_history(history.drop(columns="strategy"), {"alignment": "a [nats]"})
     assert not loss.legends
@@ -465,9 +463,3 @@ def sentence(figure: Figure) -> str:
     """What stands in place of a drawing."""
     assert figure.axes == []
     return " ".join(" ".join(text.get_text() for text in figure.texts).split())
-
-
-@pytest.mark.parametrize("strategy", figures.STRATEGIES)
-def test_the_icons_of_the_book_are_those_of_the_figures(strategy: str) -> None:
-    stored = Path(__file__).parents[2] / "book/style/icons" / f"strategy-{strategy}.svg"
-    assert stored.read_text() == icon(figures.STRATEGIES[strategy])

@@ -18,7 +18,10 @@ RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (N, 30, 20), dtype=np.uint8)
 MAPS = {"SimCLR": RNG.normal(size=(N, 2)), "CF-SimCLR": 100 * RNG.normal(size=(N, 2))}
 SCANNERS = ["A", "B"] * (N // 2)
-COLOURS = {"scanner": {"A": "#0072B2", "B": "#E69F00"}, "label": {"no": "#000", "yes": "#FFF"}}
+COLOURS = {
+    "scanner": {"A": "#0072B2", "B": "#E69F00"},
+    "label": {"no": "#000000", "yes": "#E69F00"},
+}
 COLOURINGS = {"scanner": SCANNERS, "label": ["no"] * (N - 1) + ["yes"]}
 PAGE = projection_html(MAPS, IMAGES, [f"patient {i}" for i in range(N)], COLOURINGS, COLOURS)
 DATA = json.loads(Tags(PAGE).data[0])

@@ -3,8 +3,8 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from companion.book.figures.colours import INK
 from companion.book.figures.look import (
-    INK,
     add_legend,
     marks,
     name_outer,

@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from companion.book.figures.colours import CARD, INK
 from companion.book.figures.look import (
     BASELINES,
-    CARD,
-    INK,
     NOTHING_SAID,
     OBJECTIVES,
     Initial,

@@ -4,6 +4,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from companion.book.figures import colours
 from companion.book.figures.look import add_legend, new_panels, require, style
 from companion.cohorts.cohort import SPLITS
 
@@ -23,7 +24,7 @@ def cohort_counts(table: pd.DataFrame) -> Figure:
             hue="split",
             order=list(table["scanner"].value_counts().index),
             hue_order=SPLITS,
-            palette=["#0072B2", "#56B4E9", "#E69F00"],
+            palette=[colours.BLUE, colours.SKY, colours.ORANGE],
             legend=False,
             ax=axes,
         )

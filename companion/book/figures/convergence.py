@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from companion.book.figures.labels import label_lines
 from companion.book.figures.look import (
     add_legend,
     marks,
@@ -84,8 +85,8 @@ def training_length(table: pd.DataFrame | None) -> Figure:
                 marker=mark.marker,
                 markersize=4,
                 linestyle=LINES[str(start)],
-                label=f"{mark.label}, {STARTS[str(start)]}",
+                label=f"{mark.label},\n{STARTS[str(start)]}",
             )
         axes.set(xlabel="epoch of one schedule", ylabel="validation AUC of a linear probe")
-        add_legend(figure, axes, columns=2)
+        label_lines(axes)
     return figure

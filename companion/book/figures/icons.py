@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from companion.book.figures.colours import themed
 from companion.book.figures.look import Mark
 
 
@@ -32,20 +33,11 @@ SHAPES = {
 }
 
 
-def icon(mark: Mark) -> str:
-    """A mark as an SVG image of 16 units, for a file."""
-    return _svg(mark, 'xmlns="http://www.w3.org/2000/svg"') + "\n"
-
-
 def icon_html(mark: Mark) -> str:
-    """The same to stand before its label in HTML."""
-    return _svg(mark, 'class="ccl-icon" aria-hidden="true"')
-
-
-def _svg(mark: Mark, attributes: str) -> str:
-    shape = SHAPES[mark.marker]
+    """A mark as an SVG image of 16 units, to stand before its label in HTML."""
+    shape, colour = SHAPES[mark.marker], themed(mark.colour)
     lines = ' fill="none" stroke-width="2.5"' if shape.stroked else ""
     return (
-        f'<svg {attributes} viewBox="0 0 16 16" fill="{mark.colour}" '
-        f'stroke="{mark.colour}"><path d="{shape.path}"{lines}/></svg>'
+        f'<svg class="ccl-icon" aria-hidden="true" viewBox="0 0 16 16" fill="{colour}" '
+        f'stroke="{colour}"><path d="{shape.path}"{lines}/></svg>'
     )

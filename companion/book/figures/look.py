@@ -1,8 +1,8 @@
 """The look that every figure shares: colours, marks, panels, legends.
 
 Figures are about five inches wide with large type, so that they stay readable at the width of a
-phone. Drawings are vectors, which the page inverts in dark mode, hues kept (`book/style/book.css`);
-pictures are not to be inverted, so figures that hold some are PNG on their own light background.
+phone. They are vectors, pictures in them as they are; of each the book has a dark copy
+(`companion.book.dark`), in the colours of `colours.py`.
 """
 
 import io
@@ -18,17 +18,18 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import context as settings
 
 from ccl.encoders.options import DINOV2, IMAGENET, LEAVES
+from companion.book.figures import colours
+from companion.book.figures.colours import CARD, FAINT, GRID, INK
 from companion.strategies import CONTROLS
 
 WIDTH = 5.2  # inches; one or two panels side by side
-CARD = "#ffffff"
-INK = "#1f2933"
-FAINT = "#7b8794"
+DPI = 160  # of pictures
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Mark:
 
     Attributes:
         label: its name in legends.
-        colour: hex colour (Okabe and Ito's colour-blind-safe palette).
+        colour: one of `companion.book.figures.colours`.
         marker: matplotlib marker, so that colour is never the only difference.
         width: of lines, in points; baselines are thinner.
     """
@@ -79,21 +80,31 @@ def marks(objective: str, initial: Initial = NOTHING_SAID) -> Mapping[str, Mark]
     start = STARTS.get(initial.get(objective) or "", "Initial weights")
     name = OBJECTIVES.get(objective, objective)
     return {
-        "standard": Mark(name, "#0072B2", "o"),
-        "plus": Mark(f"{name}+", "#E69F00", "s"),
-        "counterfactual": Mark(f"CF-{name}", "#009E73", "D"),
-        "oracle": Mark("Oracle pairs", "#CC79A7", "^"),
-        "sexcf": Mark(f"SexCF-{name}", "#56B4E9", "v"),
-        "oraclesex": Mark("Oracle pairs of the sexes", "#8DA0CB", "p"),
-        "earlycf": Mark(f"CF-{name}, generator stopped early", "#8C6D31", "<"),
-        "tunedcf": Mark(f"CF-{name}, generator finetuned", "#5B3A8C", ">"),
-        "initial": Mark(start, "#6B7280", "x", width=1.2),
-        "random": Mark("Random encoder", "#A3A9B3", "1", width=1.2),
-        "supervised": Mark("Supervised", "#D55E00", "P", width=1.2),
+        "standard": Mark(name, colours.BLUE, "o"),
+        "plus": Mark(f"{name}+", colours.ORANGE, "s"),
+        "counterfactual": Mark(f"CF-{name}", colours.GREEN, "D"),
+        "oracle": Mark("Oracle pairs", colours.PINK, "^"),
+        "sexcf": Mark(f"SexCF-{name}", colours.SKY, "v"),
+        "oraclesex": Mark("Oracle pairs of the sexes", colours.LAVENDER, "p"),
+        "earlycf": Mark(f"CF-{name}, generator stopped early", colours.BROWN, "<"),
+        "tunedcf": Mark(f"CF-{name}, generator finetuned", colours.PURPLE, ">"),
+        "initial": Mark(start, colours.SLATE, "x", width=1.2),
+        "random": Mark("Random encoder", colours.GREY, "1", width=1.2),
+        "supervised": Mark("Supervised", colours.VERMILLION, "P", width=1.2),
     }
 
 
 STRATEGIES = marks("simclr")
+
+
+def marks_by_label() -> Mapping[str, Mark]:
+    """Every label of a strategy, under any objective and start, to its mark."""
+    return {
+        mark.label: mark
+        for name in OBJECTIVES
+        for start in (None, *STARTS)
+        for mark in marks(name, {name: start}).values()
+    }
 
 
 class NothingToDraw(ValueError):
@@ -126,34 +137,38 @@ def said(text: str) -> Figure:
     return figure
 
 
+SETTINGS: Mapping[str, Any] = {
+    "figure.facecolor": CARD,
+    "savefig.facecolor": CARD,
+    "axes.facecolor": CARD,
+    "figure.dpi": DPI,
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.labelsize": 11,
+    "legend.fontsize": 10,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "axes.edgecolor": FAINT,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": GRID,
+    "legend.edgecolor": GRID,
+    "axes.prop_cycle": cycler(color=colours.CATEGORIES),
+    "svg.fonttype": "none",  # words stay words
+    "svg.hashsalt": "ccl",  # the same figure, the same file
+    "text.parse_math": False,  # names out of data may hold dollars
+    "lines.linewidth": 2,
+    "lines.markersize": 6,
+}
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """The book's look, for the figures made inside; global settings stay untouched and unused."""
     with mpl.rc_context(), settings(["default"]), sns.axes_style("whitegrid"):
-        mpl.rcParams.update(
-            {
-                "figure.facecolor": CARD,
-                "savefig.facecolor": CARD,
-                "figure.dpi": 160,
-                "font.size": 11,
-                "axes.titlesize": 12,
-                "axes.labelsize": 11,
-                "legend.fontsize": 10,
-                "xtick.labelsize": 10,
-                "ytick.labelsize": 10,
-                "axes.edgecolor": FAINT,
-                "text.color": INK,
-                "axes.labelcolor": INK,
-                "xtick.color": INK,
-                "ytick.color": INK,
-                "grid.color": "#e4e7eb",
-                "svg.fonttype": "none",  # words stay words
-                "svg.hashsalt": "ccl",  # the same figure, the same file
-                "text.parse_math": False,  # names out of data may hold dollars
-                "lines.linewidth": 2,
-                "lines.markersize": 6,
-            }
-        )
+        mpl.rcParams.update(SETTINGS)
         yield
 
 
@@ -171,11 +186,8 @@ class BookFigure(Figure):
     def _repr_png_(self) -> bytes:
         return self._saved("png")
 
-    def _repr_svg_(self) -> str | None:
-        """The same as vectors; None where there are pictures in it."""
-        if any(axes.images for axes in self.axes):
-            return None
-        return self._saved("svg", metadata={"Date": None}).decode()
+    def _repr_svg_(self) -> str:
+        return self._saved("svg", dpi=DPI, metadata={"Date": None}).decode()
 
     def _saved(self, form: str, **options: Any) -> bytes:
         buffer = io.BytesIO()

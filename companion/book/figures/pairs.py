@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from companion.book.figures import colours
+from companion.book.figures.colours import CARD, FAINT, INK
 from companion.book.figures.look import (
-    CARD,
-    FAINT,
-    INK,
     OBJECTIVES,
     add_legend,
     marks,
@@ -21,7 +20,7 @@ from companion.book.figures.look import (
     style,
 )
 
-STEPS = {"generator": "#7B4FA3", "bank": "#B39BC8", "pretraining": "#4A90A4"}
+STEPS = {"generator": colours.VIOLET, "bank": colours.LILAC, "pretraining": colours.STEEL}
 STEP_NAMES = {
     "generator": "generator",
     "bank": "bank of counterfactuals",

@@ -7,8 +7,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from companion.book.figures.colours import CATEGORIES, GREY, INK
 from companion.book.figures.look import (
-    INK,
     NOTHING_SAID,
     Initial,
     NothingToDraw,
@@ -29,8 +29,8 @@ def palette(values: Sequence[str]) -> dict[str, str]:
 
     A single value among others that stands for nothing ('none') is grey.
     """
-    colours = iter(sns.color_palette("colorblind").as_hex())
-    return {value: "#B0B7C0" if value == "none" else next(colours) for value in values}
+    left = iter(CATEGORIES)
+    return {value: GREY if value == "none" else next(left) for value in values}
 
 
 @or_says_why

@@ -8,8 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from companion.book.figures import colours
+from companion.book.figures.colours import INK
 from companion.book.figures.look import (
-    INK,
     Mark,
     NothingToDraw,
     add_legend,
@@ -22,17 +23,17 @@ from companion.book.figures.look import (
 
 REAL = "These images are real: their true counterfactuals are not known."
 IMAGES: Mapping[str, Mark] = {
-    "real": Mark("Real test images (ceiling)", "#6B7280", "o"),
-    "counterfactual": Mark("Counterfactuals", "#009E73", "D"),
-    "untrained": Mark("Untrained generator", "#D55E00", "x"),
-    "monotone": Mark("Monotone mechanism", "#009E73", "D"),
-    "gumbel-max": Mark("Gumbel-max mechanism", "#44AA99", "s"),
-    "drawn anew": Mark("Drawn anew", "#D55E00", "x"),
-    "shuffled": Mark("Shuffled scanners", "#999933", "v"),
-    "truth": Mark("True counterfactuals", "#CC79A7", "^"),
-    "untouched": Mark("Left alone", "#6B7280", "o"),
-    "histogram": Mark("Histogram matching", "#E69F00", "s"),
-    "pixel_regression": Mark("Regression per pixel", "#56B4E9", "^"),
+    "real": Mark("Real test images (ceiling)", colours.SLATE, "o"),
+    "counterfactual": Mark("Counterfactuals", colours.GREEN, "D"),
+    "untrained": Mark("Untrained generator", colours.VERMILLION, "x"),
+    "monotone": Mark("Monotone mechanism", colours.GREEN, "D"),
+    "gumbel-max": Mark("Gumbel-max mechanism", colours.TEAL, "s"),
+    "drawn anew": Mark("Drawn anew", colours.VERMILLION, "x"),
+    "shuffled": Mark("Shuffled scanners", colours.OLIVE, "v"),
+    "truth": Mark("True counterfactuals", colours.PINK, "^"),
+    "untouched": Mark("Left alone", colours.SLATE, "o"),
+    "histogram": Mark("Histogram matching", colours.ORANGE, "s"),
+    "pixel_regression": Mark("Regression per pixel", colours.SKY, "^"),
 }
 
 

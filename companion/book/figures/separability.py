@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from companion.book.figures.colours import INK
 from companion.book.figures.look import (
-    INK,
     NOTHING_SAID,
     OBJECTIVES,
     Initial,

@@ -18,8 +18,8 @@ from companion.book.figures.accuracy import (
     over_seeds,
     shares_of_labels,
 )
+from companion.book.figures.colours import INK
 from companion.book.figures.look import (
-    INK,
     NOTHING_SAID,
     Initial,
     Mark,

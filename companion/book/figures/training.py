@@ -4,11 +4,12 @@ import re
 from collections.abc import Mapping
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from companion.book.figures.colours import CATEGORIES
+from companion.book.figures.labels import label_lines
 from companion.book.figures.look import (
     Mark,
     add_legend,
@@ -110,15 +111,14 @@ def kl_per_resolution(history: pd.DataFrame) -> Figure:
     names = [name for name in history.columns if re.fullmatch(r"kl_\d+", name)]
     require(history, ("epoch", *(names or ["kl_<resolution>"])), "the generator's history")
     resolutions = sorted(int(name.removeprefix("kl_")) for name in names)
-    colours = sns.color_palette("viridis", len(resolutions))
     with style():
         figure, (axes,) = new_panels(1, height=2.6)
-        for resolution, colour in zip(resolutions, colours, strict=True):
+        for resolution, colour in zip(resolutions, CATEGORIES, strict=False):
             line = history[["epoch", f"kl_{resolution}"]].dropna()
-            name = f"{resolution} x {resolution}"
+            name = f"latents of\n{resolution} × {resolution}"
             x, y = line["epoch"], line[f"kl_{resolution}"]
             axes.plot(x, y, color=colour, marker=_seen_alone(line), label=name)
         axes.set(xlabel="epoch", ylabel="KL [bits per pixel]")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        add_legend(figure, axes, "latent resolution", columns=4)
+        label_lines(axes)
     return figure

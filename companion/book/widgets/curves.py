@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from companion.book.figures.colours import themed
 from companion.book.figures.icons import SHAPES
 from companion.book.figures.look import Mark
 from companion.book.widgets.page import component
@@ -106,7 +107,7 @@ def _look(facet: Facet, value: Any) -> dict[str, Any]:
         return {}
     shape = SHAPES[facet.marks[value].marker]
     return {
-        "colour": facet.marks[value].colour,
+        "colour": themed(facet.marks[value].colour),
         "path": shape.path,
         "stroked": shape.stroked,
     }

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from companion.book.figures.colours import themed
 from companion.book.widgets.page import component, png_base64
 
 COLUMNS = 25  # thumbnails side by side in the one picture that holds them
@@ -26,7 +27,7 @@ def projection_html(
         images: uint8 (n, H, W); shown as thumbnails.
         facts: n texts to show beside them.
         colourings: what to colour by, such as 'scanner', to the n images' values of it.
-        palettes: the same to the colour of each value, as hex.
+        palettes: the same to the colour of each value, of `companion.book.figures.colours`.
 
     Returns:
         An HTML fragment; several may stand on one page.
@@ -90,5 +91,5 @@ def _coloured(values: Sequence[str], palette: Mapping[str, str]) -> dict[str, ob
     return {
         "names": names,
         "codes": [names.index(value) for value in values],
-        "colours": list(palette.values()),
+        "colours": [themed(colour) for colour in palette.values()],
     }
