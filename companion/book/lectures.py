@@ -33,6 +33,15 @@ DRAWINGS = {
     "theory-answers": "door-researcher",
 }
 
+# Figures are shown, also where a server had imported matplotlib before there was a kernel: vectors
+# in the book's look, of which pages have dark copies. And no names of the lecture before.
+START = """%matplotlib inline
+from matplotlib import rcParams
+from companion.book.figures.look import SETTINGS
+rcParams.update({**SETTINGS, "text.parse_math": True})
+%config InlineBackend.figure_formats = ["svg"]
+%reset -f"""
+
 
 def sources(folder: Path = FOLDER) -> list[Path]:
     """The stored notebooks."""
@@ -59,7 +68,7 @@ def show(root: Path) -> Run:
             "code": {module: code_digest(module) for module in modules},
         },
         inputs={},
-        modules=(__name__,),
+        modules=(__name__, "companion.book.figures.look"),
     )
     return step.run(lambda folder: execute(stored, folder))
 
@@ -92,7 +101,7 @@ async def _execute(notebooks: Sequence[Path], folder: Path) -> None:
 
 async def _executed(notebook: Path, client: NotebookClient) -> nbformat.NotebookNode:
     content, start = nbformat.read(notebook, as_version=4), time.perf_counter()
-    content.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
+    content.cells.insert(0, nbformat.v4.new_code_cell(START))
     client.nb = content
     try:
         await client.async_execute(cwd=str(ROOT))

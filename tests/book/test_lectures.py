@@ -2,7 +2,9 @@
 
 import ast
 import itertools
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ import pytest
 import torch
 
 from companion.book import illustrations, landing, lectures
+from companion.book.figures.colours import CARD
 from companion.book.notebooks import NotebookError
+from companion.engine import forkserver
+from companion.engine.clean_environment import clean
 from tests.book.wrong_solutions import WRONG
 
 STORED = lectures.sources()
@@ -181,3 +186,22 @@ def test_executed_in_one_kernel_each_begins_anew(tmp_path: Path) -> None:
     second = nbformat.read(done / "b.ipynb", as_version=4)
     assert [cell.outputs[0]["data"]["text/plain"] for cell in second.cells] == ["(False, 'yes')"]
     assert second.metadata.papermill.duration > 0
+
+
+def test_figures_are_shown_where_matplotlib_was_imported_before_the_kernel(tmp_path: Path) -> None:
+    """In a build, kernels are forks of a process that has imported it."""
+    notebook = nbformat.v4.new_notebook()
+    drawing = "import matplotlib.pyplot as plt\nplt.plot([1, 2]);"
+    notebook.cells = [nbformat.v4.new_code_cell(drawing)]
+    nbformat.write(notebook, tmp_path / "drawing.ipynb")
+    (tmp_path / "executed").mkdir()
+    server = forkserver.start(clean(os.environ))
+    assert server is not None
+    try:
+        lectures.execute([tmp_path / "drawing.ipynb"], tmp_path / "executed")
+    finally:
+        server.communicate()
+        shutil.rmtree(Path(os.environ.pop(forkserver.SOCKET)).parent)
+    (cell,) = nbformat.read(tmp_path / "executed" / "drawing.ipynb", as_version=4).cells
+    (shown,) = (each.data for each in cell.outputs if each.output_type == "display_data")
+    assert CARD.lower() in shown["image/svg+xml"]  # in the book's look
