@@ -199,13 +199,18 @@ def split_image(left: np.ndarray, right: np.ndarray, scanners: tuple[str, str]) 
 def softmax(similarities: Sequence[float], temperature: float) -> str:
     """Shares of the softmax as bars, the positive's first."""
     mass = np.exp(np.asarray(similarities) / temperature)
+    partner = mass[0] / mass.sum()
     bars = [
         f'<rect x="30" y="{12 + 20 * i:g}" width="{max(2.0, 180 * share):g}" height="13" rx="3" '
         f'fill="{d.PUSH if i else d.PULL}"/>'
         for i, share in enumerate(mass / mass.sum())
     ]
     title = "Bars: the share of a positive pair in the softmax, and those of the negatives."
-    return d.svg(240, 120, title, *bars)
+    words = (
+        d.text((172, 23), f"the partner: {partner:.0%}", colour="pull", size=12),
+        d.text((172, 83), f"other images: {1 - partner:.0%}", colour="push", size=12),
+    )
+    return d.svg(240, 120, title, *bars, *words)
 
 
 def intervals(found: Sequence[tuple[float, float, float]]) -> str:
@@ -224,4 +229,8 @@ def intervals(found: Sequence[tuple[float, float, float]]) -> str:
     ]
     zero = f'<path d="M120 4V116" stroke="{d.FAINT}" stroke-dasharray="3 3"/>'
     title = "Effects of this build that claims are tested on, with their intervals, around zero."
-    return d.svg(240, 120, title, zero, *rows)
+    words = (
+        d.text((60, 132), "lower AUC", colour="faint", size=12),
+        d.text((180, 132), "higher AUC", colour="faint", size=12),
+    )
+    return d.svg(240, 136, title, zero, *rows, *words)
