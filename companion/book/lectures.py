@@ -42,6 +42,8 @@ rcParams.update({**SETTINGS, "text.parse_math": True})
 %config InlineBackend.figure_formats = ["svg"]
 %reset -f"""
 
+SLIDES = '<p class="ccl-start-slides"><a href="?slides">Show this page as slides</a></p>'
+
 
 def sources(folder: Path = FOLDER) -> list[Path]:
     """The stored notebooks."""
@@ -111,7 +113,7 @@ async def _executed(notebook: Path, client: NotebookClient) -> nbformat.Notebook
     if notebook.stem in DRAWINGS:
         title, _, words = content.cells[0].source.partition("\n")
         drawing = f"```{{include}} {DRAWINGS[notebook.stem]}.md\n```\n"
-        content.cells[0].source = f"{title}\n\n{drawing}{words}"
+        content.cells[0].source = f"{title}\n\n{drawing}{words}\n\n{SLIDES}"
     content.metadata.papermill = {  # as the page of the status reads it
         "duration": time.perf_counter() - start,
         "end_time": datetime.now(UTC).isoformat(),

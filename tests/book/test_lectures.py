@@ -4,7 +4,6 @@ import ast
 import itertools
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -196,12 +195,13 @@ def test_figures_are_shown_where_matplotlib_was_imported_before_the_kernel(tmp_p
     nbformat.write(notebook, tmp_path / "drawing.ipynb")
     (tmp_path / "executed").mkdir()
     server = forkserver.start(clean(os.environ))
-    assert server is not None
+    if server is None:
+        pytest.skip("this system does not fork")
     try:
         lectures.execute([tmp_path / "drawing.ipynb"], tmp_path / "executed")
     finally:
         server.communicate()
-        shutil.rmtree(Path(os.environ.pop(forkserver.SOCKET)).parent)
+        del os.environ[forkserver.SOCKET]
     (cell,) = nbformat.read(tmp_path / "executed" / "drawing.ipynb", as_version=4).cells
     (shown,) = (each.data for each in cell.outputs if each.output_type == "display_data")
     assert CARD.lower() in shown["image/svg+xml"]  # in the book's look

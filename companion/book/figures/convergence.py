@@ -88,5 +88,5 @@ def training_length(table: pd.DataFrame | None) -> Figure:
                 label=f"{mark.label},\n{STARTS[str(start)]}",
             )
         axes.set(xlabel="epoch of one schedule", ylabel="validation AUC of a linear probe")
-        label_lines(axes)
+        label_lines(figure, axes)
     return figure

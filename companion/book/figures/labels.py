@@ -4,19 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from companion.book.figures.colours import INK
 
 SIZE = 9.5  # points
 
 
-def label_lines(axes: Axes) -> None:
+def label_lines(figure: Figure, axes: Axes) -> None:
     """Writes each labelled line's name beside its last point, apart from the others' names."""
     lines = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
     ends = [np.asarray(line.get_xydata())[-1] for line in lines]
     rows = max(str(line.get_label()).count("\n") for line in lines) + 1
     low, high = axes.get_ylim()
-    points = 72 * 0.75 * axes.get_figure(root=True).get_figheight()  # of the axes, about
+    points = 72 * 0.75 * figure.get_figheight()  # of the axes, about
     room = 1.25 * SIZE * rows * (high - low) / points
     for line, end, at in zip(lines, ends, spread([y for _, y in ends], room), strict=True):
         axes.annotate(

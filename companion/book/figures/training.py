@@ -120,5 +120,5 @@ def kl_per_resolution(history: pd.DataFrame) -> Figure:
             axes.plot(x, y, color=colour, marker=_seen_alone(line), label=name)
         axes.set(xlabel="epoch", ylabel="KL [bits per pixel]")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        label_lines(axes)
+        label_lines(figure, axes)
     return figure
