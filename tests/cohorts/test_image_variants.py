@@ -68,16 +68,9 @@ def test_an_uncompressed_tiff_is_turned_and_not_sheared(tmp_path, orientation, b
     said = [(274, "H", 1, orientation, True)]
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, stored, photometric="minisblack", metadata=None, extratags=said)
-    turned = {
-        1: stored,
-        2: stored[:, ::-1],
-        3: stored[::-1, ::-1],
-        4: stored[::-1],
-        5: stored.T,
-        6: np.rot90(stored, -1),
-        7: stored[::-1, ::-1].T,
-        8: np.rot90(stored),
-    }[orientation]
+    turned = stored.T if orientation >= 5 else stored
+    rows, columns = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)  # that are mirrored
+    turned = turned[:: -1 if rows else 1, :: -1 if columns else 1]
     got, levels = read_grey(path, (0, 100)), turned.astype(float)
     if bits == 16:
         levels = 255 * (levels - levels.min()) / (levels.max() - levels.min())
