@@ -73,6 +73,20 @@ STRATEGIES: Mapping[str, Recipe] = {
 }
 
 
+def split_seed(name: str) -> tuple[str, int]:
+    """A generator or bank, and the seed of its training: ('scanner', 1) of 'scanner-1'.
+
+    The first training has seed 0, and its name no number.
+    """
+    kind, _, seed = name.partition("-")
+    return kind, int(seed or 0)
+
+
+def with_seed(kind: str, seed: int) -> str:
+    """The name of which `split_seed` returns these."""
+    return f"{kind}-{seed}" if seed else kind
+
+
 def bank_of(strategy: str) -> BankOf | None:
     """The bank that a strategy draws from, or None where it needs none."""
     name = STRATEGIES[strategy].bank

@@ -112,10 +112,13 @@ def test_variants_of_the_generator_are_runs_of_their_own(mine, monkeypatch):
         return train(*arguments)
 
     monkeypatch.setattr(generator, "train", watched)
-    runs = {variant: train_generator(mine, variant) for variant in strategies.GENERATORS}
-    assert len({run.folder for run in runs.values()}) == 3
-    assert asked == [2]  # early; tuned goes on from base
-    assert [run.record["label"] for run in runs.values()] == ["", "early", "tuned"]
+    names = (*strategies.GENERATORS, "early-1")
+    runs = {name: train_generator(mine, name) for name in names}
+    assert len({run.folder for run in runs.values()}) == 4
+    assert asked == [2, 2]  # early; tuned goes on from base
+    assert [run.record["label"] for run in runs.values()] == ["", *names[1:]]
+    seeds = [runs[name].record["options"]["generator"]["seed"] for name in ("early", "early-1")]
+    assert seeds == [0, 1]
     tuned = pd.read_csv(runs["tuned"].folder / "history.csv")
     assert "violation" in tuned
     left = {path.name for path in runs["tuned"].folder.iterdir() if path.is_dir()}

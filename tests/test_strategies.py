@@ -1,10 +1,13 @@
 """The table of strategies fits what reads it."""
 
+from typing import Any
+
 from ccl import pairs
 from companion import strategies
 from companion.claims import ledger
 from companion.cli.steps import Step
-from companion.experiments import plan
+from companion.experiments import config, plan
+from companion.experiments.config import PretrainingOptions
 
 
 def test_every_recipe_can_be_followed() -> None:
@@ -20,16 +23,35 @@ def test_every_recipe_can_be_followed() -> None:
     assert strategies.BANKS["tuned"].variant == "tuned"
 
 
+def plan_of(strategies_of_simclr: tuple[str, ...], *, generator_per_seed: bool) -> dict[str, Any]:
+    """The plan of a small experiment with two seeds."""
+    pretraining = PretrainingOptions(
+        strategies={"simclr": strategies_of_simclr},
+        seeds=(0, 1),
+        generator_per_seed=generator_per_seed,
+    )
+    experiment = config.experiment("tiny", "phantom-chest")
+    return plan.contents(experiment.model_copy(update={"pretraining": pretraining}))
+
+
 def test_the_workflow_waits_for_the_bank_of_an_encoder() -> None:
-    assert plan.banks("simclr-standard-0") == plan.banks("simclr-random-0") == []
-    assert plan.banks("dino-plus-1") == plan.banks("simclr-counterfactual-0") == ["bank-scanner"]
-    assert plan.banks("simclr-oracle-0") == ["bank-truth"]
-    assert plan.banks("simclr-sexcf-0") == ["bank-sex"]
-    assert plan.banks("simclr-tunedcf-2") == ["bank-tuned"]
+    found = plan_of(("standard", "plus", "oracle", "sexcf"), generator_per_seed=False)
+    assert plan.banks(found, "simclr-standard-0") == plan.banks(found, "simclr-random-0") == []
+    assert plan.banks(found, "simclr-plus-0") == plan.banks(found, "simclr-plus-1")
+    assert plan.banks(found, "simclr-plus-1") == ["bank-scanner"]
+    assert plan.banks(found, "simclr-oracle-0") == ["bank-truth"]
+    assert plan.banks(found, "simclr-sexcf-0") == ["bank-sex"]
+
+
+def test_every_seed_may_have_a_generator_of_its_own() -> None:
+    found = plan_of(("tunedcf", "oracle"), generator_per_seed=True)
+    assert plan.banks(found, "simclr-tunedcf-0") == ["bank-tuned"]
+    assert plan.banks(found, "simclr-tunedcf-1") == ["bank-tuned-1"]
+    assert plan.banks(found, "simclr-oracle-1") == ["bank-truth"]  # which nobody trains
 
 
 def test_a_notebook_waits_for_the_quality_of_every_generator_behind_the_encoders() -> None:
-    encoders = ["simclr-standard-0", "simclr-tunedcf-0", "simclr-tunedcf-1", "simclr-oracle-0"]
-    assert plan.variants(encoders) == ["quality-tuned"]
-    shown = plan.pointers("ablation", {"encoders": encoders})
+    found = plan_of(("standard", "tunedcf", "oracle"), generator_per_seed=True)
+    assert plan.variants(found) == ["quality-tuned"]
+    shown = plan.pointers("ablation", found)
     assert shown == ["results", "quality", "quality-tuned"]

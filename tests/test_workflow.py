@@ -31,17 +31,12 @@ def jobs(said: str) -> dict[str, int]:
     return {name: int(n) for name, n in re.findall(r"^([a-z_]+) +(\d+)$", table, re.MULTILINE)}
 
 
-def banks_of(encoders: list[str]) -> set[str]:
-    """The banks that some encoders' pairs are drawn from."""
-    return {bank for encoder in encoders for bank in plan.banks(encoder)}
-
-
 def test_a_fresh_checkout_makes_everything(folder: Path, whole_book: str) -> None:
     found = jobs(whole_book)
     plans = [json.loads(file.read_text())["plan"] for file in folder.glob("runs/tiny/*/plan.json")]
     each = ("cohort", "generator", "quality", "results_table")
     expected = dict.fromkeys(each, len(plans)) | {
-        "bank": sum(len(banks_of(found["encoders"])) for found in plans),
+        "bank": sum(len(set(found["banks"].values())) for found in plans),
         "pretraining": sum(len(found["encoders"]) for found in plans),
         "evaluation": sum(len(found["encoders"]) + len(found["controls"]) for found in plans),
         "notebook": len(plans) * len(plan.NOTEBOOKS) + len(plan.LECTURES),

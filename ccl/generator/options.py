@@ -1,6 +1,6 @@
 """Options of the generator's training and finetuning, and of classifiers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -13,7 +13,21 @@ Coupling = Literal["gumbel-max", "monotone"]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
-class GeneratorOptions(Options):
+class SeededOptions(Options):
+    """Options of a training that can be repeated with other seeds.
+
+    Attributes:
+        seed: of weights, batches and draws.
+    """
+
+    seed: int = 0
+
+    def repeated(self, number: int) -> Self:
+        """The options of a repetition; number 0 is the training itself."""
+        return self.model_copy(update={"seed": self.seed + number})
+
+
+class GeneratorOptions(SeededOptions):
     """How the generator is built and trained.
 
     Attributes:
@@ -38,7 +52,6 @@ class GeneratorOptions(Options):
             between the two shares are mixed (the released code: .5 for EMBED, 0 for PadChest).
         bfloat16: run the forward pass in mixed precision, on devices with instructions for it.
         compile: train the blocks through torch.compile, on a GPU (`ccl.compilation`).
-        seed: of the weights, the batches and the latents.
     """
 
     hvae: HVAEOptions
@@ -59,10 +72,9 @@ class GeneratorOptions(Options):
     rare_scanner_weight: float = Field(default=1.0, ge=0, le=1)
     bfloat16: bool = False
     compile: bool = False
-    seed: int = 0
 
 
-class ClassifierOptions(Options):
+class ClassifierOptions(SeededOptions):
     """How a classifier is trained.
 
     Attributes:

@@ -39,7 +39,7 @@ CLAIMS = "claims.csv"
 
 # Of every step's `run.json`; the data root is a place on somebody's machine.
 _KEPT = (
-    *("step", "label", "digest", "options", "seconds", "peak_memory_mib"),
+    *("step", "label", "digest", "inputs", "options", "seconds", "peak_memory_mib"),
     "continued",
     *("finished", "git_revision", "device", "threads", "python", "versions"),
 )

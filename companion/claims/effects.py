@@ -21,7 +21,7 @@ class Effect:
         n: test images (or repetitions) behind it.
         unit: of the effect.
         covers: what its interval is over; '' where it has none.
-        generators: whose counterfactuals, or training, it rests on; each was trained once.
+        generators: that it rests on and that were trained once, for all pretraining seeds.
         unconverged: encoders among those compared that had not converged.
     """
 

@@ -1,7 +1,7 @@
 """What claims are tested on, and the effect that each kind of test measures on it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -120,9 +120,18 @@ def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
         NotTestedError: what it speaks of was not run.
         ValueError: a table lacks what it should have, or the contrast is empty.
     """
+    effect = _effect(test, ledger, evidence)
+    makers = _generators(test, ledger)
+    shared = {maker for encoder, maker in makers if _share_a_bank(encoder, evidence.records)}
+    if isinstance(test, QualityTest):
+        shared = {BASE}
+    covers = effect.covers
+    if makers and not shared:
+        covers = covers.replace("pretraining seeds", "seeds of generator and pretraining")
     return replace(
-        _effect(test, ledger, evidence),
-        generators=_generators(test, ledger),
+        effect,
+        covers=covers,
+        generators=frozenset(shared),
         unconverged=_unconverged(test, ledger, evidence.convergence),
     )
 
@@ -143,13 +152,30 @@ def _effect(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
             return _cost(test, ledger.encoders[test.encoder], evidence)
 
 
-def _generators(test: Test, ledger: Ledger) -> frozenset[str]:
-    """Which of `companion.strategies.GENERATORS` a test rests on; pretraining seeds share them."""
-    if isinstance(test, QualityTest):
-        return frozenset({BASE})
-    used = {ledger.encoders[name].strategy for name in encoders_of(test)} & set(STRATEGIES)
-    banks = [bank for strategy in used if (bank := bank_of(strategy)) is not None]
-    return frozenset(bank.variant for bank in banks if bank.variant is not None)
+def _generators(test: Test, ledger: Ledger) -> list[tuple[Encoder, str]]:
+    """The encoders of a test that learned from a generator, and which of `GENERATORS` it is."""
+    encoders = [ledger.encoders[name] for name in encoders_of(test)]
+    banks = [(each, bank_of(each.strategy)) for each in encoders if each.strategy in STRATEGIES]
+    return [(each, bank.variant) for each, bank in banks if bank and bank.variant is not None]
+
+
+def _share_a_bank(encoder: Encoder, records: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether pretraining seeds drew from one bank, so that its generator was trained once."""
+    trainings = list(_trainings(encoder, records))
+    banks = {record.get("inputs", {}).get("bank") for record in trainings}
+    return len(banks) < max(2, len(trainings))
+
+
+def _trainings(
+    encoder: Encoder, records: Sequence[Mapping[str, Any]]
+) -> Iterator[Mapping[str, Any]]:
+    for record in records:
+        if (
+            record["step"] == "pretraining"
+            and record["options"]["strategy"] == encoder.strategy
+            and encoder.objective in record["options"]
+        ):
+            yield record
 
 
 def _unconverged(test: Test, ledger: Ledger, convergence: pd.DataFrame) -> tuple[str, ...]:
@@ -243,36 +269,36 @@ def _cost(test: CostTest, encoder: Encoder, evidence: Evidence) -> Effect:
     bank = bank_of(encoder.strategy) if encoder.strategy in STRATEGIES else None
     if bank is None or bank.variant is None:
         raise NotTestedError(f"{test.encoder} was not pretrained on pairs of a generator")
-    label = "" if bank.variant == BASE else bank.variant
-    one_time_steps = (("generator", label), ("bank", STRATEGIES[encoder.strategy].bank))
-    one_time = [
-        _seconds(record)
-        for record in evidence.records
-        if (record["step"], record.get("label", "")) in one_time_steps
-    ]
     is_encoder = evidence.results[list(Encoder.model_fields)] == pd.Series(encoder.model_dump())
     # No others' that are left.
     seeds = set(evidence.results.loc[is_encoder.all(axis=1), "pretrain_seed"])
-    trainings = [
-        _seconds(record)
-        for record in evidence.records
-        if record["step"] == "pretraining"
-        and record["options"]["strategy"] == encoder.strategy
-        and encoder.objective in record["options"]
-        and record["options"]["seed"] in seeds
+    shares = [
+        _seconds_before(record, evidence.records) / _seconds(record)
+        for record in _trainings(encoder, evidence.records)
+        if record["options"]["seed"] in seeds
     ]
-    if len(one_time) != 2 or not trainings:
-        raise NotTestedError(
-            f"there are no times of generator, bank and the pretraining of {test.encoder}"
-        )
-    estimate = mean_over_seeds([sum(one_time) / seconds for seconds in trainings])
+    if not shares:
+        raise NotTestedError(f"there are no times of the pretraining of {test.encoder}")
     return Effect(
-        estimate,
-        len(trainings),
-        len(trainings),
+        mean_over_seeds(shares),
+        len(shares),
+        len(shares),
         unit="times",
-        covers=_over_seeds(len(trainings), "on this machine"),
+        covers=_over_seeds(len(shares), "on this machine"),
     )
+
+
+def _seconds_before(training: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds of the bank that a pretraining drew its pairs from, and of its generator."""
+    by_digest = {record["digest"]: record for record in records}
+    bank = by_digest.get(training.get("inputs", {}).get("bank"))
+    generator = by_digest.get(bank["inputs"].get("generator")) if bank else None
+    if bank is None or generator is None:
+        raise NotTestedError(
+            "there are no times of generator and bank behind the pretraining "
+            f"'{training.get('label', '')}'"
+        )
+    return _seconds(bank) + _seconds(generator)
 
 
 def _seconds(record: Mapping[str, Any]) -> float:

@@ -11,9 +11,9 @@ these test patients. With one pretraining seed it can only be other test patient
 encoders; that decides nothing about a way of training, so the words are others: *as claimed*,
 *against the claim*, *undecided*, each with "(one seed)".
 
-Generators are trained once: no interval covers training them again. A verdict that rests on one, be
-it that its counterfactuals were judged or that encoders learned from them, says so. So does one
-whose encoders had not converged.
+Where every pretraining seed had a generator of its own, the interval covers training it again as
+well. A verdict that rests on one training of a generator, be it that its counterfactuals were
+judged or that all encoders learned from them, says so. So does one whose encoders had not converged.
 """
 
 import math

@@ -9,6 +9,7 @@ import pandas as pd
 from ccl.files import HISTORY_FILE
 from companion.engine.csv_files import read_table
 from companion.engine.runs import Run
+from companion.strategies import BASE, split_seed
 
 COLUMNS = ("step", "what", "runs", "seconds", "peak_memory_mib")
 
@@ -36,7 +37,8 @@ def cost_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         records: of `whole_record`, of generator, banks and pretrainings.
 
     Returns:
-        Columns `COLUMNS`; `what` is the bank or OBJECTIVE-STRATEGY, whose seeds are averaged.
+        Columns `COLUMNS`; `what` is the bank, the generator ('' the first that was trained) or
+        OBJECTIVE-STRATEGY. Seeds are averaged.
         The time is missing (NaN) where a run was interrupted and nothing is known from before.
     """
     rows = [
@@ -58,4 +60,5 @@ def cost_table(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 def _label_of(record: Mapping[str, Any]) -> str:
     label = str(record.get("label", ""))
-    return label.rsplit("-", 1)[0] if record["step"] == "pretraining" else label
+    kind = label.rsplit("-", 1)[0] if record["step"] == "pretraining" else split_seed(label)[0]
+    return "" if kind == BASE else kind

@@ -6,9 +6,9 @@ from companion.cohorts import bank
 from companion.cohorts.cohort import Cohort
 from companion.engine.runs import Run, Step, as_json
 from companion.experiments.cohort import make_cohort
-from companion.experiments.config import Experiment
+from companion.experiments.config import EncoderName, Experiment
 from companion.experiments.generator import load, train_generator
-from companion.strategies import BANKS, STRATEGIES
+from companion.strategies import BANKS, split_seed, with_seed
 
 CODE = ("companion.cohorts.bank",)
 
@@ -18,18 +18,20 @@ def make_bank(experiment: Experiment, name: str = "scanner") -> Run:
 
     Args:
         experiment: of the images.
-        name: of one of `companion.strategies.BANKS`.
+        name: of one of `companion.strategies.BANKS`; of a generator trained with another seed,
+            'scanner-1' and so on.
 
     Raises:
         ValueError: there is no bank of that name, or the generator does not know its variable.
     """
-    if name not in BANKS:
-        raise ValueError(f"there is no bank '{name}'; there are {', '.join(BANKS)}")
+    kind, seed = split_seed(name)
+    if kind not in BANKS:
+        raise ValueError(f"there is no bank '{kind}'; there are {', '.join(BANKS)}")
     inputs = {"cohort": make_cohort(experiment)}
-    variant = BANKS[name].variant
+    variant = BANKS[kind].variant
     if variant is not None:
-        inputs["generator"] = train_generator(experiment, variant)
-    options = experiment.bank.model_copy(update={"variable": BANKS[name].variable})
+        inputs["generator"] = train_generator(experiment, with_seed(variant, seed))
+    options = experiment.bank.model_copy(update={"variable": BANKS[kind].variable})
     step = Step(
         experiment.root,
         "bank",
@@ -54,7 +56,7 @@ def make_bank(experiment: Experiment, name: str = "scanner") -> Run:
     return step.run(compute)
 
 
-def bank_of(experiment: Experiment, strategy: str) -> Run | None:
-    """The finished bank that a strategy draws from; None where it needs none."""
-    name = STRATEGIES[strategy].bank
-    return None if name is None else make_bank(experiment, name)
+def bank_of(experiment: Experiment, name: EncoderName) -> Run | None:
+    """The finished bank that an encoder's pairs are drawn from; None where they need none."""
+    bank_name = experiment.pretraining.bank_of(name)
+    return None if bank_name is None else make_bank(experiment, bank_name)

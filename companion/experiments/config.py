@@ -58,6 +58,8 @@ class PretrainingOptions(Options):
             sex) are left out there, which `Experiment.omissions` says.
         seeds: pretraining seeds; every strategy is trained with each.
         fewer_seeds: objectives that are trained with the first so many of them alone.
+        generator_per_seed: every pretraining seed has a generator of its own, trained with that
+            seed, so that intervals over seeds cover its training too; otherwise all share one.
         simclr, dino: options of the objectives, their encoders among them.
         convergence: how a pretraining is watched.
     """
@@ -67,6 +69,7 @@ class PretrainingOptions(Options):
     }
     seeds: tuple[int, ...] = (0,)
     fewer_seeds: Mapping[ObjectiveName, int] = {}
+    generator_per_seed: bool = False
     simclr: SimCLROptions = SimCLROptions()
     dino: DinoOptions = DinoOptions()
     convergence: ConvergenceOptions = ConvergenceOptions()
@@ -93,9 +96,22 @@ class PretrainingOptions(Options):
 
     @property
     def banks(self) -> list[str]:
-        """Names of the banks that pairs are drawn from, in the order of `BANKS`."""
-        needed = {strategies.STRATEGIES[name.strategy].bank for name in self.encoders}
-        return [name for name in strategies.BANKS if name in needed]
+        """Names of the banks that pairs are drawn from, in the order of `BANKS` and seeds."""
+        needed = {bank for name in self.encoders if (bank := self.bank_of(name)) is not None}
+        order = list(strategies.BANKS)
+
+        def place(name: str) -> tuple[int, int]:
+            kind, seed = strategies.split_seed(name)
+            return order.index(kind), seed
+
+        return sorted(needed, key=place)
+
+    def bank_of(self, name: EncoderName) -> str | None:
+        """Name of the bank that an encoder's pairs are drawn from; None where they need none."""
+        bank = strategies.STRATEGIES[name.strategy].bank
+        if bank is None or strategies.BANKS[bank].variant is None or not self.generator_per_seed:
+            return bank
+        return strategies.with_seed(bank, name.seed)
 
     def named(self, name: str) -> EncoderName:
         """The encoder or control of a name such as 'simclr-standard-0'.

@@ -15,7 +15,7 @@ from companion.engine import storage
 from companion.engine.runs import Run, Step, as_json
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import Experiment
-from companion.strategies import BANKS, BASE, GENERATORS
+from companion.strategies import BANKS, BASE, GENERATORS, split_seed, with_seed
 
 if TYPE_CHECKING:
     import torch
@@ -27,27 +27,28 @@ CODE = ("ccl.generator.training", "companion.cohorts.causes")
 TUNING_CODE = (*CODE, "ccl.generator.finetuning", "companion.quality.classifier")
 
 
-def train_generator(experiment: Experiment, variant: str = BASE) -> Run:
+def train_generator(experiment: Experiment, name: str = BASE) -> Run:
     """The finished causal generator.
 
     Args:
         experiment: of the images.
-        variant: 'base'; 'early', the same stopped early; or 'tuned', base finetuned on its
-            counterfactuals.
+        name: 'base'; 'early', the same stopped early; or 'tuned', base finetuned on its
+            counterfactuals; trained with another seed, 'base-1' and so on.
 
     Raises:
-        ValueError: there is no such variant.
+        ValueError: there is no such generator.
     """
+    variant, seed = split_seed(name)
     if variant == "tuned":
-        return _finetuned(experiment)
+        return _finetuned(experiment, seed)
     if variant not in GENERATORS:
         raise ValueError(f"there is no generator '{variant}'; there are {', '.join(GENERATORS)}")
-    cohort, options = make_cohort(experiment), experiment.generator
+    cohort, options = make_cohort(experiment), experiment.generator.repeated(seed)
     recorded, stop_after = as_json(generator=options), None
     if variant == "early":
         stop_after = max(1, round(experiment.variants.early_share * options.epochs))
         recorded["stop_after"] = stop_after
-    label = "" if variant == BASE else variant
+    label = "" if name == BASE else name
     step = Step(
         experiment.root,
         "generator",
@@ -67,9 +68,13 @@ def train_generator(experiment: Experiment, variant: str = BASE) -> Run:
     return step.run(compute)
 
 
-def _finetuned(experiment: Experiment) -> Run:
-    options, tuning = experiment.generator, experiment.variants.tuning
-    inputs = {"cohort": make_cohort(experiment), "generator": train_generator(experiment)}
+def _finetuned(experiment: Experiment, seed: int) -> Run:
+    options, tuning = experiment.generator.repeated(seed), experiment.variants.tuning
+    tuning = tuning.model_copy(update={"predictor": tuning.predictor.repeated(seed)})
+    inputs = {
+        "cohort": make_cohort(experiment),
+        "generator": train_generator(experiment, with_seed(BASE, seed)),
+    }
     step = Step(
         experiment.root,
         "generator",
@@ -77,7 +82,7 @@ def _finetuned(experiment: Experiment) -> Run:
         inputs,
         TUNING_CODE,
         (_finetuned,),
-        "tuned",
+        with_seed("tuned", seed),
         shared=True,
     )
 
@@ -100,9 +105,9 @@ def _require_variables(experiment: Experiment, images: Cohort) -> None:
 
     options = experiment.generator
     parents = image_parents(images, options.graph, options.coupling)
-    for name in experiment.pretraining.banks:
-        if BANKS[name].variant is not None:
-            require_variable(BANKS[name].variable, parents, images.name)
+    for bank in {BANKS[split_seed(name)[0]] for name in experiment.pretraining.banks}:
+        if bank.variant is not None:
+            require_variable(bank.variable, parents, images.name)
 
 
 def train(

@@ -22,8 +22,8 @@ from companion.engine.pointers import read_pointer
 from companion.engine.storage import read_json
 from companion.experiments import config, profiles
 from companion.experiments.cohort import tables
-from companion.experiments.config import Experiment
-from companion.strategies import GENERATORS, STRATEGIES
+from companion.experiments.config import Experiment, PretrainingOptions
+from companion.strategies import GENERATORS, split_seed
 
 # The modules of the steps, in the order of the data.
 STEPS = tuple(
@@ -107,39 +107,39 @@ def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
     """Names of the pointers to the steps that a notebook shows."""
     several = {
         "pretraining": [f"pretraining-{name}" for name in plan["encoders"]],
-        "variants": variants(plan["encoders"]),
+        "variants": variants(plan),
     }
     steps = (NOTEBOOKS | LECTURES)[notebook]
     return [name for step in steps for name in several.get(step, [step])]
 
 
-def variants(encoders: Sequence[str]) -> list[str]:
-    """Names of the pointers to the quality of the further generators behind some encoders."""
-    used = {name.removeprefix("bank-") for encoder in encoders for name in banks(encoder)}
+def variants(plan: Mapping[str, Any]) -> list[str]:
+    """Names of the pointers to the quality of the further generators behind the encoders."""
+    used = {split_seed(bank)[0] for bank in plan["banks"].values()}
     return [f"quality-{name}" for name in GENERATORS[1:] if name in used]
 
 
-def banks(encoder: str) -> list[str]:
+def banks(plan: Mapping[str, Any], encoder: str) -> list[str]:
     """Name of the pointer to the bank of an encoder's pairs; none where it needs no bank."""
-    _, strategy, _ = encoder.split("-")
-    name = STRATEGIES[strategy].bank if strategy in STRATEGIES else None  # controls have no pairs
-    return [] if name is None else [f"bank-{name}"]
+    return [f"bank-{plan['banks'][encoder]}"] if encoder in plan["banks"] else []
 
 
 def contents(experiment: Experiment) -> dict[str, Any]:
     """The plan of an experiment, as `ccl plan` prints it.
 
     Returns:
-        {"encoders": [...], "controls": [...], "finetuned": [...], "beside": [...],
-        "external": [...], "tables": [...], "omissions": [...], "length": [...]}: names of encoders
-        such as 'simclr-standard-0', of those that are finetuned, of further cohorts in the same
-        book, of those that the encoders are tested on, and of the files in the data root that say
-        which images there are; a sentence for each strategy that the profile asks for and the
-        cohort cannot have; and names of the steps that training for long needs, if that is asked
-        for. A cohort without encoders can only test those of others.
+        {"encoders": [...], "banks": {...}, "controls": [...], "finetuned": [...],
+        "beside": [...], "external": [...], "tables": [...], "omissions": [...], "length": [...]}:
+        names of encoders such as 'simclr-standard-0', of the banks that their pairs are drawn
+        from, of controls, of what is finetuned, of further cohorts in the same book, of those that
+        the encoders are tested on, and of the files in the data root that say which images there
+        are; a sentence for each strategy that the profile asks for and the cohort cannot have; and
+        names of the steps that training for long needs, if that is asked for. A cohort without
+        encoders can only test those of others.
     """
     return {
         "encoders": [str(name) for name in experiment.pretraining.encoders],
+        "banks": _banks(experiment.pretraining),
         "controls": [str(name) for name in experiment.pretraining.controls],
         "finetuned": [str(name) for name in experiment.finetuned],
         "beside": list(experiment.beside),
@@ -150,12 +150,21 @@ def contents(experiment: Experiment) -> dict[str, Any]:
     }
 
 
+def _banks(pretraining: PretrainingOptions) -> dict[str, str]:
+    """Encoders to the banks that their pairs are drawn from, those that need one."""
+    banks = {str(name): pretraining.bank_of(name) for name in pretraining.encoders}
+    return {encoder: bank for encoder, bank in banks.items() if bank is not None}
+
+
 def _length(experiment: Experiment) -> Iterator[str]:
     """Names of the pointers to what the step `length` needs; none where it is not asked for."""
-    if experiment.length is not None:
+    length = experiment.length
+    if length is not None:
         yield "cohort"
-        for strategy in experiment.length.strategies:
-            yield from banks(f"simclr-{strategy}-0")
+        wanted = {"strategies": {"simclr": length.strategies}, "seeds": length.seeds}
+        yield from (
+            f"bank-{bank}" for bank in experiment.pretraining.model_copy(update=wanted).banks
+        )
 
 
 def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:

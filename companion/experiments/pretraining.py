@@ -20,7 +20,7 @@ from companion.experiments.bank import bank_of, make_bank
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import EncoderName, Experiment, ObjectiveName
 from companion.experiments.generator import train_generator
-from companion.strategies import BANKS, RANDOM, STRATEGIES
+from companion.strategies import BANKS, RANDOM, STRATEGIES, split_seed, with_seed
 
 if TYPE_CHECKING:
     from ccl.encoders.encoder import Encoder
@@ -49,7 +49,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
         )
     options = experiment.pretraining.options(name.objective)
     inputs = {"cohort": make_cohort(experiment)}
-    bank_run = bank_of(experiment, name.strategy)
+    bank_run = bank_of(experiment, name)
     if bank_run is not None:
         inputs["bank"] = bank_run
     recorded = {
@@ -129,10 +129,13 @@ def _objective(name: str) -> Any:
 
 
 def pairs_by_strategy(experiment: Experiment, objective: ObjectiveName) -> dict[str, Pairs]:
-    """The pairs of every strategy that an objective is trained with."""
+    """The pairs of every strategy that an objective is trained with, at the first seed."""
     images = Cohort.load(make_cohort(experiment).folder)
+    seed = experiment.pretraining.seeds[0]
     return {
-        strategy: _pairs(images, strategy, bank_of(experiment, strategy))
+        strategy: _pairs(
+            images, strategy, bank_of(experiment, EncoderName(objective, strategy, seed))
+        )
         for strategy in experiment.pretraining.strategies[objective]
     }
 
@@ -230,10 +233,14 @@ def pair_similarities(experiment: Experiment, *, max_images: int = 240) -> pd.Da
 
 
 def pretraining_costs(experiment: Experiment) -> pd.DataFrame:
-    """Costs of generator, banks and pretraining, of the finished runs (`cost_table`)."""
+    """Costs of generators, banks and pretraining, of the finished runs (`cost_table`)."""
     options = experiment.pretraining
-    runs = [make_bank(experiment, name) for name in options.banks]
-    if any(BANKS[name].made_by == "generator" for name in options.banks):
-        runs = [train_generator(experiment), *runs]
+    made_by = [
+        with_seed(variant, seed)
+        for kind, seed in map(split_seed, options.banks)
+        if (variant := BANKS[kind].variant) is not None
+    ]
+    runs = [train_generator(experiment, name) for name in dict.fromkeys(made_by)]
+    runs += [make_bank(experiment, name) for name in options.banks]
     runs += [pretrain(experiment, name) for name in options.encoders]
     return cost_table([whole_record(run) for run in runs])

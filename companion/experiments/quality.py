@@ -11,25 +11,27 @@ from companion.experiments.bank import make_bank
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import Experiment
 from companion.experiments.generator import load, train_generator
-from companion.strategies import BASE
+from companion.strategies import BASE, split_seed, with_seed
 
 CODE = ("companion.quality.measuring",)
 
 
-def measure_quality(experiment: Experiment, variant: str = BASE) -> Run:
+def measure_quality(experiment: Experiment, name: str = BASE) -> Run:
     """The finished measures of a generator: `quality.csv` and `abduction.csv`.
 
     Args:
         experiment: of the images.
-        variant: one of `companion.strategies.GENERATORS`.
+        name: of the generator, as of `train_generator`.
     """
+    variant, seed = split_seed(name)
+    bank_name = with_seed("scanner" if variant == BASE else variant, seed)
     inputs = {
         "cohort": make_cohort(experiment),
-        "generator": train_generator(experiment, variant),
-        "bank": make_bank(experiment, "scanner" if variant == BASE else variant),
+        "generator": train_generator(experiment, name),
+        "bank": make_bank(experiment, bank_name),
     }
     options = experiment.quality
-    label = "" if variant == BASE else variant
+    label = "" if name == BASE else name
     step = Step(
         experiment.root,
         "quality",

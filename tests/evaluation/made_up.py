@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,16 +82,34 @@ def quality(share: float = 0.97) -> pd.DataFrame:
     return pd.DataFrame([row, row | {"target": "B", "value": 0.1}])
 
 
-def records(generator: float = 30, bank: float = 10, pretrain: Sequence[float] = (100, 110, 105)):
-    """run.json of the steps that cost time."""
-    once = [
-        {"step": "generator", "seconds": generator},
-        {"step": "bank", "label": "scanner", "seconds": bank},
-        {"step": "bank", "label": "sex", "seconds": 1000},  # of another strategy
-    ]
+def records(
+    generator: float = 30,
+    bank: float = 10,
+    pretrain: Sequence[float] = (100, 110, 105),
+    generators: int = 1,
+) -> list[dict[str, Any]]:
+    """run.json of the steps that cost time; pretrainings share the generators in turn."""
+    made = [{"step": "bank", "digest": "sex", "inputs": {}, "seconds": 1000}]  # another strategy's
+    for seed in range(generators):
+        maker = f"generator {seed}"
+        made += [
+            {"step": "generator", "digest": maker, "seconds": generator},
+            {
+                "step": "bank",
+                "digest": f"bank {seed}",
+                "inputs": {"generator": maker},
+                "seconds": bank,
+            },
+        ]
     options = {"simclr": {}, "strategy": "counterfactual"}
-    return once + [
-        {"step": "pretraining", "options": options | {"seed": seed}, "seconds": each}
+    return made + [
+        {
+            "step": "pretraining",
+            "digest": f"pretraining {seed}",
+            "inputs": {"bank": f"bank {seed % generators}"},
+            "options": options | {"seed": seed},
+            "seconds": each,
+        }
         for seed, each in enumerate(pretrain)
     ]
 

@@ -367,6 +367,16 @@ def test_cost_of_the_generator() -> None:
     assert found.outcomes[0].effect.unit == "times"
 
 
+def test_an_interval_covers_the_generator_where_each_seed_had_one_of_its_own() -> None:
+    shared, own = (Judged(papers_results(), records=records(generators=n))["C6"] for n in (1, 3))
+    assert (shared.reason, own.reason) == (ONE_GENERATOR, "")
+    covered = [found.outcomes[0].effect.covers for found in (shared, own)]
+    assert covered == [
+        "other pretraining seeds, on these test patients",
+        "other seeds of generator and pretraining, on these test patients",
+    ]
+
+
 def test_cost_is_of_the_encoders_that_were_evaluated() -> None:
     """The trainings of seeds that a profile no longer has may still lie there."""
     left = records(pretrain=[100, 110, 105, 1])
@@ -377,7 +387,7 @@ def test_cost_is_of_the_encoders_that_were_evaluated() -> None:
 
 def test_cost_is_not_tested_where_what_came_before_an_interruption_is_not_known() -> None:
     made = records()
-    made[1]["continued"] = True
+    made[2]["continued"] = True
     found = Judged(papers_results(), records=made)["C11"]
     assert found.verdict == UNTESTED
     assert "'bank'" in found.reason

@@ -13,7 +13,8 @@ def record(step: str, label: str, seconds: float) -> dict:
 
 def test_each_step_has_its_cost() -> None:
     records = [
-        record("generator", "", 30),
+        record("generator", "", 20),
+        record("generator", "base-1", 40),
         record("bank", "scanner", 5),
         record("bank", "sex", 4),
         record("pretraining", "simclr-standard-0", 100),
@@ -23,7 +24,7 @@ def test_each_step_has_its_cost() -> None:
     table = cost_table(records)
     assert tuple(table.columns) == COLUMNS
     found = table.set_index(["step", "what"])
-    assert found.loc[("generator", ""), "seconds"] == 30
+    assert found.loc[("generator", ""), ["seconds", "runs"]].tolist() == [30, 2]
     assert list(found.loc["bank"].index) == ["scanner", "sex"]
     assert found.loc[("pretraining", "simclr-standard"), ["seconds", "runs"]].tolist() == [110, 2]
 
