@@ -13,7 +13,8 @@ encoders; that decides nothing about a way of training, so the words are others:
 
 Where every pretraining seed had a generator of its own, the interval covers training it again as
 well. A verdict that rests on one training of a generator, be it that its counterfactuals were
-judged or that all encoders learned from them, says so. So does one whose encoders had not converged.
+judged or that all encoders learned from them, says so. So does one whose encoders had not
+converged.
 """
 
 import math
