@@ -241,7 +241,6 @@ def chexpert(gain: float) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("claim", "made", "gains", "expected"),
     [
-        ("C2", but_with_all_labels, (0.05,), YES),
         ("C2", but_with_all_labels, (0.0,), NO),  # every share means every one
         ("C2", but_with_all_labels, (-0.05,), AGAINST),
         ("C5", finetuned, (0.01,), YES),
@@ -249,12 +248,10 @@ def chexpert(gain: float) -> pd.DataFrame:
         ("C5", finetuned, (0.2,), AGAINST),  # it gains, but not less
         ("C7", dino, (papers_shape,), YES),
         ("C7", dino, (constant(0.05),), NO),  # the gap between scanners stays
-        ("C8", dino_plus, (0.0,), YES),
         ("C8", dino_plus, (-0.003,), YES),  # within the margin
         ("C8", dino_plus, (-0.02,), AGAINST),
         ("C9", supervised, (0.05,), YES),
         ("C9", supervised, (-0.05,), AGAINST),
-        ("C9", supervised, (0.0,), NO),
         ("C12", sexes, (0.06, 0.02), YES),
         ("C12", sexes, (0.02, 0.06), AGAINST),  # the weaker sex gains less
         ("C12", sexes, (0.06, -0.02), AGAINST),
@@ -459,11 +456,12 @@ def test_an_equal_claim_has_two_margins() -> None:
 
 
 def test_every_column_is_needed() -> None:
-    for column in papers_results().columns:
+    frame = papers_results()
+    for column in frame.columns:
         with pytest.raises(ValueError, match=rf"results.csv: columns \['{column}'\] are missing"):
-            evidence(papers_results().drop(columns=column))
+            evidence(frame.drop(columns=column))
     with pytest.raises(ValueError, match="no row has the metric 'roc_auc'"):
-        evidence(papers_results().assign(metric="accuracy"))
+        evidence(frame.assign(metric="accuracy"))
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ def sample(n=60, classes=2, ties=True, seed=0):
     return labels, scores.round(1) if ties else scores
 
 
-def bootstrap_interval(labels, scores, patients, rng, *, n_bootstrap, level=0.95):
+def bootstrap_interval(labels, scores, patients, rng, *, n_bootstrap):
     """As `results.csv` has it."""
     replicates = auc_replicates(labels, [scores], patients, rng, n_bootstrap=n_bootstrap)
-    return percentiles(replicates[:, 0, 0], level)
+    return percentiles(replicates[:, 0, 0], 0.95)
 
 
 @pytest.mark.parametrize("ties", [True, False])

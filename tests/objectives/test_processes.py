@@ -116,7 +116,7 @@ def trained(folder: Path, centering: str = "", alone: str = "") -> tuple[States,
     with ExitStack() as controls:
         for name, replacement in ALONE.get(alone, {}).items():
             controls.enter_context(mock.patch(name, replacement))
-        return train(dino(centering) if centering else simclr(), folder)
+        return train(dino(centering), folder) if centering else train(simclr(), folder, 1)
 
 
 def distance(found: States, expected: States, start: States) -> float:
