@@ -256,9 +256,3 @@ def test_missing_column_manifest_and_root(source: Source, tmp_path: Path) -> Non
     for root in (None, tmp_path / "absent"):
         with pytest.raises(CohortError, match="is no folder"):
             build(FolderOptions(), root, tmp_path / "cohort")
-
-
-@pytest.mark.parametrize("wrong", [{"scaner": "x"}, {"scanners": ("GE", "ge ")}])
-def test_unknown_options_and_one_name_listed_twice_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"scaner|names something twice"):
-        FolderOptions.model_validate(wrong)

@@ -92,12 +92,6 @@ def test_crop_is_the_largest_central_part(tmp_path: Path, shape: tuple[int, int]
     np.testing.assert_array_equal(whole, read_frame(tmp_path / "part.png", options))
 
 
-@pytest.mark.parametrize("percentiles", [(50, 50), (90, 10), (-1, 50), (0, 101)])
-def test_senseless_percentiles_are_refused(percentiles: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="percentiles"):
-        FrameOptions(percentiles=percentiles)
-
-
 @pytest.mark.parametrize(
     ("syntax", "said"),
     [
