@@ -1,12 +1,18 @@
 // On a phone, a table of prose is read as a list: each cell under the name of its column (book.css).
+const TABLES = ".bd-article :is(table.table, .cell_output > .output table):not(.ccl-widget table)";
+
 document.addEventListener("DOMContentLoaded", () => {
-  for (const table of document.querySelectorAll(".bd-article table.table")) {
-    const names = [...table.querySelectorAll("thead th")].map((each) => each.textContent.trim());
-    const cells = [...table.querySelectorAll("tbody td")];
-    if (names.length < 3 || !cells.some((each) => each.textContent.length > 60)) continue;
+  for (const table of document.querySelectorAll(TABLES)) {
+    const names = [...table.tHead?.rows[0].cells ?? []].map((each) => each.textContent.trim());
+    const rows = [...table.tBodies].flatMap((body) => [...body.rows]);
+    const long = rows.some(({ cells }) => [...cells].some((each) => each.textContent.length > 60));
+    if (names.length < 3 || !long) continue;
     table.classList.add("ccl-listed");
-    for (const row of table.tBodies[0].rows) {
-      [...row.cells].forEach((each, k) => { each.dataset.name = names[k]; });
+    for (const { cells } of rows) {
+      [...cells].forEach((each, k) => {
+        each.dataset.name = names[k];
+        each.classList.toggle("ccl-short", k > 0 && each.textContent.trim().length < 24);
+      });
     }
   }
 });
