@@ -4,6 +4,7 @@ import ast
 import itertools
 import os
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,7 +195,10 @@ def test_figures_are_shown_where_matplotlib_was_imported_before_the_kernel(tmp_p
     notebook.cells = [nbformat.v4.new_code_cell(drawing)]
     nbformat.write(notebook, tmp_path / "drawing.ipynb")
     (tmp_path / "executed").mkdir()
-    server = forkserver.start(clean(os.environ))
+    imported, text = 'IMPORTED = ("matplotlib.pyplot",)', Path(forkserver.__file__).read_text()
+    text = re.sub(r"^IMPORTED = .*?^\)", imported, text, flags=re.M | re.S)
+    (tmp_path / "forkserver.py").write_text(text)
+    server = runpy.run_path(str(tmp_path / "forkserver.py"))["start"](clean(os.environ))
     if server is None:
         pytest.skip("this system does not fork")
     try:

@@ -43,13 +43,6 @@ def test_an_epoch_can_be_cut_short(images):
     assert len(stream(images, max_steps=99)) == len(whole)
 
 
-def test_sources_are_uint8_images_of_one_pair_each(images):
-    batch = next(stream(images).epoch(0))
-    assert batch["a"].shape == (8, 4, 4)
-    assert batch["a"].numpy().dtype == np.uint8
-    assert (batch["a"] == batch["b"]).all()
-
-
 @pytest.mark.parametrize("strategy", ["standard", "plus", "counterfactual"])
 def test_a_share_is_that_of_the_whole_batch_and_nothing_else_is_read(strategy):
     rng = np.random.default_rng(0)

@@ -13,13 +13,6 @@ def encoder(size=(32, 48), **changed):
     return build_encoder(EncoderOptions(architecture="vit-slim", vit=vit), size).eval()
 
 
-@pytest.mark.parametrize("size", [(32, 48), (64, 64), (16, 16)])
-def test_features_of_one_channel_images_of_any_tiled_size(size):
-    built = encoder()
-    features = built(torch.rand(2, 1, *size))
-    assert features.shape == (2, built.width) == (2, 12)
-
-
 def test_pooled_features_are_the_class_token():
     built, image = encoder(), torch.rand(3, 1, 32, 48)
     class_token, patch = tokens(built.backbone, standardise(image))
