@@ -1,9 +1,8 @@
 """What a change of the code computes again: what it reaches, and no more."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -34,29 +33,15 @@ STEPS = {
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Both packages, to be edited; a file is parsed once as it stands."""
+    """Both packages, to be edited."""
     folder = tmp_path_factory.mktemp("copied")
     for package in digests.PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, folder / package, ignore=ignored)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(digests, "ROOT", folder)
-        for name in ("_code", "_imports"):
-            patch.setattr(digests, name, once_per_text(getattr(digests, name).__wrapped__))
         yield folder
     forget()
-
-
-def once_per_text(parse: Callable[[Path], Any]) -> Callable[[Path], Any]:
-    known: dict[tuple[Path, str], Any] = {}
-
-    def parsed(path: Path) -> Any:
-        key = path, path.read_text()
-        if key not in known:
-            known[key] = parse(path)
-        return known[key]
-
-    return parsed
 
 
 def forget() -> None:

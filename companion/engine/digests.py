@@ -1,16 +1,30 @@
-"""Digests of the code that computes a step: a module with what it imports, without its words."""
+"""Digests of the code that computes a step: a module with what it imports, without its words.
+
+To parse what one step reaches takes a second, and a build asks some hundred times. So what was found
+in a file is kept beside the runs, by the digest of its bytes.
+"""
 
 import ast
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from companion import ROOT
+from companion.engine.file_digests import read_cache, write_cache
 
 PACKAGES = ("ccl", "companion")
+CACHE = ".code.json"  # in `runs/`
+
+
+class Parsed(TypedDict):
+    """What was found in a file: the digest of its code, and the modules that it imports."""
+
+    code: str
+    imports: list[str]
 
 
 @cache
@@ -22,8 +36,14 @@ def code_digest(*modules: str) -> str:
     for module in modules:
         if module_path(module) is None:
             raise ValueError(f"there is no module '{module}' to take the digest of")
-    sources = {name: _code(path) for name, path in sorted(_import_closure(*modules).items())}
-    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
+    cache_file = ROOT / "runs" / CACHE
+    kept = read_cache(cache_file)
+    before = len(kept)
+    closure = _import_closure(kept, *modules)
+    if len(kept) > before:
+        write_cache(cache_file, read_cache(cache_file) | kept)
+    codes = {name: closure[name]["code"] for name in sorted(closure)}
+    return hashlib.sha256(json.dumps(codes).encode()).hexdigest()[:16]
 
 
 @cache
@@ -51,16 +71,29 @@ def _with_callees(function: Callable[..., Any]) -> dict[str, str]:
     return found
 
 
-def _import_closure(*modules: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+def _import_closure(kept: dict[str, Any], *modules: str) -> dict[str, Parsed]:
+    """Some modules and all that they import; what had to be parsed is added to what was kept."""
+    found: dict[str, Parsed] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
         path = module_path(name)
         if name in found or path is None:
             continue
-        found[name] = path
-        waiting += _imports(path)
+        found[name] = _parsed(path.read_bytes(), kept)
+        waiting += found[name]["imports"]
+    return found
+
+
+def _parsed(source: bytes, kept: dict[str, Any]) -> Parsed:
+    """What is in a file; each version of Python writes a tree in its own way."""
+    key = hashlib.sha256(repr(sys.version_info[:2]).encode() + source).hexdigest()
+    if key not in kept:
+        tree = ast.parse(source)
+        imports = list(_find_imports(tree))
+        code = ast.unparse(_without_docstrings(tree))
+        kept[key] = Parsed(code=hashlib.sha256(code.encode()).hexdigest(), imports=imports)
+    found: Parsed = kept[key]
     return found
 
 
@@ -71,13 +104,8 @@ def module_path(name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-@cache
-def _imports(path: Path) -> tuple[str, ...]:
-    return tuple(_find_imports(path))
-
-
-def _find_imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def _find_imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -85,11 +113,6 @@ def _find_imports(path: Path) -> Iterator[str]:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         # Not the packages above: what stands in their `__init__.py` is not used by this import.
         yield from (name for name in names if name.split(".")[0] in PACKAGES)
-
-
-@cache
-def _code(path: Path) -> str:
-    return ast.unparse(_without_docstrings(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

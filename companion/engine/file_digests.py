@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from companion.engine.errors import DamagedFileError
 from companion.engine.files import file_digest
@@ -30,13 +31,14 @@ def cached_digest(file: Path, folder: Path) -> str:
         folder: of the runs that ask, where digests are kept.
     """
     place, now = str(file.absolute()), _state(file)
-    entry = _read_cache(folder).get(place)
+    cache = folder / CACHE
+    entry = read_cache(cache).get(place)
     if entry is not None and entry["state"] == now:
         return str(entry["sha256"])
     found = file_digest(file)
     latest = max(now["mtime_ns"], now["ctime_ns"]) / 1e9
     if _state(file) == now and time.time() - latest > _SETTLED:
-        _write_cache(folder, _read_cache(folder) | {place: {"state": now, "sha256": found}})
+        write_cache(cache, read_cache(cache) | {place: {"state": now, "sha256": found}})
     return found
 
 
@@ -46,20 +48,21 @@ def _state(file: Path) -> dict[str, int]:
     return {name: getattr(status, f"st_{name}") for name in names}
 
 
-def _read_cache(folder: Path) -> dict[str, dict[str, object]]:
+def read_cache(file: Path) -> dict[str, Any]:
+    """What is kept in a file of JSON; nothing where it is absent or damaged, as it is made again."""
     try:
-        return read_json(folder / CACHE)
-    except (OSError, DamagedFileError):  # it is made again
+        return read_json(file)
+    except (OSError, DamagedFileError):
         return {}
 
 
-def _write_cache(folder: Path, entries: dict[str, dict[str, object]]) -> None:
-    """Writes the cache; of several processes that do so at once, the last one's stays, whole."""
-    unfinished = folder / f".{os.getpid()}.{CACHE}"
+def write_cache(file: Path, entries: dict[str, Any]) -> None:
+    """Writes such a file; of several processes that do so at once, the last one's stays, whole."""
+    unfinished = file.with_name(f".{os.getpid()}.{file.name}")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_text(json.dumps(entries, indent=1), encoding="utf-8")
-        os.replace(unfinished, folder / CACHE)
+        os.replace(unfinished, file)
     except OSError as error:  # a full disk ends what needs it, and this does not
         unfinished.unlink(missing_ok=True)
-        logger.debug("%s: digests cannot be kept (%s)", folder, error)
+        logger.debug("%s cannot be kept (%s)", file, error)
