@@ -92,7 +92,7 @@ def test_dollars_in_a_figure_are_dollars() -> None:
         axes.set_title("scanner $\\notacommand$")
         axes.set_xticks([0, 1], ["$\\a$", "$b$"])
         axes.legend()
-    assert figure._repr_png_()
+    assert figure._repr_svg_()
 
 
 FORMULAS = ["=cmd|' /C calc'!A0", "+1+cmd", "-2+3+cmd", "@SUM(A1)", "\t=1+1", "'=1", "''@x"]

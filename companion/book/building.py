@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from companion.book import illustrations, landing, opening, report
 from companion.book.dark import add_dark_figures
 from companion.book.light import lighten
 from companion.book.verdicts import verdicts_on
+from companion.engine import forkserver
 from companion.engine.clean_environment import clean
 from companion.engine.storage import read_json
 from companion.experiments import plan
@@ -137,10 +137,8 @@ def build(beside: Sequence[str] = (), root: Path = ROOT, builder: str = "html") 
     text = yaml.safe_dump(contents(beside, root), sort_keys=False)
     if not table.is_file() or table.read_text(encoding="utf-8") != text:
         table.write_text(text, encoding="utf-8")
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-    options = ["build", ".", "--toc", str(table), "-n", "-W", "--keep-going", "-q"]
-    options += ["--builder", builder]
-    done = subprocess.run([*command, *options], cwd=root, env=clean(os.environ))
+    command = [*forkserver.COMMAND, "companion.book.pages", str(table), builder]
+    done = subprocess.run(command, cwd=root, env=clean(os.environ))
     if done.returncode != 0:
         raise ValueError("the book has warnings or errors, listed above; mend the pages they name")
     lighten(root / BUILD / "html")

@@ -62,8 +62,15 @@ def add_arguments(app: Any, what: str, name: str, obj: Any, options: Any, lines:
     lines[at:at] = ["", *own[own.index("Args:\n") :].splitlines(), ""]
 
 
+def read_in_parallel(app: Sphinx) -> None:
+    """Lets several processes read: the extension that numbers chapters does so after."""
+    if numbering := app.extensions.get("sphinx_multitoc_numbering"):
+        numbering.parallel_read_safe = True
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
+    app.connect("builder-inited", read_in_parallel)
     app.connect("autodoc-process-signature", options_signature)
     app.connect("autodoc-process-docstring", add_arguments, priority=400)  # before napoleon's 500
     return {"parallel_read_safe": True}

@@ -1,7 +1,7 @@
 """Digests of the code that computes a step: a module with what it imports, without its words.
 
-To parse what one step reaches takes a second, and a build asks some hundred times. So what was found
-in a file is kept beside the runs, by the digest of its bytes.
+To parse what one step reaches takes a second, and a build asks some hundred times. So what was
+found in a file is kept beside the runs, by the digest of its bytes.
 """
 
 import ast

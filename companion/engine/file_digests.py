@@ -49,7 +49,7 @@ def _state(file: Path) -> dict[str, int]:
 
 
 def read_cache(file: Path) -> dict[str, Any]:
-    """What is kept in a file of JSON; nothing where it is absent or damaged, as it is made again."""
+    """What a file of JSON holds; nothing if absent or damaged, as it is made again."""
     try:
         return read_json(file)
     except (OSError, DamagedFileError):

@@ -26,6 +26,11 @@ def process_group() -> Iterator[None]:
     destroy_process_group()
 
 
+def cores() -> int:
+    """Cores that this process may use, which a scheduler can make fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _world_size() -> int:
     """Number of processes that `torchrun` or `srun` started, told by the environment alone."""
     if "TORCHELASTIC_RUN_ID" in os.environ:

@@ -227,8 +227,8 @@ def test_a_user_s_own_settings_of_matplotlib_change_no_figure() -> None:
     image = np.zeros((40, 40), np.uint8)
     image[:20] = 255
 
-    def drawn() -> bytes:
-        return figures.image_grid([[image]], columns=["x"])._repr_png_()
+    def drawn() -> str:
+        return figures.image_grid([[image]], columns=["x"])._repr_svg_()
 
     plain = drawn()
     settings = {"image.origin": "lower", "text.usetex": True}

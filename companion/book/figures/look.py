@@ -21,6 +21,7 @@ import seaborn as sns
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.style import context as settings
 
 from ccl.encoders.options import DINOV2, IMAGENET, LEAVES
@@ -179,21 +180,23 @@ class BookFigure(Figure):
     """
 
     def draw(self, renderer: Any) -> None:
-        """Draws under the book's style: ticks are only made now, and read the settings."""
-        with style():
-            super().draw(renderer)
+        """Draws under the book's style: ticks are only made now, and read the settings.
 
-    def _repr_png_(self) -> bytes:
-        return self._saved("png")
+        A figure with a layout is saved in two passes, the first of which would draw everything
+        unseen; here it lays out, and no more.
+        """
+        layout, saved = self.get_layout_engine(), self.canvas.is_saving()
+        with style():
+            if saved and self.axes and isinstance(layout, ConstrainedLayoutEngine):
+                layout.execute(self)
+            else:
+                super().draw(renderer)
 
     def _repr_svg_(self) -> str:
-        return self._saved("svg", dpi=DPI, metadata={"Date": None}).decode()
-
-    def _saved(self, form: str, **options: Any) -> bytes:
         buffer = io.BytesIO()
         with style():
-            self.savefig(buffer, format=form, **options)
-        return buffer.getvalue()
+            self.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None})
+        return buffer.getvalue().decode()
 
 
 def require(

@@ -39,6 +39,7 @@ from companion.cohorts.simulation import simulated_scanners
 from companion.cohorts.simulation.simulated_scanners import FRAMES
 from companion.engine import storage
 from companion.engine.files import explain_full_disk, require_free_space, write_atomically
+from companion.engine.processes import cores
 from companion.engine.storage import npy_header
 
 OnBadImage = Literal["error", "skip"]
@@ -72,18 +73,13 @@ def write(
     with explain_full_disk(folder.parent), locked_record(partial) as record:
         try:
             progress = Progress(record, _key(plan, on_bad_image))
-            _write_images(plan, partial, progress, on_bad_image, workers or _cores())
+            _write_images(plan, partial, progress, on_bad_image, workers or cores())
             _write_table_and_info(plan, partial, progress)
         except CohortError:
             shutil.rmtree(partial)
             raise
         (partial / PROGRESS).unlink()
         partial.rename(folder)
-
-
-def _cores() -> int:
-    """Cores that this process may use, which a scheduler can make fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _key(plan: Plan, on_bad_image: OnBadImage) -> str:
