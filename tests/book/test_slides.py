@@ -23,7 +23,8 @@ LECTURE = (
 )
 TABLE = (
     '<section><table class="table"><thead><tr><th>What</th><th>Here</th><th>Why</th></tr></thead>'
-    f"<tbody><tr><td>Name</td><td>this</td><td>{'because ' * 12}</td></tr></tbody></table>"
+    "<tbody><tr><td>Name</td><td><code><span class='pre'>a.long_name = 0.5</span></code></td>"
+    f"<td>{'because ' * 12}</td></tr></tbody></table>"
     "</section>"
 )
 
@@ -78,4 +79,6 @@ def test_a_table_of_prose_is_a_list_on_a_phone(
     assert named == ('"Why"' if listed else "none")
     lefts = browser.run(f"{cells}.map(cell => cell.getBoundingClientRect().left)")
     assert (len(set(lefts)) == 1) is listed
+    parts = "[...document.querySelector('.pre').childNodes].map(n => n.textContent).filter(t => t)"
+    assert browser.run(parts) == ["a.", "long_", "name = 0.5"]  # may break between these
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
