@@ -40,7 +40,8 @@ def test_other_initial_weights_in_the_same_file_are_another_run(tmp_path: Path) 
     weights = tmp_path / "initial.safetensors"
     base = experiment("tiny", "phantom-chest")
     simclr = SimCLROptions(encoder=EncoderOptions(pretrained=str(weights)))
-    mine = changed(base, root=tmp_path / "runs", pretraining__simclr=simclr)
+    few = {"source__n_train": 70, "source__n_val": 30, "source__n_test_per_scanner": 30}
+    mine = changed(base, root=tmp_path / "runs", pretraining__simclr=simclr, **few)
     control = EncoderName("simclr", "random", 0)
     folders = set()
     for seed in (0, 1):
