@@ -64,7 +64,7 @@ def abduction(
         ]
         if has_truth(cohort):
             means = all_counterfactuals(cohort, changed, rows, BankOptions(pixel_noise=False))
-            found.append(gold_error(cohort, rows, means, noisy))
+            found.append(gold_error(cohort, rows, means, noisy, compared=False))
         tables += [_renamed(table, name) for table in found]
     measured = pd.concat(tables, ignore_index=True)
     is_compared = ~measured["measure"].isin(["effectiveness_uniform", "reversibility_ssim"])

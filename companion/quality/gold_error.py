@@ -21,6 +21,8 @@ def gold_error(
     means: np.ndarray,
     noisy: np.ndarray,
     variable: str = "scanner",
+    *,
+    compared: bool = True,
 ) -> pd.DataFrame:
     """Distances to the true counterfactual, per direction.
 
@@ -30,6 +32,7 @@ def gold_error(
         means: uint8 (n, K, H, W), slot k = do(variable = value k), without pixel noise.
         noisy: the same with pixel noise.
         variable: 'scanner' or 'sex'.
+        compared: with what stands beside the counterfactuals.
 
     Returns:
         Rows with `images` = 'counterfactual' and, for comparison, 'untouched' (the real image left
@@ -46,7 +49,7 @@ def gold_error(
           the scanner?
     """
     own, patients = cohort.codes(variable, rows), patient_names(cohort, rows)
-    baselines = _Baselines(cohort) if variable == "scanner" else None
+    baselines = _Baselines(cohort) if compared and variable == "scanner" else None
     found: dict[str, list[pd.DataFrame]] = {}
     for (j, source), (k, target) in permutations(enumerate(cohort.values(variable)), 2):
         mine = np.flatnonzero(own == j)
@@ -55,10 +58,11 @@ def gold_error(
         real = read(cohort.images, rows[mine])
         truth = true_counterfactual(cohort, rows[mine], {variable: target}, noise=False)
         noisy_truth = true_counterfactual(cohort, rows[mine], {variable: target})
-        candidates = {"untouched": (real, real)}
-        letters = np.zeros(real.shape[1:], dtype=bool)
+        candidates = {"untouched": (real, real)} if compared else {}
         if baselines is not None:
             candidates |= {name: (x, x) for name, x in baselines(real, source, target).items()}
+        letters = np.zeros(real.shape[1:], dtype=bool)
+        if variable == "scanner":
             letters = _letters(cohort, source, target)
         candidates["counterfactual"] = means[mine, k], noisy[mine, k]
         for name, (images, with_noise) in candidates.items():
