@@ -5,12 +5,15 @@ every default of options within options. Of others also what their `__init__` ta
 """
 
 import inspect
+import re
 from typing import Any, get_type_hints
 
 from sphinx.application import Sphinx
 from sphinx.util.inspect import stringify_signature
 
 from ccl.options import Options
+
+_SIGNATURE = re.compile(r'<dt class="sig .*?</dt>', re.DOTALL)
 
 
 class _Written:
@@ -68,9 +71,28 @@ def read_in_parallel(app: Sphinx) -> None:
         numbering.parallel_read_safe = True
 
 
+def plain_signatures(
+    app: Any, page: str, template: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Writes the lines of long signatures as blocks.
+
+    Sphinx has them as a list of definitions without terms, which no screen reader makes sense of.
+    """
+    if "body" in context:
+        context["body"] = _SIGNATURE.sub(lambda found: _as_blocks(found[0]), context["body"])
+
+
+def _as_blocks(signature: str) -> str:
+    for tag in ("dl", "dd"):
+        signature = signature.replace(f"<{tag}>", f'<span class="ccl-sig-{tag}">')
+        signature = signature.replace(f"</{tag}>", "</span>")
+    return signature
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("builder-inited", read_in_parallel)
     app.connect("autodoc-process-signature", options_signature)
     app.connect("autodoc-process-docstring", add_arguments, priority=400)  # before napoleon's 500
+    app.connect("html-page-context", plain_signatures)
     return {"parallel_read_safe": True}

@@ -6,7 +6,7 @@ from pathlib import Path
 import ccl.losses
 from ccl.pairs import Pairs
 from ccl.views.options import CropOptions
-from companion.book.reference import add_arguments, options_signature
+from companion.book.reference import add_arguments, options_signature, plain_signatures
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.stem: path.read_text() for path in sorted((ROOT / "book/api").glob("*.md"))}
@@ -43,3 +43,12 @@ def test_a_class_is_shown_with_what_it_takes() -> None:
     assert lines.index("Args:") < lines.index("Source:")
     add_arguments(None, "class", "", CropOptions, None, untouched := ["Crops."])
     assert untouched == ["Crops."]
+
+
+def test_long_signatures_are_no_list_of_definitions() -> None:
+    signature = '<dt class="sig py" id="f">f(\n<dl>\n<dd>a,</dd>\n</dl>\n)</dt>'
+    described = "<dd><dl><dt>Returns</dt><dd>b</dd></dl></dd>"
+    context = {"body": f"<dl>{signature}{described}</dl>"}
+    plain_signatures(None, "api/losses", "page.html", context, None)
+    lines = '<span class="ccl-sig-dl">\n<span class="ccl-sig-dd">a,</span>\n</span>'
+    assert context["body"] == f'<dl><dt class="sig py" id="f">f(\n{lines}\n)</dt>{described}</dl>'
