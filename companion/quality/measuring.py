@@ -9,6 +9,7 @@ import pandas as pd
 from ccl.generator.classifier import ImageClassifier
 from ccl.generator.generator import Generator
 from ccl.generator.hvae import HVAE
+from ccl.seeding import seeded
 from companion.cohorts.bank import Bank, BankOptions, all_counterfactuals
 from companion.cohorts.cohort import Cohort, evenly
 from companion.cohorts.truths import has_truth, true_counterfactual
@@ -163,6 +164,7 @@ def _control(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def untrained(generator: Generator) -> Generator:
-    """A generator of the same architecture with freshly drawn weights."""
-    hvae = HVAE(generator.hvae.options, generator.parents.sizes, *generator.hvae.frame)
+    """A generator of the same architecture with freshly drawn weights, always the same."""
+    with seeded(0, generator.device):
+        hvae = HVAE(generator.hvae.options, generator.parents.sizes, *generator.hvae.frame)
     return Generator(generator.parents, hvae.to(generator.device).eval().requires_grad_(False))

@@ -224,6 +224,13 @@ def test_cycles_are_counted(phantom, rows, drifting):
     assert pooled(there_and_back, "g, one way", "reversibility_l1") == pytest.approx(one)
 
 
+def test_an_untrained_generator_is_always_the_same_and_leaves_random_numbers_alone(generator):
+    before = torch.get_rng_state()
+    first, second = (untrained(generator).hvae.state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_an_untrained_generator_fails_composition(phantom, generator, rows):
     table = composition(phantom, {"untrained": untrained(generator)}, rows, (1,))
     assert pooled(table, "untrained, 1 cycle", "composition_l1") > 20
