@@ -50,12 +50,17 @@ def test_an_edited_table_is_looked_at_again(source, table, tmp_path, monkeypatch
     assert len(written) == 2
 
 
+def reached(*modules: str) -> set[Path | None]:
+    """Files of some modules and of all that they import."""
+    return {digests.module_path(name) for name in digests._import_closure({}, *modules)}
+
+
 def test_what_notebooks_draw_with_is_watched() -> None:
     """Every module that a notebook reaches is code of a step, or calls the notebook again."""
-    watched = set(plan.drawing_files()) | set(digests._import_closure(*plan.STEPS).values())
+    watched = set(plan.drawing_files()) | reached(*plan.STEPS)
     for notebook in NOTEBOOKS:
         for module in imported(notebook):
-            assert set(digests._import_closure(module).values()) <= watched, (notebook.stem, module)
+            assert reached(module) <= watched, (notebook.stem, module)
     assert {file.suffix for file in plan.drawing_files()} == {".py", ".js", ".css", ".html"}
 
 
