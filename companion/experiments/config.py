@@ -98,13 +98,11 @@ class PretrainingOptions(Options):
     def banks(self) -> list[str]:
         """Names of the banks that pairs are drawn from, in the order of `BANKS` and seeds."""
         needed = {bank for name in self.encoders if (bank := self.bank_of(name)) is not None}
-        order = list(strategies.BANKS)
-
-        def place(name: str) -> tuple[int, int]:
-            kind, seed = strategies.split_seed(name)
-            return order.index(kind), seed
-
-        return sorted(needed, key=place)
+        kinds = list(strategies.BANKS)
+        ordered = sorted(
+            map(strategies.split_seed, needed), key=lambda each: (kinds.index(each[0]), each[1])
+        )
+        return [strategies.with_seed(*each) for each in ordered]
 
     def bank_of(self, name: EncoderName) -> str | None:
         """Name of the bank that an encoder's pairs are drawn from; None where they need none."""
