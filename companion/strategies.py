@@ -87,6 +87,13 @@ def with_seed(kind: str, seed: int) -> str:
     return f"{kind}-{seed}" if seed else kind
 
 
+def generator_of_bank(name: str) -> str | None:
+    """Which generator makes a bank: 'base-1' of 'scanner-1'; None where the truth is known."""
+    kind, seed = split_seed(name)
+    variant = BANKS[kind].variant
+    return None if variant is None else with_seed(variant, seed)
+
+
 def bank_of(strategy: str) -> BankOf | None:
     """The bank that a strategy draws from, or None where it needs none."""
     name = STRATEGIES[strategy].bank

@@ -21,7 +21,6 @@ QUIET = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": 
 
 # Jupyter starts a kernel in the folder of its notebook; steps look for runs/ in the repository.
 START = """# Where runs/ lies.
-import json
 import os
 
 from companion import ROOT

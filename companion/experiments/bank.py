@@ -8,7 +8,7 @@ from companion.engine.runs import Run, Step, as_json
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import EncoderName, Experiment
 from companion.experiments.generator import load, train_generator
-from companion.strategies import BANKS, split_seed, with_seed
+from companion.strategies import BANKS, generator_of_bank, split_seed
 
 CODE = ("companion.cohorts.bank",)
 
@@ -24,13 +24,13 @@ def make_bank(experiment: Experiment, name: str = "scanner") -> Run:
     Raises:
         ValueError: there is no bank of that name, or the generator does not know its variable.
     """
-    kind, seed = split_seed(name)
+    kind, _ = split_seed(name)
     if kind not in BANKS:
         raise ValueError(f"there is no bank '{kind}'; there are {', '.join(BANKS)}")
     inputs = {"cohort": make_cohort(experiment)}
-    variant = BANKS[kind].variant
-    if variant is not None:
-        inputs["generator"] = train_generator(experiment, with_seed(variant, seed))
+    maker = generator_of_bank(name)
+    if maker is not None:
+        inputs["generator"] = train_generator(experiment, maker)
     options = experiment.bank.model_copy(update={"variable": BANKS[kind].variable})
     step = Step(
         experiment.root,

@@ -20,7 +20,7 @@ from companion.experiments.bank import bank_of, make_bank
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import EncoderName, Experiment, ObjectiveName
 from companion.experiments.generator import train_generator
-from companion.strategies import BANKS, RANDOM, STRATEGIES, split_seed, with_seed
+from companion.strategies import RANDOM, STRATEGIES, generator_of_bank
 
 if TYPE_CHECKING:
     from ccl.encoders.encoder import Encoder
@@ -235,12 +235,8 @@ def pair_similarities(experiment: Experiment, *, max_images: int = 240) -> pd.Da
 def pretraining_costs(experiment: Experiment) -> pd.DataFrame:
     """Costs of generators, banks and pretraining, of the finished runs (`cost_table`)."""
     options = experiment.pretraining
-    made_by = [
-        with_seed(variant, seed)
-        for kind, seed in map(split_seed, options.banks)
-        if (variant := BANKS[kind].variant) is not None
-    ]
-    runs = [train_generator(experiment, name) for name in dict.fromkeys(made_by)]
+    makers = dict.fromkeys(map(generator_of_bank, options.banks))
+    runs = [train_generator(experiment, name) for name in makers if name is not None]
     runs += [make_bank(experiment, name) for name in options.banks]
     runs += [pretrain(experiment, name) for name in options.encoders]
     return cost_table([whole_record(run) for run in runs])
