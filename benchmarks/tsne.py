@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from companion.engine.memory import lifetime_peak
+from companion.engine.runs import peak_memory
 from companion.evaluation.projections import project
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     before, processor = time.perf_counter(), time.process_time()
     project(features, threads=asked.threads)
     wall, used = time.perf_counter() - before, time.process_time() - processor
-    peak = lifetime_peak() / 2**20
+    peak = peak_memory() / 2**20
     print(
         f"{asked.images} x {asked.dimensions}, {asked.threads} threads: {wall:.0f} s "
         f"({used:.0f} s of processor time), peak {peak:.0f} MiB"

@@ -18,8 +18,7 @@ from companion.cohorts.registry import build
 from companion.cohorts.releases import folder
 from companion.cohorts.releases.folder import FolderOptions
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
-from companion.engine.errors import DiskFullError
-from companion.engine.files import explain_full_disk, write_atomically
+from companion.engine.files import DiskFullError, explain_full_disk, write_atomically
 from companion.engine.runs import Step
 from tests.cohorts.releases import files_of
 from tests.cohorts.test_writer import many

@@ -4,6 +4,7 @@ import os
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,9 +51,9 @@ def test_an_edited_table_is_looked_at_again(source, table, tmp_path, monkeypatch
     assert len(written) == 2
 
 
-def reached(*modules: str) -> set[Path | None]:
-    """Files of some modules and of all that they import."""
-    return {digests.module_path(name) for name in digests._import_closure({}, *modules)}
+def reached(*modules: str, parsed: dict[str, Any] = {}) -> set[Path | None]:  # noqa: B006
+    """Files of some modules and of all that they import, each parsed once."""
+    return {digests.module_path(name) for name in digests.import_closure(parsed, *modules)}
 
 
 def test_what_notebooks_draw_with_is_watched() -> None:

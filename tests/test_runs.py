@@ -1,9 +1,18 @@
+"""Steps: whole or absent, loaded or computed, and what their records say."""
+
+import errno
+import fcntl
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from companion.engine import runs
+from companion.engine.files import lock
 from companion.engine.runs import Step
+
+MIB = 2**20
 
 
 def step(root: Path, **changes) -> Step:
@@ -73,3 +82,36 @@ def test_the_digest_depends_on_options_inputs_and_code(tmp_path):
         step(tmp_path, name="other"),
     ]
     assert len({base.digest, *(other.digest for other in others)}) == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is the peak of the whole process")
+def test_a_step_answers_for_the_memory_that_it_freed_again_and_for_no_other(tmp_path):
+    def holding(mebibytes):
+        return lambda folder: np.ones(mebibytes * MIB, np.uint8).sum() and None
+
+    peaks = [
+        step(tmp_path, name=name).run(holding(size)).record["peak_memory_mib"]
+        for name, size in (("much", 256), ("little", 1))
+    ]
+    assert peaks[0] > peaks[1] + 200
+
+
+def failing(code):
+    def flock(*_):
+        raise OSError(code, "cannot")
+
+    return flock
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_step_is_done_without_locks_and_says_so(code, tmp_path, monkeypatch, caplog):
+    """As on Lustre without the mount option 'flock'."""
+    monkeypatch.setattr(fcntl, "flock", failing(code))
+    assert step(tmp_path).run(write).record["noted"] == {"items": 1}
+    assert f"the file system of {tmp_path / 'probe'} cannot lock files" in caplog.text
+
+
+def test_other_faults_of_a_file_system_stay_errors(tmp_path, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", failing(errno.EIO))
+    with (tmp_path / "a").open("wb") as file, pytest.raises(OSError, match="cannot"):
+        lock(file, tmp_path / "a", wait=True)

@@ -25,8 +25,8 @@ from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
 from companion.engine import storage
 from companion.engine.csv_files import read_table
-from companion.engine.errors import DamagedFileError
 from companion.engine.runs import Run, Step
+from companion.engine.storage import DamagedFileError
 from companion.quality.classifier import scanner_target
 from tests.payload import Payload
 

@@ -94,11 +94,11 @@ def show_plan(
 def verify(profile: Profile = "quick", cohort: CohortName = "phantom-chest") -> None:
     """Compares every file of the finished steps with the checksum it was written with."""
     with tidy_errors():
-        from companion.engine import verification
+        from companion.engine import runs
         from companion.experiments import plan
 
-        folders = verification.finished_steps(plan.folder(profile, cohort))
-        faults_by_folder = {folder: list(verification.faults(folder)) for folder in folders}
+        folders = runs.finished_steps(plan.folder(profile, cohort))
+        faults_by_folder = {folder: list(runs.faults(folder)) for folder in folders}
     damaged = {folder: faults for folder, faults in faults_by_folder.items() if faults}
     for folder, faults in damaged.items():
         for fault in faults:

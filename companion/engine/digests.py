@@ -7,6 +7,7 @@ found in a file is kept beside the runs, by the digest of its bytes.
 import ast
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from companion import ROOT
-from companion.engine.file_digests import read_cache, write_cache
+from companion.engine.storage import DamagedFileError, read_json
 
 PACKAGES = ("ccl", "companion")
 CACHE = ".code.json"  # in `runs/`
@@ -36,14 +37,33 @@ def code_digest(*modules: str) -> str:
     for module in modules:
         if module_path(module) is None:
             raise ValueError(f"there is no module '{module}' to take the digest of")
-    cache_file = ROOT / "runs" / CACHE
-    kept = read_cache(cache_file)
+    kept = _read_cache()
     before = len(kept)
-    closure = _import_closure(kept, *modules)
+    closure = import_closure(kept, *modules)
     if len(kept) > before:
-        write_cache(cache_file, read_cache(cache_file) | kept)
+        _write_cache(_read_cache() | kept)
     codes = {name: closure[name]["code"] for name in sorted(closure)}
     return hashlib.sha256(json.dumps(codes).encode()).hexdigest()[:16]
+
+
+def _read_cache() -> dict[str, Any]:
+    """What was found before; nothing if that is absent or damaged, as it is found again."""
+    try:
+        return read_json(ROOT / "runs" / CACHE)
+    except (OSError, DamagedFileError):
+        return {}
+
+
+def _write_cache(entries: dict[str, Any]) -> None:
+    """Keeps it; of several processes that do so at once, the last one's stays, whole."""
+    file = ROOT / "runs" / CACHE
+    unfinished = file.with_name(f".{os.getpid()}{CACHE}")
+    try:
+        file.parent.mkdir(exist_ok=True)
+        unfinished.write_text(json.dumps(entries, indent=1), encoding="utf-8")
+        os.replace(unfinished, file)
+    except OSError:  # a full disk ends what needs it, and this does not
+        unfinished.unlink(missing_ok=True)
 
 
 @cache
@@ -52,7 +72,7 @@ def function_digest(*functions: Callable[..., Any]) -> str:
 
     Nothing that they import counts: for that there is `code_digest`.
     """
-    found = {f"{f.__module__}.{f.__name__}": _with_callees(f) for f in functions}
+    found = {f"{each.__module__}.{each.__name__}": _with_callees(each) for each in functions}
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -71,17 +91,16 @@ def _with_callees(function: Callable[..., Any]) -> dict[str, str]:
     return found
 
 
-def _import_closure(kept: dict[str, Any], *modules: str) -> dict[str, Parsed]:
+def import_closure(kept: dict[str, Any], *modules: str) -> dict[str, Parsed]:
     """Some modules and all that they import; what had to be parsed is added to what was kept."""
     found: dict[str, Parsed] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
         path = module_path(name)
-        if name in found or path is None:
-            continue
-        found[name] = _parsed(path.read_bytes(), kept)
-        waiting += found[name]["imports"]
+        if name not in found and path is not None:
+            found[name] = _parsed(path.read_bytes(), kept)
+            waiting += found[name]["imports"]
     return found
 
 
@@ -117,15 +136,9 @@ def _find_imports(tree: ast.Module) -> Iterator[str]:
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(body[0]):
-            body[0] = ast.Pass()
+        match node:
+            case ast.Module() | ast.ClassDef() | ast.FunctionDef():
+                match node.body:
+                    case [ast.Expr(ast.Constant(str())), *_]:
+                        node.body[0] = ast.Pass()
     return tree
-
-
-def _is_docstring(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )

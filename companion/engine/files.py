@@ -1,17 +1,28 @@
-"""Files that are either whole or absent, what they hold, and disks that are full."""
+"""Files that are either whole or absent, their locks and digests, and disks that are full."""
 
 import errno
+import fcntl
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from ccl import files
-from companion.engine.errors import DiskFullError
+
+logger = logging.getLogger(__name__)
 
 _FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "has no more room for you, by its quota"}
+# What file systems say that are mounted without locks, such as Lustre without 'flock'.
+_CANNOT_LOCK = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+_REMEDY = "Make room there and give the same command again: it goes on from what is finished"
+
+
+class DiskFullError(OSError):
+    """There is no room for what is to be written; the message names the folder."""
 
 
 def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
@@ -26,7 +37,7 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
 
 @contextmanager
 def explain_full_disk(folder: Path) -> Iterator[None]:
-    """Names folder and remedy where something within it finds the disk full.
+    """Raises DiskFullError, with folder and remedy, where something within it finds the disk full.
 
     Raises:
         DiskFullError: the disk is full.
@@ -42,11 +53,7 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
 
 
 def require_free_space(folder: Path, needed: int) -> None:
-    """Refuses to start where there is no room to finish.
-
-    Args:
-        folder: is there, and will receive the files.
-        needed: bytes.
+    """Refuses to start where there is no room to finish: `needed` bytes in a folder that is there.
 
     Raises:
         DiskFullError: there is less room.
@@ -57,41 +64,6 @@ def require_free_space(folder: Path, needed: int) -> None:
             f"the disk of {folder} is too full: {_size(needed)} are needed, {_size(free)} are "
             f"free. {_REMEDY}"
         )
-
-
-def allocate(path: Path, header: bytes, size: int) -> None:
-    """Makes a file of a header and zeros that occupies its whole size at once.
-
-    A memory map of a file with holes ends the process when the disk is full as one is filled.
-
-    Args:
-        path: replaced if it is there.
-        header: its first bytes.
-        size: of the file, bytes.
-
-    Raises:
-        DiskFullError: there is no room; an empty file is left.
-    """
-    with path.open("wb") as file:
-        require_free_space(path.parent, size)
-        with explain_full_disk(path.parent):
-            file.write(header)
-            file.flush()
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
-            else:
-                _write_zeros(file.fileno(), size - len(header))
-
-
-_ZEROS = bytes(2**20)
-
-
-def _write_zeros(file: int, count: int) -> None:
-    while count > 0:
-        count -= os.write(file, _ZEROS[: min(count, len(_ZEROS))])
-
-
-_REMEDY = "Make room there and give the same command again: it goes on from what is finished"
 
 
 def _free(folder: Path) -> int:
@@ -107,3 +79,29 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal digits; memory does not grow with the file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def lock(file: IO[Any], path: Path, *, wait: bool) -> None:
+    """Locks an open file for this process alone; the system drops the lock however it ends.
+
+    Where the file system cannot lock, this warns and goes on.
+
+    Args:
+        file: open for writing; lets go of the lock when it is closed.
+        path: of the file, for the warning.
+        wait: until another process lets go of it.
+
+    Raises:
+        BlockingIOError: another process holds it and `wait` is False.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno not in _CANNOT_LOCK:
+            raise
+        logger.warning(
+            "the file system of %s cannot lock files (%s): see to it that no second process works "
+            "there at the same time, or have it mounted with locks (Lustre: option 'flock')",
+            path.parent.absolute(),
+            os.strerror(error.errno),
+        )

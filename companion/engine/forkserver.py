@@ -18,7 +18,7 @@ import importlib
 import json
 import os
 import runpy
-import selectors
+import select
 import shutil
 import signal
 import socket
@@ -28,8 +28,9 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # What steps and notebooks import, and none of this project.
 IMPORTED = (
@@ -85,25 +86,24 @@ class Request(NamedTuple):
 def serve(listener: socket.socket) -> Request | None:
     """The request of a program, in a fork for each; none in the server, at its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the programs
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks leave no zombies
     sys.modules[SLOW] = None  # type: ignore[assignment]  # to import it fails
     for name in IMPORTED:
         importlib.import_module(name)
-    with listener, selectors.DefaultSelector() as ready:
-        ready.register(sys.stdin, selectors.EVENT_READ)
-        ready.register(listener, selectors.EVENT_READ)
-        while True:
-            for key, _ in ready.select():
-                if key.fileobj is sys.stdin:
-                    shutil.rmtree(Path(os.environ[SOCKET]).parent)
-                    return None
-                if key.fileobj is not listener:
-                    key.data()
-                elif request := fork(listener.accept()[0], ready):
-                    return request
+    watched: list[Any] = [sys.stdin, listener]
+    while sys.stdin not in select.select(watched, [], [])[0]:
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            return attend(connection)
+        connection.close()
+    shutil.rmtree(Path(os.environ[SOCKET]).parent)
+    return None
 
 
-def fork(connection: socket.socket, ready: selectors.BaseSelector) -> Request | None:
-    """The request of a program, in its fork; none in the server, which has both ends watched."""
+def attend(connection: socket.socket) -> Request:
+    """The request of a program, in its process; this one tells who asked for it how it ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _, streams, *_ = socket.recv_fds(connection, 1, len(STREAMS))
     arguments, environment, folder = json.loads(connection.makefile("rb").readline())
     if (process := os.fork()) == 0:
@@ -112,25 +112,13 @@ def fork(connection: socket.socket, ready: selectors.BaseSelector) -> Request | 
     for stream in streams:
         os.close(stream)
     connection.sendall(b"%d\n" % process)
-    ended = os.pidfd_open(process)
-
-    def tell() -> None:
-        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        ready.unregister(ended)
-        os.close(ended)
-        if connection.fileno() != -1:
-            ready.unregister(connection)
-            connection.sendall(b"%d\n" % status)
-            connection.close()
-
-    def abandon() -> None:
-        ready.unregister(connection)
-        connection.close()
+    watched: list[Any] = [ended := os.pidfd_open(process), connection]
+    if ended not in select.select(watched, [], [])[0]:  # who asked has gone
         os.kill(process, signal.SIGTERM)
-
-    ready.register(ended, selectors.EVENT_READ, tell)
-    ready.register(connection, selectors.EVENT_READ, abandon)
-    return None
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    with suppress(OSError):
+        connection.sendall(b"%d\n" % status)
+    os._exit(0)
 
 
 def become(request: Request) -> int:
@@ -143,7 +131,12 @@ def become(request: Request) -> int:
     os.environ.clear()
     os.environ.update(request.environment)
     if threads := request.environment.get("OMP_NUM_THREADS"):
-        limit_threads(int(threads))
+        import threadpoolctl
+        import torch
+
+        # Of libraries that were loaded before.
+        threadpoolctl.threadpool_limits(int(threads))
+        torch.set_num_threads(int(threads))
     sys.argv[:] = request.arguments
     sys.orig_argv[:] = [sys.executable, "-m", *request.arguments]
     sys.path.insert(0, request.folder)
@@ -169,15 +162,6 @@ def leave(status: int) -> None:
     os._exit(status)
 
 
-def limit_threads(threads: int) -> None:
-    """Has libraries that were loaded before use as many threads as the environment says."""
-    import threadpoolctl
-    import torch
-
-    threadpoolctl.threadpool_limits(threads)
-    torch.set_num_threads(threads)
-
-
 def ask(arguments: Sequence[str]) -> int:
     """Exit status of a program that the server runs.
 
@@ -199,13 +183,10 @@ def ask(arguments: Sequence[str]) -> int:
 
 def main(arguments: list[str]) -> None:
     """Asks the server, or starts the program as ever where there is none."""
-    try:
-        status = ask(arguments) if SOCKET in os.environ else None
-    except (OSError, ValueError):
-        status = None
-    if status is None:
-        os.execv(sys.executable, [sys.executable, "-m", *arguments])
-    sys.exit(status)
+    if SOCKET in os.environ:
+        with suppress(OSError, ValueError):
+            sys.exit(ask(arguments))
+    os.execv(sys.executable, [sys.executable, "-m", *arguments])
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ import json
 import logging
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -27,12 +28,10 @@ from ccl import distributed
 from ccl.files import CHECKPOINTS, HISTORY_FILE
 from ccl.options import Options
 from companion import ROOT
-from companion.engine import locks
 from companion.engine.clean_environment import clean
 from companion.engine.digests import code_digest, function_digest
-from companion.engine.files import explain_full_disk, file_digest, write_atomically
-from companion.engine.memory import MemoryMeter
-from companion.engine.storage import RECORD, read_json
+from companion.engine.files import explain_full_disk, file_digest, lock, write_atomically
+from companion.engine.storage import RECORD, DamagedFileError, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -141,10 +140,10 @@ class Step:
     def _ensure(self, folder: Path, compute: Callable[[Path], Mapping[str, Any] | None]) -> None:
         if not distributed.broadcast((folder / RECORD).exists()):
             partial = folder.with_name(folder.name + ".partial")
-            lock = folder.with_name(f".{folder.name}.lock")
             if distributed.is_main_process():
                 partial.mkdir(parents=True, exist_ok=True)
-            with _locked(lock) if distributed.is_main_process() else nullcontext():
+            own_lock = folder.with_name(f".{folder.name}.lock")
+            with _locked(own_lock) if distributed.is_main_process() else nullcontext():
                 if not distributed.broadcast((folder / RECORD).exists()):
                     self._compute(compute, partial)
             distributed.barrier()
@@ -156,7 +155,8 @@ class Step:
             return
         logger.info("%s %s: computing %s", self.name, self.label, self.folder)
         continued = any(partial.iterdir())  # the time then lacks what came before
-        start, memory = time.perf_counter(), MemoryMeter()
+        start = time.perf_counter()
+        forget_peak_memory()
         with nullcontext() if self.shared else distributed.single_process():
             noted = compute(partial) or {}
         record = {
@@ -167,7 +167,7 @@ class Step:
             "inputs": {name: run.digest for name, run in self.inputs.items()},
             "code": code_digest(*self.modules),
             "seconds": round(time.perf_counter() - start, 2),
-            "peak_memory_mib": round(memory.peak() / 2**20),
+            "peak_memory_mib": round(peak_memory() / 2**20),
             "continued": continued,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "processes": distributed.world_size() if self.shared else 1,
@@ -177,7 +177,8 @@ class Step:
         }
         write_atomically(partial / RECORD, json.dumps(record, indent=1))
         partial.rename(self.folder)
-        delete_checkpoints(self.folder)  # not before, or a full disk here would cost the training
+        # Not before, or a full disk here would cost the training.
+        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
 
 
 def as_json(**options: Options) -> dict[str, Any]:
@@ -185,27 +186,32 @@ def as_json(**options: Options) -> dict[str, Any]:
     return {name: section.model_dump(mode="json") for name, section in options.items()}
 
 
+def forget_peak_memory() -> None:
+    """Has `peak_memory` begin anew, where the system can: Linux."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_memory() -> int:
+    """The most bytes that this process held since `forget_peak_memory`, or ever."""
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, others KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 @cache
 def environment() -> dict[str, Any]:
     """Versions, git revision and device that results were made with."""
     torch = sys.modules.get("torch")  # who never imported it has used the processor
     on_gpu = torch is not None and torch.cuda.is_available()
+    processor = f"{platform.machine()} CPU, {os.cpu_count()} cores"
+    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
     return {
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in REPORTED_PACKAGES},
         "git_revision": _git_revision(),
-        "device": torch.cuda.get_device_name() if torch and on_gpu else _processor(),
-        "threads": torch.get_num_threads() if torch else _threads(),
+        "device": torch.cuda.get_device_name() if torch and on_gpu else processor,
+        "threads": torch.get_num_threads() if torch else threads,  # as torch would count them
     }
-
-
-def _threads() -> int:
-    """As torch would count them."""
-    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
-
-
-def _processor() -> str:
-    return f"{platform.machine()} CPU, {os.cpu_count()} cores"
 
 
 def _git_revision() -> str:
@@ -227,14 +233,36 @@ def _checksums(folder: Path) -> dict[str, str]:
     }
 
 
-def delete_checkpoints(folder: Path) -> None:
-    """Deletes the checkpoints of a finished step."""
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-
-
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Holds a file lock."""
     with path.open("wb") as file:
-        locks.lock(file, path, wait=True)
+        lock(file, path, wait=True)
         yield
+
+
+def finished_steps(root: Path) -> list[Path]:
+    """Folders of all finished steps of one profile and cohort, whose runs lie in `root`.
+
+    Raises:
+        FileNotFoundError: none is finished.
+    """
+    folders = [record.parent for record in sorted(root.glob(f"*/*/{RECORD}"))]
+    whole = [folder for folder in folders if folder.suffix != ".partial"]
+    if not whole:
+        raise FileNotFoundError(f"{root} holds no finished step: there is nothing to verify")
+    return whole
+
+
+def faults(folder: Path) -> Iterator[str]:
+    """Missing and changed files of a finished step, a sentence for each."""
+    try:
+        checksums = Run.load(folder).record["checksums"]
+    except DamagedFileError as error:
+        yield str(error)
+        return
+    for name, written in checksums.items():
+        file = folder / name
+        if not file.is_file():
+            yield f"{file} is missing"
+        elif file_digest(file) != written:
+            yield f"{file} is not what was written: its checksum differs"

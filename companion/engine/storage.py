@@ -1,7 +1,7 @@
 """Reading back what was stored: a damaged file is named, and no file can run code.
 
-One function for each kind of file. Every one raises `DamagedFileError` where the content is not
-what was written, with the remedy: what is stored can be made again.
+Every function raises `DamagedFileError` where the content is not what was written, with the remedy:
+what is stored can be made again.
 """
 
 import json
@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from companion.engine.errors import DamagedFileError
-from companion.engine.files import allocate, write_atomically
+from companion.engine.files import explain_full_disk, require_free_space, write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
 RECORD = "run.json"  # in the folder of a finished step, see `companion.engine.runs`
+
+_ZEROS = bytes(2**20)
+
+
+class DamagedFileError(ValueError):
+    """A stored file is not what was written; the message names it and the remedy."""
 
 
 def damaged(path: Path, why: object) -> DamagedFileError:
@@ -95,11 +100,17 @@ def write_npy(path: Path, values: np.ndarray) -> None:
 def create_npy(path: Path, shape: tuple[int, ...]) -> "np.memmap[Any, Any]":
     """A new uint8 array of zeros on disk, memory-mapped for writing; all its room is taken at once.
 
+    A map of a file with holes ends the process when the disk is full as one is filled.
+
     Raises:
         DiskFullError: there is no room for it.
     """
-    header = npy_header(shape)
-    allocate(path, header, len(header) + int(np.prod(shape)))
+    header, size = npy_header(shape), int(np.prod(shape))
+    with explain_full_disk(path.parent), path.open("wb") as file:
+        require_free_space(path.parent, len(header) + size)
+        file.write(header)
+        for start in range(0, size, len(_ZEROS)):
+            file.write(_ZEROS[: size - start])
     return np.lib.format.open_memmap(path, mode="r+")
 
 

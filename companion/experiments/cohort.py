@@ -10,7 +10,7 @@ from companion.cohorts.importing import reimports, sources
 from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.writer import OnBadImage
 from companion.engine import storage
-from companion.engine.file_digests import cached_digest
+from companion.engine.files import file_digest
 from companion.engine.runs import Run, Step, as_json
 from companion.engine.storage import RECORD
 from companion.experiments.config import Experiment
@@ -102,7 +102,7 @@ def _table_digests(experiment: Experiment, options: dict[str, Any]) -> dict[str,
     files_by_name = {name: Path(experiment.data_root) / name for name in tables(experiment)}
     # A missing table is named by the importer, which knows what it is for.
     return {
-        name: cached_digest(table, experiment.root) if table.is_file() else "missing"
+        name: file_digest(table) if table.is_file() else "missing"
         for name, table in files_by_name.items()
     }
 

@@ -37,7 +37,7 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
     inputs, external = evaluation_inputs(experiment, name)
     encoder_options = experiment.pretraining.options(name.objective).encoder
     options = as_json(probing=experiment.probing, encoder=encoder_options) | name._asdict()
-    options |= weights_digest(experiment, encoder_options)
+    options |= weights_digest(encoder_options)
     step = Step(
         experiment.root,
         "evaluation",

@@ -37,7 +37,7 @@ def finetune_encoder(experiment: Experiment, name: EncoderName) -> Run:
     inputs, external = evaluation_inputs(experiment, name)
     encoder_options = experiment.pretraining.options(name.objective).encoder
     recorded = as_json(finetuning=options, encoder=encoder_options) | name._asdict()
-    recorded |= weights_digest(experiment, encoder_options)
+    recorded |= weights_digest(encoder_options)
     step = Step(
         experiment.root,
         "finetuning",

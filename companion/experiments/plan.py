@@ -16,10 +16,9 @@ from typing import Any
 from companion import ROOT
 from companion.cohorts.importing import sources
 from companion.engine.digests import code_digest
-from companion.engine.errors import DamagedFileError
 from companion.engine.files import file_digest, write_atomically
 from companion.engine.pointers import read_pointer
-from companion.engine.storage import read_json
+from companion.engine.storage import DamagedFileError, read_json
 from companion.experiments import config, profiles
 from companion.experiments.cohort import tables
 from companion.experiments.config import Experiment, PretrainingOptions

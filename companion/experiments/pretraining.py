@@ -13,7 +13,7 @@ from companion.cohorts import bank
 from companion.cohorts.cohort import Cohort, evenly
 from companion.engine import storage
 from companion.engine.csv_files import read_table
-from companion.engine.file_digests import cached_digest
+from companion.engine.files import file_digest
 from companion.engine.runs import Run, Step
 from companion.evaluation.cost import cost_table, whole_record
 from companion.experiments.bank import bank_of, make_bank
@@ -55,7 +55,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
     recorded = {
         name.objective: options.model_dump(mode="json"),
         "convergence": experiment.pretraining.convergence.model_dump(mode="json"),
-        **weights_digest(experiment, options.encoder),
+        **weights_digest(options.encoder),
         **name._asdict(),
     }
     step = Step(
@@ -181,15 +181,13 @@ def encoder_of(experiment: Experiment, images: Cohort, name: EncoderName) -> "En
     return load_encoder(experiment, images, name, None if control else pretrain(experiment, name))
 
 
-def weights_digest(experiment: Experiment, options: EncoderOptions) -> dict[str, str]:
+def weights_digest(options: EncoderOptions) -> dict[str, str]:
     """Digest of the file of initial weights, if there is one: other weights are another run."""
     if options.pretrained in (None, *PUBLISHED):
         return {}
     file = weights_file(options.architecture, options.pretrained)
     # A missing file is named by who opens it.
-    return {
-        "initial_weights": cached_digest(file, experiment.root) if file.is_file() else "missing"
-    }
+    return {"initial_weights": file_digest(file) if file.is_file() else "missing"}
 
 
 def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:

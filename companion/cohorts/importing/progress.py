@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from companion.cohorts.errors import CohortError
-from companion.engine import locks
+from companion.engine.files import lock
 
 PROGRESS = "progress.jsonl"
 
@@ -81,7 +81,7 @@ def locked_record(partial: Path) -> Iterator[IO[bytes]]:
     path = partial / PROGRESS
     with path.open("a+b") as record:
         try:
-            locks.lock(record, path, wait=False)
+            lock(record, path, wait=False)
         except BlockingIOError:
             raise CohortError(
                 f"{partial}: another process is importing there; wait until it has finished"
