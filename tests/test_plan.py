@@ -62,7 +62,9 @@ def test_what_notebooks_draw_with_is_watched() -> None:
     for notebook in NOTEBOOKS:
         for module in imported(notebook):
             assert reached(module) <= watched, (notebook.stem, module)
-    assert {file.suffix for file in plan.drawing_files()} == {".py", ".js", ".css", ".html"}
+    assert {file.suffix for file in plan.drawing_files()} == {
+        *(".py", ".js", ".css", ".html", ".md", ".svg")
+    }
 
 
 def test_an_edited_asset_is_another_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from companion.engine.runs import Run, Step
 
 FOLDER = ROOT / "lectures"
 RECORD = ROOT / "study" / "phantom-chest"  # which an exercise reads
-# The drawing under each title, made by `landing` or `illustrations`: pages open with a picture.
+# The drawing under each title, of `drawings`: pages open with a picture.
 DRAWINGS = {
     "lecture-1-nt-xent": "door-lecturer",
     "lecture-2-scm": "graphs",

@@ -1,4 +1,4 @@
-"""The pair maker of an experiment: views of test patients, and what its encoders find alike."""
+"""The pair maker: batches of test patients' pairs, what encoders find alike, NT-Xent's terms."""
 
 from collections.abc import Mapping
 
@@ -12,15 +12,15 @@ from ccl.pairs import Pairs
 from ccl.seeding import step_generator
 from ccl.views.augment import AugmentOptions, augment
 from companion.book.figures.look import NOTHING_SAID, Initial, marks
-from companion.book.widgets.pair_maker import BATCH, Compared, Views, pair_maker_html
+from companion.book.projections import sprite, thumbnails
+from companion.book.widgets import widget_html
 from companion.cohorts.cohort import Cohort, evenly
 from companion.experiments.config import EncoderName, Experiment
 from companion.experiments.pretraining import encoder_of, pairs_by_strategy
 
 SEED = 0  # of target domains and views
-
-
 POOL = 24  # test patients that batches are drawn from
+BATCH = 8  # pairs, as in pair_maker.js
 
 
 def pair_maker_page(experiment: Experiment, cohort: Cohort) -> str:
@@ -39,48 +39,64 @@ def pair_maker_page(experiment: Experiment, cohort: Cohort) -> str:
         of: encoder_of(experiment, cohort, EncoderName("simclr", of, options.seeds[0]))
         for of in (*pairs, options.start("simclr"))
     }
-    views, temperature = options.simclr.augment, options.simclr.temperature
-    return of_encoders(cohort, pairs, encoders, rows, views, temperature, options.initial_weights)
+    augmentation, temperature = options.simclr.augment, options.simclr.temperature
+    views = {name: _views(each, rows, augmentation) for name, each in pairs.items()}
+    patients = [str(patient)[-6:] for patient in cohort.table["patient_id"].iloc[rows]]
+    scanners = cohort.table["scanner"].iloc[rows]
+    facts = [f"{p}, {s}" for p, s in zip(patients, scanners, strict=True)]
+    facts += [f"partner of {patient}" for patient in patients]
+    found = {
+        name: {strategy: similarities(encoder, some) for strategy, some in views.items()}
+        for name, encoder in encoders.items()
+    }
+    images = {name: _grey(some) for name, some in views.items()}
+    return pair_maker_html(images, facts, found, temperature, options.initial_weights)
 
 
-def of_encoders(
-    cohort: Cohort,
-    pairs: Mapping[str, Pairs],
-    encoders: Mapping[str, Encoder],
-    rows: np.ndarray,
-    augmentation: AugmentOptions,
+def pair_maker_html(
+    images: Mapping[str, np.ndarray],
+    facts: list[str],
+    alike: Mapping[str, Mapping[str, np.ndarray]],
     temperature: float,
     initial: Initial = NOTHING_SAID,
 ) -> str:
-    """The pair maker as HTML (`companion.book.widgets.pair_maker`).
+    """A batch of eight pairs, their similarities and each term of NT-Xent, as HTML.
 
     Args:
-        cohort: of the rows.
-        pairs: strategy to its pairs.
-        encoders: strategy that each was trained with to the encoder, in evaluation mode.
-        rows: (n,) rows of the pool, n >= 8.
-        augmentation: how views are cut.
-        temperature: tau of the profile.
+        images: strategy to the views of a pool of n pairs, uint8 (2n, H, W): the n first, then
+            their partners.
+        facts: what to say of each of the 2n.
+        alike: strategy that an encoder was trained with to what it finds alike: cosine
+            similarities of the views of each strategy, (2n, 2n).
+        temperature: tau to begin with.
         initial: what the encoders start from, `PretrainingOptions.initial_weights`.
+
+    Returns:
+        An HTML fragment; several may stand on one page.
     """
-    named = marks("simclr", initial)
-    pixels = {strategy: _views(each, rows, augmentation) for strategy, each in pairs.items()}
-    scanners = [str(scanner) for scanner in cohort.table["scanner"].iloc[rows]]
-    patients = [str(patient) for patient in cohort.table["patient_id"].iloc[rows]]
-    facts = [f"{p[-6:]}, {s}" for p, s in zip(patients, scanners, strict=True)]
-    partners = [f"partner of {p[-6:]}" for p in patients]
-    views = {
-        strategy: Views(named[strategy].label, _grey(some), [*facts, *partners])
-        for strategy, some in pixels.items()
+    look = marks("simclr", initial)
+    every = thumbnails(np.concatenate(list(images.values())))
+    encoders = [
+        {
+            "name": name,
+            "label": look[name].label,
+            "similarities": {
+                strategy: np.round(1000 * values).astype(int).ravel().tolist()
+                for strategy, values in found.items()
+            },
+        }
+        for name, found in alike.items()
+    ]
+    data = {
+        **sprite(every),
+        "pool": len(facts) // 2,
+        "temperature": temperature,
+        "offsets": {name: i * len(facts) for i, name in enumerate(images)},
+        "facts": facts,
+        "strategies": [{"name": name, "label": look[name].label} for name in images],
+        "encoders": encoders,
     }
-    compared = {
-        name: Compared(
-            named[name].label,
-            {strategy: similarities(encoder, some) for strategy, some in pixels.items()},
-        )
-        for name, encoder in encoders.items()
-    }
-    return pair_maker_html(views, compared, temperature)
+    return widget_html("pair_maker", data)
 
 
 def _views(pairs: Pairs, rows: np.ndarray, augmentation: AugmentOptions) -> Tensor:

@@ -2,21 +2,43 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from companion.book import record
 from companion.book.markdown import escape, table
-from companion.book.verdicts import Verdicts
-from companion.claims.judging import Finding, Outcome, Verdict
+from companion.book.templates import render
+from companion.claims import ledger
+from companion.claims.evidence import read_evidence
+from companion.claims.judging import Finding, Verdict, judge
 from companion.cohorts.cohort import Cohort
 from companion.engine import pointers
 from companion.engine.storage import read_json
 from companion.evaluation.cost import whole_record
+from companion.experiments.config import Experiment
 
 GPU = record.FOLDER / "gpu.json"  # made by benchmarks/gpu.py
 
-if TYPE_CHECKING:
-    from companion.experiments.config import Experiment
+
+class Verdicts(NamedTuple):
+    """What the claims come to on one cohort.
+
+    Attributes:
+        built: on the results of this build.
+        recorded: on those of the record; empty where it has none of the cohort.
+    """
+
+    built: Sequence[Finding]
+    recorded: Sequence[Finding] = ()
+
+
+def verdicts_on(experiment: Experiment) -> Verdicts:
+    """The verdicts on a finished experiment, and on the record of its cohort.
+
+    Raises:
+        FileNotFoundError: there are no results yet.
+    """
+    built = judge(ledger.load(), read_evidence(experiment.root))
+    return Verdicts(built, record.findings_on(experiment.cohort_name))
 
 
 def claims_page(
@@ -39,119 +61,55 @@ def claims_page(
         remark: what a reader must know of the profile.
         omissions: what the profile asks for and the cohort cannot have, in sentences.
     """
-    known = {finding.claim.id: finding for finding in recorded}
     tested = [finding for finding in findings if finding.verdict != Verdict.untested]
-    later = [finding for finding in findings if finding.verdict == Verdict.untested]
-    text = f"Cohort {escape(cohort.name)}, profile {escape(profile)}.\n\n"
-    if remark:
-        text += f"```{{warning}}\n{escape(remark)}\n```\n\n"
-    if tested:
-        # Three columns, so that a phone can show them.
-        rows = ["| The paper says | Effect here | Verdict |", "| --- | --- | --- |"]
-        text += (
-            "\n".join(
-                [*rows, *(_claim_row(each, figures, known.get(each.claim.id)) for each in tested)]
-            )
-            + "\n\n"
-            + _intervals(tested)
-        )
-    if later:
-        text += f"\n{Verdict.untested.capitalize()}:\n\n"
-        text += "".join(
-            f"- {finding.claim.id}: {escape(finding.claim.statement)} "
-            f"({escape(finding.claim.where)}). *{escape(finding.reason)}*"
-            f"{_in_record(known.get(finding.claim.id))}\n"
-            for finding in later
-        )
-    return text + _caveats([*omissions, *cohort.info.get("caveats", [])])
+    return render(
+        "claims.md",
+        cohort=cohort.name,
+        profile=profile,
+        figures=figures,
+        remark=remark,
+        caveats=[*omissions, *cohort.info.get("caveats", [])],
+        tested=tested,
+        later=[finding for finding in findings if finding.verdict == Verdict.untested],
+        covers=_covers(tested),
+        recorded={finding.claim.id: finding.verdict for finding in recorded},
+        outcomes={(each.claim.id, o.label): o for each in recorded for o in each.outcomes},
+    )
 
 
-def _claim_row(finding: Finding, figures: str, recorded: Finding | None) -> str:
-    claim = finding.claim
-    says = f"**{claim.id}** {escape(claim.statement)} ({escape(claim.where)})"
-    if claim.note:
-        says += f"<br>*{escape(claim.note)}*"
-    known = {outcome.label: outcome for outcome in recorded.outcomes} if recorded else {}
-    effects = "<br>".join(_effect(each, known.get(each.label)) for each in finding.outcomes)
-    verdict = f"**{finding.verdict}**"
-    if finding.reason:
-        verdict += f"<br>{escape(finding.reason)}"
-    verdict += _in_record(recorded, "<br>")
-    if claim.figure:
-        verdict += f"<br>{{numref}}`{figures}{claim.figure}`"
-    return f"| {says} | {effects} | {verdict} |"
-
-
-def _in_record(recorded: Finding | None, before: str = " ") -> str:
-    return "" if recorded is None else f"{before}*In the record:* **{recorded.verdict}**"
-
-
-def _effect(outcome: Outcome, recorded: Outcome | None) -> str:
-    """What a test measured, in words and numbers; its own verdict, and that of the record."""
-    text = f"*{escape(outcome.label)}*<br>"
-    if outcome.effect is None:
-        return text + f"{outcome.verdict}"
-    text += f"{escape(outcome.interval_text)}, {outcome.verdict}"
-    if recorded is not None and recorded.effect is not None:
-        text += f"<br>in the record: {escape(recorded.interval_text)}, {recorded.verdict}"
-    if outcome.published is not None:
-        text += f"; published: {escape(f'{outcome.published:+.3f}')}"
-    return text
-
-
-def _intervals(tested: Sequence[Finding]) -> str:
+def _covers(tested: Sequence[Finding]) -> list[str]:
     """What the intervals of the table are over."""
+    effects = [outcome.effect for finding in tested for outcome in finding.outcomes]
     covers = dict.fromkeys(
-        outcome.effect.covers + (f" ({outcome.effect.seeds} seeds)" * (outcome.effect.seeds > 1))
-        for finding in tested
-        for outcome in finding.outcomes
-        if outcome.effect is not None and outcome.effect.covers
+        each.covers + (f" ({each.seeds} seeds)" if each.seeds > 1 else "")
+        for each in effects
+        if each is not None and each.covers
     )
-    return (
-        "Intervals: 95 % over all tests of a claim together (Holm), over "
-        + "; or over ".join(map(escape, covers))
-        + ".\n"
-    )
-
-
-def _caveats(caveats: Sequence[str]) -> str:
-    if not caveats:
-        return ""
-    lines = "\n".join(f"- {escape(caveat)}" for caveat in caveats)
-    return f"\n```{{admonition}} About this cohort\n:class: note\n{lines}\n```\n"
+    return list(covers)
 
 
 def gpu_table(file: Path) -> str:
     """What `benchmarks/gpu.py` measured, as Markdown: a row per network and way."""
     measured = read_json(file)
-    rows = [
-        (
-            name,
-            str(row.get("batch_size", "")),
-            _number(row, "images_per_second", ".0f"),
-            _number(row, "seconds_per_step", ".4f"),
-            _number(row, "peak_memory_mib", ".0f"),
-            row.get("failed") or _number(row, "ratio", ".2f"),
-        )
-        for name, row in measured["parts"].items()
-    ]
+    forms = {
+        "batch_size": ("Batch", ""),
+        "images_per_second": ("Images/s", ".0f"),
+        "seconds_per_step": ("s per step", ".4f"),
+        "peak_memory_mib": ("Peak memory [MiB]", ".0f"),
+        "ratio": ("Times the published way", ".2f"),
+    }
+    rows = []
+    for name, row in measured["parts"].items():
+        known = {key: row[key] for key in forms if row.get(key) is not None}
+        cells = {key: format(value, forms[key][1]) for key, value in known.items()}
+        cells["ratio"] = row.get("failed") or cells.get("ratio", "")
+        rows.append((name, *(cells.get(key, "") for key in forms)))
     where = measured["machine"]
-    head = (
-        "What",
-        "Batch",
-        "Images/s",
-        "s per step",
-        "Peak memory [MiB]",
-        "Times the published way",
-    )
     return (
         f"Measured on {escape(where['device'])}, torch {escape(where['torch'])}, "
-        f"{escape(where['date'])}, images of {measured['size']} pixels:\n\n{table(head, rows)}"
+        f"{escape(where['date'])}, images of {measured['size']} pixels:\n\n"
+        + table(("What", *(title for title, _ in forms.values())), rows)
     )
-
-
-def _number(row: Mapping[str, Any], name: str, form: str) -> str:
-    return format(row[name], form) if row.get(name) is not None else ""
 
 
 def status_page(
@@ -163,35 +121,31 @@ def status_page(
         runs: the parsed `run.json` of each finished step.
         notebooks: name to the `papermill` metadata of each executed notebook.
     """
-    text = "# Status\n\nWhat this book was built from. Equal digests mean equal options, inputs"
-    text += " and code.\n\n## Steps\n\n"
-    text += table(
-        ("Step", "Digest", "Time [s]", "Peak memory [MiB]", "Finished [UTC]"),
+    steps = [
+        (
+            f"{run.get('cohort', '')}: {run['step']} {run.get('label', '')}".strip(),
+            run["digest"],
+            ("more than " if run.get("continued") else "") + f"{run['seconds']:.1f}",
+            run["peak_memory_mib"],
+            _minute(run["finished"]),
+        )
+        for run in runs
+    ]
+    executed = [
+        (name, f"{meta.get('duration') or float('nan'):.1f}", _minute(meta.get("end_time", "")))
+        for name, meta in notebooks.items()
+    ]
+    return "\n".join(
         [
-            (
-                f"{run.get('cohort', '')}: {run['step']} {run.get('label', '')}".strip(),
-                run["digest"],
-                ("more than " * bool(run.get("continued"))) + f"{run['seconds']:.1f}",
-                run["peak_memory_mib"],
-                _minute(run["finished"]),
-            )
-            for run in runs
-        ],
+            "# Status\n\nWhat this book was built from. Equal digests mean equal options, inputs "
+            "and code.\n\n## Steps\n",
+            table(("Step", "Digest", "Time [s]", "Peak memory [MiB]", "Finished [UTC]"), steps),
+            "## Notebooks\n",
+            table(("Notebook", "Time [s]", "Executed [UTC]"), executed),
+            "## Environment\n",
+            table(("What", "Which"), _environment(runs)),
+        ]
     )
-    text += "\n## Notebooks\n\n"
-    text += table(
-        ("Notebook", "Time [s]", "Executed [UTC]"),
-        [
-            (
-                name,
-                f"{meta.get('duration') or float('nan'):.1f}",
-                _minute(meta.get("end_time", "")),
-            )
-            for name, meta in notebooks.items()
-        ],
-    )
-    text += "\n## Environment\n\n"
-    return text + table(("What", "Which"), _environment(runs))
 
 
 def _minute(time: object) -> str:
@@ -201,73 +155,56 @@ def _minute(time: object) -> str:
 
 def _environment(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Each fact once, with all its values where steps were made in different environments."""
-    facts: dict[str, list[str]] = {}
+    facts: dict[str, dict[str, None]] = {}
     for run in runs:
         here = {name: run[name] for name in ("python", "git_revision", "device") if name in run}
         for name, value in {**here, **run.get("versions", {})}.items():
-            values = facts.setdefault(name.replace("_", " "), [])
-            if str(value) not in values:
-                values.append(str(value))
+            facts.setdefault(name.replace("_", " "), {})[str(value)] = None
     return [(name, ", ".join(values)) for name, values in facts.items()]
 
 
-# From an experiment's folders
-
-
-def pages(experiments: Sequence["Experiment"], verdicts: Mapping[str, Verdicts]) -> dict[str, str]:
+def pages(experiments: Sequence[Experiment], verdicts: Mapping[str, Verdicts]) -> dict[str, str]:
     """The generated pages of the book: file name in `book/executed/` to Markdown.
 
     Args:
         experiments: finished, the main one first; their steps are found through `steps/*.json`.
         verdicts: by the names of the cohorts that have some.
     """
-    main, *beside = experiments
-    figures = {main.cohort_name: ""} | {e.cohort_name: f"{e.cohort_name}-" for e in beside}
+    main = experiments[0].cohort_name
+    claims = [
+        claims_page(
+            verdicts[each.cohort_name].built,
+            Cohort.load(pointers.read_pointer(each.root, "cohort").folder),
+            each.profile_name,
+            "" if each.cohort_name == main else f"{each.cohort_name}-",
+            verdicts[each.cohort_name].recorded,
+            each.remark,
+            each.omissions,
+        )
+        for each in experiments
+        if each.cohort_name in verdicts
+    ]
+    notebooks = {
+        f"{experiment.cohort_name}: {path.stem}": read_json(path)["metadata"].get("papermill", {})
+        for experiment in experiments
+        for path in executed_notebooks(experiment)
+    }
+    runs = [run for experiment in experiments for run in _runs(experiment)]
     return {
-        "claims.md": "\n".join(
-            _claims_of(each, verdicts[each.cohort_name], figures[each.cohort_name])
-            for each in experiments
-            if each.cohort_name in verdicts
-        ),
+        "claims.md": "\n".join(claims),
         "gpu.md": gpu_table(GPU),
-        "status.md": status_page(
-            [record for experiment in experiments for record in _records(experiment)],
-            {
-                f"{experiment.cohort_name}: {path.stem}": _papermill(path)
-                for experiment in experiments
-                for path in executed_notebooks(experiment)
-            },
-        ),
+        "status.md": status_page(runs, notebooks),
     }
 
 
-def _claims_of(experiment: "Experiment", verdicts: Verdicts, figures: str) -> str:
-    cohort = Cohort.load(pointers.read_pointer(experiment.root, "cohort").folder)
-    return claims_page(
-        verdicts.built,
-        cohort,
-        experiment.profile_name,
-        figures,
-        verdicts.recorded,
-        experiment.remark,
-        experiment.omissions,
-    )
-
-
-def _records(experiment: "Experiment") -> list[dict[str, Any]]:
+def _runs(experiment: Experiment) -> list[dict[str, Any]]:
     """Records of the finished steps, in the order in which they were finished."""
-    root = experiment.root
-    files = sorted((root / "steps").glob("*.json"), key=lambda path: path.stat().st_mtime)
-    runs = [pointers.read_pointer(root, file.stem) for file in files]
+    files = (experiment.root / "steps").glob("*.json")
+    names = [file.stem for file in sorted(files, key=lambda file: file.stat().st_mtime)]
+    runs = [pointers.read_pointer(experiment.root, name) for name in names]
     return [{**whole_record(run), "cohort": experiment.cohort_name} for run in runs]
 
 
-def executed_notebooks(experiment: "Experiment") -> list[Path]:
+def executed_notebooks(experiment: Experiment) -> list[Path]:
     """An experiment's executed notebooks."""
     return sorted((experiment.root / "notebooks").glob("*.ipynb"))
-
-
-def _papermill(notebook: Path) -> dict[str, Any]:
-    """What papermill noted of an execution."""
-    noted: dict[str, Any] = read_json(notebook)["metadata"].get("papermill", {})
-    return noted

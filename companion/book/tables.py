@@ -8,15 +8,12 @@ from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
 from ccl.generator.pixel_moments import grey_spread
-from companion.book.figures.icons import icon_html
-from companion.book.figures.look import NOT_COMPUTED, Mark, marks, marks_by_label
+from companion.book.figures.look import MARKS_BY_LABEL, NOT_COMPUTED, Mark, marks
 from companion.book.markdown import escape
 from companion.cohorts.cohort import SPLITS, Cohort
 from companion.evaluation.collapse import verdicts
 from companion.evaluation.convergence import convergence as converged
 from companion.quality.summary import overview
-
-_MARKS = marks_by_label()
 
 
 def show(
@@ -42,8 +39,8 @@ def show(
 
 def _named(value: object) -> str:
     """A name as HTML; a strategy's follows its icon."""
-    mark = _MARKS.get(str(value))
-    return f"{icon_html(mark) if mark else ''}{html.escape(str(value))}"
+    mark = MARKS_BY_LABEL.get(str(value))
+    return f"{mark.icon if mark else ''}{html.escape(str(value))}"
 
 
 def with_intervals(rows: pd.DataFrame, by: Sequence[str], look: Mapping[str, Mark]) -> pd.DataFrame:

@@ -56,7 +56,11 @@ EVALUATION_ONLY = ("cohort",)
 
 
 # What pages are drawn with and no step needs: a change calls the notebooks again, and only them.
-_ASSETS = tuple(f"companion/book/widgets/*.{kind}" for kind in ("css", "html", "js"))
+_ASSETS = (
+    "companion/book/widgets/*.css",
+    "companion/book/widgets/*.js",
+    "companion/book/templates/*",
+)
 _DRAWING = (
     "companion/book/*.py",
     "companion/book/figures/*.py",

@@ -1,12 +1,12 @@
 """The book's sources: complete and offline."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+
+from companion.book.building import pages_of
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
@@ -14,18 +14,8 @@ PROSE = sorted(BOOK.glob("*.md"))
 VENDORED = sorted(path for path in (BOOK / "_vendor").rglob("*") if path.is_file())
 
 
-def pages(contents: Any) -> Iterator[str]:
-    """Every page of a table of contents."""
-    if isinstance(contents, list):
-        for entry in contents:
-            yield from pages(entry)
-    elif isinstance(contents, dict):
-        for key, value in contents.items():
-            yield from [value] if key in ("root", "file") else pages(value)
-
-
 def test_every_page_and_notebook_is_in_the_table_of_contents() -> None:
-    listed = set(pages(yaml.safe_load((ROOT / "_toc.yml").read_text())))
+    listed = set(pages_of(yaml.safe_load((ROOT / "_toc.yml").read_text())))
     prose = {*PROSE, *(BOOK / "api").glob("*.md")}
     assert {f"{path.relative_to(ROOT).with_suffix('')}" for path in prose} <= listed
     stored = [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "lectures").glob("*.ipynb")]
@@ -33,7 +23,7 @@ def test_every_page_and_notebook_is_in_the_table_of_contents() -> None:
 
 
 def test_cohorts_with_encoders_show_every_page_that_verdicts_point_to() -> None:
-    listed = set(pages(yaml.safe_load((ROOT / "_toc.yml").read_text())))
+    listed = set(pages_of(yaml.safe_load((ROOT / "_toc.yml").read_text())))
     pointed_to = {"generator", "pretraining", "probing", "projections", "subgroups"}
     claims = yaml.safe_load((ROOT / "book/claims.yml").read_text())["claims"]
     # The ablation is of the main cohort only.

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from ccl.generator.generator import to_images
+from companion.book.building import pages_of
 from companion.book.grids import pick
 from companion.cohorts.cohort import Cohort
 from companion.engine import pointers
@@ -25,13 +26,13 @@ from companion.engine.storage import read_json
 from companion.experiments import plan
 from companion.experiments.generator import load
 from tests.book import chromium
-from tests.book.test_book import ROOT, pages
+from tests.book.test_book import ROOT
 
 HTML = ROOT / "_build" / "html"
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 # The table of contents that the book was built with: the pages of the cohorts that it shows.
 CONTENTS = ROOT / "_build" / "_toc.yml"
-PAGES = sorted(pages(yaml.safe_load(CONTENTS.read_text()))) if CONTENTS.is_file() else []
+PAGES = sorted(pages_of(yaml.safe_load(CONTENTS.read_text()))) if CONTENTS.is_file() else []
 
 # What CI has the time for; all pages, sizes and modes: `make screenshots`.
 IN_CI = ("index", "pairing", "executed/explorer", "executed/objective", "executed/probing")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from companion.book import illustrations, landing, lectures
+from companion.book import drawings, lectures
 from companion.book.figures.colours import CARD
 from companion.book.notebooks import NotebookError
 from companion.engine import forkserver
@@ -168,7 +168,7 @@ def test_is_stored_plainly(path: Path) -> None:
 
 def test_every_page_opens_with_a_drawing_that_the_book_makes() -> None:
     assert {path.stem for path in STORED} == set(lectures.DRAWINGS)
-    assert set(lectures.DRAWINGS.values()) <= {*landing.PARTS, *illustrations.PARTS}
+    assert set(lectures.DRAWINGS.values()) <= set(drawings.PARTS)
 
 
 def test_executed_in_one_kernel_each_begins_anew(tmp_path: Path) -> None:

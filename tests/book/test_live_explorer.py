@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from companion.book.widgets.explorer import ExplorerItem, explorer_html
-from companion.book.widgets.live import live
+from companion.book.explorer import ExplorerItem, explorer_html
+from companion.book.live import live
 from tests.book import chromium
 from tests.book.test_live_generator import OPTIONS, made
 

@@ -13,8 +13,8 @@ from ccl.generator.generator import Generator, description, to_model
 from ccl.generator.graph import ImageParents
 from ccl.generator.hvae import HVAE, ImageNoise
 from ccl.generator.hvae_options import HVAEOptions
-from companion.book.widgets.live import Live, live
-from companion.book.widgets.page import asset
+from companion.book.live import Live, live
+from companion.book.widgets import FOLDER
 from tests.book import chromium
 
 SCANNERS, SEXES = ("A", "B", "C"), ("F", "M")
@@ -42,7 +42,8 @@ OWN = {"scanner": [1, 0, 0], "sex": [1, 0]}
 @pytest.fixture(scope="module")
 def tab(browser: chromium.Tab) -> chromium.Tab:
     browser.open("about:blank#")
-    browser.run("\n".join(map(asset, ("network.js", "draws.js", "hvae.js"))))
+    for name in ("network", "draws", "hvae"):
+        browser.run((FOLDER / f"{name}.js").read_text())
     return browser
 
 
@@ -143,7 +144,7 @@ def test_half_precision_moves_images_little(
     generator = made(OPTIONS[name])
     whole = live(generator)
     assert whole is not None
-    monkeypatch.setattr("companion.book.widgets.live.LARGEST", len(whole.weights) - 1)
+    monkeypatch.setattr("companion.book.live.LARGEST", len(whole.weights) - 1)
     halved = live(generator)
     assert halved is not None
     assert len(halved.weights) < len(whole.weights)
@@ -213,5 +214,5 @@ def test_drawn_noise_has_the_scanners_spread(tab: chromium.Tab) -> None:
 def test_a_large_generator_stays_out_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = made({})
     assert live(generator) is not None
-    monkeypatch.setattr("companion.book.widgets.live.LARGEST", 1000)
+    monkeypatch.setattr("companion.book.live.LARGEST", 1000)
     assert live(generator) is None

@@ -43,9 +43,8 @@ def test_other_addresses_are_refused(url: str, branch: str) -> None:
 
 
 def last_of_a_page(name: str) -> str:
-    cells = [nbformat.v4.new_markdown_cell("# A page")]
-    written = nbformat.writes(nbformat.v4.new_notebook(cells=cells))
-    notebook = nbformat.reads(building.with_footer(name, written), as_version=4)
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# A page")])
+    notebook = nbformat.from_dict(building.with_footer(name, page))
     nbformat.validate(notebook)
     first, last = notebook.cells
     assert first.source == "# A page"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ccl.losses import nt_xent
-from companion.book.widgets.pair_maker import Compared, Views, pair_maker_html
+from companion.book.pair_maker import pair_maker_html
 from tests.book import chromium
 
 POOL = 11
@@ -32,13 +32,10 @@ def embedded() -> dict[str, torch.Tensor]:
 def tab(show: Callable[[str], chromium.Tab], embedded: dict[str, torch.Tensor]) -> chromium.Tab:
     rng = np.random.default_rng(0)
     facts = [f"v{i}" for i in range(2 * POOL)]
-    views = {
-        name: Views(name, rng.integers(0, 256, (2 * POOL, 16, 14), np.uint8), facts)
-        for name in STRATEGIES
-    }
+    images = {name: rng.integers(0, 256, (2 * POOL, 16, 14), np.uint8) for name in STRATEGIES}
     unit = {name: torch.nn.functional.normalize(z, dim=1) for name, z in embedded.items()}
     found = {name: (z @ z.T).numpy() for name, z in unit.items()}
-    opened = show(pair_maker_html(views, {"standard": Compared("SimCLR", found)}, 0.1))
+    opened = show(pair_maker_html(images, facts, {"standard": found}, temperature=0.1))
     opened.wait(f"document.querySelector('{part('says')}') !== null")
     return opened
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from companion.book.widgets.projection import COLUMNS, projection_html, thumbnails
+from companion.book.projections import COLUMNS, projection_html, thumbnails
 from tests.book import chromium
 from tests.book.test_widgets import Tags
 
@@ -48,12 +48,6 @@ def test_places_keep_their_proportions_and_stay_inside() -> None:
         scale = np.ptp(places, axis=0) / np.ptp(xy, axis=0)
         np.testing.assert_allclose(scale[0], scale[1], rtol=0.01)
         assert np.corrcoef(places[:, 1], xy[:, 1])[0, 1] < -0.99  # y upwards on the page
-
-
-@pytest.mark.parametrize(("maps", "images"), [(MAPS, IMAGES[1:]), ({}, IMAGES)])
-def test_numbers_that_do_not_fit_are_refused(maps: dict, images: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="do not fit"):
-        projection_html(maps, images, ["x"] * N, COLOURINGS, COLOURS)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pandas as pd
 
 from companion.book import report
 from companion.book.markdown import escape, table
-from companion.book.verdicts import verdicts_on
 from companion.claims import ledger
 from companion.claims.contrasts import Setting, checked_results
 from companion.claims.evidence import Evidence
@@ -130,7 +129,7 @@ def test_pages_come_from_the_folders_of_an_experiment(tmp_path: Path, monkeypatc
     experiment = SimpleNamespace(
         root=tmp_path, profile_name="quick", cohort_name="made-up", remark="", omissions=[]
     )
-    pages = report.pages([experiment], {"made-up": verdicts_on(experiment)})
+    pages = report.pages([experiment], {"made-up": report.verdicts_on(experiment)})
     assert "**supported**" in row(pages["claims.md"], "C1")
     assert "**supported**" in row(pages["claims.md"], "C2")
     assert all(text in pages["status.md"] for text in ("0123", "probing", "3.5", "2.15", "abc"))

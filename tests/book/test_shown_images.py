@@ -10,10 +10,14 @@ from anywidget import AnyWidget
 
 from ccl.generator.generator import Generator
 from ccl.generator.hvae import HVAE
-from companion.book.explorer import explorer_items, explorer_page, live_explorer
+from companion.book.explorer import (
+    explorer_html,
+    explorer_items,
+    explorer_page,
+    live_explorer,
+)
 from companion.book.grids import cohort_grid, pick, scanner_grid
 from companion.book.projections import colourings, palettes, projection_page
-from companion.book.widgets.explorer import explorer_html
 from companion.cohorts.causes import image_parents
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.registry import build
@@ -70,7 +74,7 @@ def test_a_small_generator_comes_along(women: Cohort, generator: Generator) -> N
 def test_a_large_generator_is_asked_in_the_kernel(
     women: Cohort, generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("companion.book.widgets.live.LARGEST", 0)
+    monkeypatch.setattr("companion.book.live.LARGEST", 0)
     rows = pick(women, 1)
     assert '"generator":null' in explorer_page(women, generator, rows)
     live = live_explorer(women, generator, rows)

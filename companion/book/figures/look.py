@@ -2,7 +2,7 @@
 
 Figures are about five inches wide with large type, so that they stay readable at the width of a
 phone. They are vectors, pictures in them as they are; of each the book has a dark copy
-(`companion.book.dark`), in the colours of `colours.py`.
+(`companion.book.finishing`), in the colours of `colours.py`.
 """
 
 import io
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from types import MappingProxyType
-from typing import Any, ParamSpec
+from typing import Any, NamedTuple, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
@@ -31,6 +31,34 @@ from companion.strategies import CONTROLS
 
 WIDTH = 5.2  # inches; one or two panels side by side
 DPI = 160  # of pictures
+
+
+class Shape(NamedTuple):
+    """A marker as an SVG path.
+
+    Attributes:
+        path: on 16 units.
+        stroked: drawn as lines; filled otherwise.
+    """
+
+    path: str
+    stroked: bool = False
+
+
+# Of each matplotlib marker that a mark has.
+SHAPES = {
+    "o": Shape("M2 8a6 6 0 1 0 12 0a6 6 0 1 0 -12 0z"),
+    "s": Shape("M2.5 2.5h11v11h-11z"),
+    "D": Shape("M8 1l7 7l-7 7l-7 -7z"),
+    "^": Shape("M8 2l7 12h-14z"),
+    "v": Shape("M8 14l7 -12h-14z"),
+    "<": Shape("M2 8l12 -7v14z"),
+    ">": Shape("M14 8l-12 -7v14z"),
+    "x": Shape("M3 3l10 10M13 3l-10 10", stroked=True),
+    "p": Shape("M8 1l7 5l-2.7 8.5h-8.6l-2.7 -8.5z"),
+    "1": Shape("M8 14v-6M8 8l-6 -4.5M8 8l6 -4.5", stroked=True),
+    "P": Shape("M5.5 1h5v4.5h4.5v5h-4.5v4.5h-5v-4.5h-4.5v-5h4.5z"),
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +81,16 @@ class Mark:
     def title(self) -> str:
         """Its name above a panel, where a long one takes two lines."""
         return self.label.replace(", ", ",\n")
+
+    @property
+    def icon(self) -> str:
+        """Its marker as an SVG image of 16 units, to stand before its label in HTML."""
+        shape, colour = SHAPES[self.marker], colours.themed(self.colour)
+        lines = ' fill="none" stroke-width="2.5"' if shape.stroked else ""
+        return (
+            f'<svg class="ccl-icon" aria-hidden="true" viewBox="0 0 16 16" fill="{colour}" '
+            f'stroke="{colour}"><path d="{shape.path}"{lines}/></svg>'
+        )
 
 
 P = ParamSpec("P")
@@ -98,14 +136,13 @@ def marks(objective: str, initial: Initial = NOTHING_SAID) -> Mapping[str, Mark]
 STRATEGIES = marks("simclr")
 
 
-def marks_by_label() -> Mapping[str, Mark]:
-    """Every label of a strategy, under any objective and start, to its mark."""
-    return {
-        mark.label: mark
-        for name in OBJECTIVES
-        for start in (None, *STARTS)
-        for mark in marks(name, {name: start}).values()
-    }
+# Every label of a strategy, under any objective and start, to its mark.
+MARKS_BY_LABEL: Mapping[str, Mark] = {
+    mark.label: mark
+    for name in OBJECTIVES
+    for start in (None, *STARTS)
+    for mark in marks(name, {name: start}).values()
+}
 
 
 class NothingToDraw(ValueError):

@@ -47,7 +47,7 @@ function renderPairMaker({ model, el }) {
     return canvas;
   }
 
-  const fact = (view) => data.facts[now.strategy][view];
+  const fact = (view) => data.facts[view];
 
   function drawViews() {
     const chosen = views();

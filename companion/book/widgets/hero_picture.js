@@ -2,7 +2,7 @@
 
 const HOLD = 900, SWEEP = 2600; // milliseconds
 
-function renderHero({ model, el }) {
+function renderHeroPicture({ model, el }) {
   const { width, height, scanners, items } = model.get("data");
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const now = { item: 0, from: 0, to: 1, share: 0.5, running: !still, started: null };
