@@ -29,8 +29,8 @@ from companion.cohorts.bank import Bank
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.importing import writer
 from companion.cohorts.importing.image_files import FrameOptions
-from companion.cohorts.importing.manifest import LINE
 from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.table import LINE
 from companion.cohorts.releases.folder import FolderOptions
 
 SMALL, ROUNDS, SCANNERS = 2000, 5, ("A", "B", "C")

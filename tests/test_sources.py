@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from companion import cli
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.errors import CohortError
-from companion.cohorts.importing import reimports, sources, writer
+from companion.cohorts.importing import sources, writer
 from companion.cohorts.importing.sources import SOURCES, ChangedSourcesError
 from companion.cohorts.releases.folder import FolderOptions
 from companion.cohorts.releases.medmnist import MedMnistOptions
@@ -178,7 +178,7 @@ def test_a_change_is_not_accepted_before_its_import_is_whole(experiment: Experim
     (root / "img/005.png").write_bytes(kept[:-30])
     with pytest.raises(ValueError, match=r"row 7: image 'img/005\.png' cannot be read"):
         asked_again(experiment, "reimport")
-    assert reimports.read_count(experiment.root, str(root)) == 0
+    assert sources.count_reimports(experiment.root, str(root)) == 0
     (root / "img/005.png").write_bytes(kept)
     assert asked_again(experiment).digest == first.digest
 

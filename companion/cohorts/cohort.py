@@ -1,5 +1,6 @@
 """A cohort on disk: images, their table and their description (format in `load`)."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,26 +10,22 @@ import numpy as np
 import pandas as pd
 
 from companion.engine import storage
-from companion.engine.mapped import MappedArray
+from companion.engine.mapped import MappedArray, read_blocks
 
+# fmt: off
 COLUMNS = (
-    "image_id",
-    "patient_id",
-    "split",
-    "scanner",
-    "sex",
-    "age",
-    "view",
-    "label",
-    "source_path",
+    "image_id", "patient_id", "split", "scanner", "sex", "age", "view", "label", "source_path",
 )
+# fmt: on
 SPLITS = ("train", "val", "test")
 SEXES = ("F", "M")
 AGE_GROUPS = ("below 50", "50 to 59", "60 to 69", "70 and above")  # years
 _AGE_EDGES = (50, 60, 70)
 NOT_RECORDED = "not recorded"  # the scanner of a source that names none
 ATTRIBUTE = "attribute"  # a column that a cohort may have after those
+UNLABELLED = "unlabelled"
 FORMAT = 1
+_ROWS = 1024  # of the table, hashed at once
 
 
 @dataclass(frozen=True)
@@ -86,10 +83,8 @@ class Cohort:
         folder = Path(folder)
         for name in ("cohort.json", "table.parquet", "images.npy"):
             if not (folder / name).is_file():
-                raise FileNotFoundError(
-                    f"{folder / name} is missing: '{folder}' is not a finished cohort; "
-                    "import it again"
-                )
+                said = f"is missing: '{folder}' is not a finished cohort; import it again"
+                raise FileNotFoundError(f"{folder / name} {said}")
         info = storage.read_json(folder / "cohort.json")
         if info.get("format") != FORMAT:
             raise ValueError(
@@ -194,6 +189,30 @@ class Cohort:
 def age_codes(years: np.ndarray) -> np.ndarray:
     """Codes (n,) of the age groups `AGE_GROUPS`, -1 where the age is not known."""
     return np.where(np.isfinite(years), np.digitize(years, _AGE_EDGES), -1)
+
+
+def checksum(images: np.ndarray, table: pd.DataFrame) -> str:
+    """SHA-256 (hex) over the bytes of images, uint8 (N, H, W), and their table written as CSV."""
+    digest = hashlib.sha256()
+    for block in read_blocks(images):
+        digest.update(block.tobytes())
+    for start in range(0, len(table), _ROWS):
+        rows = table.iloc[start : start + _ROWS]
+        digest.update(rows.to_csv(index=False, header=start == 0, lineterminator="\n").encode())
+    return digest.hexdigest()
+
+
+def count_images(
+    table: pd.DataFrame, classes: Sequence[str]
+) -> dict[str, dict[str, dict[str, int]]]:
+    """Number of images by split, scanner and class; 'unlabelled' where there are such."""
+    counts: dict[str, dict[str, dict[str, int]]] = {split: {} for split in SPLITS}
+    for (split, scanner), group in table.groupby(["split", "scanner"]):
+        labels = group["label"].value_counts()
+        cell = {name: int(labels.get(code, 0)) for code, name in enumerate(classes)}
+        unlabelled = {UNLABELLED: int(labels[-1])} if -1 in labels.index else {}
+        counts[str(split)][str(scanner)] = cell | unlabelled
+    return counts
 
 
 def evenly(rows: np.ndarray, most: int) -> np.ndarray:

@@ -4,12 +4,14 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
+from companion.cohorts.cohort import UNLABELLED, count_images
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing import plan as plans
-from companion.cohorts.importing import published_counts
-from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing import release as releases
 from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.release import ImportOptions, Release
 from companion.cohorts.registry import SOURCES, make_plan
 
 _MAX_ENTRIES = 100  # entries of an unknown folder
@@ -48,9 +50,10 @@ def _fit(root: Path, release: Release) -> tuple[int, int]:
 
     The first need is the most telling. Any folder may hold images, so another alone says nothing.
     """
-    found = release.found(root)
-    telling = len(found) > 1 or next(iter(release.needs)) in found
-    return (len(found), -len(release.missing(root))) if telling else (0, 0)
+    missing = release.missing(root)
+    found = len(release.needs) - len(missing)
+    telling = found > 1 or next(iter(release.needs)) not in missing
+    return (found, -len(missing)) if telling else (0, 0)
 
 
 def examine(root: Path, options: ImportOptions | None = None) -> Finding:
@@ -73,7 +76,7 @@ def examine(root: Path, options: ImportOptions | None = None) -> Finding:
     lines += [f"Missing: {need} ({release.needs[need]})." for need in release.missing(root)]
     try:
         plan = make_plan(options, root)
-        plans.check(plan, plan.rows)
+        plans.check(plan)
     except CohortError as error:
         lines.append(f"It cannot be imported: {error}")
         if release.access:
@@ -103,36 +106,30 @@ def _unknown(root: Path) -> str:
 
 def _contents(plan: Plan) -> list[str]:
     """Counts by split, scanner and label, what is left out, caveats, and the paper's counts."""
-    rows = plan.rows
-    patients = rows["patient_id"].nunique()
-    lines = [f"Would be imported: {len(rows):,} images of {patients:,} patients."]
-    header = ["split", "scanner", *plan.classes, plans.UNLABELLED]
-    table = [
-        [split, scanner, *(f"{cell.get(name, 0):,}" for name in header[2:])]
-        for split, scanners in plans.counts(plan, rows).items()
-        for scanner, cell in scanners.items()
-    ]
-    lines += _format_table([header, *table])
+    patients = plan.rows["patient_id"].nunique()
+    lines = [f"Would be imported: {len(plan.rows):,} images of {patients:,} patients."]
+    lines += _table_of_counts(plan)
     lines += [f"Left out, {reason}: {n:,}." for reason, n in plan.left_out.items() if n]
     if plan.options.evaluation_only:
         lines.append("No other scanner to go to: the cohort can test encoders, not train them.")
-    if plan.published:
-        seen = rows[rows["scanner"].isin(plan.scanners)]
-        lines.append(published_counts.summary(published_counts.compare(plan.published, seen)))
+    if compared := plan.compare_with_paper():
+        lines.append(releases.summary(compared))
     return [*lines, *(f"Caveat: {caveat}" for caveat in plan.caveats)]
 
 
-def _format_table(table: list[list[str]]) -> list[str]:
-    """Rows of a table as lines with columns of even width, numbers to the right."""
-    widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))]
-    return [
-        "  "
-        + "  ".join(
-            cell.ljust(width) if k < 2 else cell.rjust(width)
-            for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in table
+def _table_of_counts(plan: Plan) -> list[str]:
+    """Images by split, scanner and label, in columns of even width."""
+    header = ["split", "scanner", *plan.classes, UNLABELLED]
+    rows = [
+        [split, scanner, *(f"{cell.get(name, 0):,}" for name in header[2:])]
+        for split, scanners in count_images(plan.rows, plan.classes).items()
+        for scanner, cell in scanners.items()
     ]
+    table = pd.DataFrame([header, *rows])
+    for place, cells in table.items():
+        names = place in (0, 1)
+        table[place] = cells.str.pad(cells.str.len().max(), "right" if names else "left")
+    return [("  " + "  ".join(line)).rstrip() for line in table.itertuples(index=False)]
 
 
 def _missing_images(plan: Plan) -> list[str]:

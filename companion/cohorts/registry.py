@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from companion.cohorts.cohort import SEXES, Cohort
 from companion.cohorts.errors import CohortError
-from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.paths import is_inside, require_inside
 from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.release import ImportOptions
 from companion.cohorts.importing.writer import OnBadImage, write
 from companion.cohorts.releases import (
     chexpert,
@@ -95,20 +95,16 @@ def make_plan(options: ImportOptions, data_root: str | Path | None) -> Plan:
     Raises:
         CohortError: the folder or its tables are not as they should be; names file and row.
     """
-    root = _require_folder(data_root, options.source)
+    if data_root is None or not Path(data_root).is_dir():
+        raise CohortError(
+            f"data root {str(data_root)!r} is no folder: cohort '{options.source}' is made from "
+            "files; give the folder that holds them (DATA_ROOT, --data-root)"
+        )
+    root = Path(data_root)
     for table in options.tables:
         if not is_inside(root / table, root):
             raise CohortError(f"table '{table}' lies outside the data root {root}")
     plan = SOURCES[options.source].plan(options, root)
     if plan.archive is None:
-        require_inside(plan.manifest, plan.rows, plan.root)
+        require_inside(plan.table, plan.root)
     return plan
-
-
-def _require_folder(data_root: str | Path | None, source: str) -> Path:
-    if data_root is None or not Path(data_root).is_dir():
-        raise CohortError(
-            f"data root {str(data_root)!r} is no folder: cohort '{source}' is made from files; "
-            "give the folder that holds them (DATA_ROOT, --data-root)"
-        )
-    return Path(data_root)

@@ -6,8 +6,8 @@ from typing import Any
 from ccl import distributed
 from companion.cohorts import registry
 from companion.cohorts.cohort import Cohort
-from companion.cohorts.importing import reimports, sources
-from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing import sources
+from companion.cohorts.importing.release import ImportOptions
 from companion.cohorts.importing.writer import OnBadImage
 from companion.engine import storage
 from companion.engine.files import file_digest
@@ -36,14 +36,14 @@ def make_cohort(
     if experiment.data_root is None:
         return _imported(experiment, on_bad_image, 0)
     root = str(Path(experiment.data_root).resolve())
-    reimported = reimports.read_count(experiment.root, root)
+    reimported = sources.count_reimports(experiment.root, root)
     run = _imported(experiment, on_bad_image, reimported)
     if distributed.broadcast(
         distributed.is_main_process() and _is_to_reimport(run, Path(root), on_changed_data)
     ):
         run = _imported(experiment, on_bad_image, reimported + 1)
         if distributed.is_main_process():
-            reimports.write_count(experiment.root, root, reimported + 1)
+            sources.write_reimports(experiment.root, root, reimported + 1)
         distributed.barrier()
     return run
 

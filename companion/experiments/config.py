@@ -16,7 +16,7 @@ from ccl.options import Options
 from companion import ROOT, strategies
 from companion.cohorts import truths
 from companion.cohorts.bank import BankOptions
-from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing.release import ImportOptions
 from companion.cohorts.registry import OPTIONS, SourceOptions, states_sex
 from companion.evaluation.options import ConvergenceOptions, FinetuningOptions, ProbingOptions
 from companion.experiments import profiles

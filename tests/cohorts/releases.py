@@ -14,7 +14,7 @@ from PIL import Image
 
 from companion.cohorts import fakes
 from companion.cohorts.cohort import Cohort
-from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing.release import ImportOptions
 from companion.cohorts.registry import SOURCES, build
 from companion.cohorts.releases.folder import FolderOptions
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from companion.cli import app
 from companion.cohorts import doctor, fakes
 from companion.cohorts.errors import CohortError
-from companion.cohorts.importing import published_counts
+from companion.cohorts.importing.release import summary
 from companion.cohorts.registry import SOURCES, build, make_plan, states_sex
 from companion.cohorts.releases import embed, padchest, rsna, vindr
 from tests.checkout import ROOT
@@ -161,8 +161,8 @@ def test_the_table_can_have_another_name(name, copied):
 def test_a_table_that_agrees_with_the_paper_says_so() -> None:
     same = {"train": 1, "val": 2, "test": 3}
     table = {"row": "X", "note": "Because.", "paper": same, "here": same}
-    assert "as many images as in the paper" in published_counts.summary(table)
-    other = published_counts.summary(table | {"here": same | {"val": 5}})
+    assert "as many images as in the paper" in summary(table)
+    other = summary(table | {"here": same | {"val": 5}})
     assert "val +3." in other
     assert other.endswith("Because.")
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from companion.cohorts.checksum import checksum
-from companion.cohorts.cohort import COLUMNS, Cohort
+from companion.cohorts.cohort import COLUMNS, Cohort, checksum
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.image_files import FrameOptions, read_frame
 from companion.cohorts.registry import build

@@ -14,7 +14,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from companion.cohorts.errors import CohortError, ImageError
 from companion.cohorts.importing.image_files import FrameOptions, read_frame
-from companion.cohorts.importing.import_options import ImportOptions
+from companion.cohorts.importing.release import ImportOptions
 from companion.cohorts.registry import build
 from companion.cohorts.releases.chexpert import CheXpertOptions
 from companion.cohorts.releases.folder import FolderOptions

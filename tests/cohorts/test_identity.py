@@ -12,7 +12,7 @@ from PIL import Image
 
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.identity import duplicate_images, patient_key
-from companion.cohorts.importing.manifest import LINE
+from companion.cohorts.importing.table import LINE
 from companion.cohorts.registry import build
 from companion.cohorts.releases.nih import NihOptions
 from tests.cohorts.releases import Nih, Source, picture

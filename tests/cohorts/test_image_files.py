@@ -10,9 +10,17 @@ import pytest
 from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
+from skimage import measure
 
 from companion.cohorts.errors import ImageError
-from companion.cohorts.importing.image_files import FrameOptions, read_frame, read_grey
+from companion.cohorts.fakes.pictures import LABEL_PLATE, breast
+from companion.cohorts.importing.image_files import (
+    FrameOptions,
+    breast_region,
+    read_frame,
+    read_grey,
+    to_frame,
+)
 
 
 def write_dicom(path: Path, pixels: np.ndarray, **tags: Any) -> Path:
@@ -90,6 +98,20 @@ def test_crop_is_the_largest_central_part(tmp_path: Path, shape: tuple[int, int]
     options = FrameOptions(size=12, width=9, fit="crop")
     whole = read_frame(tmp_path / "whole.png", options)
     np.testing.assert_array_equal(whole, read_frame(tmp_path / "part.png", options))
+
+
+def test_of_a_mammogram_the_largest_bright_part_stays() -> None:
+    picture = breast(np.random.default_rng(0), 2, 1.0).astype(np.float32)
+    parts = measure.label(picture > 5, connectivity=1)
+    largest = max(measure.regionprops(parts), key=lambda part: part.area)
+    np.testing.assert_array_equal(breast_region(picture), parts == largest.label)
+    height, width = picture.shape
+    options = FrameOptions(size=height, width=width, background="remove")
+    expected = np.where(parts == largest.label, picture, 0)
+    np.testing.assert_allclose(to_frame(picture, options), expected, atol=0.5)
+    assert expected[LABEL_PLATE].max() == 0 < picture[LABEL_PLATE].max()
+    with pytest.raises(ImageError, match="no breast"):
+        breast_region(np.full((4, 4), 5.0))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from companion.cohorts import doctor
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.errors import CohortError
-from companion.cohorts.importing.manifest import read_manifest
+from companion.cohorts.importing.table import read_manifest
 from companion.cohorts.registry import build
 from companion.cohorts.releases import nih as importer
 from companion.cohorts.releases.nih import NihOptions

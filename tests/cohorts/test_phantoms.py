@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from companion.cohorts.checksum import checksum
-from companion.cohorts.cohort import Cohort
+from companion.cohorts.cohort import Cohort, checksum
 from companion.cohorts.registry import OPTIONS, build
 from companion.cohorts.simulation import phantom
 from companion.cohorts.truths import has_truth, true_counterfactual

@@ -2,8 +2,17 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from companion.cohorts.importing.splits import SplitOptions, split_by_patient
+from companion.cohorts.errors import CohortError
+from companion.cohorts.importing.splits import (
+    SplitOptions,
+    hold_out,
+    leak_caveats,
+    published_splits,
+    split_by_patient,
+)
+from tests.oracles import published_splits as oracle
 
 
 def rows(patients: int = 400, seed: int = 0) -> pd.DataFrame:
@@ -44,3 +53,18 @@ def test_unlabelled_patients_train_and_held_out_patients_test() -> None:
     split = split_by_patient(table, ("away",), SplitOptions())
     assert set(split[table["patient_id"] == "p1"]) == {"train"}
     assert set(split[table["patient_id"] == "p2"]) == {"test"}
+
+
+@pytest.mark.parametrize("n", [10, 37, 200])
+@pytest.mark.parametrize(("test", "val"), [(0.2, 0.1), (0.4, 0.15), (0.3, 0.2)])
+def test_the_paper_s_split_is_the_released_code_s(n: int, test: float, val: float) -> None:
+    rng = np.random.default_rng(n)
+    units = pd.Series([f"p{k}" for k in rng.integers(n, size=2 * n)])
+    found = published_splits(units, test, val)
+    assert found.tolist() == oracle.three_way(units.tolist(), test, val)
+    assert leak_caveats(units, found, "{n}") == []
+
+
+def test_too_few_to_split() -> None:
+    with pytest.raises(CohortError, match="2 patients cannot be split as in the paper"):
+        hold_out(np.array(["a", "b"]), 0.25, [0, 1])

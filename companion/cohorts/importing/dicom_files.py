@@ -26,20 +26,19 @@ def is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
-def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> np.ndarray:
+def read(path: Path, percentiles: tuple[float, float]) -> np.ndarray:
     """Grey levels of a single-frame DICOM file, float32 (H, W) in [0, 255], bright = dense.
 
     Rescale and window are applied, MONOCHROME1 is inverted, padding is black, colour becomes
     luminance.
 
     Raises:
-        ImageError: no pixels, several frames, more pixels than `max_pixels`, a compression whose
-            decoder is not installed or whose size nothing bounds, or bits or colours that are read
-            wrongly.
+        ImageError: no pixels, several frames, too many pixels, a compression whose decoder is not
+            installed or whose size nothing bounds, or bits or colours that are read wrongly.
     """
     _require_not_deflated(path)
     dataset = pydicom.dcmread(path)
-    _require_one_frame(dataset, max_pixels)
+    _require_one_frame(dataset)
     _require_decoder(dataset)
     _require_aligned(dataset)
     if dataset.get("SamplesPerPixel", 1) > 1 or _photometric(dataset) == "PALETTE COLOR":
@@ -67,14 +66,13 @@ def _require_not_deflated(path: Path) -> None:
         )
 
 
-def _require_one_frame(dataset: pydicom.Dataset, max_pixels: int) -> None:
+def _require_one_frame(dataset: pydicom.Dataset) -> None:
     if not any(key in dataset for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise ImageError("is DICOM without an image")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise ImageError(f"holds {frames} frames, expected one")
-    if dataset.Rows * dataset.Columns > max_pixels:
-        raise ImageError(f"claims {dataset.Columns} x {dataset.Rows} pixels, more than is read")
+    grey_levels.require_size(dataset.Columns, dataset.Rows)
 
 
 def _require_decoder(dataset: pydicom.Dataset) -> None:
@@ -140,14 +138,7 @@ def _apply_window(
 ) -> np.ndarray:
     """Grey levels by the file's own table or window, else all that 8 bits hold, else percentiles.
 
-    Args:
-        stored: (H, W).
-        inside: bool (H, W), where there is no padding, which must not set the window.
-        dataset: of the file.
-        percentiles: percent.
-
-    Returns:
-        float32 (H, W) in [0, 255].
+    `inside`, bool (H, W), is where there is no padding, which must not set the window.
     """
     values = _apply_modality(stored, dataset)
     if dataset.get("VOILUTSequence"):

@@ -1,4 +1,4 @@
-"""Pixel values of any depth and sign become grey levels in [0, 255].
+"""Pixel values of any depth and sign become grey levels in [0, 255], float32.
 
 8-bit values stay as they are. Deeper ones are windowed between two percentiles, because 10- and
 12-bit images in 16-bit files would come out black otherwise.
@@ -8,7 +8,14 @@ import numpy as np
 
 from companion.cohorts.errors import ImageError
 
+MAX_PIXELS = 80_000_000  # more than any radiograph; a small file can claim far more than memory
 _LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's "L"
+
+
+def require_size(width: int, height: int, unpacked: int = 0) -> None:
+    """Refuses an image of more than `MAX_PIXELS`, as it claims or as it is `unpacked`."""
+    if max(width * height, unpacked) > MAX_PIXELS:
+        raise ImageError(f"claims {width} x {height} pixels, more than is read")
 
 
 def luminance(colour: np.ndarray) -> np.ndarray:
@@ -22,19 +29,15 @@ def to_float(values: np.ndarray) -> np.ndarray:
 
 
 def window(values: np.ndarray, bits: int, percentiles: tuple[float, float]) -> np.ndarray:
-    """Grey levels of values that come without a window, float32, same shape.
+    """Grey levels of values (H, W) that come without a window.
 
     Args:
-        values: (H, W), integers or floats.
+        values: integers or floats.
         bits: that a value has in the file; up to 8, integers span all that these can hold.
         percentiles: window of the others, percent.
-
-    Raises:
-        ImageError: some value is not finite.
     """
     if values.dtype.kind in "iu" and bits <= 8:
-        low, high = integer_range(bits, signed=values.dtype.kind == "i")
-        return rescale(to_float(values), low, high)
+        return rescale(to_float(values), *integer_range(bits, signed=values.dtype.kind == "i"))
     return percentile_window(to_float(values), percentiles)
 
 
@@ -44,7 +47,7 @@ def integer_range(bits: int, signed: bool) -> tuple[int, int]:
 
 
 def rescale(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Maps [low, high] onto [0, 255], clipped; float32, same shape. Values of [0, 255] stay."""
+    """Maps [low, high] onto [0, 255], clipped. Values of [0, 255] stay."""
     levels = (values - low) * (255 / ((high - low) or 1))
     return levels.clip(0, 255).astype(np.float32)
 
@@ -52,12 +55,7 @@ def rescale(values: np.ndarray, low: float, high: float) -> np.ndarray:
 def percentile_window(
     values: np.ndarray, percentiles: tuple[float, float], counted: np.ndarray | None = None
 ) -> np.ndarray:
-    """Maps values between two percentiles onto [0, 255], clipped; float32, same shape.
-
-    Args:
-        values: (H, W), floats.
-        percentiles: percent.
-        counted: bool (H, W), the pixels that the percentiles are of; without it, all.
+    """Maps floats (H, W) between two percentiles of all pixels, or of the `counted`, onto [0, 255].
 
     Raises:
         ImageError: some value is not finite.

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from companion.cohorts.errors import CohortError
-from companion.cohorts.importing.manifest import LINE, normalise
+from companion.cohorts.importing.table import LINE, Table, normalise
 from companion.engine.mapped import read_blocks
 
 _INTEGER = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
@@ -27,61 +27,49 @@ def patient_key(text: str) -> str:
     return number[1] if number else normalise(text)
 
 
-def require_one_spelling(
-    path: Path, rows: pd.DataFrame, column: str, name: str, key: Callable[[str], str]
-) -> None:
-    """Refuses a value that also occurs in another spelling.
+def require_one_spelling(table: Table, column: str, name: str, key: Callable[[str], str]) -> None:
+    """Refuses a value that also occurs in another spelling, with the same `key`; names both rows.
 
     Args:
-        path: the file, for the message.
-        rows: with `LINE`.
-        column: of `rows`.
+        table: the rows.
+        column: of the table.
         name: of the column, for the message.
         key: what the spellings of one value share.
-
-    Raises:
-        CohortError: names both rows.
     """
-    values = rows[[column, LINE]].drop_duplicates(column)
+    values = table.rows[[column, LINE]].drop_duplicates(column)
     keys = values[column].map(key)
     again = keys.duplicated()
     if again.any():
         value, line = values[again].iloc[0]
         other, first = values[keys == key(value)].iloc[0]
         raise CohortError(
-            f"{path}, row {line}: {name} '{value}' is written '{other}' in row {first}; write each "
-            "in one way, and different ones so that they differ in more than case, space or zeros"
+            f"{table.path}, row {line}: {name} '{value}' is written '{other}' in row {first}; "
+            "write each in one way, and different ones so that they differ in more than case, "
+            "space or zeros"
         )
 
 
-def require_unrounded(path: Path, rows: pd.DataFrame, column: str, name: str) -> None:
-    """Refuses identifiers that a spreadsheet has rounded, which makes many patients one.
-
-    Raises:
-        CohortError: names the first row.
-    """
-    rounded = rows[rows[column].str.fullmatch(_ROUNDED)]
-    if not rounded.empty:
-        value, line = rounded[[column, LINE]].iloc[0]
-        raise CohortError(
-            f"{path}, row {line}: {name} '{value}' was rounded by a spreadsheet; take the original "
-            "table, or import the column as text"
-        )
+def require_unrounded(table: Table, column: str, name: str) -> None:
+    """Refuses identifiers that a spreadsheet has rounded, which makes many patients one."""
+    table.refuse(
+        table[column].str.fullmatch(_ROUNDED).astype(bool),
+        lambda row: (
+            f"{name} '{row[column]}' was rounded by a spreadsheet; take the original table, or "
+            "import the column as text"
+        ),
+    )
 
 
 def duplicate_images(
     path: Path, frames: np.ndarray, rows: pd.DataFrame, published: bool
 ) -> list[str]:
-    """Caveats about images that are listed for two patients.
+    """Caveats about images that are listed for two patients: one or none.
 
     Args:
         path: the list, for the message.
         frames: uint8 (n, H, W), as imported; a file that was copied or saved anew gives the same.
         rows: n rows with patient_id, source_path, split and `LINE`.
         published: whether the list is a publisher's, whose splits stay as they are.
-
-    Returns:
-        A caveat, if the list is a publisher's and there are such pictures.
 
     Raises:
         CohortError: the list is the user's own and there are such pictures; names rows.

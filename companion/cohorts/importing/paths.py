@@ -4,10 +4,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-import pandas as pd
-
-from companion.cohorts.errors import CohortError
-from companion.cohorts.importing.manifest import LINE
+from companion.cohorts.importing.table import Table
 
 
 def is_inside(path: Path, root: Path) -> bool:
@@ -18,23 +15,20 @@ def is_inside(path: Path, root: Path) -> bool:
         return False
 
 
-def require_inside(table: Path, rows: pd.DataFrame, root: Path) -> None:
-    """Refuses rows whose image would lie outside the data root.
+def require_inside(table: Table, root: Path) -> None:
+    """Refuses rows whose `source_path` is no path in the data root, relative to it."""
 
-    Args:
-        table: the file that names the images, for the message.
-        rows: with `source_path`, relative to the root, and `LINE`.
-        root: the data root.
+    def leaves(name: str) -> bool:
+        path = Path(name)
+        return path.is_absolute() or ".." in path.parts or not is_inside(root / name, root)
 
-    Raises:
-        CohortError: names the first such row.
-    """
-    for line, name in zip(rows[LINE], rows["source_path"], strict=True):
-        if Path(name).is_absolute() or ".." in Path(name).parts or not is_inside(root / name, root):
-            raise CohortError(
-                f"{table}, row {line}: path '{name}' leaves the data root {root}; "
-                "give paths relative to it, to files in it"
-            )
+    table.refuse(
+        table["source_path"].map(leaves),
+        lambda row: (
+            f"path '{row['source_path']}' leaves the data root {root}; give paths relative to it, "
+            "to files in it"
+        ),
+    )
 
 
 def first_existing(root: Path, places: Sequence[str]) -> str:

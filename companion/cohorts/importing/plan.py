@@ -1,17 +1,16 @@
 """What a source hands to the importer: every row of the cohort before any image is read."""
 
-import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
 
-from companion.cohorts.cohort import COLUMNS, SPLITS
+from companion.cohorts.cohort import COLUMNS
 from companion.cohorts.errors import CohortError, ImageError
 from companion.cohorts.importing.identity import (
     patient_key,
@@ -19,20 +18,14 @@ from companion.cohorts.importing.identity import (
     require_unrounded,
 )
 from companion.cohorts.importing.image_files import FrameOptions
-from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.manifest import LINE
-from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.table import require_rows
+from companion.cohorts.importing.release import ImportOptions, PublishedCounts
+from companion.cohorts.importing.table import LINE, Table
 from companion.cohorts.simulation.scanner_shares import SimulatedScanners
 
-UNLABELLED = "unlabelled"
 # Characters that no name needs: control, line and paragraph ends, and those that turn the direction
 # of writing, so that a name shows as another.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST = {"image_id": 1000, "source_path": 1000, "patient_id": 200, "scanner": 100, "view": 100}
-_LONGEST_CLASS = 100
-
-log = logging.getLogger(__name__)
 
 
 class Archive(Protocol):
@@ -85,8 +78,46 @@ class Plan:
     published: PublishedCounts | None = None
     leaks: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        options: ImportOptions,
+        root: Path,
+        table: Table,
+        scanners: tuple[str, ...],
+        classes: tuple[str, ...],
+        **more: Any,
+    ) -> Self:
+        """The rows of a table, with what the options' release and the table say of them.
 
-def check(plan: Plan, rows: pd.DataFrame) -> None:
+        Args:
+            options, root, scanners, classes: as the attributes.
+            table: the rows.
+            more: further attributes, or others than the release has; `caveats` are added to its.
+        """
+        release = options.release
+        caveats = (*release.caveats, *table.caveats, *more.pop("caveats", ()))
+        said = {"citation": release.citation, "published": release.published} | more
+        return cls(
+            *(options, root, table.path, scanners, classes, table.rows),
+            caveats=caveats,
+            left_out=table.left_out,
+            **said,
+        )
+
+    @property
+    def table(self) -> Table:
+        """The rows, to be refused by line."""
+        return Table(self.manifest, self.rows, left_out=dict(self.left_out))
+
+    def compare_with_paper(self) -> dict[str, Any] | None:
+        """Rows of the pretraining scanners beside the paper's counts; None where it has none."""
+        if self.published is None:
+            return None
+        return self.published.compare(self.rows[self.rows["scanner"].isin(self.scanners)])
+
+
+def check(plan: Plan) -> None:
     """Refuses rows that make no cohort.
 
     Raises:
@@ -94,22 +125,26 @@ def check(plan: Plan, rows: pd.DataFrame) -> None:
             splits or under two spellings, one class or one scanner only, a scanner or class
             without training images, a held-out scanner outside test.
     """
-    require_rows(plan.manifest, rows, plan.left_out)
-    _check_names(plan, rows)
-    _check_unique(plan, rows)
-    _check_patients(plan, rows)
-    _check_classes(plan, rows)
-    _check_scanners(plan, rows)
-
-
-def _check_names(plan: Plan, rows: pd.DataFrame) -> None:
+    table = plan.table
+    table.require_rows()
     for column, longest in _LONGEST.items():
-        for text, line in zip(rows[column].astype(str), rows[LINE], strict=True):
-            if fault := _name_error(text, longest):
-                raise CohortError(f"{plan.manifest}, row {line}: {column} {fault}")
+        _check_column(table, column, longest)
     for name in (*plan.classes, *plan.scanners, *plan.held_out_scanners):
-        if fault := _name_error(name, _LONGEST_CLASS):
+        if fault := _name_error(name, 100):
             raise CohortError(f"{plan.manifest}: class or scanner {fault}")
+    _check_unique(table, "image_id", table["image_id"])
+    if not plan.leaks:
+        files = table["source_path"].map(lambda path: PurePosixPath(path).as_posix())
+        _check_unique(table, "source_path", files)
+        _check_files(plan)
+    _check_patients(table)
+    _check_classes(plan)
+    _check_scanners(plan)
+
+
+def _check_column(table: Table, column: str, longest: int) -> None:
+    faults = table[column].astype(str).map(lambda name: _name_error(name, longest))
+    table.refuse(faults != "", lambda row: f"{column} {_name_error(str(row[column]), longest)}")
 
 
 def _name_error(name: str, longest: int) -> str:
@@ -119,125 +154,92 @@ def _name_error(name: str, longest: int) -> str:
     return f"{name!r} holds a control character" if _CONTROL.search(name) else ""
 
 
-def _check_unique(plan: Plan, rows: pd.DataFrame) -> None:
-    for column in ("image_id",) if plan.leaks else ("image_id", "source_path"):
-        values = rows[column].map(_as_posix) if column == "source_path" else rows[column]
-        again = values.duplicated()
-        if again.any():
-            value, line = values[again].iloc[0], rows.loc[again, LINE].iloc[0]
-            first = rows.loc[values == value, LINE].iloc[0]
-            raise CohortError(
-                f"{plan.manifest}, row {line}: {column} '{value}' is a duplicate of row {first}; "
-                "list each image once"
-            )
-    if not plan.leaks and plan.archive is None:
-        _check_spelling(plan, rows)
+def _check_unique(table: Table, column: str, values: pd.Series) -> None:
+    again = values.duplicated()
+    if again.any():
+        value = values[again].iloc[0]
+        first = table.rows.loc[values == value, LINE].iloc[0]
+        said = f"{column} '{value}' is a duplicate of row {first}; list each image once"
+        table.refuse(again, lambda _: said)
 
 
-def _as_posix(path: str) -> str:
-    """'a.png' for './a.png'."""
-    return PurePosixPath(path).as_posix()
-
-
-def _check_spelling(plan: Plan, rows: pd.DataFrame) -> None:
+def _check_files(plan: Plan) -> None:
     """Refuses one file under names that differ in case or in the form of accents."""
-    folded = rows["source_path"].map(lambda name: unicodedata.normalize("NFC", name).casefold())
-    for _, alike in rows[folded.duplicated(keep=False)].groupby(folded):
-        seen: dict[tuple[int, int], str] = {}
-        for name, line in zip(alike["source_path"], alike[LINE], strict=True):
-            file = plan.root / name
-            if file.is_file():
-                status = file.stat()
-                first = seen.setdefault((status.st_dev, status.st_ino), name)
-                if first != name:
-                    raise CohortError(
-                        f"{plan.manifest}, row {line}: source_path '{name}' is the same file as "
-                        f"'{first}'; list each image once"
-                    )
+    if plan.archive is not None:
+        return
+    folded = plan.rows["source_path"].map(
+        lambda name: unicodedata.normalize("NFC", name).casefold()
+    )
+    alike = plan.rows[folded.duplicated(keep=False)]
+    seen: dict[tuple[int, int], str] = {}
+    for name, line in zip(alike["source_path"], alike[LINE], strict=True):
+        if (plan.root / name).is_file():
+            status = (plan.root / name).stat()
+            first = seen.setdefault((status.st_dev, status.st_ino), name)
+            if first != name:
+                raise CohortError(
+                    f"{plan.manifest}, row {line}: source_path '{name}' is the same file as "
+                    f"'{first}'; list each image once"
+                )
 
 
-def _check_patients(plan: Plan, rows: pd.DataFrame) -> None:
-    seen = rows.drop_duplicates(["patient_id", "split"])
+def _check_patients(table: Table) -> None:
+    seen = table.rows.drop_duplicates(["patient_id", "split"])
     again = seen[seen["patient_id"].duplicated()]
     if not again.empty:
         patient, split, line = again[["patient_id", "split", LINE]].iloc[0]
         first = seen[seen["patient_id"] == patient].iloc[0]
         raise CohortError(
-            f"{plan.manifest}, row {line}: patient '{patient}' is in split '{split}' and, in row "
+            f"{table.path}, row {line}: patient '{patient}' is in split '{split}' and, in row "
             f"{first[LINE]}, in '{first['split']}'; keep each patient in one split"
         )
-    require_unrounded(plan.manifest, rows, "patient_id", "patient")
-    require_one_spelling(plan.manifest, rows, "patient_id", "patient", patient_key)
+    require_unrounded(table, "patient_id", "patient")
+    require_one_spelling(table, "patient_id", "patient", patient_key)
 
 
-def _check_classes(plan: Plan, rows: pd.DataFrame) -> None:
-    present = {plan.classes[label] for label in rows["label"].unique() if label >= 0}
-    if len(present) < 2:
+def _check_classes(plan: Plan) -> None:
+    names = {code: name for code, name in enumerate(plan.classes)}
+    known = plan.rows["label"].map(names)
+    if known.nunique() < 2:
         raise CohortError(
-            f"{plan.manifest}: one class only, {sorted(present)}; a cohort needs two or more"
+            f"{plan.manifest}: one class only, {sorted(known.dropna().unique())}; a cohort needs "
+            "two or more"
         )
-    trained = rows[rows["split"] == "train"]
-    _require_all(plan, "class", plan.classes, {plan.classes[i] for i in trained["label"] if i >= 0})
+    _check_trained(plan, "class", plan.classes, known)
 
 
-def _check_scanners(plan: Plan, rows: pd.DataFrame) -> None:
-    present = set(rows["scanner"]) & set(plan.scanners)
+def _check_scanners(plan: Plan) -> None:
+    scanner, split = plan.rows["scanner"], plan.rows["split"]
+    present = set(scanner) & set(plan.scanners)
     if len(present) < 2 and not plan.options.evaluation_only:
         raise CohortError(
             f"{plan.manifest}: one scanner only, {sorted(present)}, besides those held out; "
             "pretraining needs two or more"
         )
-    trained = set(rows.loc[rows["split"] == "train", "scanner"])
-    _require_all(plan, "scanner", plan.scanners, trained)
-    tested = set(rows["scanner"])
-    for scanner in plan.held_out_scanners:
-        if scanner not in tested:
-            raise CohortError(
-                f"{plan.manifest}: held-out scanner '{scanner}' has no image; "
-                "take it from the list of held-out scanners"
-            )
-    misplaced = rows[rows["scanner"].isin(plan.held_out_scanners) & (rows["split"] != "test")]
-    if not misplaced.empty:
-        scanner, split, line = misplaced[["scanner", "split", LINE]].iloc[0]
+    _check_trained(plan, "scanner", plan.scanners, scanner)
+    absent = [name for name in plan.held_out_scanners if name not in set(scanner)]
+    if absent:
         raise CohortError(
-            f"{plan.manifest}, row {line}: scanner '{scanner}' is held out but the row is in split "
-            f"'{split}'; held-out scanners are for 'test' only"
+            f"{plan.manifest}: held-out scanner '{absent[0]}' has no image; "
+            "take it from the list of held-out scanners"
         )
+    plan.table.refuse(
+        scanner.isin(plan.held_out_scanners) & (split != "test"),
+        lambda row: (
+            f"scanner '{row['scanner']}' is held out but the row is in split '{row['split']}'; "
+            "held-out scanners are for 'test' only"
+        ),
+    )
 
 
-def _require_all(plan: Plan, kind: str, names: Sequence[str], found: set[str]) -> None:
-    lacking = [name for name in names if name not in found]
+def _check_trained(plan: Plan, kind: str, names: tuple[str, ...], of_rows: pd.Series) -> None:
+    trained = set(of_rows[plan.rows["split"] == "train"])
+    lacking = [name for name in names if name not in trained]
     if lacking:
         raise CohortError(
             f"{plan.manifest}: {kind} {lacking} has no image in the training split; "
             "add images, leave it out, or (a scanner) hold it out"
         )
-
-
-def counts(plan: Plan, rows: pd.DataFrame) -> dict[str, dict[str, dict[str, int]]]:
-    """Number of images by split, scanner and class; 'unlabelled' where there are such."""
-    table: dict[str, dict[str, dict[str, int]]] = {split: {} for split in SPLITS}
-    for (split, scanner), group in rows.groupby(["split", "scanner"], sort=True):
-        labels = group["label"].value_counts()
-        cell = {name: int(labels.get(code, 0)) for code, name in enumerate(plan.classes)}
-        if -1 in labels.index:
-            cell[UNLABELLED] = int(labels[-1])
-        table[str(split)][str(scanner)] = cell
-    return table
-
-
-def missing_classes(plan: Plan, rows: pd.DataFrame) -> list[str]:
-    """Caveats about val and test cells in which a metric cannot be computed; also logged."""
-    caveats = []
-    for split in ("val", "test"):
-        scanners = (*plan.scanners, *(plan.held_out_scanners if split == "test" else ()))
-        for scanner in scanners:
-            cell = rows[(rows["split"] == split) & (rows["scanner"] == scanner)]
-            absent = [name for i, name in enumerate(plan.classes) if i not in set(cell["label"])]
-            if absent:
-                caveats.append(f"Split '{split}' has no image of {absent} from {scanner}.")
-                log.warning("%s: %s", plan.manifest.name, caveats[-1])
-    return caveats
 
 
 def cohort_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -33,11 +33,7 @@ class Progress:
     skipped: list[dict[str, Any]] = field(default_factory=list)
 
     def resume(self, max_frames: int) -> None:
-        """Reads how far an interrupted import came; forgets what the record holds beyond that.
-
-        Args:
-            max_frames: of which there are that many on disk.
-        """
+        """Reads how far an interrupted import came, of which so many frames are on disk."""
         end = 0
         self.record.seek(0)
         for line in self.record:
@@ -51,12 +47,7 @@ class Progress:
         self.record.truncate(end)
 
     def save(self, sources: list[dict[str, Any]], skipped: list[dict[str, Any]]) -> None:
-        """Appends a batch, whose frames are on disk.
-
-        Args:
-            sources: the files that were read for it.
-            skipped: its rows without a frame.
-        """
+        """Appends a batch whose frames are on disk: files read for it, rows without a frame."""
         self.skipped += skipped
         counts = {"import": self.key, "read": self.read, "written": self.written}
         entry = counts | {"skipped": skipped, "sources": sources}

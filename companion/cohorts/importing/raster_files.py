@@ -21,11 +21,11 @@ _PNG16 = {
 }
 
 
-def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> np.ndarray:
+def read(path: Path, percentiles: tuple[float, float]) -> np.ndarray:
     """Grey levels of a PNG, JPEG, TIFF or PGM, float32 (H, W) in [0, 255], bright = dense.
 
     Raises:
-        ImageError: several pages, more pixels than `max_pixels`, or a kind that is not read.
+        ImageError: several pages, too many pixels, or a kind that is not read.
         UnidentifiedImageError: none of these formats.
     """
     # As a file, not a path: Pillow maps paths into memory and then shears TIFFs turned by 90°
@@ -35,20 +35,15 @@ def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> np.nd
         except UnidentifiedImageError:
             if not tiff_files.is_tiff(path):
                 raise
-            return _apply_orientation(*tiff_files.read(path, percentiles, max_pixels))
+            return _apply_orientation(*tiff_files.read(path, percentiles))
         with image:
-            _require_one_page(image, max_pixels)
+            pages = getattr(image, "n_frames", 1)
+            if pages != 1:
+                raise ImageError(f"holds {pages} pages, expected one")
+            grey_levels.require_size(image.width, image.height)
             if image.format == "TIFF" and not _is_read_exactly(image):
-                return _apply_orientation(*tiff_files.read(path, percentiles, max_pixels))
+                return _apply_orientation(*tiff_files.read(path, percentiles))
             return _grey_levels(path, image, percentiles)
-
-
-def _require_one_page(image: ImageFile.ImageFile, max_pixels: int) -> None:
-    pages = getattr(image, "n_frames", 1)
-    if pages != 1:
-        raise ImageError(f"holds {pages} pages, expected one")
-    if image.width * image.height > max_pixels:
-        raise ImageError(f"claims {image.width} x {image.height} pixels, more than is read")
 
 
 def _is_read_exactly(image: ImageFile.ImageFile) -> bool:

@@ -1,8 +1,8 @@
 """The files that an import read, each with its size, its date and the SHA-256 of its bytes.
 
 An import keeps them as `sources.jsonl` in the cohort's folder. Later on the files are compared with
-that: size and date of each, and the bytes of those only where these differ. Nothing here is slow to
-import, because the workflow looks as well.
+that: size and date of each, and the bytes of those only where these differ. Changes can be accepted
+(`count_reimports`). Nothing here is slow to import, because the workflow looks as well.
 """
 
 import json
@@ -16,11 +16,13 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from companion.engine.files import file_digest
+from companion.engine.files import file_digest, write_atomically
+from companion.engine.storage import read_json
 
 SOURCES = "sources.jsonl"
 _NAMED = 5  # changed files that a message names
 _THREADS = 8  # files that are read at once: a shared file system answers several alike
+_REIMPORTS = "reimports.json"
 
 logger = logging.getLogger(__name__)
 
@@ -31,31 +33,20 @@ class ChangedSourcesError(ValueError):
 
 @dataclass(frozen=True)
 class FileState:
-    """What a look at a file says without reading it; the defaults are those of no file.
+    """What a look at a file says without reading it; the defaults are those of no file."""
 
-    Attributes:
-        size: bytes.
-        modified: nanoseconds since 1970.
-    """
-
-    size: int = -1
-    modified: int = 0
+    size: int = -1  # bytes
+    modified: int = 0  # nanoseconds since 1970
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file as it was when it was read.
+    """A file as it was when it was read."""
 
-    Attributes:
-        path: relative to the data root.
-        size, modified: as in `FileState`.
-        sha256: of its bytes, in hexadecimal digits; '' where it was not there or not readable.
-    """
-
-    path: str
+    path: str  # relative to the data root
     size: int
     modified: int
-    sha256: str
+    sha256: str  # of its bytes, hexadecimal; '' where it was not there or not readable
 
     @property
     def state(self) -> FileState:
@@ -93,12 +84,7 @@ def is_absent(root: Path) -> bool:
 
 
 def touched_sources(folder: Path, root: Path) -> list[SourceFile]:
-    """The files that an import read and whose size or date is another now; none is read.
-
-    Args:
-        folder: of the finished cohort; a simulated one has no such files.
-        root: the data root.
-    """
+    """The files of a finished cohort whose size or date is another now; none is read."""
     return [known for known in _read_list(folder) if file_state(root / known.path) != known.state]
 
 
@@ -108,10 +94,6 @@ def changed_sources(folder: Path, root: Path) -> tuple[str, ...]:
 
     Files that were copied or touched, and hold the same bytes, are no change; their new dates are
     kept beside the folder, so that they need not be read again.
-
-    Args:
-        folder: of the finished cohort.
-        root: the data root, which is there.
     """
     found: list[str] = []
     same: dict[str, FileState] = {}
@@ -137,12 +119,7 @@ def _read_again(root: Path, listed: list[SourceFile]) -> Iterator[tuple[SourceFi
 
 
 def require_unchanged(folder: Path, root: Path, finished: str) -> None:
-    """Refuses a finished cohort whose source files were changed.
-
-    Args:
-        folder: of the finished cohort.
-        root: the data root, which is there.
-        finished: when the import was finished, for the message.
+    """Refuses a cohort, `finished` at a time, whose source files in `root` were changed.
 
     Raises:
         ChangedSourcesError: says how many files, which ones first, and what to do.
@@ -163,13 +140,8 @@ def require_unchanged(folder: Path, root: Path, finished: str) -> None:
 
 @cache
 def warn_if_absent(folder: Path, root: Path) -> None:
-    """Warns, once per process, of a finished cohort whose source files are not there.
-
-    Args:
-        folder: of the finished cohort; a simulated one needs no such files.
-        root: the data root.
-    """
-    if _list_file(folder) is not None:
+    """Warns, once per process, of a finished cohort whose source files are not there."""
+    if _list_file(folder) is not None:  # a simulated cohort needs none
         logger.warning(
             "data root %s is not there: its files could not be compared with those that were "
             "imported; going on with the finished cohort %s",
@@ -185,9 +157,8 @@ def _describe_change(known: SourceFile, now: SourceFile) -> str:
         return "was missing, is there now"
     if not now.sha256:
         return "cannot be read"
-    return (
-        f"other bytes, dated {datetime.fromtimestamp(now.modified / 1e9, UTC):%Y-%m-%d %H:%M} UTC"
-    )
+    changed = datetime.fromtimestamp(now.modified / 1e9, UTC)
+    return f"other bytes, dated {changed:%Y-%m-%d %H:%M} UTC"
 
 
 def _read_list(folder: Path) -> Iterator[SourceFile]:
@@ -221,3 +192,22 @@ def _update_list(folder: Path, states: dict[str, FileState]) -> None:
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         logger.warning("%s: new dates of the source files cannot be kept (%s)", folder, error)
+
+
+def count_reimports(runs: Path, data_root: str) -> int:
+    """How often a change of a data root was accepted, for the runs of one profile and cohort.
+
+    The number is part of the cohort's digest, so that each import is another run.
+    """
+    return int(_reimports(runs).get(data_root, 0))
+
+
+def write_reimports(runs: Path, data_root: str, number: int) -> None:
+    """Stores that number, once the import is finished: a killed one changes nothing."""
+    counts = _reimports(runs) | {data_root: number}
+    write_atomically(runs / _REIMPORTS, json.dumps(counts, indent=1))
+
+
+def _reimports(runs: Path) -> dict[str, int]:
+    file = runs / _REIMPORTS
+    return read_json(file) if file.is_file() else {}

@@ -30,7 +30,7 @@ def is_tiff(path: Path) -> bool:
         return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> tuple[np.ndarray, int]:
+def read(path: Path, percentiles: tuple[float, float]) -> tuple[np.ndarray, int]:
     """Grey levels of a TIFF of one page.
 
     Returns:
@@ -38,15 +38,15 @@ def read(path: Path, percentiles: tuple[float, float], max_pixels: int) -> tuple
         be turned, as in EXIF, 1 to 8.
 
     Raises:
-        ImageError: several pages, more pixels than `max_pixels`, or a compression or meaning of
-            its channels that is not read.
+        ImageError: several pages, too many pixels, or a compression or meaning of its channels
+            that is not read.
     """
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
         if len(tiff.pages) != 1:
             raise ImageError(f"holds {len(tiff.pages)} pages, expected one")
         _require_known(page)
-        _require_bounded(page, max_pixels)
+        _require_bounded(page)
         planes = page.asarray(squeeze=False)[:, 0]  # (planes, H, W, samples), one of them 1
         white_is_low = page.photometric == PHOTOMETRIC.MINISWHITE
         turned = page.tags.valueof(_ORIENTATION, 1)
@@ -86,11 +86,10 @@ def _require_known(page: TiffPage) -> None:
         )
 
 
-def _require_bounded(page: TiffPage, max_pixels: int) -> None:
+def _require_bounded(page: TiffPage) -> None:
     """Refuses a page, or a compressed part of it, that would unpack to more than it may."""
     within = prod(page.chunks) // (page.samplesperpixel if page.planarconfig == 1 else 1)
-    if max(page.imagewidth * page.imagelength, within) > max_pixels:
-        raise ImageError(f"claims {page.imagewidth} x {page.imagelength} pixels, more than is read")
+    grey_levels.require_size(page.imagewidth, page.imagelength, within)
     if page.compression not in _DEFLATE:  # PackBits unpacks to 64 times as much at most
         return
     limit = prod(page.chunks) * page.bitspersample // 8

@@ -12,12 +12,13 @@ outlive a killed import nor copy a process that has torch loaded.
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -25,16 +26,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from companion.cohorts.checksum import checksum
+from companion.cohorts.cohort import FORMAT, checksum, count_images
 from companion.cohorts.errors import CohortError, ImageError
 from companion.cohorts.importing import identity
 from companion.cohorts.importing import plan as plans
-from companion.cohorts.importing.cohort_info import cohort_info, preprocessing
 from companion.cohorts.importing.image_files import FrameOptions, read_frame
-from companion.cohorts.importing.manifest import LINE
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.progress import PROGRESS, Progress, fsync, locked_record
 from companion.cohorts.importing.sources import SOURCES, SourceFile, file_state, read_source
+from companion.cohorts.importing.table import LINE
 from companion.cohorts.simulation import simulated_scanners
 from companion.cohorts.simulation.simulated_scanners import FRAMES
 from companion.engine import storage
@@ -47,6 +47,7 @@ OnBadImage = Literal["error", "skip"]
 Decoded = tuple[np.ndarray | ImageError, SourceFile | None]
 
 BATCH = 128  # images between two entries of the progress record
+log = logging.getLogger(__name__)
 
 
 def write(
@@ -65,7 +66,7 @@ def write(
         CohortError: the rows make no cohort, an image is bad, or the folder is in use.
         DiskFullError: there is no room for the images; what is done stays.
     """
-    plans.check(plan, plan.rows)
+    plans.check(plan)
     if folder.is_dir() and any(folder.iterdir()):
         raise CohortError(f"{folder} already exists and is not empty; remove it to import again")
     partial = folder.with_name(f".{folder.name}.partial")
@@ -89,7 +90,7 @@ def _key(plan: Plan, on_bad_image: OnBadImage) -> str:
         CohortError: an image is missing or empty and none may be skipped. Files are looked at
             before any is read, so that this is said at once and not after hours.
     """
-    options = [plan.options.model_dump(mode="json"), preprocessing(plan.options), on_bad_image]
+    options = [plan.options.model_dump(mode="json"), _preprocessing(plan.options), on_bad_image]
     digest = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode())
     digest.update(plans.cohort_table(plan.rows).to_csv().encode())
     for file, line in zip(plan.rows["source_path"], plan.rows[LINE], strict=True):
@@ -163,22 +164,16 @@ def _append_frames(
 
 
 def _decode(plan: Plan, rows: pd.DataFrame, workers: int) -> Iterator[Decoded]:
-    """The images of some rows, in their order."""
+    """The images of some rows, in their order; of files, a bounded number at once."""
     if plan.archive:
-        frames = plan.archive.frames(rows["source_path"], plan.options)
-        return ((frame, None) for frame in frames)
-    return _decode_files(plan.root, rows["source_path"], plan.options, workers)
-
-
-def _decode_files(
-    root: Path, paths: Iterable[str], options: FrameOptions, workers: int
-) -> Iterator[Decoded]:
-    """Images in the order of their paths, a bounded number of them at once."""
+        for frame in plan.archive.frames(rows["source_path"], plan.options):
+            yield frame, None
+        return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="import")
     ahead: deque[Future[Decoded]] = deque()
     try:
-        for path in paths:
-            ahead.append(pool.submit(_decode_file, root, path, options))
+        for path in rows["source_path"]:
+            ahead.append(pool.submit(_decode_file, plan.root, path, plan.options))
             if len(ahead) >= 4 * workers:
                 yield ahead.popleft().result()
         while ahead:
@@ -202,16 +197,64 @@ def _decode_file(root: Path, path: str, options: FrameOptions) -> Decoded:
 def _write_table_and_info(plan: Plan, partial: Path, progress: Progress) -> None:
     """Writes what lies beside the images; puts simulated scanners over those."""
     places = [image["place"] for image in progress.skipped]
-    rows = plan.rows.reset_index(drop=True).drop(index=places)
-    plans.check(plan, rows)
+    plan = replace(plan, rows=plan.rows.reset_index(drop=True).drop(index=places))
+    plans.check(plan)
     frames = storage.read_npy(_frames_file(plan, partial))
-    caveats = identity.duplicate_images(plan.manifest, frames, rows, plan.options.published)
+    caveats = identity.duplicate_images(plan.manifest, frames, plan.rows, plan.options.published)
     progress.write_sources(partial / SOURCES)
-    table = plans.cohort_table(rows)
+    table = plans.cohort_table(plan.rows)
     table.to_parquet(partial / "table.parquet", index=False)
     if plan.simulated:
         simulated_scanners.render_cohort(partial, table, plan.simulated)
     images = storage.read_npy(partial / "images.npy")
     skipped = [{key: image[key] for key in ("file", "row", "reason")} for image in progress.skipped]
-    info = cohort_info(plan, rows, skipped, caveats) | {"checksum": checksum(images, table)}
+    info = _info(plan, skipped, caveats) | {"checksum": checksum(images, table)}
     write_atomically(partial / "cohort.json", json.dumps(info, indent=2) + "\n")
+
+
+def _info(plan: Plan, skipped: list[dict[str, Any]], caveats: list[str]) -> dict[str, Any]:
+    """The content of `cohort.json`, but for the checksum; `caveats` are those found in images."""
+    compared = plan.compare_with_paper()
+    return {
+        "format": FORMAT,
+        "name": plan.options.name,
+        "source": plan.options.source,
+        "source_options": plan.options.model_dump(mode="json"),
+        "scanners": list(plan.scanners),
+        "held_out_scanners": list(plan.held_out_scanners),
+        "classes": list(plan.classes),
+        "positive_label": plan.classes[1],
+        "height": plan.options.shape[0],
+        "width": plan.options.shape[1],
+        "preprocessing": _preprocessing(plan.options),
+        "counts": count_images(plan.rows, plan.classes),
+        "left_out": dict(plan.left_out),
+        "skipped": skipped,
+        "caveats": [*plan.caveats, *caveats, *_missing_classes(plan)],
+        "citation": plan.citation,
+        "evaluation_only": plan.options.evaluation_only,
+        **({} if compared is None else {"table_1": compared}),
+    }
+
+
+def _preprocessing(frame: FrameOptions) -> dict[str, Any]:
+    """The options by which images became frames."""
+    options = frame.model_dump(mode="json", include=set(FrameOptions.model_fields))
+    return options | {"resampling": "hamming, antialiased"}
+
+
+def _missing_classes(plan: Plan) -> list[str]:
+    """Caveats about val and test cells in which a metric cannot be computed; also logged."""
+    cells = plan.rows.groupby(["split", "scanner"])["label"].agg(set)
+    caveats = []
+    for split, scanners in (
+        ("val", plan.scanners),
+        ("test", (*plan.scanners, *plan.held_out_scanners)),
+    ):
+        for scanner in scanners:
+            seen = cells.get((split, scanner), set())
+            absent = [name for code, name in enumerate(plan.classes) if code not in seen]
+            if absent:
+                caveats.append(f"Split '{split}' has no image of {absent} from {scanner}.")
+                log.warning("%s: %s", plan.manifest.name, caveats[-1])
+    return caveats

@@ -1,19 +1,15 @@
 """CheXpert: 224,316 chest radiographs of 65,240 patients of Stanford, as published.
 
-Reads `train.csv` and the JPEGs in `train/` of `CheXpert-v1.0` or, smaller, `CheXpert-v1.0-small`;
-the paths in the table begin with either name. The data root is the folder that holds `train.csv`;
-of the full release, which Stanford delivers in four archives, the folder in which their four
-folders lie side by side, `CheXpert-v1.0 batch 1 (validate & csv)` with the table among them.
+Reads `train.csv` and the JPEGs in `train/` of `CheXpert-v1.0` (about 440 GB) or, smaller,
+`CheXpert-v1.0-small` (11 GB); the paths in the table begin with either name. The data root is the
+folder that holds `train.csv`; of the full release, which Stanford delivers in four archives, the
+folder in which their four folders lie side by side, the table in one of them.
 
-- Access: registration at https://stanfordaimi.azurewebsites.net/datasets/
-  8cbd9ed4-2eb9-4565-affc-111cf4f7ebe2 (about 440 GB; the small release about 11 GB).
-- Licence: Stanford University Dataset Research Use Agreement; no commercial use.
 - Labels: mined from radiology reports by rules: positive, negative, uncertain, or not mentioned.
 - Kept, as in the paper: PA views; without images whose label is uncertain. A finding that is not
   mentioned counts as negative.
-- Scanner: not published, so the cohort tests encoders that were pretrained elsewhere.
-- Split: 40 % of the patients to test, then 15 % of the rest to validation (`published_splits`).
-  The publisher's own validation images (`valid.csv`) are not used.
+- Split: 40 % of the patients to test, then 15 % of the rest to validation. The publisher's own
+  validation images (`valid.csv`) are not used.
 
 Source: Irvin et al., CheXpert, AAAI 2019, https://arxiv.org/abs/1901.07031.
 """
@@ -27,35 +23,21 @@ from pydantic import model_validator
 
 from companion.cohorts.cohort import NOT_RECORDED, SEXES
 from companion.cohorts.errors import CohortError
-from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.manifest import SEX_CODES
 from companion.cohorts.importing.paths import first_existing
 from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.published_splits import train_val_test
-from companion.cohorts.importing.release import Release
-from companion.cohorts.importing.table import Table
+from companion.cohorts.importing.release import ImportOptions, PublishedCounts, Release
+from companion.cohorts.importing.splits import published_splits
+from companion.cohorts.importing.table import SEX_CODES, Table
 
 TABLES = ("train.csv", "CheXpert-v1.0 batch 1 (validate & csv)/train.csv")
-_PARTS = (
-    "*batch [0-9]*"  # the folders of the four archives; those that end in (train 1) hold images
-)
+_PARTS = "*batch [0-9]*"  # folders of the four archives; those that end in (train 1) hold images
+# fmt: off
 FINDINGS = (
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
+    "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion",
+    "Edema", "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion",
+    "Pleural Other", "Fracture", "Support Devices",
 )
+# fmt: on
 RELEASE = Release(
     title="CheXpert",
     access="https://stanfordaimi.azurewebsites.net, after registration",
@@ -65,18 +47,17 @@ RELEASE = Release(
         f"train/patient* or {_PARTS}/patient*": "the images",
     },
     sexes=SEXES,
+    tables=TABLES,
     names_scanners=False,
     published=PublishedCounts("CheXpert", 13_811, 2_449, 10_838),
-)
-CITATION = (
-    "Irvin J, Rajpurkar P, et al. CheXpert: A Large Chest Radiograph Dataset with Uncertainty "
-    "Labels and Expert Comparison. AAAI 2019."
-)
-CAVEATS = (
-    "Labels are mined from radiology reports by rules; uncertain ones are left out.",
-    "A finding that the report does not mention counts as negative, as in the paper.",
-    "The scanner is not published: nothing can be said by scanner.",
-    "The images were compressed as JPEG with 8 bits by the publisher.",
+    citation="Irvin J, Rajpurkar P, et al. CheXpert: A Large Chest Radiograph Dataset with "
+    "Uncertainty Labels and Expert Comparison. AAAI 2019.",
+    caveats=(
+        "Labels are mined from radiology reports by rules; uncertain ones are left out.",
+        "A finding that the report does not mention counts as negative, as in the paper.",
+        "The scanner is not published: nothing can be said by scanner.",
+        "The images were compressed as JPEG with 8 bits by the publisher.",
+    ),
 )
 _COLUMNS = {"path": "Path", "sex": "Sex", "age": "Age", "view": "AP/PA"}
 _PATH = re.compile(r"(?:CheXpert-v1\.0(?:-small)?/)?(train/patient(\d{5})/.+)")
@@ -104,18 +85,9 @@ class CheXpertOptions(ImportOptions):
             raise ValueError(f"finding '{self.finding}' is unknown; it is one of {FINDINGS}")
         return self
 
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The publisher's table, in either place if none is given."""
-        return TABLES if self.csv == TABLES[0] else (self.csv,)
-
 
 def plan(options: CheXpertOptions, data_root: Path) -> Plan:
-    """The radiographs that the paper keeps, with label and split; no image is read.
-
-    Raises:
-        CohortError: the table is not as published; names file and row.
-    """
+    """The radiographs that the paper keeps, with label and split; no image is read."""
     path = data_root / first_existing(data_root, options.tables)
     table = Table.read(path, _COLUMNS | {"finding": options.finding})
     table["view"] = table["view"].str.upper()
@@ -133,19 +105,10 @@ def plan(options: CheXpertOptions, data_root: Path) -> Plan:
     )
     table.rows[["image_id", "patient_id"]] = table["path"].str.extract(_PATH).to_numpy()
     table["source_path"] = _source_paths(data_root, table["image_id"])
-    table["split"] = train_val_test(table["patient_id"], test=0.40, val=0.15)
-    return Plan(
-        options=options,
-        root=data_root,
-        manifest=path,
-        scanners=(NOT_RECORDED,),
-        classes=(f"No {options.finding}", options.finding),
-        rows=table.rows.assign(scanner=NOT_RECORDED),
-        caveats=(*CAVEATS, *table.caveats),
-        citation=CITATION,
-        left_out=table.left_out,
-        published=RELEASE.published,
-    )
+    table["split"] = published_splits(table["patient_id"], test=0.40, val=0.15)
+    table["scanner"] = NOT_RECORDED
+    classes = (f"No {options.finding}", options.finding)
+    return Plan.of(options, data_root, table, (NOT_RECORDED,), classes)
 
 
 def _labels(table: Table) -> pd.Series:

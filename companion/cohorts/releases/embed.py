@@ -1,19 +1,15 @@
 """EMBED: the open part of the Emory Breast Imaging Dataset, 480,323 images, as published.
 
-Reads `tables/EMBED_OpenData_metadata_reduced.csv` (one row per image),
-`tables/EMBED_OpenData_clinical.csv` (one row per finding) and the DICOM files in `images/cohort_1/`
-and `images/cohort_2/`; the first table names them by their place on the publisher's server.
+Reads a table of images, one of findings, and the DICOM files in `images/cohort_1/` and
+`images/cohort_2/`, of the bucket `embed-dataset-open` of AWS Open Data (about 16 TB with all image
+types); the first table names them by their place on the publisher's server.
 
-- Access: a request at https://github.com/Emory-HITI/EMBED_Open_Data, then the bucket
-  `embed-dataset-open` of AWS Open Data (about 16 TB with all image types).
-- Licence: EMBED's research use agreement, in that repository.
 - Labels: density A to D of the examination, from the radiologist's report.
 - Kept, as in the paper and its code: 2D images (no synthetic views); CC and MLO, no spot or
   magnification views; women with known age; density A to D; the scanners below.
 - Scanner: the model that the image's header names; versions of one model are one scanner.
 - Split of the five pretraining scanners: 25 % of the patients, stratified by density, are held
-  out; the first 600 of them are validation, the rest test (`published_splits`).
-- Preprocessing: everything but the breast becomes black (`breast_region`).
+  out; the first 600 of them are validation, the rest test.
 
 Senographe Essential is held out: no pretraining sees it. Part 'pretraining' has its images in the
 test split, as far as its patients are not trained or validated on; part 'held-out' is these images
@@ -32,18 +28,16 @@ import pandas as pd
 from pydantic import Field
 
 from companion.cohorts.importing.identity import require_unrounded
-from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.manifest import (
+from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.release import ImportOptions, PublishedCounts, Release
+from companion.cohorts.importing.splits import assign_splits, hold_out
+from companion.cohorts.importing.table import (
     SEX_CODES,
+    Table,
     look_up,
     normalise_column,
     strip_decimals,
 )
-from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.published_splits import assign_splits, hold_out
-from companion.cohorts.importing.release import Release
-from companion.cohorts.importing.table import Table, require_rows
 
 IMAGES = "tables/EMBED_OpenData_metadata_reduced.csv"
 CLINICAL = "tables/EMBED_OpenData_clinical.csv"
@@ -83,29 +77,24 @@ RELEASE = Release(
     },
     sexes=("F",),
     tables=(IMAGES, CLINICAL),
+    citation="Jeong JJ, et al. The EMory BrEast imaging Dataset (EMBED): A Racially Diverse, "
+    "Granular Dataset of 3.4 Million Screening and Diagnostic Mammographic Images. Radiology: "
+    "Artificial Intelligence 5(1):e220047, 2023.",
+    caveats=(
+        "Density is the reading in the report, of the examination and not of the image.",
+        "The scanner goes with hospital and year: differences between scanners are also those of "
+        "women and readers.",
+        "Senographe Pristina has few images: intervals for it are wide.",
+    ),
 )
 _PUBLISHED = {
     "pretraining": PublishedCounts("EMBED, in-distribution", 223_086, 8_295, 65_992),
     "held-out": PublishedCounts(
-        "EMBED, Senographe Essential",
-        10_927,
-        1_251,
-        3_022,
+        *("EMBED, Senographe Essential", 10_927, 1_251, 3_022),
         "The paper draws training and validation from all patients, those of the test split "
         "among them; here they are disjoint.",
     ),
 }
-CITATION = (
-    "Jeong JJ, et al. The EMory BrEast imaging Dataset (EMBED): A Racially Diverse, Granular "
-    "Dataset of 3.4 Million Screening and Diagnostic Mammographic Images. Radiology: Artificial "
-    "Intelligence 5(1):e220047, 2023."
-)
-CAVEATS = (
-    "Density is the reading in the report, of the examination and not of the image.",
-    "The scanner goes with hospital and year: differences between scanners are also those of women "
-    "and readers.",
-    "Senographe Pristina has few images: intervals for it are wide.",
-)
 _LEAK = (
     "Splits as published: test images and patients are trained on as well. Results on them are "
     "not results on new patients."
@@ -137,43 +126,39 @@ class EmbedOptions(ImportOptions):
         """Part 'held-out' has one scanner."""
         return self.part == "held-out"
 
+    @property
+    def leaks(self) -> bool:
+        """Whether the splits are the paper's of part 'held-out'."""
+        return self.evaluation_only and self.held_out_split == "published-leak"
+
 
 def plan(options: EmbedOptions, data_root: Path) -> Plan:
-    """The mammograms with scanner, density and split; no image is read.
-
-    Raises:
-        CohortError: a table is not as published; names file and row.
-    """
-    path = data_root / IMAGES
-    clinical, table = _densities(data_root / CLINICAL), _images(path)
+    """The mammograms with scanner, density and split; no image is read."""
+    clinical, table = _densities(data_root / CLINICAL), _images(data_root / IMAGES)
     _join(table, clinical.rows)
-    rows, left_out = table.rows, table.left_out
-    held_out = rows["scanner"] == HELD_OUT
-    of_part = ~held_out if options.part == "pretraining" else held_out
-    require_rows(path, rows[of_part], {**left_out, "scanner of the other part": (~of_part).sum()})
-    if options.part == "pretraining":
-        rows = _with_held_out(
-            rows[~held_out], rows[held_out], options.validation_patients, left_out
-        )
-        scanners = SCANNERS
+    held_out = table["scanner"] == HELD_OUT
+    own, other = table.rows[~held_out], table.rows[held_out]
+    if options.evaluation_only:
+        own, other = other, own
+    left_out = {**table.left_out, "scanner of the other part": len(other)}
+    Table(table.path, own, left_out=left_out).require_rows()
+    if options.evaluation_only:
+        table.rows = _held_out_alone(own, options.leaks)
     else:
-        rows = _held_out_alone(rows[held_out], options.held_out_split)
-        scanners = (HELD_OUT,)
-    present = set(rows["scanner"])
-    leaks = options.part == "held-out" and options.held_out_split == "published-leak"
-    return Plan(
-        options=options,
-        root=data_root,
-        manifest=path,
-        scanners=tuple(name for name in scanners if name in present),
+        n_val = options.validation_patients
+        table.rows = _with_held_out(own, other, n_val, table.left_out)
+    scanners = (HELD_OUT,) if options.evaluation_only else SCANNERS
+    present = set(table["scanner"])
+    return Plan.of(
+        options,
+        data_root,
+        table,
+        tuple(name for name in scanners if name in present),
+        DENSITIES,
         held_out_scanners=tuple({HELD_OUT} & present - set(scanners)),
-        classes=DENSITIES,
-        rows=rows,
-        caveats=(*CAVEATS, *clinical.caveats, *((_LEAK,) if leaks else ())),
-        citation=CITATION,
-        left_out=left_out,
+        caveats=(*clinical.caveats, *((_LEAK,) if options.leaks else ())),
         published=_PUBLISHED[options.part],
-        leaks=leaks,
+        leaks=options.leaks,
     )
 
 
@@ -181,7 +166,7 @@ def _images(path: Path) -> Table:
     """The images that are kept, with the views of the released code."""
     table = Table.read(path, _IMAGE_COLUMNS)
     table.require_filled("patient_id", "path")
-    require_unrounded(path, table.rows, "examination", "acc_anon")
+    require_unrounded(table, "examination", "acc_anon")
     table.rows = _views(table.rows)
     table.keep(~table["path"].duplicated(), "listed twice")
     table.keep(table["spot"] == "", "spot or magnification view")
@@ -224,7 +209,7 @@ def _views(rows: pd.DataFrame) -> pd.DataFrame:
 def _densities(path: Path) -> Table:
     """Density and age of each examination: the first finding with a density from 1 to 4."""
     table = Table.read(path, _CLINICAL_COLUMNS)
-    require_unrounded(path, table.rows, "examination", "acc_anon")
+    require_unrounded(table, "examination", "acc_anon")
     table["density"], table["age"] = table.parse("density"), table.ages()
     table["examination"] = strip_decimals(table["examination"])
     rows = table.rows[table["density"].isin([1, 2, 3, 4])].drop_duplicates("examination")
@@ -248,16 +233,14 @@ def _with_held_out(
     drawn = {"train": trained, "val": held[:n_val], "test": held[n_val:]}
     rows = rows.assign(split=assign_splits(rows["patient_id"], drawn))
     seen = held_out["patient_id"].isin([*drawn["train"], *drawn["val"]])
-    reason = f"{HELD_OUT}, of a patient in training or validation"
-    left_out[reason] = int(seen.sum())
+    left_out[f"{HELD_OUT}, of a patient in training or validation"] = int(seen.sum())
     held_out = held_out[~seen].assign(split="test")
     return pd.concat([rows, held_out], ignore_index=True)
 
 
-def _held_out_alone(rows: pd.DataFrame, how: str) -> pd.DataFrame:
+def _held_out_alone(rows: pd.DataFrame, leak: bool) -> pd.DataFrame:
     """The held-out scanner's own split: 25 % of its patients test, 10 % of others validate."""
     rest, tested = hold_out(_patients(rows), 0.25, _strata(rows))
-    leak = how == "published-leak"
     trained, validated = hold_out(_patients(rows) if leak else rest, 0.10)
     test = rows[rows["patient_id"].isin(tested)].assign(split="test")
     if leak:

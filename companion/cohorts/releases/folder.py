@@ -13,13 +13,11 @@ from pydantic import Field, model_validator
 from ccl.options import Options
 from companion.cohorts.cohort import SEXES, SPLITS
 from companion.cohorts.importing.identity import require_one_spelling
-from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.manifest import SEX_CODES, normalise
 from companion.cohorts.importing.paths import find_spelling
 from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.release import ImportOptions, Release
 from companion.cohorts.importing.splits import SplitOptions, split_by_patient
-from companion.cohorts.importing.table import Table
+from companion.cohorts.importing.table import SEX_CODES, Table, normalise
 
 RELEASE = Release(
     title="your own images with a manifest",
@@ -27,6 +25,7 @@ RELEASE = Release(
     licence="",
     needs={"manifest.csv": "one row per image: path, patient, scanner, label"},
     sexes=(),
+    tables=("manifest.csv",),
 )
 
 
@@ -63,6 +62,8 @@ class FolderOptions(ImportOptions):
     """
 
     release: ClassVar = RELEASE
+    published: ClassVar = False
+    table_option: ClassVar = "manifest"
     source: Literal["folder"] = "folder"
     name: str = "folder"
     manifest: str = "manifest.csv"
@@ -83,29 +84,14 @@ class FolderOptions(ImportOptions):
         return self
 
     @property
-    def tables(self) -> tuple[str, ...]:
-        """The manifest."""
-        return (self.manifest,)
-
-    @property
-    def published(self) -> bool:
-        """Your own list: what is wrong with it can be mended."""
-        return False
-
-    @property
     def sexes(self) -> tuple[str, ...]:
         """Women and men, where the manifest has such a column."""
         return () if self.columns.sex is None else SEXES
 
 
 def plan(options: FolderOptions, data_root: Path) -> Plan:
-    """The rows of the manifest with split and label; no image is read.
-
-    Raises:
-        CohortError: the manifest is bad; names file and row.
-    """
-    path = data_root / options.manifest
-    table = _read(path, options.columns)
+    """The rows of the manifest with split and label; no image is read."""
+    table = _read(data_root / options.manifest, options.columns)
     table["source_path"] = [find_spelling(data_root, name) for name in table["path"]]
     if not options.columns.image_id:
         table["image_id"] = table["source_path"]
@@ -118,18 +104,16 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
     table["split"] = _split(table, options)
     table["sex"] = table.map_values("sex", SEX_CODES)
     table["age"] = table.ages()
-    use = (table["label"] >= 0) | (table["split"] == "train")
-    return Plan(
-        options=options,
-        root=data_root,
-        manifest=path,
-        scanners=scanners,
+    table.keep((table["label"] >= 0) | (table["split"] == "train"), "no label")
+    return Plan.of(
+        options,
+        data_root,
+        table,
+        scanners,
+        classes,
         held_out_scanners=options.held_out_scanners,
-        classes=classes,
-        rows=table.rows[use].copy(),
-        caveats=(*options.caveats, *table.caveats),
+        caveats=options.caveats,
         citation=options.citation,
-        left_out={"no label": int((~use).sum())},
     )
 
 
@@ -150,14 +134,14 @@ def _scanners(table: Table, options: FolderOptions) -> tuple[str, ...]:
         return options.scanners
     held_out = {normalise(name) for name in options.held_out_scanners}
     others = table.rows[~table["scanner"].map(normalise).isin(held_out)]
-    require_one_spelling(table.path, others, "scanner", "scanner", normalise)
+    require_one_spelling(Table(table.path, others), "scanner", "scanner", normalise)
     return tuple(sorted(set(others["scanner"])))
 
 
 def _classes(table: Table, options: FolderOptions) -> tuple[str, ...]:
     if options.classes is not None:
         return options.classes
-    require_one_spelling(table.path, table.rows, "label", "label", normalise)
+    require_one_spelling(table, "label", "label", normalise)
     return tuple(sorted(set(table["label"]) - {""}))
 
 

@@ -24,12 +24,11 @@ from pydantic import Field
 
 from companion.cohorts.cohort import SPLITS
 from companion.cohorts.errors import CohortError, ImageError
-from companion.cohorts.importing.image_files import MAX_PIXELS, FrameOptions, to_frame
-from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.manifest import LINE
-from companion.cohorts.importing.paths import is_inside
+from companion.cohorts.importing.grey_levels import MAX_PIXELS
+from companion.cohorts.importing.image_files import FrameOptions, to_frame
 from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.release import ImportOptions, Release
+from companion.cohorts.importing.table import LINE, Table
 from companion.cohorts.simulation import simulated_scanners
 from companion.cohorts.simulation.scanner_shares import SimulatedScanners
 
@@ -39,21 +38,19 @@ RELEASE = Release(
     licence="CC BY 4.0",
     needs={"*mnist*.npz": "the archive of images and labels"},
     sexes=(),
+    tables=("pneumoniamnist.npz",),
+    citation="Yang J, et al. MedMNIST v2: a large-scale lightweight benchmark for 2D and 3D "
+    "biomedical image classification. Scientific Data 10:41, 2023. PneumoniaMNIST: Kermany DS, et "
+    "al. Identifying medical diagnoses and treatable diseases by image-based deep learning. Cell "
+    "172:1122-1131, 2018. CC BY 4.0.",
+    caveats=(
+        *simulated_scanners.CAVEATS,
+        "The publisher names no patients: every image counts as a patient of its own, so intervals "
+        "are too narrow where patients have several.",
+        "The splits are the publisher's; whether they keep patients apart cannot be checked.",
+        "The publisher made the images small before they are resized here: detail is lost.",
+    ),
 )
-CITATION = (
-    "Yang J, et al. MedMNIST v2: a large-scale lightweight benchmark for 2D and 3D biomedical "
-    "image classification. Scientific Data 10:41, 2023. PneumoniaMNIST: Kermany DS, et al. "
-    "Identifying medical diagnoses and treatable diseases by image-based deep learning. "
-    "Cell 172:1122-1131, 2018. CC BY 4.0."
-)
-CAVEATS = (
-    *simulated_scanners.CAVEATS,
-    "The publisher names no patients: every image counts as a patient of its own, so intervals are "
-    "too narrow where patients have several.",
-    "The splits are the publisher's; whether they keep patients apart cannot be checked.",
-    "The publisher made the images small before they are resized here: detail is lost.",
-)
-
 # RuntimeError: encrypted, or compressed in a way that Python does not know.
 _BROKEN = (zipfile.BadZipFile, ZlibError, OSError, EOFError, ValueError, KeyError, RuntimeError)
 _MOST_IMAGES = 1_000_000  # of a split; a small archive can claim far more than memory holds
@@ -73,6 +70,7 @@ class MedMnistOptions(ImportOptions, SimulatedScanners):
     """
 
     release: ClassVar = RELEASE
+    table_option: ClassVar = "archive"
     source: Literal["medmnist"] = "medmnist"
     name: str = "medmnist"
     archive: str = "pneumoniamnist.npz"
@@ -80,33 +78,21 @@ class MedMnistOptions(ImportOptions, SimulatedScanners):
     shares: dict[str, float] = Field(default={"Aurora": 0.6, "Boreal": 0.3, "Cirrus": 0.1})
     held_out: tuple[str, ...] = ("Dorado", "Eos")
 
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The archive, which holds labels and images."""
-        return (self.archive,)
-
 
 def plan(options: MedMnistOptions, data_root: Path) -> Plan:
-    """The images with split, simulated scanner and label; no image is read.
-
-    Raises:
-        CohortError: the archive is not as published; names file, array and row.
-    """
+    """The images with split, simulated scanner and label; no image is read."""
     archive = NpzArchive(data_root / options.archive)
-    if not is_inside(archive.path, data_root) or not archive.path.is_file():
+    if not archive.path.is_file():
         raise CohortError(f"{archive.path} is missing: expected an npz archive in {data_root}")
     rows = pd.concat([_split(archive, split, options) for split in SPLITS], ignore_index=True)
     rows["scanner"] = simulated_scanners.assign_scanners(rows, options)
-    return Plan(
-        options=options,
-        root=data_root,
-        manifest=archive.path,
-        scanners=options.scanners,
+    return Plan.of(
+        options,
+        data_root,
+        Table(archive.path, rows),
+        options.scanners,
+        options.classes,
         held_out_scanners=options.held_out_scanners,
-        classes=options.classes,
-        rows=rows,
-        caveats=CAVEATS,
-        citation=CITATION,
         archive=archive,
         simulated=options,
     )

@@ -17,11 +17,10 @@ import pandas as pd
 from pydantic import Field
 
 from companion.cohorts.errors import CohortError
-from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.manifest import LINE
 from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.release import ImportOptions, Release
 from companion.cohorts.importing.splits import SplitOptions, split_by_patient
+from companion.cohorts.importing.table import LINE, Table
 from companion.cohorts.simulation import simulated_scanners
 from companion.cohorts.simulation.scanner_shares import SimulatedScanners
 
@@ -32,22 +31,18 @@ RELEASE = Release(
     licence="research only, under the publisher's licence",
     needs={"Info.txt": "the list of films", "mdb*.pgm": "the films"},
     sexes=("F",),
+    tables=("Info.txt",),
+    citation="Suckling J, et al. The Mammographic Image Analysis Society Digital Mammogram "
+    "Database. Exerpta Medica, International Congress Series 1069, 375-378, 1994.",
+    caveats=(
+        *simulated_scanners.CAVEATS,
+        "Research use only, under the publisher's licence (Licence.txt).",
+        "Two films of each woman, both mediolateral oblique; women are split, not films.",
+        "161 women: differences between scanners and strategies are uncertain.",
+        "A common central crop removes black margin; it cuts the widest films at the sides.",
+    ),
 )
-CITATION = (
-    "Suckling J, et al. The Mammographic Image Analysis Society Digital Mammogram Database. "
-    "Exerpta Medica, International Congress Series 1069, 375-378, 1994."
-)
-CAVEATS = (
-    *simulated_scanners.CAVEATS,
-    "Research use only, under the publisher's licence (Licence.txt).",
-    "Two films of each woman, both mediolateral oblique; women are split, not films.",
-    "161 women: differences between scanners and strategies are uncertain.",
-    "A common central crop removes black margin; it cuts the widest films at the sides.",
-)
-
-_FILM = re.compile(
-    r"mdb([0-9]+)\b", re.IGNORECASE
-)  # lines of the table begin so; all others are prose
+_FILM = re.compile(r"mdb([0-9]+)\b", re.IGNORECASE)  # lines of the list begin so; others are prose
 
 
 class MiniMiasOptions(ImportOptions, SimulatedScanners):
@@ -62,6 +57,7 @@ class MiniMiasOptions(ImportOptions, SimulatedScanners):
     """
 
     release: ClassVar = RELEASE
+    table_option: ClassVar = "table"
     source: Literal["mini-mias"] = "mini-mias"
     scanner_set: Literal["radiography", "mammography"] = "mammography"
     name: str = "mini-mias"
@@ -72,32 +68,20 @@ class MiniMiasOptions(ImportOptions, SimulatedScanners):
     held_out: tuple[str, ...] = ("Kestrel",)
     splits: SplitOptions = Field(default_factory=SplitOptions)
 
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The list of films."""
-        return (self.table,)
-
 
 def plan(options: MiniMiasOptions, data_root: Path) -> Plan:
-    """The films with split, simulated scanner and label; no image is read.
-
-    Raises:
-        CohortError: the list is not as published; names file and row.
-    """
+    """The films with split, simulated scanner and label; no image is read."""
     path = data_root / options.table
     rows = _films(path).assign(sex="F", age=float("nan"), view="MLO", scanner="")
     rows["split"] = split_by_patient(rows, (), options.splits)
     rows["scanner"] = simulated_scanners.assign_scanners(rows, options)
-    return Plan(
-        options=options,
-        root=data_root,
-        manifest=path,
-        scanners=options.scanners,
+    return Plan.of(
+        options,
+        data_root,
+        Table(path, rows),
+        options.scanners,
+        tuple(TISSUES.values()),
         held_out_scanners=options.held_out_scanners,
-        classes=tuple(TISSUES.values()),
-        rows=rows,
-        caveats=CAVEATS,
-        citation=CITATION,
         simulated=options,
     )
 
@@ -130,8 +114,6 @@ def _label(path: Path, line: int, text: str) -> int:
     cells = text.split()
     tissue = cells[1].upper() if len(cells) > 1 else ""
     if tissue not in TISSUES:
-        raise CohortError(
-            f"{path}, row {line}: unknown background tissue '{tissue}', expected one of "
-            f"{[*TISSUES]}"
-        )
+        said = f"unknown background tissue '{tissue}', expected one of {[*TISSUES]}"
+        raise CohortError(f"{path}, row {line}: {said}")
     return list(TISSUES).index(tissue)

@@ -13,7 +13,6 @@ Source: Wang et al., ChestX-ray8, CVPR 2017, https://arxiv.org/abs/1705.02315; d
 https://nihcc.app.box.com/v/ChestXray-NIHCC.
 """
 
-import logging
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -21,13 +20,11 @@ from pydantic import Field, model_validator
 
 from companion.cohorts.cohort import SEXES
 from companion.cohorts.errors import CohortError
-from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.manifest import SEX_CODES, normalise, strip_decimals
 from companion.cohorts.importing.paths import first_existing
 from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.release import ImportOptions, Release
 from companion.cohorts.importing.splits import SplitOptions, split_by_patient
-from companion.cohorts.importing.table import Table
+from companion.cohorts.importing.table import SEX_CODES, Table, normalise, strip_decimals
 
 TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")  # the later first: fewer faults
 SEX = "Patient Gender or Patient Sex"  # renamed by the publisher
@@ -51,22 +48,12 @@ DETECTORS = {
     "DR-0.194": (0.1935, 0.1946),
 }
 NO_FINDING = "No Finding"
+# fmt: off
 FINDINGS = (
-    "Atelectasis",
-    "Cardiomegaly",
-    "Consolidation",
-    "Edema",
-    "Effusion",
-    "Emphysema",
-    "Fibrosis",
-    "Hernia",
-    "Infiltration",
-    "Mass",
-    "Nodule",
-    "Pleural_Thickening",
-    "Pneumonia",
-    "Pneumothorax",
+    "Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis",
+    "Hernia", "Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax",
 )
+# fmt: on
 _SPELLING = {normalise(name): name for name in (*FINDINGS, NO_FINDING)}
 RELEASE = Release(
     title="NIH ChestX-ray14",
@@ -77,22 +64,20 @@ RELEASE = Release(
         "images/*.png or images_*/images/*.png": "the images",
     },
     sexes=SEXES,
+    tables=TABLES,
+    citation="Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale Chest "
+    "X-ray Database and Benchmarks. CVPR 2017. Images provided by the NIH Clinical Center.",
+    caveats=(
+        "The scanner is inferred from the pixel spacing of the original image, not recorded.",
+        "All images come from one hospital.",
+        "DR-0.143 and DR-0.194 hold PA views only: with views mixed, scanner and view are "
+        "confounded.",
+        "Labels are text-mined from radiology reports.",
+        "Prevalence differs by detector; in a subset drawn from several sources, also by sampling.",
+        "In a subset with images of several sizes, a faint trace of the size survives the "
+        "resizing; where the size goes with the label or the detector, so does the trace.",
+    ),
 )
-CITATION = (
-    "Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale Chest X-ray "
-    "Database and Benchmarks. CVPR 2017. Images provided by the NIH Clinical Center."
-)
-CAVEATS = (
-    "The scanner is inferred from the pixel spacing of the original image, not recorded.",
-    "All images come from one hospital.",
-    "DR-0.143 and DR-0.194 hold PA views only: with views mixed, scanner and view are confounded.",
-    "Labels are text-mined from radiology reports.",
-    "Prevalence differs by detector; in a subset drawn from several sources, also by sampling.",
-    "In a subset with images of several sizes, a faint trace of the size survives the resizing; "
-    "where the size goes with the label or the detector, so does the trace.",
-)
-
-log = logging.getLogger(__name__)
 
 
 class NihOptions(ImportOptions):
@@ -138,18 +123,9 @@ class NihOptions(ImportOptions):
         negative = NO_FINDING if self.negatives == "no finding" else f"No {self.finding}"
         return negative, self.finding
 
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The publisher's table, under either name if none is given."""
-        return TABLES if self.csv == TABLES[0] else (self.csv,)
-
 
 def plan(options: NihOptions, data_root: Path) -> Plan:
-    """The rows that the options select, with split and label; no image is read.
-
-    Raises:
-        CohortError: the table is not as published; names file and row.
-    """
+    """The rows that the options select, with split and label; no image is read."""
     path = data_root / first_existing(data_root, options.tables)
     table = Table.read(path, _COLUMNS)
     table["scanner"] = [_scanner(spacing) for spacing in table.parse("spacing")]
@@ -166,17 +142,9 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
     table["age"] = table.ages()
     table["sex"] = table.map_values("sex", SEX_CODES)
     table["source_path"] = _source_paths(table, data_root)
-    return Plan(
-        options=options,
-        root=data_root,
-        manifest=path,
-        scanners=options.scanners,
-        held_out_scanners=options.held_out_scanners,
-        classes=options.classes,
-        rows=table.rows,
-        caveats=(*CAVEATS, *table.caveats),
-        citation=CITATION,
-        left_out=table.left_out,
+    held_out = options.held_out_scanners
+    return Plan.of(
+        options, data_root, table, options.scanners, options.classes, held_out_scanners=held_out
     )
 
 

@@ -1,16 +1,14 @@
 """PadChest: 160,868 chest radiographs of 67,625 patients of one Spanish hospital, as published.
 
-Reads `PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv` and the 16-bit PNGs in the folders
-that its column ImageDir names (`0/` ... `54/`, also under `images/`), or all in `images/`.
+Reads the table and the 16-bit PNGs (about 1 TB) in the folders that its column ImageDir names
+(`0/` ... `54/`, also under `images/`), or all in `images/`.
 
-- Access: a request at https://bimcv.cipf.es/bimcv-projects/padchest/ (about 1 TB).
-- Licence: BIMCV's research use agreement, accepted with the request.
 - Labels: from the radiologist's report; 27 % of the reports were read by physicians, the rest
   labelled by a recurrent network trained on those (the column MethodLabel says which).
 - Kept, as in the paper: adult PA views; neither 'exclude' nor 'suboptimal study'; sex F or M;
   without 15 files that cannot be read. A row without labels counts as negative.
 - Scanner: the manufacturer that the image's header names, Philips or another ('Imaging').
-- Split: 20 % of the patients to test, then 10 % of the rest to validation (`published_splits`).
+- Split: 20 % of the patients to test, then 10 % of the rest to validation.
 
 Source: Bustos et al., PadChest, Medical Image Analysis 66, 2020, https://arxiv.org/abs/1901.07441.
 """
@@ -21,21 +19,19 @@ from typing import ClassVar, Literal
 import pandas as pd
 
 from companion.cohorts.cohort import SEXES
-from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.manifest import (
+from companion.cohorts.importing.paths import first_existing
+from companion.cohorts.importing.plan import Plan
+from companion.cohorts.importing.release import ImportOptions, PublishedCounts, Release
+from companion.cohorts.importing.splits import published_splits
+from companion.cohorts.importing.table import (
     SEX_CODES,
+    Table,
     look_up,
     normalise,
     normalise_column,
     parse_year,
     strip_decimals,
 )
-from companion.cohorts.importing.paths import first_existing
-from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.published_splits import train_val_test
-from companion.cohorts.importing.release import Release
-from companion.cohorts.importing.table import Table
 
 _COLUMNS = {
     "image_id": "ImageID",
@@ -79,17 +75,17 @@ RELEASE = Release(
         "[0-9]*/*.png or images/*.png or images/[0-9]*/*.png or *.png": "the images",
     },
     sexes=SEXES,
+    tables=(TABLE,),
     published=PublishedCounts("PadChest", 64_989, 7_203, 17_993),
-)
-CITATION = (
-    "Bustos A, Pertusa A, Salinas JM, de la Iglesia-Vaya M. PadChest: A large chest x-ray image "
-    "dataset with multi-label annotated reports. Medical Image Analysis 66:101797, 2020."
-)
-CAVEATS = (
-    "Labels come from radiology reports, most of them through a network trained on the others.",
-    "Images without any label count as negative, as in the paper.",
-    "The scanner is the manufacturer in the image's header; 'Imaging' is everything but Philips.",
-    "All images come from one hospital.",
+    citation="Bustos A, Pertusa A, Salinas JM, de la Iglesia-Vaya M. PadChest: A large chest x-ray "
+    "image dataset with multi-label annotated reports. Medical Image Analysis 66:101797, 2020.",
+    caveats=(
+        "Labels come from radiology reports, most of them through a network trained on the others.",
+        "Images without any label count as negative, as in the paper.",
+        "The scanner is the manufacturer in the image's header; 'Imaging' is everything but "
+        "Philips.",
+        "All images come from one hospital.",
+    ),
 )
 
 
@@ -108,20 +104,10 @@ class PadChestOptions(ImportOptions):
     finding: str = "pneumonia"
     fit: Literal["stretch", "pad", "crop"] = "crop"
 
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """The publisher's table."""
-        return (self.csv,)
-
 
 def plan(options: PadChestOptions, data_root: Path) -> Plan:
-    """The radiographs that the paper keeps, with scanner, label and split; no image is read.
-
-    Raises:
-        CohortError: the table is not as published; names file and row.
-    """
-    path = data_root / options.csv
-    table = Table.read(path, _COLUMNS)
+    """The radiographs that the paper keeps, with scanner, label and split; no image is read."""
+    table = Table.read(data_root / options.csv, _COLUMNS)
     _include(table)
     table.require_filled("image_id", "patient_id")
     table["patient_id"] = strip_decimals(table["patient_id"])
@@ -131,23 +117,12 @@ def plan(options: PadChestOptions, data_root: Path) -> Plan:
     table["label"] = [int(finding in _findings(cell)) for cell in table["findings"]]
     # Years at the study, to the year.
     table["age"] = table.ages(table.parse("date", parse_year) - table.parse("birth", parse_year))
-    table["split"] = train_val_test(table["patient_id"], test=0.20, val=0.10)
+    table["split"] = published_splits(table["patient_id"], test=0.20, val=0.10)
     table["source_path"] = [
         first_existing(data_root, _places(folder, name))
         for folder, name in zip(strip_decimals(table["folder"]), table["image_id"], strict=True)
     ]
-    return Plan(
-        options=options,
-        root=data_root,
-        manifest=path,
-        scanners=SCANNERS,
-        classes=(f"No {options.finding}", options.finding),
-        rows=table.rows,
-        caveats=(*CAVEATS, *table.caveats),
-        citation=CITATION,
-        left_out=table.left_out,
-        published=RELEASE.published,
-    )
+    return Plan.of(options, data_root, table, SCANNERS, (f"No {options.finding}", options.finding))
 
 
 def _include(table: Table) -> None:

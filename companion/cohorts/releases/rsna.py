@@ -6,15 +6,13 @@ RSNA's list of which image is which of ChestX-ray14,
 `Data_Entry_2017_v2020.csv` or, where that is not there, its first release `Data_Entry_2017.csv`,
 for view, sex and age; all in the data root.
 
-- Access: https://www.kaggle.com/c/rsna-pneumonia-detection-challenge (about 4 GB); the list at
-  https://www.rsna.org/artificial-intelligence/ai-image-challenge/
-  rsna-pneumonia-detection-challenge-2018; the table at https://nihcc.app.box.com/v/ChestXray-NIHCC.
-- Licence: the rules of the challenge; the images are free to use with credit to the NIH.
+- Access: the challenge's files (about 4 GB) as below; the list at https://www.rsna.org/
+  artificial-intelligence/ai-image-challenge/rsna-pneumonia-detection-challenge-2018; the table at
+  https://nihcc.app.box.com/v/ChestXray-NIHCC.
 - Labels: 18 radiologists marked opacities suspect of pneumonia; 1 = at least one was marked.
 - Kept, as in the paper: PA views. One row per image, however many opacities.
-- Scanner: not published, so the cohort tests encoders that were pretrained elsewhere.
-- Split: 30 % of the images to test, then 15 % of the rest to validation (`published_splits`), in
-  the order of RSNA's list.
+- Split: 30 % of the images to test, then 15 % of the rest to validation, in the order of RSNA's
+  list.
 
 Source: Shih et al., Augmenting the NIH Chest Radiograph Dataset with Expert Annotations of
 Possible Pneumonia, Radiology: AI 1(1), 2019, https://doi.org/10.1148/ryai.2019180041.
@@ -28,14 +26,11 @@ import pandas as pd
 
 from companion.cohorts.cohort import NOT_RECORDED, SEXES
 from companion.cohorts.errors import CohortError
-from companion.cohorts.importing.import_options import ImportOptions
-from companion.cohorts.importing.manifest import LINE, SEX_CODES, strip_decimals
 from companion.cohorts.importing.paths import first_existing
 from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.published_splits import leak_caveats, train_val_test
-from companion.cohorts.importing.release import Release
-from companion.cohorts.importing.table import Table, require_rows
+from companion.cohorts.importing.release import ImportOptions, PublishedCounts, Release
+from companion.cohorts.importing.splits import leak_caveats, published_splits
+from companion.cohorts.importing.table import LINE, SEX_CODES, Table, strip_decimals
 from companion.cohorts.releases.nih import SEX
 from companion.cohorts.releases.nih import TABLES as NIH_TABLES
 
@@ -61,18 +56,17 @@ RELEASE = Release(
     tables=(LABELS, MAPPING, *NIH_TABLES),
     names_scanners=False,
     published=PublishedCounts("RSNA Pneumonia", 8_633, 1_524, 4_354),
-)
-CITATION = (
-    "Shih G, et al. Augmenting the National Institutes of Health Chest Radiograph Dataset with "
-    "Expert Annotations of Possible Pneumonia. Radiology: Artificial Intelligence 1(1), 2019. "
-    "Images provided by the NIH Clinical Center."
-)
-CAVEATS = (
-    "Images of ChestX-ray14: not independent of a cohort made from that.",
-    "Positive means an opacity suspect of pneumonia; other sets mine their labels from reports.",
-    "The scanner is not published: nothing can be said by scanner.",
-    "Sex is read as the NIH's table has it. The paper's released code gives it the opposite code "
-    "of its other sets, which swaps its curves of women and men here.",
+    citation="Shih G, et al. Augmenting the National Institutes of Health Chest Radiograph Dataset "
+    "with Expert Annotations of Possible Pneumonia. Radiology: Artificial Intelligence 1(1), 2019. "
+    "Images provided by the NIH Clinical Center.",
+    caveats=(
+        "Images of ChestX-ray14: not independent of a cohort made from that.",
+        "Positive means an opacity suspect of pneumonia; other sets mine their labels from "
+        "reports.",
+        "The scanner is not published: nothing can be said by scanner.",
+        "Sex is read as the NIH's table has it. The paper's released code gives it the opposite "
+        "code of its other sets, which swaps its curves of women and men here.",
+    ),
 )
 _LEAK = (
     "Split by image, as in the paper: {n} of the NIH's patients have images in more than one "
@@ -96,35 +90,27 @@ class RsnaOptions(ImportOptions):
 
 
 def plan(options: RsnaOptions, data_root: Path) -> Plan:
-    """The radiographs that the paper keeps, with label and split; no image is read.
-
-    Raises:
-        CohortError: a table is not as published; names file and row.
-    """
-    path = data_root / LABELS
+    """The radiographs that the paper keeps, with label and split; no image is read."""
     nih = _nih(data_root / first_existing(data_root, NIH_TABLES))
-    rows = _joined(_mapping(data_root / MAPPING), nih.rows, _labels(path))
-    require_rows(path, rows, {})
-    table = Table(path, rows)
+    table = _labels(data_root / LABELS)
+    table.rows = _joined(_mapping(data_root / MAPPING), nih.rows, table.rows)
+    table.require_rows()
     table["view"] = table["view"].str.upper()
     table.keep(table["view"] == "PA", "other view")
     table["nih_patient"] = table["nih_image"].str.partition("_")[0]
     by_image = options.split_by == "image"
     table["patient_id"] = table["image_id"] if by_image else table["nih_patient"]
-    table["split"] = train_val_test(table["patient_id"], test=0.30, val=0.15)
+    table["split"] = published_splits(table["patient_id"], test=0.30, val=0.15)
     table["source_path"] = "stage_2_train_images/" + table["image_id"] + ".dcm"
     caveats = leak_caveats(table["nih_patient"], table["split"], _LEAK)
-    return Plan(
-        options=options,
-        root=data_root,
-        manifest=path,
-        scanners=(NOT_RECORDED,),
-        classes=("no opacity", "pneumonia"),
-        rows=table.rows.assign(scanner=NOT_RECORDED),
-        caveats=(*CAVEATS, *nih.caveats, *caveats),
-        citation=CITATION,
-        left_out=table.left_out,
-        published=RELEASE.published,
+    table["scanner"] = NOT_RECORDED
+    return Plan.of(
+        options,
+        data_root,
+        table,
+        (NOT_RECORDED,),
+        ("no opacity", "pneumonia"),
+        caveats=(*nih.caveats, *caveats),
     )
 
 
@@ -154,7 +140,7 @@ def _nih(path: Path) -> Table:
     return table
 
 
-def _labels(path: Path) -> pd.DataFrame:
+def _labels(path: Path) -> Table:
     """One row per image of the challenge: its table has one per opacity."""
     table = Table.read(path, {"image_id": "patientId", "label": "Target"})
     table["label"] = strip_decimals(table["label"])
@@ -166,7 +152,8 @@ def _labels(path: Path) -> pd.DataFrame:
             f"Target of '{row['image_id']}' is another than in row {first[LINE][row['image_id']]}"
         ),
     )
-    return first.reset_index()
+    table.rows = first.reset_index()
+    return table
 
 
 def _joined(mapping: pd.DataFrame, nih: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:

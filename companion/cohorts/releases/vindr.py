@@ -1,15 +1,10 @@
 """VinDr-Mammo: 20,000 mammograms of 5,000 examinations of two hospitals in Hanoi, as published.
 
-Reads `breast-level_annotations.csv`, `metadata.csv` and the DICOM files
-`images/<study_id>/<image_id>.dicom`.
+Reads two tables and the DICOM files `images/<study_id>/<image_id>.dicom` (about 340 GB).
 
-- Access: https://physionet.org/content/vindr-mammo/1.0.0/ with a signed agreement (about 340 GB).
-- Licence: PhysioNet Restricted Health Data License 1.5.0.
 - Labels: density A to D of each breast, read by two radiologists, a third where they differed.
-- Kept, as in the paper: all images.
 - Scanner: the model that the image's header names; Giotto's two models are one.
-- Split: 30 % of the series to test, then 20 % of the rest to validation (`published_splits`).
-- Preprocessing: everything but the breast becomes black (`breast_region`).
+- Split: 30 % of the series to test, then 20 % of the rest to validation.
 
 Source: Nguyen et al., VinDr-Mammo, Scientific Data 10:277, 2023,
 https://doi.org/10.1038/s41597-023-02100-7.
@@ -20,11 +15,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from companion.cohorts.importing.import_options import ImportOptions
 from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.published_counts import PublishedCounts
-from companion.cohorts.importing.published_splits import leak_caveats, train_val_test
-from companion.cohorts.importing.release import Release
+from companion.cohorts.importing.release import ImportOptions, PublishedCounts, Release
+from companion.cohorts.importing.splits import leak_caveats, published_splits
 from companion.cohorts.importing.table import Table
 
 ANNOTATIONS = "breast-level_annotations.csv"
@@ -60,15 +53,13 @@ RELEASE = Release(
     sexes=("F",),
     tables=(ANNOTATIONS, METADATA),
     published=PublishedCounts("VinDr-Mammo", 11_191, 2_813, 5_996),
-)
-CITATION = (
-    "Nguyen HT, et al. VinDr-Mammo: A large-scale benchmark dataset for computer-aided diagnosis "
-    "in full-field digital mammography. Scientific Data 10:277, 2023."
-)
-CAVEATS = (
-    "The publisher's own split into training and test is not the paper's and is not used.",
-    "The two hospitals are not named: scanner and hospital cannot be told apart.",
-    "Giotto has few images: intervals for it are wide.",
+    citation="Nguyen HT, et al. VinDr-Mammo: A large-scale benchmark dataset for computer-aided "
+    "diagnosis in full-field digital mammography. Scientific Data 10:277, 2023.",
+    caveats=(
+        "The publisher's own split into training and test is not the paper's and is not used.",
+        "The two hospitals are not named: scanner and hospital cannot be told apart.",
+        "Giotto has few images: intervals for it are wide.",
+    ),
 )
 _LEAK = (
     "Split by series, as in the paper: {n} examinations have images in more than one split; "
@@ -92,33 +83,22 @@ class VindrOptions(ImportOptions):
 
 
 def plan(options: VindrOptions, data_root: Path) -> Plan:
-    """The mammograms with scanner, density and split; no image is read.
-
-    Raises:
-        CohortError: a table is not as published; names file and row.
-    """
-    path = data_root / ANNOTATIONS
-    table, metadata = _annotations(path), _metadata(data_root / METADATA)
+    """The mammograms with scanner, density and split; no image is read."""
+    table, metadata = _annotations(data_root / ANNOTATIONS), _metadata(data_root / METADATA)
     known = metadata.rows[["image_id", "series", "scanner", "age"]]
     table.rows = table.rows.merge(known, "left", "image_id", validate="one_to_one")
     table.refuse(
         table["series"].isna(), lambda row: f"image '{row['image_id']}' is not in {METADATA}"
     )
     table["patient_id"] = table["series" if options.split_by == "series" else "study"]
-    table["split"] = train_val_test(table["patient_id"], test=0.30, val=0.20)
+    table["split"] = published_splits(table["patient_id"], test=0.30, val=0.20)
     table["source_path"] = "images/" + table["study"] + "/" + table["image_id"] + ".dicom"
     caveats = leak_caveats(table["study"], table["split"], _LEAK)
+    table["sex"] = "F"
     present = set(table["scanner"])
-    return Plan(
-        options=options,
-        root=data_root,
-        manifest=path,
-        scanners=tuple(name for name in dict.fromkeys(SCANNERS.values()) if name in present),
-        classes=DENSITIES,
-        rows=table.rows.assign(sex="F"),
-        caveats=(*CAVEATS, *metadata.caveats, *caveats),
-        citation=CITATION,
-        published=RELEASE.published,
+    scanners = tuple(name for name in dict.fromkeys(SCANNERS.values()) if name in present)
+    return Plan.of(
+        options, data_root, table, scanners, DENSITIES, caveats=(*metadata.caveats, *caveats)
     )
 
 

@@ -19,8 +19,14 @@ import pandas as pd
 from pydantic import Field
 from tqdm import tqdm
 
-from companion.cohorts.checksum import checksum
-from companion.cohorts.cohort import ATTRIBUTE, COLUMNS, FORMAT, SPLITS
+from companion.cohorts.cohort import (
+    ATTRIBUTE,
+    COLUMNS,
+    FORMAT,
+    SPLITS,
+    checksum,
+    count_images,
+)
 from companion.cohorts.simulation.draws import DrawNames, Exogenous, exogenous
 from companion.cohorts.simulation.scanner_shares import ScannerShares
 from companion.cohorts.simulation.scanners import render
@@ -190,11 +196,6 @@ def _patients(seed: int, split: str, n: int) -> np.ndarray:
 
 
 def _info(options: PhantomOptions, table: pd.DataFrame, digest: str) -> dict[str, Any]:
-    classes = options.classes
-    counts: dict[str, dict[str, dict[str, int]]] = {}
-    for split, scanner, label in table[["split", "scanner", "label"]].itertuples(index=False):
-        cell = counts.setdefault(split, {}).setdefault(scanner, dict.fromkeys(classes, 0))
-        cell[classes[label]] += 1
     return {
         "format": FORMAT,
         "name": options.name or options.source,
@@ -202,12 +203,12 @@ def _info(options: PhantomOptions, table: pd.DataFrame, digest: str) -> dict[str
         "source_options": options.model_dump(mode="json"),
         "scanners": list(options.scanners),
         "held_out_scanners": list(options.held_out_scanners),
-        "classes": list(classes),
-        "positive_label": classes[1],
+        "classes": list(options.classes),
+        "positive_label": options.classes[1],
         "height": options.frame[0],
         "width": options.frame[1],
         "preprocessing": {},
-        "counts": counts,
+        "counts": count_images(table, options.classes),
         "skipped": [],
         "checksum": digest,
         "caveats": list(options.caveats),
