@@ -51,14 +51,9 @@ def bank() -> tuple[Callable[[], Any], int]:
         np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.uint8, shape=shape)
     images, made = (np.load(folder / name, mmap_mode="r") for name in shapes)
     mine = cohort(folder, images)
-    for name in ("effectiveness", "minimality", "realism", "nearest_training_image", "composition"):
-        setattr(quality, name, lambda *_: pd.DataFrame({"images": [""]}))
     for name in (
-        "reversibility",
-        "likelihood",
-        "latent_probe",
-        "off_target",
-        "all_counterfactuals",
+        *("effectiveness", "minimality", "frechet", "nearest_training_image", "composition"),
+        *("reversibility", "likelihood", "latent_probe", "off_target", "all_counterfactuals"),
     ):
         setattr(quality, name, lambda *_: pd.DataFrame({"images": [""]}))
     quality.untrained = lambda _: None
@@ -75,7 +70,7 @@ def latents() -> tuple[Callable[[], Any], int]:
     module, n, width = import_module("companion.quality.latent_probe"), 600, 60_000
     z = np.random.default_rng(0).normal(size=(n, width)).astype(np.float32)
     codes = np.arange(n) % 4
-    return lambda: module._Probes(z, {"g": [codes]}).predict(z[:50]), z.nbytes
+    return lambda: module.fit_probes(z, [codes])[0].predict(z[:50]), z.nbytes
 
 
 def probing() -> tuple[Callable[[], Any], int]:

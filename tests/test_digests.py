@@ -76,7 +76,7 @@ def before(copied: Path) -> dict[str, tuple[str, str]]:
         ("ccl/pairs.py", "def ", "def other_", {"pretraining"}),
         ("companion/evaluation/probing.py", "def ", "def other_", {"evaluation"}),
         ("companion/evaluation/finetuning.py", "def ", "def other_", {"finetuning"}),
-        ("companion/quality/spectrum.py", "def ", "def other_", {"quality"}),
+        ("companion/quality/realism.py", "def ", "def other_", {"quality"}),
         ("companion/experiments/pretraining.py", "max_steps=", "most_steps=", {"pretraining"}),
         ("companion/experiments/pretraining.py", "max_images: int", "most_images: int", set()),
         ("ccl/generator/hvae.py", "def ", "def other_", {"generator", "bank", "quality"}),

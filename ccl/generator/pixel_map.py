@@ -11,7 +11,7 @@ little reason to carry the scanner, which abduction would take into the counterf
 
 The line that matches mean and spread is the optimal transport between two Gaussians (Peyre and
 Cuturi 2019, https://arxiv.org/abs/1803.00567, remark 2.30); alone, it is the baseline
-`quality.baselines.PixelRegression`.
+"pixel regression" of `companion.quality.gold_error`.
 """
 
 from collections.abc import Iterable, Mapping

@@ -9,7 +9,7 @@ from ccl.pairs import Pairs
 from ccl.seeding import step_generator
 from ccl.views.augment import augment
 from ccl.views.options import AugmentOptions
-from companion.evaluation.statistics import bootstrap_mean_interval
+from companion.evaluation.statistics import mean_with_interval
 
 BATCH_SIZE = 128  # views per pass
 
@@ -47,5 +47,4 @@ def pair_similarity(
     features = torch.cat([encoder.eval()(chunk).float() for chunk in chunks])
     a, b = torch.nn.functional.normalize(features - features.mean(dim=0), dim=1).chunk(2)
     similarity = (a * b).sum(dim=1).cpu().numpy().astype(np.float64)
-    value, low, high = bootstrap_mean_interval(similarity, patients)
-    return {"value": value, "ci_low": low, "ci_high": high, "n": len(rows)}
+    return mean_with_interval(similarity, patients)

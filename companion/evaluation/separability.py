@@ -17,7 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from companion.cohorts.cohort import Cohort, evenly
 from companion.evaluation.features import as_float, fit_scaler
-from companion.evaluation.statistics import bootstrap_mean_interval
+from companion.evaluation.statistics import mean_with_interval
 
 NEIGHBOURS = 15
 FOLDS = 5
@@ -148,6 +148,4 @@ def _mixing(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def _balanced_mean(x: np.ndarray, codes: np.ndarray, patients: np.ndarray) -> dict[str, float]:
-    weights = 1 / np.bincount(codes)[codes]
-    value, low, high = bootstrap_mean_interval(x, patients, weights)
-    return {"value": value, "ci_low": low, "ci_high": high, "n": len(x)}
+    return mean_with_interval(x, patients, 1 / np.bincount(codes)[codes])

@@ -154,36 +154,24 @@ def _binary_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -
     return np.divide(wins, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
 
 
-def bootstrap_mean_interval(
-    values: np.ndarray,
-    patients: np.ndarray,
-    weights: np.ndarray | None = None,
-    *,
-    n_bootstrap: int = 1000,
-    seed: int = 0,
-) -> tuple[float, float, float]:
+def mean_with_interval(
+    values: np.ndarray, patients: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, float]:
     """Weighted mean with its 95 % percentile interval when patients are drawn with replacement.
 
     Args:
-        values: (n,) one per image.
+        values: (n,) one per image, n > 0.
         patients: (n,) name of each image's patient; all images of a patient are drawn together.
         weights: (n,) above 0, or None for equal ones.
-        n_bootstrap: number of replicates.
-        seed: of the replicates.
 
     Returns:
-        mean, lower and upper bound.
-
-    Raises:
-        ValueError: there are no values.
+        `value`, `ci_low`, `ci_high` and `n`.
     """
-    if len(values) == 0:
-        raise ValueError("no values to average")
     weights = np.ones(len(values)) if weights is None else weights
     _, owner = np.unique(patients, return_inverse=True)
     total = np.bincount(owner, weights * values)  # per patient
     weight = np.bincount(owner, weights)
-    draws = _draw_patients(n_bootstrap, len(total), np.random.default_rng(seed))
-    means = (draws @ total) / (draws @ weight)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(total.sum() / weight.sum()), float(low), float(high)
+    draws = _draw_patients(1000, len(total), np.random.default_rng(0))
+    low, high = np.quantile((draws @ total) / (draws @ weight), [0.025, 0.975])
+    value = float(total.sum() / weight.sum())
+    return {"value": value, "ci_low": float(low), "ci_high": float(high), "n": len(values)}

@@ -7,7 +7,6 @@ chosen by them.
 from collections.abc import Mapping
 from copy import deepcopy
 
-import numpy as np
 import pandas as pd
 
 from ccl.generator.batches import WeightedBatches
@@ -18,9 +17,10 @@ from ccl.generator.pixel_noise import PixelNoise
 from companion.cohorts.bank import BankOptions, all_counterfactuals
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.truths import has_truth
-from companion.quality.cycles import reversibility
+from companion.quality.cycles import DISTANCES, reversibility
 from companion.quality.effectiveness import effectiveness
 from companion.quality.gold_error import gold_error
+from companion.quality.sample import Sample
 from companion.quality.summary import ALL
 
 PAPER = {"abduct": "latent", "pixel_noise": "fixed", "posterior_share": 1.0}
@@ -35,40 +35,38 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
 
 
 def abduction(
-    cohort: Cohort,
-    generator: Generator,
-    judge: ImageClassifier,
-    rows: np.ndarray,
-    noise: PixelNoise,
+    sample: Sample, generator: Generator, judge: ImageClassifier, noise: PixelNoise
 ) -> pd.DataFrame:
     """Measures of every variant, averaged over all directions.
 
     Args:
-        cohort: real images.
+        sample: validation images, the variable is the scanner.
         generator: trained.
         judge: tells the scanner.
-        rows: (n,) validation rows of pretraining scanners.
         noise: of each scanner, see `scanner_noise`.
 
     Returns:
         Rows as of `quality.csv` ('all' to 'all'), the variant in `images`: `effectiveness`,
         `reversibility_l1` after one journey and, where the truth is known, those of `gold_error`.
     """
+    cohort, rows, l1 = sample.cohort, sample.rows, {"l1": DISTANCES["l1"]}
     tables = []
     for name, changes in VARIANTS.items():
         changed = variant(generator, changes, noise)
         noisy = all_counterfactuals(cohort, changed, rows, BankOptions())
         found = [
-            effectiveness(cohort, rows, judge, {name: noisy}),
-            reversibility(cohort, {name: changed}, rows, (1,)),
+            effectiveness(sample, judge, {name: noisy}),
+            reversibility(sample, {name: changed}, (1,), l1),
         ]
         if has_truth(cohort):
             means = all_counterfactuals(cohort, changed, rows, BankOptions(pixel_noise=False))
-            found.append(gold_error(cohort, rows, means, noisy, compared=False))
-        tables += [_renamed(table, name) for table in found]
+            found.append(gold_error(sample, means, noisy, compared=False))
+        for table in found:
+            pooled = table[(table["source"] == ALL) & (table["target"] == ALL)]
+            mine = pooled["images"].isin([name, f"{name}, 1 cycle", "counterfactual"])
+            tables.append(pooled[mine].assign(images=name))
     measured = pd.concat(tables, ignore_index=True)
-    is_compared = ~measured["measure"].isin(["effectiveness_uniform", "reversibility_ssim"])
-    return measured[is_compared].reset_index(drop=True)
+    return measured[measured["measure"] != "effectiveness_uniform"].reset_index(drop=True)
 
 
 def scanner_noise(cohort: Cohort, generator: Generator, most: int) -> PixelNoise:
@@ -97,10 +95,3 @@ def variant(generator: Generator, changes: Mapping[str, object], noise: PixelNoi
     fixed = PixelNoise("fixed", hvae.options.pixel_scale, 1)
     hvae.pixel_noise = noise if hvae.options.pixel_noise == "scanner" else fixed
     return Generator(generator.parents, hvae)
-
-
-def _renamed(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The means over all directions of the counterfactuals, under the variant's name."""
-    pooled = table[(table["source"] == ALL) & (table["target"] == ALL)]
-    mine = pooled["images"].isin([name, f"{name}, 1 cycle", "counterfactual"])
-    return pooled[mine].assign(images=name)

@@ -10,140 +10,115 @@ Source: axioms of Galles and Pearl 1998; as measures Monteiro et al. 2023,
 https://arxiv.org/abs/2303.01274.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from ccl.generator.generator import Generator, to_images
-from companion.cohorts.cohort import Cohort
-from companion.engine.mapped import read
 from companion.quality.distances import mean_absolute_error, ssim
-from companion.quality.summary import patient_names, scanner_names, summarise, values
+from companion.quality.sample import Measurements, Sample
 
 BATCH_SIZE = 64  # images per pass
-DISTANCES = {"l1": mean_absolute_error, "ssim": ssim}
+Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
+DISTANCES: Mapping[str, Distance] = {"l1": mean_absolute_error, "ssim": ssim}
 
 
 def composition(
-    cohort: Cohort, generators: Mapping[str, Generator], rows: np.ndarray, cycles: tuple[int, ...]
+    sample: Sample, generators: Mapping[str, Generator], cycles: tuple[int, ...]
 ) -> pd.DataFrame:
     """Distance of images from what null interventions make of them, without pixel noise.
 
     Args:
-        cohort: real images.
+        sample: real images, the variable is the scanner.
         generators: name to generator, in `images` of the result.
-        rows: (n,) rows of pretraining scanners.
         cycles: after how many interventions to measure.
 
     Returns:
         Rows `composition_l1` (grey levels of 255) and `composition_ssim`, with the cycles in
         `images`, e.g. 'counterfactual, 10 cycles'.
     """
-    own, patients = scanner_names(cohort, rows), patient_names(cohort, rows)
-    by_distance: dict[str, list[pd.DataFrame]] = {name: [] for name in DISTANCES}
-    for images, generator in generators.items():
+    found, everything = Measurements(sample), np.arange(len(sample.rows))
+    for name, generator in generators.items():
         route = [None] * (max(cycles) + 1)
-        by_step = _distances_along(cohort, generator, rows, route, set(cycles), pixel_noise=False)
-        for cycle, distances in by_step.items():
-            for name, distance in distances.items():
-                by_distance[name].append(
-                    values(_after(images, cycle), own, own, patients, distance)
-                )
-    return _summaries("composition", by_distance)
+        by_step = _journey(sample, generator, everything, route, set(cycles), pixel_noise=False)
+        for cycle, images in by_step.items():
+            for distance, measured in DISTANCES.items():
+                x = measured(images, sample.real)
+                found.add(f"composition_{distance}", _after(name, cycle), x)
+    return found.summary()
 
 
 def reversibility(
-    cohort: Cohort, generators: Mapping[str, Generator], rows: np.ndarray, cycles: tuple[int, ...]
+    sample: Sample,
+    generators: Mapping[str, Generator],
+    cycles: tuple[int, ...],
+    distances: Mapping[str, Distance] = DISTANCES,
 ) -> pd.DataFrame:
     """Distance of images from themselves, sent to another scanner and back.
 
     Args:
-        cohort, generators, rows: as `composition`'s.
+        sample, generators: as `composition`'s.
         cycles: after how many journeys there and back to measure.
+        distances: which of `DISTANCES`.
 
     Returns:
         Rows `reversibility_l1` and `reversibility_ssim`, as `composition`'s, per direction; beside
         them 'counterfactual, one way', which was not sent back.
     """
-    by_distance: dict[str, list[pd.DataFrame]] = {name: [] for name in DISTANCES}
-    for images, generator in generators.items():
-        for k, target in enumerate(cohort.scanners):
-            foreign = rows[cohort.codes("scanner", rows) != k]
-            if len(foreign) == 0:
-                continue
-            own, patients = scanner_names(cohort, foreign), patient_names(cohort, foreign)
-            route, stops = [None, *[k, None] * max(cycles)], {1, *(2 * each for each in cycles)}
-            by_step = _distances_along(cohort, generator, foreign, route, stops, pixel_noise=True)
-            for step, distances in by_step.items():
-                kind = _after(images, step // 2) if step > 1 else f"{images}, one way"
-                for name, distance in distances.items():
-                    by_distance[name].append(values(kind, own, target, patients, distance))
-    return _summaries("reversibility", by_distance)
+    found = Measurements(sample)
+    stops = {1, *(2 * each for each in cycles)}
+    for name, generator in generators.items():
+        for k, at in sample.interventions():
+            route = [None, *[k, None] * max(cycles)]
+            by_step = _journey(sample, generator, at, route, stops, pixel_noise=True)
+            for step, images in by_step.items():
+                kind = _after(name, step // 2) if step > 1 else f"{name}, one way"
+                for distance, measured in distances.items():
+                    x = measured(images, sample.real[at])
+                    found.add(f"reversibility_{distance}", kind, x, k, at)
+    return found.summary()
 
 
-def _distances_along(
-    cohort: Cohort,
+@torch.inference_mode()
+def _journey(
+    sample: Sample,
     generator: Generator,
-    rows: np.ndarray,
+    at: np.ndarray,
     route: Sequence[int | None],
     stops: set[int],
     *,
     pixel_noise: bool,
-) -> dict[int, dict[str, np.ndarray]]:
-    """How far images are from themselves at some stops of a route.
+) -> dict[int, np.ndarray]:
+    """What becomes of images that are sent from scanner to scanner.
 
     Args:
-        cohort, generator: of the images.
-        rows: (n,) of which few at a time are in memory.
-        route: codes of the scanners that the images are sent to, None for their own; the first is
-            where they are.
-        stops: after how many interventions to measure.
+        sample, generator: of the images.
+        at: (n,) their positions in the sample.
+        route: codes of the scanners, None for the images' own; the first is where they are.
+        stops: after how many interventions to keep the images.
         pixel_noise: goes along.
 
     Returns:
-        Stop, in rising order, to name of the distance to its values (n,).
+        Stop, in rising order, to the images then, uint8 (n, H, W).
     """
-    by_distance = {stop: {name: list[np.ndarray]() for name in DISTANCES} for stop in sorted(stops)}
-    for chunk in np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE)):
-        real = read(cohort.images, chunk)
-        x, own_codes = generator.observed(cohort, chunk)
-        scanner = own_codes["scanner"]
+    kept: dict[int, list[np.ndarray]] = {stop: [] for stop in sorted(stops)}
+    model = generator.hvae
+    for rows in np.split(sample.rows[at], range(BATCH_SIZE, len(at), BATCH_SIZE)):
+        x, own = generator.observed(sample.cohort, rows)
         visited = [
-            own_codes if k is None else {**own_codes, "scanner": torch.full_like(scanner, k)}
+            own if k is None else {**own, "scanner": torch.full_like(own["scanner"], k)}
             for k in route
         ]
-        moved_images = _interventions(generator, x, visited, pixel_noise=pixel_noise)
-        for step, moved in enumerate(moved_images, start=1):
-            if step in stops:
-                images = to_images(moved)
-                for name, distance in DISTANCES.items():
-                    by_distance[step][name].append(distance(images, real))
-    return {
-        stop: {name: np.concatenate(parts) for name, parts in distances.items()}
-        for stop, distances in by_distance.items()
-    }
-
-
-@torch.inference_mode()
-def _interventions(
-    generator: Generator, x: Tensor, visited: list[dict[str, Tensor]], *, pixel_noise: bool
-) -> Iterator[Tensor]:
-    """The images after each intervention, sent from one set of parents to the next."""
-    model = generator.hvae
-    for parents, new_parents in pairwise(visited):
-        noise = model.abduct(x, parents)
-        x = model.predict(noise if pixel_noise else noise.without_pixels(), new_parents)
-        yield x
+        for step, (parents, new_parents) in enumerate(pairwise(visited), start=1):
+            noise = model.abduct(x, parents)
+            x = model.predict(noise if pixel_noise else noise.without_pixels(), new_parents)
+            if step in kept:
+                kept[step].append(to_images(x))
+    return {stop: np.concatenate(parts) for stop, parts in kept.items()}
 
 
 def _after(images: str, cycles: int) -> str:
     return f"{images}, {cycles} cycle{'s' if cycles > 1 else ''}"
-
-
-def _summaries(measure: str, by_distance: Mapping[str, list[pd.DataFrame]]) -> pd.DataFrame:
-    parts = [summarise(f"{measure}_{name}", tables) for name, tables in by_distance.items()]
-    return pd.concat(parts, ignore_index=True)

@@ -1,37 +1,34 @@
-"""Gold error: distance to the true counterfactual, which only a simulator knows."""
+"""Gold error: distance to the true counterfactual, which only a simulator knows.
+
+Beside it stand image-to-image baselines without a causal model, made from the same training images.
+"""
 
 from itertools import permutations
 
 import numpy as np
 import pandas as pd
+from skimage.exposure import match_histograms
 
+from ccl.generator.pixel_moments import scanner_spreads
 from companion.cohorts import truths
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation.scanners import imprint
-from companion.cohorts.truths import true_counterfactual
 from companion.engine.mapped import read
-from companion.quality.baselines import PixelRegression, histogram_matched, reference
-from companion.quality.distances import log_spectrum, mean_absolute_error, ssim
-from companion.quality.summary import patient_names, summarise, values
+from companion.quality.distances import mean_absolute_error, spectrum_error, ssim
+from companion.quality.sample import Measurements, Sample
+
+REFERENCES = 128  # training images whose pooled histogram stands for a scanner's
 
 
 def gold_error(
-    cohort: Cohort,
-    rows: np.ndarray,
-    means: np.ndarray,
-    noisy: np.ndarray,
-    variable: str = "scanner",
-    *,
-    compared: bool = True,
+    sample: Sample, means: np.ndarray, noisy: np.ndarray, *, compared: bool = True
 ) -> pd.DataFrame:
     """Distances to the true counterfactual, per direction.
 
     Args:
-        cohort: a simulated one.
-        rows: (n,) test rows of pretraining scanners.
-        means: uint8 (n, K, H, W), slot k = do(variable = value k), without pixel noise.
+        sample: simulated images, and the scanner or the sex.
+        means: counterfactuals without pixel noise.
         noisy: the same with pixel noise.
-        variable: 'scanner' or 'sex'.
         compared: with what stands beside the counterfactuals.
 
     Returns:
@@ -48,61 +45,42 @@ def gold_error(
           the truth with its noise, the counterfactuals with theirs: do noise and sharpness follow
           the scanner?
     """
-    own, patients = cohort.codes(variable, rows), patient_names(cohort, rows)
-    baselines = _Baselines(cohort) if compared and variable == "scanner" else None
-    found: dict[str, list[pd.DataFrame]] = {}
-    for (j, source), (k, target) in permutations(enumerate(cohort.values(variable)), 2):
-        mine = np.flatnonzero(own == j)
-        if len(mine) == 0:
+    found = Measurements(sample)
+    of_scanner = sample.variable == "scanner"
+    baselines = _Baselines(sample.cohort) if compared and of_scanner else None
+    ending = "" if of_scanner else f"_{sample.variable}"
+    for j, k in permutations(range(len(sample.values)), 2):
+        at = np.flatnonzero(sample.own == j)
+        if len(at) == 0:
             continue
-        real = read(cohort.images, rows[mine])
-        truth = true_counterfactual(cohort, rows[mine], {variable: target}, noise=False)
-        noisy_truth = true_counterfactual(cohort, rows[mine], {variable: target})
+        real, truth, noisy_truth = (
+            sample.real[at],
+            sample.noise_free_truth[at, k],
+            sample.truth[at, k],
+        )
+        direction = sample.values[j], sample.values[k]
+        letters = _letters(sample.cohort, *direction) if of_scanner else None
         candidates = {"untouched": (real, real)} if compared else {}
         if baselines is not None:
-            candidates |= {name: (x, x) for name, x in baselines(real, source, target).items()}
-        letters = np.zeros(real.shape[1:], dtype=bool)
-        if variable == "scanner":
-            letters = _letters(cohort, source, target)
-        candidates["counterfactual"] = means[mine, k], noisy[mine, k]
+            candidates |= {name: (x, x) for name, x in baselines(real, *direction).items()}
+        candidates["counterfactual"] = means[at, k], noisy[at, k]
         for name, (images, with_noise) in candidates.items():
             measured = _distances(images, truth, letters)
             measured["gold_spectrum"] = spectrum_error(with_noise, noisy_truth)
             for measure, x in measured.items():
-                table = values(name, np.full(len(mine), source), target, patients[mine], x)
-                found.setdefault(measure, []).append(table)
-    ending = "" if variable == "scanner" else f"_{variable}"
-    parts = [summarise(f"{name}{ending}", tables) for name, tables in found.items()]
-    return pd.concat(parts, ignore_index=True)
+                found.add(f"{measure}{ending}", name, x, k, at)
+    return found.summary()
 
 
-class _Baselines:
-    """The image-to-image baselines of a cohort's scanners."""
-
-    def __init__(self, cohort: Cohort) -> None:
-        self.regression = PixelRegression(cohort)
-        self.references = {scanner: reference(cohort, scanner) for scanner in cohort.scanners}
-
-    def __call__(self, real: np.ndarray, source: str, target: str) -> dict[str, np.ndarray]:
-        return {
-            "histogram": histogram_matched(real, self.references[target]),
-            "pixel_regression": self.regression(real, source, target),
-        }
-
-
-def _distances(images: np.ndarray, truth: np.ndarray, letters: np.ndarray) -> dict[str, np.ndarray]:
+def _distances(
+    images: np.ndarray, truth: np.ndarray, letters: np.ndarray | None
+) -> dict[str, np.ndarray]:
     """Measure to its values (n,) for images without pixel noise."""
     measured = {"gold_error": mean_absolute_error(images, truth), "gold_ssim": ssim(images, truth)}
-    if letters.any():
+    if letters is not None and letters.any():
         inked = images[:, letters][:, None], truth[:, letters][:, None]
         measured["gold_imprint"] = mean_absolute_error(*inked)
     return measured
-
-
-def spectrum_error(images: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Root mean square difference (n,), in decibels, of the spectra of two uint8 (n, H, W)."""
-    difference = log_spectrum(images) - log_spectrum(truth)
-    return np.sqrt((difference**2).mean(axis=1))
 
 
 def _letters(cohort: Cohort, *scanners: str) -> np.ndarray:
@@ -110,3 +88,32 @@ def _letters(cohort: Cohort, *scanners: str) -> np.ndarray:
     frame: tuple[int, int] = cohort.images.shape[1:]
     masks = [imprint(truths.scanner_settings(cohort, name), frame) for name in scanners]
     return np.logical_or.reduce(masks)
+
+
+class _Baselines:
+    """Images of one scanner made to look like another's, from the moments of training images.
+
+    **Histogram**: each image's is matched to that of the target's pooled images. **Pixel
+    regression**: a straight line per pixel takes mean and spread there to the target's. Images of
+    two scanners are not paired, so it cannot be fitted to pairs; this line is the optimal transport
+    between the two Gaussians of that pixel.
+    """
+
+    def __init__(self, cohort: Cohort) -> None:
+        training = cohort.rows("train", "pretraining")
+        spreads = zip(cohort.scanners, scanner_spreads(cohort, training), strict=True)
+        self.moments = {name: (mean, np.maximum(spread, 1.0)) for name, (mean, spread) in spreads}
+        self.pooled = {
+            name: read(cohort.images, cohort.rows("train", [name])[:REFERENCES])
+            for name in cohort.scanners
+        }
+
+    def __call__(self, real: np.ndarray, source: str, target: str) -> dict[str, np.ndarray]:
+        pooled = self.pooled[target].reshape(-1, real.shape[-1])
+        matched = np.stack([match_histograms(image, pooled) for image in real])
+        (mean, spread), (new_mean, new_spread) = self.moments[source], self.moments[target]
+        moved = (real - mean) * (new_spread / spread) + new_mean
+        return {
+            "histogram": matched.round().astype(np.uint8),
+            "pixel_regression": np.rint(moved.clip(0, 255)).astype(np.uint8),
+        }

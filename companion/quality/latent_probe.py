@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ccl.generator.generator import Generator
 from companion.cohorts.cohort import Cohort
-from companion.quality.summary import patient_names, scanner_names, summarise, values
+from companion.quality.sample import Measurements, Sample
 
 C = 1e-2  # inverse strength of the L2 penalty: there are more latents than images
 _LATENTS_AT_ONCE = 2**13  # of training images, in float64
@@ -28,14 +28,13 @@ SHUFFLES = 4  # of the negative control: where scanners lie apart, one by itself
 
 
 def latent_probe(
-    cohort: Cohort, generators: Mapping[str, Generator], rows: np.ndarray, per_scanner: int
+    sample: Sample, generators: Mapping[str, Generator], per_scanner: int
 ) -> pd.DataFrame:
     """Balanced accuracy of linear probes for the scanner, per resolution of the latents.
 
     Args:
-        cohort: real images; probes learn on its training images.
+        sample: real test images, the variable is the scanner; probes learn on training images.
         generators: name to generator, in `images` of the result.
-        rows: (n,) test rows of pretraining scanners.
         per_scanner: training images of each scanner, at most.
 
     Returns:
@@ -44,64 +43,48 @@ def latent_probe(
         Beside them the negative control 'shuffled', probes on the first generator's latents that
         learned the scanners of other images.
     """
-    training = _evenly(cohort, per_scanner)
-    training_codes, rng = cohort.codes("scanner", training), np.random.default_rng(0)
-    scanner, patients = scanner_names(cohort, rows), patient_names(cohort, rows)
-    targets = {name: {name: [training_codes]} for name in generators}
-    targets[next(iter(generators))][SHUFFLED] = [
-        rng.permutation(training_codes) for _ in range(SHUFFLES)
-    ]
+    cohort, rng = sample.cohort, np.random.default_rng(0)
+    each = [cohort.rows("train", [scanner])[:per_scanner] for scanner in cohort.scanners]
+    training = np.concatenate(each)
+    codes = cohort.codes("scanner", training)
+    shuffled = [rng.permutation(codes) for _ in range(SHUFFLES)]
     hits: dict[str, dict[int, np.ndarray]] = {}
     for name, generator in generators.items():
-        hits |= _hit_rates(cohort, generator, training, rows, targets[name])
-    by_resolution: dict[int, list[pd.DataFrame]] = {}
-    for name in (*generators, SHUFFLED):
-        for resolution, x in hits[name].items():
-            table = values(name, scanner, scanner, patients, x)
-            by_resolution.setdefault(resolution, []).append(table)
-    parts = [
-        summarise(f"scanner_in_latents_{r}", by_resolution[r])
-        for r in sorted(by_resolution, reverse=True)
-    ]
-    return pd.concat(parts, ignore_index=True)
+        learned = [codes, *shuffled] if not hits else [codes]
+        hits[name] = _hits(sample, generator, training, learned)
+    first = next(iter(hits.values()))
+    found = Measurements(sample)
+    for resolution in sorted(first, reverse=True):
+        measure = f"scanner_in_latents_{resolution}"
+        for name, by_resolution in hits.items():
+            found.add(measure, name, by_resolution[resolution][0].astype(float))
+        found.add(measure, SHUFFLED, first[resolution][1:].mean(axis=0))
+    return found.summary()
 
 
-def _hit_rates(
-    cohort: Cohort,
-    generator: Generator,
-    training: np.ndarray,
-    rows: np.ndarray,
-    targets: Mapping[str, Sequence[np.ndarray]],
-) -> dict[str, dict[int, np.ndarray]]:
-    """Share of probes that tell each row's scanner, (n,), by their targets and resolution.
+def _hits(
+    sample: Sample, generator: Generator, training: np.ndarray, learned: Sequence[np.ndarray]
+) -> dict[int, np.ndarray]:
+    """Resolution to whether each probe tells each image's scanner, bool (p, n).
 
     Args:
-        cohort, generator: give the latents.
-        training: rows that probes learn on.
-        rows: (n,) that they are tested on.
-        targets: name to the scanners' codes that each of its probes takes for the training rows'.
+        sample: images that probes are tested on.
+        generator: gives the latents.
+        training: rows that they learn on.
+        learned: p times the scanners' codes that a probe takes for those rows'.
     """
-    training_latents = latents(generator, cohort, training)
-    chunk_size = max(1, _NUMBERS_AT_ONCE // sum(z.shape[1] for z in training_latents.values()))
+    cohort = sample.cohort
+    z = latents(generator, cohort, training)
+    step = max(1, _NUMBERS_AT_ONCE // sum(each.shape[1] for each in z.values()))
     # Latents of one resolution after another are let go of once they are learned from.
-    probes = {
-        resolution: _Probes(training_latents.pop(resolution), targets)
-        for resolution in list(training_latents)
-    }
-    by_resolution: dict[str, dict[int, list[np.ndarray]]] = {
-        name: {resolution: [] for resolution in probes} for name in targets
-    }
-    for part in np.split(rows, range(chunk_size, len(rows), chunk_size)):
-        truth, z = cohort.codes("scanner", part), latents(generator, cohort, part)
-        for resolution, each in probes.items():
-            for name, predictions in each.predict(z[resolution]).items():
-                by_resolution[name][resolution].append(
-                    np.mean([codes == truth for codes in predictions], axis=0)
-                )
-    return {
-        name: {resolution: np.concatenate(x) for resolution, x in parts.items()}
-        for name, parts in by_resolution.items()
-    }
+    probes = {resolution: fit_probes(z.pop(resolution), learned) for resolution in list(z)}
+    hits: dict[int, list[np.ndarray]] = {resolution: [] for resolution in probes}
+    for at in np.split(np.arange(len(sample.rows)), range(step, len(sample.rows), step)):
+        z = latents(generator, cohort, sample.rows[at])
+        for resolution, models in probes.items():
+            predicted = np.stack([model.predict(z[resolution]) for model in models])
+            hits[resolution].append(predicted == sample.own[at])
+    return {resolution: np.concatenate(parts, axis=1) for resolution, parts in hits.items()}
 
 
 @torch.inference_mode()
@@ -121,7 +104,7 @@ def latents(
     return {resolution: np.concatenate(parts.pop(resolution)) for resolution in list(parts)}
 
 
-class _Probes:
+def fit_probes(z: np.ndarray, learned: Sequence[np.ndarray]) -> list[LogisticRegression]:
     """Class-weighted logistic regressions on the same standardised latents.
 
     There are far fewer images than latents, and an L2 penalty lets no weight leave the span of the
@@ -130,36 +113,24 @@ class _Probes:
 
     Args:
         z: float32 latents (n, D) that they learn on; standardised in place.
-        targets: name to the codes (n,) that each of its probes takes for the images'.
+        learned: codes (n,) that each of them takes for the images'.
     """
-
-    def __init__(self, z: np.ndarray, targets: Mapping[str, Sequence[np.ndarray]]) -> None:
-        mean, spread, products = _standardise(z)
-        square, axes = np.linalg.eigh(products)
-        nonzero = square > square[-1] * len(z) * _EPS
-        nonzero[-1] = True  # also of latents that are all constant
-        square = np.maximum(square, np.finfo(np.float64).tiny)
-        length, axes = np.sqrt(square[nonzero]), axes[:, nonzero]
-
-        def to_latent_space(model: LogisticRegression) -> LogisticRegression:
-            weights = (model.coef_ / length @ axes.T).astype(z.dtype) @ z
-            model.coef_ = weights / spread
-            model.intercept_ = model.intercept_ - model.coef_ @ mean
-            model.n_features_in_ = z.shape[1]
-            return model
-
-        self.models = {
-            name: [
-                to_latent_space(_logistic_regression().fit(axes * length, each)) for each in codes
-            ]
-            for name, codes in targets.items()
-        }
-
-    def predict(self, z: np.ndarray) -> dict[str, list[np.ndarray]]:
-        """Name to the predictions (m,) of each of its probes for latents (m, D)."""
-        return {
-            name: [model.predict(z) for model in models] for name, models in self.models.items()
-        }
+    mean, spread, products = _standardise(z)
+    square, axes = np.linalg.eigh(products)
+    nonzero = square > square[-1] * len(z) * _EPS
+    nonzero[-1] = True  # also of latents that are all constant
+    square = np.maximum(square, np.finfo(np.float64).tiny)
+    length, axes = np.sqrt(square[nonzero]), axes[:, nonzero]
+    models = []
+    for codes in learned:
+        model = LogisticRegression(C=C, class_weight="balanced", max_iter=300)
+        model.fit(axes * length, codes)
+        weights = (model.coef_ / length @ axes.T).astype(z.dtype) @ z
+        model.coef_ = weights / spread
+        model.intercept_ = model.intercept_ - model.coef_ @ mean
+        model.n_features_in_ = z.shape[1]
+        models.append(model)
+    return models
 
 
 def _standardise(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -180,13 +151,3 @@ def _standardise(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         products += chunk @ chunk.T
         z[:, part] = chunk
     return mean, spread, products
-
-
-def _logistic_regression() -> LogisticRegression:
-    return LogisticRegression(C=C, class_weight="balanced", max_iter=300)
-
-
-def _evenly(cohort: Cohort, per_scanner: int) -> np.ndarray:
-    """Training rows, equally many of every scanner as far as there are."""
-    chosen = [cohort.rows("train", [scanner])[:per_scanner] for scanner in cohort.scanners]
-    return np.concatenate(chosen)

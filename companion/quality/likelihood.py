@@ -17,34 +17,29 @@ import torch
 from ccl.generator.generator import Generator
 from ccl.seeding import seeded
 from companion.cohorts.cohort import Cohort
-from companion.quality.summary import patient_names, scanner_names, summarise, values
+from companion.quality.sample import Measurements, Sample
 
 
 @torch.inference_mode()
-def likelihood(
-    cohort: Cohort, generators: Mapping[str, Generator], rows: np.ndarray
-) -> pd.DataFrame:
+def likelihood(sample: Sample, generators: Mapping[str, Generator]) -> pd.DataFrame:
     """Bits per pixel under the evidence lower bound, per scanner and over all.
 
     The latents are drawn from the posterior twice per image.
 
     Args:
-        cohort: real images.
+        sample: real images.
         generators: name to generator, in `images` of the result.
-        rows: (n,) rows of pretraining scanners.
 
     Returns:
         Rows `bits_per_pixel`, `bits_per_pixel_pixels` (the part of the pixels given the latents)
         and `bits_per_pixel_kl_R` (the part of the latents of resolution R).
     """
-    own, patients = scanner_names(cohort, rows), patient_names(cohort, rows)
-    found: dict[str, list[pd.DataFrame]] = {}
-    for images, generator in generators.items():
-        parts = pd.DataFrame([_bits(generator, cohort, row) for row in rows])
-        for name in parts:
-            table = values(images, own, own, patients, parts[name].to_numpy())
-            found.setdefault(f"bits_per_pixel{name}", []).append(table)
-    return pd.concat([summarise(name, tables) for name, tables in found.items()], ignore_index=True)
+    found = Measurements(sample)
+    for name, generator in generators.items():
+        bits = pd.DataFrame([_bits(generator, sample.cohort, row) for row in sample.rows])
+        for part in bits:
+            found.add(f"bits_per_pixel{part}", name, bits[part].to_numpy())
+    return found.summary()
 
 
 def _bits(generator: Generator, cohort: Cohort, row: int) -> dict[str, float]:

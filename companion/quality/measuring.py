@@ -1,4 +1,4 @@
-"""How good counterfactuals are, one measure per file."""
+"""Every measure of counterfactuals, on the test images of one cohort."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from ccl.generator.hvae import HVAE
 from ccl.seeding import seeded
 from companion.cohorts.bank import Bank, BankOptions, all_counterfactuals
 from companion.cohorts.cohort import Cohort, evenly
-from companion.cohorts.truths import has_truth, true_counterfactual
+from companion.cohorts.truths import has_truth
 from companion.engine.mapped import read
 from companion.quality.abduction import abduction, scanner_noise
 from companion.quality.classifier import (
@@ -27,10 +27,11 @@ from companion.quality.gold_error import gold_error
 from companion.quality.latent_probe import latent_probe
 from companion.quality.likelihood import likelihood
 from companion.quality.minimality import minimality
+from companion.quality.nearest_training import nearest_training_image
 from companion.quality.off_target import off_target
 from companion.quality.options import QualityOptions
-from companion.quality.realism import nearest_training_image, realism
-from companion.quality.spectrum import spectrum
+from companion.quality.realism import frechet, spectrum
+from companion.quality.sample import Sample
 from companion.quality.under_age import under_age
 
 
@@ -79,88 +80,69 @@ def measure(
         Rows of `measure`, `images` (what was measured), `source` and `target` (scanners, or 'all'),
         `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and `n`.
     """
-    rows = _test_rows(cohort, options.test_images)
-    sample = evenly(rows, options.sample)
-    bank_images = read(bank.images, bank.position[rows])
-    images = {"counterfactual": bank_images}
+    # Of each pretraining scanner at most so many, evenly taken.
+    each = [evenly(cohort.rows("test", [name]), options.test_images) for name in cohort.scanners]
+    rows = np.sort(np.concatenate(each))
+    tested, few = Sample(cohort, rows), Sample(cohort, evenly(rows, options.sample))
+    images = {"counterfactual": read(bank.images, bank.position[rows])}
     # What a perfect generator would make: it shows what the judges themselves contribute.
     if has_truth(cohort):
-        true = [
-            true_counterfactual(cohort, rows, {"scanner": scanner}) for scanner in cohort.scanners
-        ]
-        images["truth"] = np.stack(true, axis=1)
-    sample_images = {kind: x[np.isin(rows, sample)] for kind, x in images.items()}
+        images["truth"] = tested.truth
+    few_images = {kind: x[np.isin(rows, few.rows)] for kind, x in images.items()}
     # The negative control: a generator that has learned nothing must fail.
-    untrained_generator = untrained(generator)
+    both = {"counterfactual": generator, "untrained": untrained(generator)}
     mean = BankOptions(pixel_noise=False)
-    untrained_images = {"untrained": all_counterfactuals(cohort, untrained_generator, sample, mean)}
+    control = {"untrained": all_counterfactuals(cohort, both["untrained"], few.rows, mean)}
+    of_control = effectiveness(few, judges.scanner, control)
     tables = [
-        effectiveness(cohort, rows, judges.scanner, images),
-        _control(effectiveness(cohort, sample, judges.scanner, untrained_images)),
-        minimality(cohort, sample, judges.scanner, sample_images),
-        realism(cohort, rows, judges.scanner, images),
-        spectrum(cohort, rows, images),
-        nearest_training_image(cohort, rows, images),
-        composition(cohort, {"counterfactual": generator}, sample, options.cycles),
-        composition(cohort, {"untrained": untrained_generator}, sample, (1,)),
-        reversibility(cohort, {"counterfactual": generator}, sample, options.cycles),
-        likelihood(cohort, {"counterfactual": generator, "untrained": untrained_generator}, sample),
-        latent_probe(
-            cohort,
-            {"counterfactual": generator, "untrained": untrained_generator},
-            rows,
-            options.probe_images,
-        ),
+        effectiveness(tested, judges.scanner, images),
+        of_control[of_control["images"] != "real"],  # which stand in the table of all images
+        minimality(few, judges.scanner, few_images),
+        frechet(tested, judges.scanner, images),
+        spectrum(tested, images),
+        nearest_training_image(tested, images),
+        composition(few, {"counterfactual": generator}, options.cycles),
+        composition(few, {"untrained": both["untrained"]}, (1,)),
+        reversibility(few, {"counterfactual": generator}, options.cycles),
+        likelihood(few, both),
+        latent_probe(tested, both, options.probe_images),
     ]
     if judges.attributes is not None:
-        judge, targets = judges.attributes, judges.targets
-        tables.append(off_target(cohort, rows, judge, targets, images))
-        tables.append(off_target(cohort, sample, judge, targets, untrained_images))
+        tables.append(off_target(tested, judges.attributes, judges.targets, images))
+        tables.append(off_target(few, judges.attributes, judges.targets, control))
     if "sex" in generator.parents.sizes:
-        tables += _of_sex(cohort, generator, judges, sample)
+        tables += _of_sex(Sample(cohort, few.rows, "sex"), generator, judges)
     if has_truth(cohort, "age"):
-        tables.append(under_age(cohort, generator, sample))
+        tables.append(under_age(cohort, generator, few.rows))
     if has_truth(cohort):
         means = all_counterfactuals(cohort, generator, rows, mean)
-        tables.append(gold_error(cohort, rows, means, bank_images))
+        tables.append(gold_error(tested, means, images["counterfactual"]))
     return pd.concat(tables, ignore_index=True)
-
-
-def _test_rows(cohort: Cohort, most: int) -> np.ndarray:
-    """Test rows, of each pretraining scanner at most so many, evenly taken."""
-    each = [evenly(cohort.rows("test", [scanner]), most) for scanner in cohort.scanners]
-    return np.sort(np.concatenate(each))
 
 
 def compare_abduction(
     cohort: Cohort, generator: Generator, judges: Judges, options: QualityOptions
 ) -> pd.DataFrame:
     """Measures of other ways of abduction, on validation images; see `quality.abduction`."""
-    rows = evenly(cohort.rows("val", "pretraining"), options.sample)
+    sample = Sample(cohort, evenly(cohort.rows("val", "pretraining"), options.sample))
     noise = scanner_noise(cohort, generator, options.calibration_images)
-    return abduction(cohort, generator, judges.scanner, rows, noise)
+    return abduction(sample, generator, judges.scanner, noise)
 
 
-def _of_sex(
-    cohort: Cohort, generator: Generator, judges: Judges, rows: np.ndarray
-) -> list[pd.DataFrame]:
+def _of_sex(sample: Sample, generator: Generator, judges: Judges) -> list[pd.DataFrame]:
     """Effectiveness of do(sex) and, where it is known, distance to its truth."""
-    counterfactuals, means = (
-        all_counterfactuals(cohort, generator, rows, BankOptions(variable="sex", pixel_noise=noise))
+    noisy, means = (
+        all_counterfactuals(
+            sample.cohort, generator, sample.rows, BankOptions(variable="sex", pixel_noise=noise)
+        )
         for noise in (True, False)
     )
     tables = []
     if judges.attributes is not None and "sex" in judges.targets.sizes:
-        images = {"counterfactual": counterfactuals}
-        tables.append(effectiveness(cohort, rows, judges.attributes, images, variable="sex"))
-    if has_truth(cohort, "sex"):
-        tables.append(gold_error(cohort, rows, means, counterfactuals, variable="sex"))
+        tables.append(effectiveness(sample, judges.attributes, {"counterfactual": noisy}))
+    if has_truth(sample.cohort, "sex"):
+        tables.append(gold_error(sample, means, noisy))
     return tables
-
-
-def _control(table: pd.DataFrame) -> pd.DataFrame:
-    """Without the rows of real images, which stand in the table of all rows."""
-    return table[table["images"] != "real"]
 
 
 def untrained(generator: Generator) -> Generator:

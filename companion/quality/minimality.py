@@ -16,45 +16,32 @@ import numpy as np
 import pandas as pd
 
 from ccl.generator.classifier import ImageClassifier
-from companion.cohorts.cohort import Cohort
-from companion.engine.mapped import read
-from companion.quality.summary import patient_names, scanner_names, summarise, values
+from companion.quality.sample import Measurements, Sample
 
 STEPS = 10
 
 
 def minimality(
-    cohort: Cohort,
-    rows: np.ndarray,
-    classifier: ImageClassifier,
-    counterfactuals: Mapping[str, np.ndarray],
+    sample: Sample, classifier: ImageClassifier, counterfactuals: Mapping[str, np.ndarray]
 ) -> pd.DataFrame:
     """Smallest share of the change that a scanner classifier needs; 1 is minimal.
 
     Args:
-        cohort: real images.
-        rows: (n,) test rows of pretraining scanners.
+        sample: real images, the variable is the scanner.
         classifier: of the scanner, trained on real training images.
-        counterfactuals: name to uint8 (n, K, H, W), slot k = do(scanner = k).
+        counterfactuals: by name.
 
     Returns:
         Rows `minimality` per direction and over all. Images whose counterfactual fails, or that are
         taken for the target before any change, do not count.
     """
-    own, source = cohort.codes("scanner", rows), scanner_names(cohort, rows)
-    patients = patient_names(cohort, rows)
-    tables = []
+    found = Measurements(sample)
     for kind, images in counterfactuals.items():
-        for k, target in enumerate(cohort.scanners):
-            foreign = np.flatnonzero(own != k)
-            if len(foreign) == 0:
-                continue
-            real, changed = read(cohort.images, rows[foreign]), images[foreign, k]
-            needed = needed_share(real, changed, classifier, k)
+        for k, at in sample.interventions():
+            needed = needed_share(sample.real[at], images[at, k], classifier, k)
             succeeded = np.isfinite(needed)
-            mine = foreign[succeeded]
-            tables.append(values(kind, source[mine], target, patients[mine], needed[succeeded]))
-    return summarise("minimality", tables)
+            found.add("minimality", kind, needed[succeeded], k, at[succeeded])
+    return found.summary()
 
 
 def needed_share(

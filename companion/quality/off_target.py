@@ -13,15 +13,12 @@ import numpy as np
 import pandas as pd
 
 from ccl.generator.classifier import AGE, UNKNOWN, ImageClassifier
-from companion.cohorts.cohort import Cohort
-from companion.engine.mapped import read
 from companion.quality.classifier import Targets
-from companion.quality.summary import patient_names, scanner_names, summarise, values
+from companion.quality.sample import Measurements, Sample
 
 
 def off_target(
-    cohort: Cohort,
-    rows: np.ndarray,
+    sample: Sample,
     classifier: ImageClassifier,
     targets: Targets,
     counterfactuals: Mapping[str, np.ndarray],
@@ -29,11 +26,10 @@ def off_target(
     """Change of a classifier's predictions, besides that of the scanner.
 
     Args:
-        cohort: real images.
-        rows: (n,) test rows of pretraining scanners.
+        sample: real images, the variable is the scanner.
         classifier: of `targets`, trained on real training images.
         targets: sex, finding and age, as far as known.
-        counterfactuals: name to uint8 (n, K, H, W), slot k = do(scanner = k).
+        counterfactuals: by name.
 
     Returns:
         Per direction and over all: rows `off_target_sex` and `off_target_finding`, the share of
@@ -41,37 +37,18 @@ def off_target(
         `flips_finding`, the share in which another class is seen than before; `off_target_age`, the
         mean change of the age seen, in years.
     """
-    own, source = cohort.codes("scanner", rows), scanner_names(cohort, rows)
-    labels = {name: y.numpy() for name, y in targets.codes(cohort, rows).items()}
-    patients = patient_names(cohort, rows)
-    before = classifier.predict(read(cohort.images, rows))
-    by_measure: dict[str, list[pd.DataFrame]] = {}
+    found = Measurements(sample)
+    stated = {name: y.numpy() for name, y in targets.codes(sample.cohort, sample.rows).items()}
+    before = classifier.predict(sample.real)
     for kind, images in counterfactuals.items():
-        for k, target in enumerate(cohort.scanners):
-            foreign = np.flatnonzero(own != k)
-            if len(foreign) == 0:
-                continue
-            after = classifier.predict(images[foreign, k])
+        for k, at in sample.interventions():
+            after = classifier.predict(images[at, k])
             for name in targets.sizes:
-                old, new, truth = before[name][foreign], after[name], labels[name][foreign]
-                for measure, (change, counts) in _changes(name, old, new, truth).items():
-                    mine = foreign[counts]
-                    table = values(kind, source[mine], target, patients[mine], change[counts])
-                    by_measure.setdefault(measure, []).append(table)
-    return pd.concat(
-        [summarise(name, tables) for name, tables in by_measure.items()], ignore_index=True
-    )
-
-
-def _changes(
-    variable: str, old: np.ndarray, new: np.ndarray, labels: np.ndarray
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Measure to the change (n,) and which images count, bool (n,)."""
-    every = np.ones(len(old), dtype=bool)
-    if variable == AGE:
-        return {"off_target_age": (new - old, every)}
-    change = (new == labels).astype(float) - (old == labels)
-    return {
-        f"off_target_{variable}": (change, labels != UNKNOWN),
-        f"flips_{variable}": ((new != old).astype(float), every),
-    }
+                old, new, label = before[name][at], after[name], stated[name][at]
+                if name == AGE:
+                    found.add("off_target_age", kind, new - old, k, at)
+                    continue
+                change, known = (new == label).astype(float) - (old == label), label != UNKNOWN
+                found.add(f"off_target_{name}", kind, change[known], k, at[known])
+                found.add(f"flips_{name}", kind, (new != old).astype(float), k, at)
+    return found.summary()

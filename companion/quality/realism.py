@@ -1,53 +1,64 @@
-"""Realism: do counterfactuals look like images of their target scanner, and not like copies?
+"""Realism: do counterfactuals, as a set, look like images of their target scanner?
 
-Frechet distance of features (Heusel et al. 2017, https://arxiv.org/abs/1706.08500), here those of a
-scanner classifier that was trained on this cohort's real images, since an encoder of photographs
-says little of radiographs.
+**Frechet distance** of features (Heusel et al. 2017, https://arxiv.org/abs/1706.08500), here those
+of a scanner classifier that was trained on this cohort's real images, since an encoder of
+photographs says little of radiographs. **Spectrum**: do noise and sharpness follow the scanner? It
+compares mean power spectra: blur takes power at high frequencies away, noise and grids add some.
+
+Such distances depend on the number of images. All are therefore taken between equally many, against
+one half of the scanner's real images; the other half gives the floor.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
-import torch
 
-from ccl.devices import fastest_device
 from ccl.generator.classifier import ImageClassifier
-from companion.cohorts.cohort import Cohort
-from companion.engine.mapped import read
-from companion.quality.halves import distance_to_real
-from companion.quality.summary import patient_names, scanner_names, summarise, values
+from companion.quality.distances import log_spectrum
+from companion.quality.sample import Sample
+from companion.quality.summary import ALL
 
+HALVES = 20  # random divisions of the real images
 COMPONENTS = 16  # principal components of the real features: covariances of few images need few
-FEWEST = 2 * COMPONENTS  # images of a half, for a covariance
+FEWEST = {"frechet": 2 * COMPONENTS, "spectrum": 8}  # images of a half: for covariances, for means
 
 
-def realism(
-    cohort: Cohort,
-    rows: np.ndarray,
-    classifier: ImageClassifier,
-    counterfactuals: Mapping[str, np.ndarray],
+def frechet(
+    sample: Sample, classifier: ImageClassifier, counterfactuals: Mapping[str, np.ndarray]
 ) -> pd.DataFrame:
     """Frechet distance to real images of the target scanner.
 
     Args:
-        cohort: real images.
-        rows: (n,) test rows of pretraining scanners.
+        sample: real images, the variable is the scanner.
         classifier: gives the features.
-        counterfactuals: name to uint8 (n, K, H, W), slot k = do(scanner = k).
+        counterfactuals: by name.
 
     Returns:
-        Rows `frechet` of `halves.distance_to_real`. Scanners with too few images give no row.
+        Rows `frechet` of `distance_to_real`.
     """
-    own = cohort.codes("scanner", rows)
-    components = _Components(classifier.features(read(cohort.images, rows)), own)
+    mean, axes = _principal_axes(classifier.features(sample.real), sample.own)
 
     def features(images: np.ndarray) -> np.ndarray:
-        return components.project(classifier.features(images))
+        return (classifier.features(images) - mean) @ axes
 
-    return distance_to_real(
-        "frechet", cohort, rows, counterfactuals, features, frechet_distance, FEWEST
-    )
+    return distance_to_real("frechet", sample, counterfactuals, features, frechet_distance)
+
+
+def spectrum(sample: Sample, counterfactuals: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Distance of mean spectra to real images of the target scanner, in decibels.
+
+    Args:
+        sample, counterfactuals: as `frechet`'s.
+
+    Returns:
+        Rows `spectrum` of `distance_to_real`.
+    """
+
+    def distance(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.sqrt(((a.mean(axis=0) - b.mean(axis=0)) ** 2).mean()))
+
+    return distance_to_real("spectrum", sample, counterfactuals, log_spectrum, distance)
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -60,77 +71,61 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(shift @ shift + max(spread, 0.0))
 
 
-class _Components:
-    """Principal components of real features, every scanner counted alike, scaled as a whole."""
-
-    def __init__(self, features: np.ndarray, codes: np.ndarray) -> None:
-        weight = 1 / np.bincount(codes)[codes]
-        weight /= weight.sum()
-        self.mean = weight @ features
-        centred = (features - self.mean) * np.sqrt(weight)[:, None]
-        _, spread, axes = np.linalg.svd(centred, full_matrices=False)
-        self.axes = axes[:COMPONENTS].T / np.sqrt((spread**2).sum())  # total variance 1
-
-    def project(self, features: np.ndarray) -> np.ndarray:
-        return (features - self.mean) @ self.axes
+def _principal_axes(features: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (D,) and principal axes (D, c) of features; scanners count alike, total variance 1."""
+    weight = 1 / np.bincount(codes)[codes]
+    weight /= weight.sum()
+    mean = weight @ features
+    centred = (features - mean) * np.sqrt(weight)[:, None]
+    _, spread, axes = np.linalg.svd(centred, full_matrices=False)
+    return mean, axes[:COMPONENTS].T / np.sqrt((spread**2).sum())
 
 
-def nearest_training_image(
-    cohort: Cohort, rows: np.ndarray, counterfactuals: Mapping[str, np.ndarray]
+def distance_to_real(
+    measure: str,
+    sample: Sample,
+    counterfactuals: Mapping[str, np.ndarray],
+    features: Callable[[np.ndarray], np.ndarray],
+    distance: Callable[[np.ndarray, np.ndarray], float],
 ) -> pd.DataFrame:
-    """Distance to the nearest training image of the target scanner: has the generator copied?
-
-    A generator that memorised its training images gives distances well below those of real test
-    images.
+    """A distance of sets of images to real images of the target scanner.
 
     Args:
-        cohort, rows, counterfactuals: as `realism`'s.
+        measure: one of `FEWEST`; scanners with too few images for it give no row.
+        sample, counterfactuals: as `frechet`'s.
+        features: of images uint8 (m, H, W): (m, D).
+        distance: of two sets of features.
 
     Returns:
-        Rows `nearest_training`, root mean square over the pixels in grey levels of 255: 'real'
-        (test images to training images of their own scanner) and each of the names.
+        Rows per target (source 'all') and their mean ('all' to 'all'): 'real' (the floor: half of
+        the real images against the other half), 'untouched' (images of other scanners left alone)
+        and each of the names, against the other half as well. The interval holds 95 % of the random
+        halves.
     """
-    own, source = cohort.codes("scanner", rows), scanner_names(cohort, rows)
-    patients = patient_names(cohort, rows)
-    found = []
-    for k, target in enumerate(cohort.scanners):
-        training = cohort.rows("train", [target])
-        if len(training) == 0:
+    real_features, measured = features(sample.real), []
+    for k, foreign in sample.interventions():
+        real = np.flatnonzero(sample.own == k)
+        size = min(len(real) // 2, len(foreign))
+        if size < FEWEST[measure]:
             continue
-        mine, foreign = np.flatnonzero(own == k), np.flatnonzero(own != k)
-        candidates = {"real": (mine, read(cohort.images, rows[mine]))}
-        candidates |= {kind: (foreign, x[foreign, k]) for kind, x in counterfactuals.items()}
-        for kind, (which, images) in candidates.items():
-            if len(which):
-                distance = nearest_distance(images, cohort.images, training)
-                found.append(values(kind, source[which], target, patients[which], distance))
-    return summarise("nearest_training", found)
-
-
-def nearest_distance(
-    images: np.ndarray, stored: np.ndarray, rows: np.ndarray, *, chunk: int = 512
-) -> np.ndarray:
-    """Distance of images to the nearest of others, of which few at a time are in memory.
-
-    Args:
-        images: uint8 (n, H, W).
-        stored: uint8 (N, H, W), perhaps memory-mapped.
-        rows: (m,) rows of those to compare with, m > 0.
-        chunk: images compared at once.
-
-    Returns:
-        float32 (n,), root mean square over the pixels, in grey levels of 255.
-    """
-    device = fastest_device()
-    nearest = np.full(len(images), np.inf, dtype=np.float32)
-    for start in range(0, len(rows), chunk):
-        others = _flat(read(stored, rows[start : start + chunk]), device)
-        for first in range(0, len(images), chunk):
-            part = slice(first, first + chunk)
-            distance = torch.cdist(_flat(images[part], device), others).min(dim=1).values
-            nearest[part] = np.minimum(nearest[part], distance.cpu().numpy())
-    return nearest / np.float32(images[0].size ** 0.5)
-
-
-def _flat(images: np.ndarray, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(images.reshape(len(images), -1)).to(device).float()
+        pools = {"untouched": real_features[foreign]}
+        pools |= {kind: features(images[foreign, k]) for kind, images in counterfactuals.items()}
+        rng = np.random.default_rng(k)
+        for division in range(HALVES):
+            order = rng.permutation(real)
+            one, other = real_features[order[:size]], real_features[order[size : 2 * size]]
+            sets = {"real": one} | {kind: rng.permutation(x)[:size] for kind, x in pools.items()}
+            for kind, x in sets.items():
+                measured.append((kind, sample.values[k], division, distance(x, other), size))
+    table = pd.DataFrame(measured, columns=["images", "target", "division", "value", "n"])
+    divisions = table.groupby(["images", "division"], sort=False)
+    pooled = divisions.agg(value=("value", "mean"), n=("n", "sum")).reset_index().assign(target=ALL)
+    rows = []
+    for (images, target), part in pd.concat([table, pooled]).groupby(
+        ["images", "target"], sort=False
+    ):
+        low, high = part["value"].quantile([0.025, 0.975])
+        row = {"measure": measure, "images": images, "source": ALL, "target": target}
+        row |= {"value": part["value"].mean(), "ci_low": low, "ci_high": high}
+        rows.append({**row, "n": int(part["n"].iloc[0])})
+    return pd.DataFrame(rows)

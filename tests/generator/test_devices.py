@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from dataclasses import replace
-from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -29,6 +28,7 @@ from companion.cohorts.causes import image_parents
 from companion.cohorts.registry import build
 from companion.cohorts.simulation.phantom_breast import PhantomBreastOptions
 from companion.experiments import generator as generators
+from companion.quality import abduction, latent_probe, nearest_training, realism
 from companion.quality import classifier as judging
 from companion.quality.classifier import attribute_targets, scanner_target
 from companion.quality.measuring import Judges, compare_abduction, measure
@@ -122,19 +122,11 @@ def judges(phantom):
 @pytest.fixture
 def realistic(monkeypatch, device):
     """Few images are enough for every measure, and distances are taken on the device."""
-    few = {
-        "latent_probe.SHUFFLES": 1,
-        "halves.HALVES": 2,
-        "realism.FEWEST": 3,
-        "spectrum.FEWEST": 3,
-    }
-    for name, number in few.items():
-        module, constant = name.split(".")
-        # By import: functions of the same names hide the modules.
-        monkeypatch.setattr(import_module(f"companion.quality.{module}"), constant, number)
-    module = import_module("companion.quality.realism")
-    monkeypatch.setattr(module, "COMPONENTS", 2)
-    return lambda there: monkeypatch.setattr(module, "fastest_device", lambda: there)
+    monkeypatch.setattr(latent_probe, "SHUFFLES", 1)
+    monkeypatch.setattr(realism, "HALVES", 2)
+    monkeypatch.setattr(realism, "COMPONENTS", 2)
+    monkeypatch.setattr(realism, "FEWEST", dict.fromkeys(realism.FEWEST, 3))
+    return lambda there: monkeypatch.setattr(nearest_training, "fastest_device", lambda: there)
 
 
 def test_every_measure(phantom, judges, device, realistic):
@@ -171,9 +163,8 @@ def test_causes_of_causes_are_measured(device, tmp_path):
 
 
 def test_the_comparison_of_abductions(phantom, judges, device, monkeypatch):
-    module = import_module("companion.quality.abduction")
-    few = {name: module.VARIANTS[name] for name in ("both", "alpha .5")}
-    monkeypatch.setattr(module, "VARIANTS", few)
+    few = {name: abduction.VARIANTS[name] for name in ("both", "alpha .5")}
+    monkeypatch.setattr(abduction, "VARIANTS", few)
     here = moved(phantom)
 
     def compared(place):

@@ -2,14 +2,15 @@
 
 import tracemalloc
 from dataclasses import replace
-from importlib import import_module
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from skimage.metrics import structural_similarity
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -20,6 +21,8 @@ from ccl.generator.generator import to_images, to_model
 from ccl.generator.hvae import ImageNoise
 from companion.cohorts.bank import BankOptions, all_counterfactuals
 from companion.cohorts.truths import true_counterfactual
+from companion.quality import latent_probe as latent_probing
+from companion.quality import realism
 from companion.quality.abduction import VARIANTS, abduction, scanner_noise, variant
 from companion.quality.classifier import (
     Targets,
@@ -28,24 +31,18 @@ from companion.quality.classifier import (
     train_classifier,
 )
 from companion.quality.cycles import composition, reversibility
-from companion.quality.distances import log_spectrum
+from companion.quality.distances import log_spectrum, spectrum_error, ssim
 from companion.quality.effectiveness import effectiveness
-from companion.quality.gold_error import gold_error, spectrum_error
-from companion.quality.latent_probe import latent_probe
+from companion.quality.gold_error import gold_error
+from companion.quality.latent_probe import fit_probes, latent_probe
 from companion.quality.likelihood import likelihood
 from companion.quality.measuring import untrained
 from companion.quality.minimality import minimality, needed_share
+from companion.quality.nearest_training import nearest_distance, nearest_training_image
 from companion.quality.off_target import off_target
-from companion.quality.realism import (
-    frechet_distance,
-    nearest_distance,
-    nearest_training_image,
-    realism,
-)
-from companion.quality.spectrum import spectrum
-from companion.quality.summary import overview, summarise, values
-
-latent_probing = import_module("companion.quality.latent_probe")
+from companion.quality.realism import frechet, frechet_distance, spectrum
+from companion.quality.sample import Measurements, Sample
+from companion.quality.summary import overview
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +57,13 @@ def rows(phantom):
 
 
 @pytest.fixture(scope="module")
-def alone(phantom, rows):
-    return np.repeat(phantom.images[rows][:, None], 3, axis=1)
+def sample(phantom, rows):
+    return Sample(phantom, rows)
+
+
+@pytest.fixture(scope="module")
+def alone(sample):
+    return np.repeat(sample.real[:, None], 3, axis=1)
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +91,12 @@ class Answers:
 
 
 @pytest.fixture(scope="module")
-def effective(phantom, classifier, rows, alone, truth):
+def effective(sample, classifier, alone, truth):
     """Effectiveness of images that ought to be effective, in part, or not at all."""
     fails_on_one = truth.copy()
     fails_on_one[:, 0] = truth[:, 1]  # do(Aurora) fails, the rest succeeds
     images = {"truth": truth, "alone": alone, "one fails": fails_on_one}
-    return effectiveness(phantom, rows, classifier, images)
+    return effectiveness(sample, classifier, images)
 
 
 def test_truth_is_effective_and_leaving_alone_is_not(effective):
@@ -105,9 +107,9 @@ def test_truth_is_effective_and_leaving_alone_is_not(effective):
     assert (effective["value"] <= effective["ci_high"] + 1e-9).all()
 
 
-def test_an_untrained_generator_is_not_effective(phantom, generator, classifier, rows):
-    blank = all_counterfactuals(phantom, generator, rows, BankOptions())
-    table = effectiveness(phantom, rows, classifier, {"untrained": blank})
+def test_an_untrained_generator_is_not_effective(sample, generator, classifier):
+    blank = all_counterfactuals(sample.cohort, generator, sample.rows, BankOptions())
+    table = effectiveness(sample, classifier, {"untrained": blank})
     assert pooled(table, "untrained") < 0.6
 
 
@@ -127,9 +129,13 @@ def test_uniform_targets_count_the_real_image_of_the_own_scanner(effective):
 
 
 def test_summary_counts_directions_alike_and_resamples_patients():
-    one = values("x", np.array(["A"] * 3), "B", np.array(["p", "q", "q"]), np.array([0.0, 3, 3]))
-    other = values("x", np.array(["B"]), "A", np.array(["p"]), np.array([10.0]))
-    table = summarise("m", [one, other]).set_index(["source", "target"])
+    codes, patients = np.array([0, 0, 0, 1]), np.array(["p", "q", "q", "p"])
+    cohort = SimpleNamespace(values=lambda variable: ("A", "B"), patients=lambda rows: patients)
+    cohort.codes = lambda variable, rows: codes
+    found = Measurements(Sample(cohort, np.arange(4)))
+    found.add("m", "x", np.array([0.0, 3, 3]), 1, np.arange(3))
+    found.add("m", "x", np.array([10.0]), 0, np.array([3]))
+    table = found.summary().set_index(["source", "target"])
     assert table.loc[("A", "B"), "value"] == 2
     assert table.loc[("all", "all"), "value"] == 6
     assert table.loc[("A", "B"), ["ci_low", "ci_high", "n"]].tolist() == [0, 3, 3]
@@ -144,12 +150,15 @@ def test_the_overview_has_a_row_per_measure_in_their_order():
     assert table.loc["b"].tolist() == ["0.988 [0.9, 1]", ""]
 
 
-def test_gold_error_of_truth_is_zero_and_of_leaving_alone_is_not(phantom, rows, truth):
+def test_gold_error_of_truth_is_zero_and_of_leaving_alone_is_not(phantom, sample, truth):
     means = np.stack(
-        [true_counterfactual(phantom, rows, {"scanner": s}, noise=False) for s in phantom.scanners],
+        [
+            true_counterfactual(phantom, sample.rows, {"scanner": s}, noise=False)
+            for s in phantom.scanners
+        ],
         axis=1,
     )
-    table = gold_error(phantom, rows, means, truth)
+    table = gold_error(sample, means, truth)
     for measure, perfect in {"gold_error": 0, "gold_ssim": 1, "gold_spectrum": 0}.items():
         assert pooled(table, "counterfactual", measure) == pytest.approx(perfect, abs=1e-6)
     assert pooled(table, "counterfactual", "gold_imprint") == 0
@@ -177,7 +186,7 @@ def test_gold_error_of_the_sex_is_against_its_truth(phantom, rows):
     means = np.stack(
         [true_counterfactual(phantom, rows, {"sex": x}, noise=False) for x in sexes], axis=1
     )
-    table = gold_error(phantom, rows, means, means, variable="sex")
+    table = gold_error(Sample(phantom, rows, "sex"), means, means)
     assert pooled(table, "counterfactual", "gold_error_sex") == 0
     assert pooled(table, "untouched", "gold_error_sex") > 2
     assert set(table["images"]) == {"untouched", "counterfactual"}
@@ -192,6 +201,17 @@ def test_spectra_see_noise_and_blur():
     half = (noise // 2 + 64).astype(np.uint8)  # half the amplitude: 6 decibels less
     assert spectrum_error(half, noise).mean() == pytest.approx(6.02, abs=0.3)
     assert spectrum_error(noise, noise).max() == 0
+
+
+def test_structural_similarity_is_that_of_scikit_image():
+    rng = np.random.default_rng(0)
+    a = rng.integers(0, 256, (3, 24, 17), np.uint8)
+    b = (a // 2 + rng.integers(0, 100, a.shape)).astype(np.uint8)
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    each = zip(a, b, strict=True)
+    assert ssim(a, b).tolist() == [
+        structural_similarity(x, y, data_range=255, **settings) for x, y in each
+    ]
 
 
 @pytest.fixture
@@ -213,13 +233,13 @@ class Noise:
 
 
 def test_cycles_are_counted(phantom, rows, drifting):
-    dark = rows[:6]
-    table = composition(phantom, {"g": drifting}, dark, (1, 10))
+    dark = Sample(phantom, rows[:6])
+    table = composition(dark, {"g": drifting}, (1, 10))
     # One grey level per intervention, but for pixels that are white already.
     one, ten = (pooled(table, f"g, {n}", "composition_l1") for n in ("1 cycle", "10 cycles"))
     assert 0.8 < one <= 1
     assert 8 < ten <= 10
-    there_and_back = reversibility(phantom, {"g": drifting}, dark, (1,))
+    there_and_back = reversibility(dark, {"g": drifting}, (1,))
     assert 1.6 < pooled(there_and_back, "g, 1 cycle", "reversibility_l1") <= 2
     assert pooled(there_and_back, "g, one way", "reversibility_l1") == pytest.approx(one)
 
@@ -231,8 +251,8 @@ def test_an_untrained_generator_is_always_the_same_and_leaves_random_numbers_alo
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_an_untrained_generator_fails_composition(phantom, generator, rows):
-    table = composition(phantom, {"untrained": untrained(generator)}, rows, (1,))
+def test_an_untrained_generator_fails_composition(sample, generator):
+    table = composition(sample, {"untrained": untrained(generator)}, (1,))
     assert pooled(table, "untrained, 1 cycle", "composition_l1") > 20
     assert pooled(table, "untrained, 1 cycle", "composition_ssim") < 0.5
 
@@ -251,7 +271,7 @@ def test_off_target_changes_are_those_that_the_judge_sees(phantom, rows):
     images[rows] = real
     cohort = replace(phantom, images=images)
     images = {"turned": counterfactual, "same": np.repeat(real[:, None], 3, axis=1)}
-    table = off_target(cohort, rows, judge, targets, images)
+    table = off_target(Sample(cohort, rows), judge, targets, images)
     assert pooled(table, "turned", "off_target_sex") == -1
     assert pooled(table, "turned", "flips_sex") == 1
     assert pooled(table, "turned", "off_target_age") == pytest.approx(3)
@@ -290,11 +310,9 @@ def test_needed_share_of_the_change():
     assert np.isnan(needed_share(changed[:1], real[:1], Threshold(0), 1)[0])  # needed no change
 
 
-def test_truth_needs_more_of_its_change_than_an_exaggeration(
-    phantom, classifier, rows, truth, alone
-):
+def test_truth_needs_more_of_its_change_than_an_exaggeration(sample, classifier, truth, alone):
     exaggerated = (alone + 2.0 * (truth.astype(float) - alone)).clip(0, 255).astype(np.uint8)
-    table = minimality(phantom, rows, classifier, {"truth": truth, "too much": exaggerated})
+    table = minimality(sample, classifier, {"truth": truth, "too much": exaggerated})
     assert pooled(table, "truth") > pooled(table, "too much")
 
 
@@ -306,40 +324,36 @@ def test_frechet_distance_of_gaussians():
     assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
 
 
-def test_the_spectrum_of_truth_is_the_floor_and_blur_is_seen(phantom, rows, truth):
+def test_the_spectrum_of_truth_is_the_floor_and_blur_is_seen(sample, truth):
     blurred = gaussian_filter(truth.astype(float), (0, 0, 1, 1)).round().astype(np.uint8)
-    table = spectrum(phantom, rows, {"truth": truth, "blurred": blurred})
+    table = spectrum(sample, {"truth": truth, "blurred": blurred})
     floor, untouched = pooled(table, "real"), pooled(table, "untouched")
     assert pooled(table, "truth") < floor + 0.25 * (untouched - floor)
     assert pooled(table, "blurred") > untouched
 
 
 def test_realism_of_truth_is_the_floor_and_of_leaving_alone_is_not(
-    phantom, classifier, rows, truth, monkeypatch
+    phantom, sample, classifier, truth, monkeypatch
 ):
-    module = import_module("companion.quality.realism")  # a function of the same name hides it
-    monkeypatch.setattr(module, "FEWEST", 5)
-    monkeypatch.setattr(module, "COMPONENTS", 4)
-    table = realism(phantom, rows, classifier, {"truth": truth})
+    assert frechet(sample, classifier, {"truth": truth}).empty  # there are too few images
+    monkeypatch.setitem(realism.FEWEST, "frechet", 5)
+    monkeypatch.setattr(realism, "COMPONENTS", 4)
+    table = frechet(sample, classifier, {"truth": truth})
     floor, untouched = pooled(table, "real"), pooled(table, "untouched")
     assert pooled(table, "truth") < floor + 0.5 * (untouched - floor)
     assert untouched > 2 * floor
     assert set(table["target"]) == {*phantom.scanners, "all"}
 
 
-def test_too_few_images_give_no_frechet_distance(phantom, classifier, rows, truth):
-    assert realism(phantom, rows, classifier, {"truth": truth}).empty
-
-
-def test_copies_of_training_images_are_found(phantom, rows):
+def test_copies_of_training_images_are_found(phantom, sample):
     copies = np.stack(
         [
-            phantom.images[phantom.rows("train", [s])[:1]].repeat(len(rows), 0)
+            phantom.images[phantom.rows("train", [s])[:1]].repeat(len(sample.rows), 0)
             for s in phantom.scanners
         ],
         axis=1,
     )
-    table = nearest_training_image(phantom, rows, {"copies": copies})
+    table = nearest_training_image(sample, {"copies": copies})
     assert pooled(table, "copies") == pytest.approx(0, abs=0.1)
     assert pooled(table, "real") > 2
 
@@ -356,18 +370,18 @@ def test_nearest_distance_is_that_of_plain_loops(chunk):
 
 
 def test_likelihood_adds_up_and_prefers_the_images_it_fits(phantom, generator, rows):
-    few = rows[:4]
-    table = likelihood(phantom, {"g": generator, "blank": untrained(generator)}, few)
-    assert likelihood(phantom, {"g": generator}, few).equals(
-        likelihood(phantom, {"g": generator}, few)
-    )  # drawn alike each time
+    few = Sample(phantom, rows[:4])
+    table, again = (
+        likelihood(few, {"g": generator, "blank": untrained(generator)}) for _ in range(2)
+    )
+    assert table.equals(again)  # drawn alike each time
     parts = [m for m in set(table["measure"]) if m != "bits_per_pixel"]
     assert {"bits_per_pixel_pixels", "bits_per_pixel_kl_8"} <= set(parts)
     total = sum(pooled(table, "g", part) for part in parts)
     assert total == pytest.approx(pooled(table, "g", "bits_per_pixel"))
 
 
-def test_the_probe_finds_the_scanner_where_latents_carry_it(phantom, generator, rows, monkeypatch):
+def test_the_probe_finds_the_scanner_where_latents_carry_it(sample, generator, monkeypatch):
     def abduct(self, x, parents):
         told = torch.nn.functional.one_hot(parents["scanner"], 3)[:, :, None, None].float()
         told = told + 0.01 * torch.randn_like(told)
@@ -375,7 +389,7 @@ def test_the_probe_finds_the_scanner_where_latents_carry_it(phantom, generator, 
 
     torch.manual_seed(0)
     monkeypatch.setattr(type(generator.hvae), "abduct", abduct)
-    table = latent_probe(phantom, {"g": generator}, rows, 40)
+    table = latent_probe(sample, {"g": generator}, 40)
     assert pooled(table, "g", "scanner_in_latents_2") == 1
     assert pooled(table, "g", "scanner_in_latents_4") < 0.6
     assert pooled(table, "shuffled", "scanner_in_latents_2") < 0.6
@@ -396,20 +410,18 @@ def test_probes_are_those_of_a_regression_on_all_principal_components():
     axes = make_pipeline(StandardScaler(), PCA(svd_solver="full"))
     line = LogisticRegression(C=latent_probing.C, class_weight="balanced", max_iter=300)
     expected = line.fit(axes.fit_transform(z[:40].astype(np.float64)), codes[:40])
-    probes = latent_probing._Probes(z[:40].copy(), {"g": [codes[:40]]})
-    (mine,) = probes.models["g"]
+    (mine,) = fit_probes(z[:40].copy(), [codes[:40]])
     wanted = expected.decision_function(axes.transform(z.astype(np.float64)))
     np.testing.assert_allclose(mine.decision_function(z), wanted, atol=1e-3)
-    np.testing.assert_array_equal(
-        probes.predict(z)["g"][0], expected.predict(axes.transform(z.astype(np.float64)))
-    )
+    told = expected.predict(axes.transform(z.astype(np.float64)))
+    np.testing.assert_array_equal(mine.predict(z), told)
 
 
 def test_probes_need_little_memory_beside_the_latents(monkeypatch):
-    monkeypatch.setattr(latent_probing, "_LATENTS_AT_ONCE", 512, raising=False)
+    monkeypatch.setattr(latent_probing, "_LATENTS_AT_ONCE", 512)
     z, codes = made_up_latents()
     tracemalloc.start()
-    latent_probing._Probes(z, {"g": [codes]})
+    fit_probes(z, [codes])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < z.nbytes
@@ -441,7 +453,7 @@ def test_variants_of_abduction_share_weights_and_differ_in_their_counterfactuals
             assert (off > 2).mean() < 2 / 65, name
         else:
             assert off.max() <= 1, name
-    table = abduction(phantom, generator, classifier, few, noise)
+    table = abduction(Sample(phantom, few), generator, classifier, noise)
     assert set(table["images"]) == set(VARIANTS)
     expected = {"effectiveness", "reversibility_l1", "gold_error", "gold_spectrum"}
     assert expected <= set(table["measure"])

@@ -15,7 +15,7 @@ from companion.quality.options import QualityOptions
 
 QUICK = ClassifierOptions(epochs=1, batch_size=30)
 MEASURES = (
-    *("effectiveness", "minimality", "realism", "nearest_training_image", "gold_error"),
+    *("effectiveness", "minimality", "frechet", "nearest_training_image", "gold_error"),
     *("composition", "reversibility", "likelihood", "spectrum", "latent_probe"),
 )
 
@@ -62,14 +62,14 @@ def test_how_much_is_asked_reaches_the_measures(phantom, generator, monkeypatch)
     judges = Judges(None, None, scanner_target(phantom))
     options = QualityOptions(cycles=(2, 5), sample=9, probe_images=8, test_images=7)
     measure(phantom, generator, bank, judges, options)
-    _, _, of_cycles, asked = seen["reversibility"]
-    assert (len(of_cycles), tuple(asked)) == (9, (2, 5))
-    assert len(seen["likelihood"][2]) == len(seen["minimality"][1]) == 9
-    assert seen["latent_probe"][3] == 8
-    _, rows, _, images = seen["realism"]
-    assert phantom.table["scanner"].iloc[rows].value_counts().tolist() == [7, 7, 7]
-    assert set(phantom.table["split"].iloc[rows]) == {"test"}
-    np.testing.assert_array_equal(images["counterfactual"][:, 0], phantom.images[rows])
+    of_cycles, _, asked = seen["reversibility"]
+    assert (len(of_cycles.rows), tuple(asked)) == (9, (2, 5))
+    assert len(seen["likelihood"][0].rows) == len(seen["minimality"][0].rows) == 9
+    assert seen["latent_probe"][2] == 8
+    judged, _, images = seen["frechet"]
+    assert phantom.table["scanner"].iloc[judged.rows].value_counts().tolist() == [7, 7, 7]
+    assert set(phantom.table["split"].iloc[judged.rows]) == {"test"}
+    np.testing.assert_array_equal(images["counterfactual"][:, 0], phantom.images[judged.rows])
 
 
 def test_the_classifiers_options_reach_both_judges(phantom, tmp_path, monkeypatch):
@@ -88,6 +88,6 @@ def test_how_much_is_asked_reaches_the_comparison_of_abductions(phantom, generat
     options = QualityOptions(sample=3, calibration_images=5)
     judges = Judges(None, None, scanner_target(phantom))
     quality.compare_abduction(phantom, generator, judges, options)
-    *_, rows, noise = seen[0]
-    assert (len(rows), noise) == (3, 5)
-    assert set(phantom.table["split"].iloc[rows]) == {"val"}
+    sample, *_, noise = seen[0]
+    assert (len(sample.rows), noise) == (3, 5)
+    assert set(phantom.table["split"].iloc[sample.rows]) == {"val"}
