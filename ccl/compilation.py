@@ -22,10 +22,6 @@ def compile_parts(parts: Iterable[nn.Module], wanted: bool) -> None:
     parts that repeat, such as the blocks of a transformer, are better given one by one. On a CPU,
     where compiling takes minutes and gains little or loses (`benchmarks/faster.py`), nothing is.
 
-    Args:
-        parts: changed in place.
-        wanted: what the options say.
-
     Raises:
         CompilerError: this machine has a GPU and cannot compile for it.
 

@@ -22,12 +22,7 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 def mixed_precision(device_type: str, wanted: bool) -> torch.autocast:
-    """Context in which a forward pass runs in bfloat16, if wanted and if that is faster.
-
-    Args:
-        device_type: 'cpu' or 'cuda'.
-        wanted: what the options say.
-    """
+    """Context in which a forward pass on 'cpu' or 'cuda' runs in bfloat16, if wanted and faster."""
     return torch.autocast(device_type, torch.bfloat16, wanted and computes_in_bfloat16(device_type))
 
 

@@ -6,11 +6,11 @@ a command that computes nothing answers at once.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,19 +36,20 @@ class World:
         environment: what Lightning is to know of the launcher.
     """
 
-    rank: int
-    size: int
-    nodes: int
-    control: "ProcessGroup"
+    rank: int = 0
+    size: int = 1
+    nodes: int = 1
+    control: "ProcessGroup | None" = None
     environment: "ClusterEnvironment | None" = None
 
 
-_WORLD: ContextVar[World | None] = ContextVar("world", default=None)
+ALONE = World()
+_WORLD: ContextVar[World] = ContextVar("world", default=ALONE)
 
 
 @contextmanager
-def use(world: World | None) -> Iterator[None]:
-    """Context in which this process is one of a world; with None, it works by itself."""
+def use(world: World) -> Iterator[None]:
+    """Context in which this process is one of a world."""
     token = _WORLD.set(world)
     try:
         yield
@@ -56,40 +57,24 @@ def use(world: World | None) -> Iterator[None]:
         _WORLD.reset(token)
 
 
-def single_process() -> Any:
+def single_process() -> AbstractContextManager[None]:
     """Context in which this process works by itself, as if no other had been started."""
-    return use(None)
+    return use(ALONE)
 
 
-def is_initialized() -> bool:
-    """Whether this process is one of several."""
-    return _WORLD.get() is not None
+def world() -> World:
+    """The processes that this one trains with."""
+    return _WORLD.get()
 
 
 def world_size() -> int:
     """Number of processes that train as one."""
-    world = _WORLD.get()
-    return 1 if world is None else world.size
+    return world().size
 
 
 def rank() -> int:
     """Rank of this process, from 0."""
-    world = _WORLD.get()
-    return 0 if world is None else world.rank
-
-
-def num_nodes() -> int:
-    """Number of machines that the processes run on."""
-    world = _WORLD.get()
-    return 1 if world is None else world.nodes
-
-
-def cluster_environment() -> "ClusterEnvironment":
-    """Lightning's description of the launcher."""
-    from lightning.fabric.plugins.environments import LightningEnvironment
-
-    world = _WORLD.get()
-    return (world and world.environment) or LightningEnvironment()
+    return world().rank
 
 
 def is_main_process() -> bool:
@@ -129,14 +114,13 @@ def broadcast(value: Value) -> Value:
     Raises:
         ConnectionError: another process ended.
     """
-    world = _WORLD.get()
-    if world is None:
+    if world_size() == 1:
         return value
     from torch import distributed
 
     values = [value]
     with _connection_errors():
-        distributed.broadcast_object_list(values, src=0, group=world.control)
+        distributed.broadcast_object_list(values, src=0, group=world().control)
     return values[0]
 
 
@@ -146,12 +130,11 @@ def barrier(timeout: timedelta = TIMEOUT) -> None:
     Raises:
         ConnectionError: another process ended, or did not call it in time.
     """
-    world = _WORLD.get()
-    if world is not None:
+    if world_size() > 1:
         from torch import distributed
 
         with _connection_errors():
-            distributed.monitored_barrier(world.control, timeout=timeout)
+            distributed.monitored_barrier(world().control, timeout=timeout)
 
 
 @contextmanager

@@ -70,9 +70,7 @@ class Pairs:
                     f"the bank (for {len(bank.position)} rows, images {bank.images.shape[2:]}) "
                     f"does not fit the cohort's images {images.shape}; make it again"
                 )
-        self.strategy = strategy
-        self.images = images
-        self.bank = bank
+        self.strategy, self.images, self.bank = strategy, images, bank
 
     def sources(
         self, rows: np.ndarray, rng: np.random.Generator, shard: Shard = unsharded
@@ -82,7 +80,7 @@ class Pairs:
         Args:
             rows: int64 (n,) cohort rows.
             rng: draws the target domains, of all rows.
-            shard: of the rows, which are read; all without it.
+            shard: of the rows, which are read.
 
         Returns:
             Two uint8 (n, H, W); the same array twice where both views share their source.

@@ -19,8 +19,8 @@ AHEAD = 2  # batches in memory besides the one in use
 _END: Any = object()
 
 
-def prefetched(items: Iterator[Item], ahead: int = AHEAD) -> Iterator[Item]:
-    """The items of an iterator in their order, up to so many of them read ahead.
+def prefetched(items: Iterator[Item]) -> Iterator[Item]:
+    """The items of an iterator in their order, `AHEAD` of them read ahead.
 
     What the iterator raises is raised where its item would have been.
     """
@@ -30,18 +30,16 @@ def prefetched(items: Iterator[Item], ahead: int = AHEAD) -> Iterator[Item]:
         return context.run(next, items, _END)
 
     with ThreadPoolExecutor(max_workers=1) as reader:
-        waiting = deque(reader.submit(read_one) for _ in range(ahead))
+        waiting = deque(reader.submit(read_one) for _ in range(AHEAD))
         while (item := waiting.popleft().result()) is not _END:
             waiting.append(reader.submit(read_one))
             yield item
 
 
 def prefetch_pinned(batches: Iterable[Item], device: torch.device) -> Iterator[Item]:
-    """Batches, read prefetched, whose tensors can be copied to a device while the host goes on.
+    """Batches, prefetched, whose tensors can be copied to a device while the host goes on.
 
-    Args:
-        batches: tensors, or dictionaries or tuples of such.
-        device: 'cpu', to which there is no way, or another.
+    A batch is a tensor, or a dictionary or tuple of such. To a CPU there is no way.
     """
     if device.type != "cuda":
         return prefetched(iter(batches))
@@ -66,13 +64,7 @@ def map_tensors(change: Callable[[Tensor], Tensor], batch: Any) -> Any:
 def pixels(
     images: np.ndarray, parts: Iterable[np.ndarray], device: torch.device
 ) -> Iterator[Tensor]:
-    """Stored images of some rows after others, on a device: uint8 (n, H, W) each.
-
-    Args:
-        images: uint8 (N, H, W), may be a memory map.
-        parts: rows (n,) of each.
-        device: where they are wanted.
-    """
+    """Of images uint8 (N, H, W), perhaps memory-mapped, those of each part's rows, on a device."""
     stored = (torch.from_numpy(images[rows]) for rows in parts)
     for chunk in prefetch_pinned(stored, device):
         yield chunk.to(device, non_blocking=True)

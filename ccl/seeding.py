@@ -38,12 +38,7 @@ def fair_coins(rows: int, seed: int, step: int, purpose: str) -> torch.Tensor:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Context in which torch's global generators start from a seed; they then go on as before.
-
-    Args:
-        seed: of the CPU's generator and of the device's.
-        device: that random numbers are drawn on.
-    """
+    """Context in which torch's generators start from a seed; they then go on as before."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield

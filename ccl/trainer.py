@@ -1,14 +1,14 @@
 """One way to train every module: Lightning, with exact resume at epoch boundaries.
 
-Processes that train as one (`ccl.distributed`) share one module: each is given its share of every
-batch, gradients are averaged, and statistics of batch normalisation are those of the whole batch.
+Of processes that train as one (`ccl.distributed`), each is given its share of every batch, whose
+gradients are averaged and whose statistics of batch normalisation are shared.
 """
 
 import csv
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
 from torch import Tensor
 
@@ -68,11 +69,11 @@ def fit(
 
     Args:
         module: logs its metrics with `self.log(..., on_epoch=True)`.
-        batches: the training batches of each epoch.
-        epochs: number of epochs.
+        batches: of each epoch.
+        epochs: their number.
         folder: receives `checkpoints/` (`ccl.checkpoints`), and `history.csv` if training cannot
             go on. Whoever keeps the results deletes the former. None keeps nothing.
-        seed: seeds what the module draws from the global generators, per epoch.
+        seed: of what the module draws from the global generators, per epoch.
         on_epoch_end: extra metrics, called with the epoch after it was trained.
 
     Returns:
@@ -84,46 +85,49 @@ def fit(
         ValueError: a batch cannot be shared evenly among the processes.
         OSError: there is no room for a checkpoint.
     """
-    history = _History(seed, on_epoch_end)
+    history, world = _History(seed, on_epoch_end), distributed.world()
+    # The checkpoint of an epoch must hold that epoch's row, and none that is not finite.
+    callbacks: list[Callback] = [_StopAtNan(folder), history, TQDMProgressBar(refresh_rate=20)]
+    start = None
+    if folder is not None:
+        kept = folder / CHECKPOINTS
+        start = distributed.broadcast(latest_intact(kept) if world.rank == 0 else None)
+        callbacks.append(
+            ModelCheckpoint(
+                kept,
+                filename=Path(LAST).stem,
+                enable_version_counter=False,
+                save_on_train_epoch_end=True,
+            )
+        )
+    if start is not None:
+        logger.info("continuing from %s", start)
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator=fastest_device().type,
-        devices=distributed.world_size() // distributed.num_nodes(),
-        num_nodes=distributed.num_nodes(),
-        strategy="auto" if distributed.world_size() == 1 else "ddp",
-        plugins=_plugins(),
-        logger=False,
-        # The checkpoint of an epoch must hold that epoch's row, and none that is not finite.
-        callbacks=[
-            _StopAtNan(folder),
-            history,
-            *_checkpointing(folder),
-            TQDMProgressBar(refresh_rate=20),
+        devices=world.size // world.nodes,
+        num_nodes=world.nodes,
+        strategy="auto" if world.size == 1 else "ddp",
+        plugins=[
+            world.environment or LightningEnvironment(),
+            TwoCheckpoints(),
+            *([SyncBatchNorms()] if world.size > 1 else []),
         ],
+        logger=False,
+        callbacks=callbacks,
         enable_checkpointing=folder is not None,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
+        reload_dataloaders_every_n_epochs=1,  # else a resumed one would begin with another
     )
-    start = None
-    if folder is not None and distributed.is_main_process():
-        start = latest_intact(folder / CHECKPOINTS)
-    start = distributed.broadcast(start)
-    if start is not None:
-        logger.info("continuing from %s", start)
     try:
         with fast_matrix_products(fastest_device().type):
-            trainer.fit(
-                module,
-                datamodule=_EpochData(batches),
-                ckpt_path=start,
-                weights_only=True,
-            )
+            trainer.fit(module, _Epochs(batches, trainer), ckpt_path=start, weights_only=True)
     except TrainingError as error:
         if folder is None:
             raise
         file = folder / HISTORY_FILE
-        if distributed.is_main_process():
+        if world.rank == 0:
             save_history(history.rows, file)
         distributed.barrier(SHUTDOWN_TIMEOUT)  # the first to end takes the others with it
         raise TrainingError(f"{error} Its history so far is kept in {file}.") from error
@@ -139,42 +143,14 @@ def save_history(rows: History, path: Path) -> None:
         writer.writerows(rows)
 
 
-def _checkpointing(folder: Path | None) -> list[Callback]:
-    if folder is None:
-        return []
-    return [
-        ModelCheckpoint(
-            folder / CHECKPOINTS,
-            filename=Path(LAST).stem,
-            enable_version_counter=False,
-            save_on_train_epoch_end=True,
-        )
-    ]
+class _Epochs:
+    """The sized iterable that Lightning goes through in each epoch."""
 
+    def __init__(self, batches: EpochBatches, trainer: lightning.Trainer) -> None:
+        self.batches, self.trainer = batches, trainer
 
-def _plugins() -> list[Any]:
-    shared = [SyncBatchNorms()] if distributed.world_size() > 1 else []
-    return [distributed.cluster_environment(), TwoCheckpoints(), *shared]
-
-
-class _EpochData(lightning.LightningDataModule):
-    def __init__(self, batches: EpochBatches) -> None:
-        super().__init__()
-        self.batches = batches
-
-    def train_dataloader(self) -> Any:
-        assert self.trainer is not None
-        return _Epoch(self.batches, self.trainer.current_epoch)
-
-
-class _Epoch:
-    """One epoch as the sized iterable that Lightning expects."""
-
-    def __init__(self, batches: EpochBatches, epoch: int) -> None:
-        self.batches, self.epoch = batches, epoch
-
-    def __iter__(self) -> Any:
-        batches = self.batches.epoch(self.epoch, distributed.shard)
+    def __iter__(self) -> Iterator[Any]:
+        batches = self.batches.epoch(self.trainer.current_epoch, distributed.shard)
         return prefetch_pinned(batches, fastest_device())
 
     def __len__(self) -> int:

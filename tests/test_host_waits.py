@@ -99,7 +99,7 @@ NEVER = {"collapse": {"largest_loss": 9, "least_spread": 0, "least_prototype_ent
 @pytest.mark.parametrize(
     ("make", "options"),
     [
-        (simclr, {"optimizer": "adam", "channels_last": True}),
+        (simclr, {"optimizer": "adam"}),
         (dino, {"centering": "sinkhorn", "drop_path": 0.3}),
         (dino, {"centering": "softmax", "ibot_head": "shared"}),
     ],

@@ -18,7 +18,7 @@ def test_the_next_items_are_made_while_one_is_in_use():
             yield number
 
     assert list(prefetched(iter(range(7)))) == list(range(7))
-    stream = prefetched(making(), ahead=2)
+    stream = prefetched(making())
     assert next(stream) == 0
     assert made[1].wait(600)
     assert made[2].wait(600)

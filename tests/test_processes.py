@@ -75,7 +75,7 @@ def say(environment: dict[str, str], answers: Any) -> None:
     os.environ |= environment
     with processes.process_group():
         said = distributed.broadcast(f"by {distributed.rank()}")
-        answers.put((said, distributed.world_size(), distributed.num_nodes()))
+        answers.put((said, distributed.world_size(), distributed.world().nodes))
 
 
 def test_what_srun_starts_works_as_one(forks: ForkServerContext) -> None:

@@ -25,20 +25,13 @@ class Encoder(nn.Module):
 
     def __init__(self, backbone: nn.Module, width: int, *, patch_tokens: bool = False) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.width = width
-        self.patch_tokens = patch_tokens
+        self.backbone, self.width, self.patch_tokens = backbone, width, patch_tokens
         self.probed_width = 2 * width if patch_tokens else width
 
     def forward(self, image: Tensor) -> Tensor:
-        """Features of images.
+        """Pooled features (n, width), of a ViT its class token, of images (n, 1, H, W) in [0, 1].
 
-        Args:
-            image: float (n, 1, H, W) in [0, 1]; standardised here, so that training and
-                evaluation cannot differ in it.
-
-        Returns:
-            (n, width), the backbone's pooled features; of a ViT, its class token.
+        They are standardised here, so that training and evaluation cannot differ in it.
         """
         features: Tensor = self.backbone(standardise(image))
         return features
@@ -126,8 +119,7 @@ def _timm_backbone(name: str, image_size: tuple[int, int]) -> nn.Module:
     if not timm.is_model(name):
         raise ValueError(
             f"architecture '{name}' is neither '{SLIM}' nor '{VIT_SLIM}' nor known to timm "
-            f"{timm.__version__}; "
-            "timm.list_models() lists its names"
+            f"{timm.__version__}; timm.list_models() lists its names"
         )
     default = timm.get_pretrained_cfg(name, allow_unregistered=True)
     # Transformers with position embeddings must know the frame when they are built.

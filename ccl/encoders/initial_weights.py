@@ -13,15 +13,7 @@ from timm.models import adapt_input_conv
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ccl.encoders.options import (
-    DINOV2,
-    LEAVES,
-    PUBLISHED,
-    ROOT,
-    SLIM,
-    VIT_SLIM,
-    weights_file,
-)
+from ccl.encoders.options import DINOV2, LEAVES, PUBLISHED, ROOT, SLIM, VIT_SLIM, weights_file
 
 Weights = dict[str, Tensor]
 
@@ -35,9 +27,8 @@ def load_initial_weights(backbone: nn.Module, architecture: str, pretrained: str
     weights is ignored.
 
     Args:
-        backbone: receives the weights.
-        architecture: its name.
-        pretrained: as in `EncoderOptions`.
+        backbone: of the architecture; receives the weights.
+        architecture, pretrained: as in `EncoderOptions`.
 
     Raises:
         FileNotFoundError: there is no such file.

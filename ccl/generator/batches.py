@@ -26,9 +26,8 @@ class WeightedBatches:
     """Batches of training images in which rare scanners are drawn more often.
 
     Attributes:
-        source: where images and codes come from.
-        parents: which parents to return.
-        rows: training rows.
+        source, rows: training images.
+        parents: whose codes to return.
         batch_size: images per batch.
         rare_scanner_weight: alpha; a scanner's share of the draws is alpha / K + (1 - alpha) times
             its share of the images, for K scanners. 0 draws images as they come.
@@ -51,12 +50,7 @@ class WeightedBatches:
     def epoch(
         self, epoch: int, shard: Shard = unsharded
     ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-        """Batches of x (B, 1, H, W) in [-1, 1] and parent codes, each (B,).
-
-        Args:
-            epoch: from 0.
-            shard: of the rows of a batch, which are read; they are drawn for the whole batch.
-        """
+        """Batches of x (B, 1, H, W) in [-1, 1] and parent codes, each (B,); `shard` as of `fit`."""
         rng = epoch_rng(self.seed, epoch, "generator batches")
         drawn = self._draw(rng)
         for batch in np.array_split(drawn, len(self)):

@@ -25,8 +25,7 @@ class ImageClassifier(lightning.LightningModule):
     Args:
         sizes: variable to its number of classes; 'age' is one number, in years.
         frame: height and width of the images in pixels.
-        options: backbone and training.
-        steps: of the whole training, for the learning rate's decay.
+        options: backbone and training, whose learning rate decays over all `steps`.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ def label_loss(variable: str, predicted: Tensor, target: Tensor) -> Tensor:
     """Cross-entropy or, of the age, Huber's loss, over the rows that state the variable.
 
     Args:
-        variable: which one.
+        variable: what is predicted.
         predicted: logits (N, K), or the scaled age (N, 1).
         target: classes (N,), `UNKNOWN` where not stated; ages in years (N,), NaN where not stated.
     """

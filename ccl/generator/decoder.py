@@ -101,12 +101,10 @@ class DecoderBlock(nn.Module):
         # The posterior is a correction of the prior: it costs nothing where x adds nothing.
         q_loc, q_log_scale = q.chunk(2, dim=1)
         q_loc, q_log_scale = p_loc + q_loc, p_log_scale + q_log_scale
-        z = q_loc + torch.exp(q_log_scale) * self._posterior_noise(q_loc)
-        return z, gaussian_kl(q_loc, q_log_scale, p_loc, p_log_scale)
-
-    def _posterior_noise(self, like: Tensor) -> Tensor:
         # Training samples q; abduction takes its mean, so that a counterfactual is deterministic.
-        return torch.randn_like(like) if self.training else torch.zeros_like(like)
+        noise = torch.randn_like(q_loc) if self.training else torch.zeros_like(q_loc)
+        z = q_loc + torch.exp(q_log_scale) * noise
+        return z, gaussian_kl(q_loc, q_log_scale, p_loc, p_log_scale)
 
 
 def gaussian_kl(q_loc: Tensor, q_log_scale: Tensor, p_loc: Tensor, p_log_scale: Tensor) -> Tensor:

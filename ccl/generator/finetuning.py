@@ -58,9 +58,8 @@ class CounterfactualFinetuning(HVAETraining):
     """Minimises the Lagrangian; the multiplier rises while the constraint is violated.
 
     Args:
-        hvae: trained.
-        predictor: trained on real images.
-        options: of the generator, with the finetuning's epochs and learning rate.
+        hvae, predictor: trained; the predictor stays as it is.
+        options: of the generator, with the finetuning's learning rate.
         tuning: of the Lagrangian.
         constraint: c, nats per pixel.
         total_steps: for the learning rate's decay.
@@ -130,12 +129,7 @@ class CounterfactualFinetuning(HVAETraining):
 
 
 def soft_loss(variable: str, predicted: Tensor, before: Tensor) -> Tensor:
-    """KL divergence from what was seen before, or Huber's loss of the age.
-
-    Args:
-        variable: which one.
-        predicted, before: logits (N, K), or scaled ages (N, 1).
-    """
+    """KL divergence of logits (N, K) from those before, or Huber's loss of scaled ages (N, 1)."""
     if variable == AGE:
         return F.huber_loss(predicted, before)
     log_p, log_q = F.log_softmax(predicted, dim=1), F.log_softmax(before, dim=1)
@@ -155,11 +149,10 @@ def finetune(
     """A trained generator, finetuned on its counterfactuals of training images.
 
     Args:
-        source, rows: what the generator was trained on.
+        source, rows, options: what `base` was trained on, and how.
         base: the trained generator; it is changed.
         predictor: trained on real images.
-        targets: gives the targets of the predictor, for some rows.
-        options: how the generator was trained.
+        targets: of the predictor, for any rows.
         tuning: how to go on.
         folder: for checkpoints; a killed training resumes from there.
 

@@ -17,8 +17,8 @@ from ccl.generator.graph import IMAGE, ImageParents
 from ccl.generator.hvae import HVAE
 from ccl.generator.hvae_options import HVAEOptions
 from ccl.generator.images import Images
-from ccl.generator.scm import StructuralCausalModel
-from ccl.generator.tabular import COUPLINGS, Table
+from ccl.generator.scm import Mechanism, StructuralCausalModel
+from ccl.generator.tabular import COUPLINGS
 
 DESCRIPTION, WEIGHTS = "generator.json", "weights.safetensors"
 
@@ -62,7 +62,7 @@ class Generator:
     @property
     def scm(self) -> StructuralCausalModel:
         """The structural causal model over the image and its causes."""
-        mechanisms = {**self.parents.mechanisms, IMAGE: self.hvae}
+        mechanisms: dict[str, Mechanism] = {**self.parents.tables, IMAGE: self.hvae}
         return StructuralCausalModel(self.parents.causal_graph, mechanisms)
 
     @torch.inference_mode()
@@ -78,7 +78,7 @@ class Generator:
 
         Args:
             x: images (N, 1, H, W) in [-1, 1].
-            parents: observed codes of every cause of the image, each (N,); of `ImageParents.codes`.
+            parents: observed codes (N,) of every cause of the image, as of `ImageParents.codes`.
             do: variable to the value it is set to, e.g. {"scanner": "Cirrus"}.
             pixel_noise: add the abducted pixel noise back, sigma u; without it, the mean image.
 
@@ -100,7 +100,7 @@ class Generator:
         do: Mapping[str, str | Tensor],
         pixel_noise: bool = True,
     ) -> Tensor:
-        """Action and prediction on abducted noise; see `counterfactual` and `predict_all`."""
+        """The image that `predict_all` predicts."""
         return self.predict_all(exogenous, do=do, pixel_noise=pixel_noise)[IMAGE]
 
     @torch.inference_mode()
@@ -111,7 +111,7 @@ class Generator:
         do: Mapping[str, str | Tensor],
         pixel_noise: bool = True,
     ) -> dict[str, Tensor]:
-        """The same for every variable: what follows from the intervention changes as well.
+        """Action and prediction: what follows from the intervention changes as well.
 
         Args:
             exogenous: of `abduct`.
@@ -146,10 +146,9 @@ def counterfactuals(
     """Images under every value of a variable: each is abducted once and predicted in one pass.
 
     Args:
-        generator: knows the variable.
-        source: of the images.
-        rows: int64 (n,).
-        variable: the intervened parent.
+        generator, source: know the variable, a parent of the image.
+        rows: int64 (n,) of the source.
+        variable: what is intervened on.
         pixel_noise: as in `Generator.counterfactual`.
         bfloat16: compute in mixed precision, where the device has it.
 
@@ -174,28 +173,19 @@ def description(generator: Generator) -> dict[str, Any]:
     height, width = generator.hvae.frame
     return {
         "parents": {name: list(values) for name, values in generator.parents.values.items()},
-        "tables": {name: _description(table) for name, table in generator.parents.tables.items()},
+        "tables": {
+            name: {
+                "coupling": table.coupling,
+                "parents": list(table.parents),
+                "probabilities": table.probabilities.tolist(),
+            }
+            for name, table in generator.parents.tables.items()
+        },
         "indirect": list(generator.parents.indirect),
         "hvae": generator.hvae.options.model_dump(mode="json"),
         "height": height,
         "width": width,
     }
-
-
-def _description(table: Table) -> dict[str, Any]:
-    coupling = next(name for name, kind in COUPLINGS.items() if isinstance(table, kind))
-    probabilities = table.probabilities.tolist()
-    return {
-        "coupling": coupling,
-        "parents": list(table.parents),
-        "probabilities": probabilities,
-    }
-
-
-def _table(variable: str, description: Mapping[str, Any]) -> Table:
-    probabilities = torch.tensor(description["probabilities"], dtype=torch.float64)
-    kind = COUPLINGS[description["coupling"]]
-    return kind(tuple(description["parents"]), probabilities, variable)
 
 
 def build(
@@ -204,11 +194,12 @@ def build(
     device: torch.device | str = "cpu",
 ) -> Generator:
     """The generator of a `description` and the weights of its HVAE, on a device."""
-    parents = ImageParents(
-        {name: tuple(values) for name, values in description["parents"].items()},
-        {name: _table(name, table) for name, table in description["tables"].items()},
-        tuple(description["indirect"]),
-    )
+    values = {name: tuple(values) for name, values in description["parents"].items()}
+    tables = {}
+    for name, table in description["tables"].items():
+        probabilities = torch.tensor(table["probabilities"], dtype=torch.float64)
+        tables[name] = COUPLINGS[table["coupling"]](tuple(table["parents"]), probabilities, name)
+    parents = ImageParents(values, tables, tuple(description["indirect"]))
     options = HVAEOptions.model_validate(description["hvae"])
     hvae = HVAE(options, parents.sizes, description["height"], description["width"])
     hvae.load_state_dict(weights)

@@ -10,7 +10,6 @@ from torch import Tensor
 from ccl.generator import tabular
 from ccl.generator.images import Images
 from ccl.generator.options import Coupling
-from ccl.generator.scm import Mechanism
 from ccl.generator.tabular import PATIENT, Table
 
 IMAGE = "image"
@@ -52,16 +51,8 @@ class ImageParents:
         by_patient = {v: (*pa, PATIENT) if v in self.tables else pa for v, pa in self.graph.items()}
         return {PATIENT: (), **by_patient}
 
-    @property
-    def mechanisms(self) -> dict[str, Mechanism]:
-        """Mechanisms of the variables that are no roots."""
-        return dict(self.tables)
-
     def codes(self, source: Images, rows: np.ndarray) -> dict[str, Tensor]:
-        """Integer codes int64 (n,) of every variable for some rows.
-
-        Where there are tables, their patients' keys as well.
-        """
+        """Integer codes int64 (n,) of every variable; with tables, the patients' keys as well."""
         codes = {name: torch.from_numpy(source.codes(name, rows)) for name in self.values}
         if self.tables:
             codes[PATIENT] = tabular.patient_keys(source.patients(rows))
@@ -81,11 +72,10 @@ class ImageParents:
 def image_parents(
     source: Images, rows: np.ndarray, graph: Graph, coupling: Coupling = "monotone"
 ) -> ImageParents:
-    """Causes of the images.
+    """Causes of the images, with tables of those that have parents, counted over training rows.
 
     Args:
-        source: gives the variables' values, and the tables of those that have parents.
-        rows: training rows, which tables are counted over.
+        source, rows: training images.
         graph: variables, with 'image' among them, to their parents.
         coupling: what `ccl.generator.tabular` makes of a table.
 

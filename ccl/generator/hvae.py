@@ -22,7 +22,6 @@ from ccl.devices import device_of
 from ccl.generator.blocks import Block, group_norm, start_at_zero
 from ccl.generator.decoder import AbductedLatent, DecoderBlock, Latent
 from ccl.generator.hvae_options import HVAEOptions, Stage, require_fit
-from ccl.generator.likelihood import Elbo, discretised_gaussian_log_prob
 from ccl.generator.pixel_map import PixelMap
 from ccl.generator.pixel_noise import PixelNoise
 
@@ -44,12 +43,44 @@ class ImageNoise:
         return ImageNoise(self.latents, None)
 
 
+@dataclass(frozen=True)
+class Elbo:
+    """Terms of the evidence lower bound, nats per pixel averaged over the batch.
+
+    Attributes:
+        nll: -log p(x | z, pa), scalar.
+        kl: KL(q || p), the sum over all latents, scalar.
+        kl_by_resolution: resolution to its share of `kl`.
+    """
+
+    nll: Tensor
+    kl: Tensor
+    kl_by_resolution: dict[int, Tensor]
+
+
+def discretised_gaussian_log_prob(x: Tensor, loc: Tensor, scale: float) -> Tensor:
+    """log of the mass that N(loc, scale^2) gives x's grey level, elementwise, in nats.
+
+    x is in [-1, 1], on the grid of 256 grey levels.
+
+    Source: the likelihood `fixed_dgauss` of Ribeiro et al. 2023; computed through log-CDFs here, so
+    that grey levels many sigma away keep their gradient.
+    """
+    half = 1 / 255
+    low = torch.where(x < -1 + half, -torch.inf, (x - half - loc) / scale)
+    high = torch.where(x > 1 - half, torch.inf, (x + half - loc) / scale)
+    mirrored = low > 0  # log Phi keeps its precision in the lower tail only
+    low, high = torch.where(mirrored, -high, low), torch.where(mirrored, -low, high)
+    log_high, log_low = torch.special.log_ndtr(high), torch.special.log_ndtr(low)
+    return log_high + torch.log1p(-torch.exp(log_low - log_high).clamp(max=1 - 1e-7))
+
+
 class HVAE(nn.Module):
     """Conditional hierarchical VAE; also a `ccl.generator.scm.Mechanism`.
 
     Args:
         options: the architecture.
-        parents: name to number of values of each (discrete) parent, e.g. {"scanner": 3, "sex": 2}.
+        parents: (discrete) parent to its number of values, e.g. {"scanner": 3, "sex": 2}.
         height, width: frame of the images in pixels.
 
     Raises:
@@ -147,8 +178,7 @@ class HVAE(nn.Module):
         Args:
             e: parents' embedding (N, E).
             features: of `encode`; None draws from the prior.
-            abducted: latents of images (z or epsilon, one for each stochastic block); they come
-                before the features.
+            abducted: z or epsilon of each stochastic block, in place of what the features tell.
         """
         latents: list[Latent] = []
         h = None
@@ -162,16 +192,14 @@ class HVAE(nn.Module):
             for block in blocks:  # type: ignore[attr-defined]
                 own = None
                 if abducted is not None and block.latent_channels:
-                    own = self._abducted(abducted[len(latents)])
+                    as_noise, share = self.options.abduct == "noise", self.options.posterior_share
+                    own = AbductedLatent(abducted[len(latents)], as_noise, share)
                 h, latent = block(h, e, None if features is None else features[i], own)
                 if latent is not None:
                     latents.append(latent)
         assert h is not None
         y = self.out(F.silu(self.out_norm(h)))  # (N, unshuffle^2, h, w)
         return F.pixel_shuffle(y, self.options.unshuffle).float(), latents
-
-    def _abducted(self, value: Tensor) -> AbductedLatent:
-        return AbductedLatent(value, self.options.abduct == "noise", self.options.posterior_share)
 
     def elbo(self, x: Tensor, parents: Mapping[str, Tensor]) -> Elbo:
         """Evidence lower bound of images x (N, 1, H, W) in [-1, 1], with parent codes (N,) each."""
@@ -184,8 +212,6 @@ class HVAE(nn.Module):
             so_far = by_resolution.get(latent.resolution, torch.zeros_like(kl))
             by_resolution[latent.resolution] = so_far + kl / pixels
         return Elbo(nll, torch.stack(per_block).sum() / pixels, by_resolution)
-
-    # -- the mechanism of the structural causal model ------------------------------------------
 
     def abduct(self, value: Tensor, parents: Mapping[str, Tensor]) -> ImageNoise:
         """z from q(z | x, pa) (its mean) and u from x and mu(z, pa)."""

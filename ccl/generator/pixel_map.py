@@ -27,13 +27,11 @@ LARGEST_RATIO = 2.0  # of spreads, either way: where little varies, ratios say l
 
 
 class PixelMap(nn.Module):
-    """The map to the average scanner and back, for images in [-1, 1].
+    """The map to the average one of some `scanners` and back, for images in [-1, 1] of a frame.
 
     Args:
         kind: 'none' leaves images as they are (the paper); 'mean' moves the mean image; 'line'
             also stretches to the spread.
-        scanners: number of scanners.
-        frame: height and width of the images.
     """
 
     mean: Tensor  # (S, 1, H, W) m_s

@@ -23,11 +23,9 @@ class Mechanism(Protocol):
 
     def abduct(self, value: Tensor, parents: Values) -> Any:
         """Exogenous noise u that explains `value` given its parents."""
-        ...
 
     def predict(self, noise: Any, parents: Values) -> Tensor:
         """Value that follows from the noise under (possibly other) parents."""
-        ...
 
 
 class Root:
@@ -74,9 +72,6 @@ class StructuralCausalModel:
         Args:
             observation: value of every variable, each (N, ...).
             do: intervened variables and their values, each (N, ...).
-
-        Returns:
-            The value of every variable in the counterfactual world.
 
         Raises:
             ValueError: a variable is missing or unknown.

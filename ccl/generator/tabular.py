@@ -18,6 +18,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -38,6 +39,8 @@ class Table(ABC):
         probabilities: p(v | pa), float64 (K_1, ..., K_P, K), above 0 and of sum 1 along the last.
         variable: its name; different variables of a patient have independent noise.
     """
+
+    coupling: ClassVar[Coupling]
 
     parents: tuple[str, ...]
     probabilities: Tensor
@@ -62,12 +65,7 @@ class Table(ABC):
 
     @abstractmethod
     def abduct(self, value: Tensor, parents: Values) -> Tensor:
-        """Noise that explains the codes `value` (N,), drawn from its posterior.
-
-        Args:
-            value: codes (N,) of the variable.
-            parents: codes (N,) of its parents, and `PATIENT`, see `patient_keys`.
-        """
+        """Noise that explains codes (N,), drawn from its posterior; parents with `PATIENT`."""
 
     @abstractmethod
     def predict(self, noise: Tensor, parents: Values) -> Tensor:
@@ -76,6 +74,8 @@ class Table(ABC):
 
 class GumbelMax(Table):
     """v := argmax_k log p(k | pa) + u_k; noise u (N, K)."""
+
+    coupling = "gumbel-max"
 
     def abduct(self, value: Tensor, parents: Values) -> Tensor:
         """Top-down: first the maximum, then the others, each below it."""
@@ -94,6 +94,8 @@ class GumbelMax(Table):
 class Monotone(Table):
     """v := F^-1(u | pa); noise u (N,) in (0, 1)."""
 
+    coupling = "monotone"
+
     def abduct(self, value: Tensor, parents: Values) -> Tensor:
         """Uniform between F(v - 1 | pa) and F(v | pa)."""
         p = self.given(parents)  # (N, K)
@@ -109,7 +111,7 @@ class Monotone(Table):
         return self._home(below.sum(dim=1), parents)
 
 
-COUPLINGS: Mapping[Coupling, type[Table]] = {"gumbel-max": GumbelMax, "monotone": Monotone}
+COUPLINGS: Mapping[Coupling, type[Table]] = {kind.coupling: kind for kind in (GumbelMax, Monotone)}
 
 
 def patient_keys(names: np.ndarray) -> Tensor:
@@ -136,10 +138,8 @@ def fit(
     """A table from counts.
 
     Args:
-        value: codes (N,) of the variable.
-        parents: codes (N,) of every parent.
-        sizes: number of values of every parent.
-        size: of the variable.
+        value, parents: codes (N,) of the variable and of every parent.
+        sizes, size: number of values of every parent, and of the variable.
         coupling: which mechanism to make of it.
         variable: its name.
         smoothing: observations added to every cell (Laplace), so that none is impossible.

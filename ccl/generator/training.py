@@ -61,10 +61,7 @@ class HVAETraining(lightning.LightningModule):
             fused=True,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _learning_rate_factor(self, step: int) -> float:
         warm = min(1.0, (step + 1) / max(1, self.options.warmup_steps))
@@ -125,8 +122,7 @@ def train(
     """A trained generator, and the history of its training.
 
     Args:
-        source: images and what is stated of them.
-        rows: int64 (n,) training rows.
+        source, rows: training images, and what is stated of them.
         parents: causes of the images, see `ccl.generator.graph.image_parents`.
         options: architecture and training.
         folder: for checkpoints; a killed training resumes from there. None keeps none.

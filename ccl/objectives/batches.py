@@ -31,8 +31,7 @@ class PairBatches:
         """Batches over some rows of a cohort.
 
         Args:
-            pairs: where the two sources of a pair come from.
-            rows: int64 (n,) cohort rows to train on.
+            pairs, rows: int64 (n,) rows to train on, and where the sources of a pair come from.
             batch_size: pairs per batch, N, over all processes.
             seed: of order and target domains.
             max_steps: batches per epoch at most, the first of its order; None for all.
@@ -45,11 +44,8 @@ class PairBatches:
                 f"batch_size = {batch_size} must be at least 2 and at most the {len(rows)} rows "
                 "to train on"
             )
-        self.pairs = pairs
-        self.rows = np.asarray(rows)
-        self.batch_size = batch_size
-        self.seed = seed
-        self.max_steps = max_steps
+        self.pairs, self.rows = pairs, np.asarray(rows)
+        self.batch_size, self.seed, self.max_steps = batch_size, seed, max_steps
 
     def __len__(self) -> int:
         whole = len(self.rows) // self.batch_size
@@ -58,10 +54,7 @@ class PairBatches:
     def epoch(self, epoch: int, shard: Shard = unsharded) -> Iterator[Batch]:
         """Yields {'a': uint8 (N, H, W), 'b': uint8 (N, H, W)}, the sources of both views.
 
-        Args:
-            epoch: from 0.
-            shard: of the rows of a batch, which are read; order and target domains are drawn for
-                the whole batch.
+        Order and target domains are drawn for the whole batch, of which the `shard` is read.
         """
         rng = epoch_rng(self.seed, epoch, "pairs")
         order = rng.permutation(self.rows)

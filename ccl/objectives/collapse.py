@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,13 +13,7 @@ from ccl.objectives.dino_options import CollapseOptions
 
 
 class Sign(NamedTuple):
-    """By what a collapse shows.
-
-    Attributes:
-        name: in two or three words.
-        found: what was measured.
-        remedy: what to change.
-    """
+    """By what a collapse shows: its name, what was measured, and what to change."""
 
     name: str
     found: str
@@ -62,9 +56,8 @@ def sign_of_collapse(metrics: Mapping[str, float], options: CollapseOptions) -> 
         metrics: the epoch's means of `embedding_std`, `prototype_entropy` and `loss_over_chance`.
         options: the limits.
     """
-    loss, spread, entropy = (
-        float(metrics[name]) for name in ("loss_over_chance", "embedding_std", "prototype_entropy")
-    )
+    names = ("embedding_std", "prototype_entropy", "loss_over_chance")
+    spread, entropy, loss = (float(metrics[name]) for name in names)
     if spread < options.least_spread:
         return Sign(
             "one point",
@@ -87,23 +80,15 @@ def sign_of_collapse(metrics: Mapping[str, float], options: CollapseOptions) -> 
 
 
 def stop_if_collapsed(
-    metrics: Mapping[str, Tensor], epoch: int, epochs: int, options: CollapseOptions
+    metrics: Mapping[str, Any], epoch: int, epochs: int, options: CollapseOptions
 ) -> None:
-    """Raises where an epoch's mean statistics show a collapse.
-
-    Args:
-        metrics: as of `sign_of_collapse`.
-        epoch: counted from 0.
-        epochs: of the whole training.
-        options: the limits, and how much of the training is not checked.
+    """Checks the mean statistics of an epoch, counted from 0, of so many epochs.
 
     Raises:
         TrainingError: the run has collapsed; says by which sign, and what to do.
     """
-    if epoch < math.floor(options.grace * epochs):
-        return
-    sign = sign_of_collapse({name: float(value) for name, value in metrics.items()}, options)
-    if sign is not None:
+    sign = sign_of_collapse(metrics, options)
+    if sign is not None and epoch >= math.floor(options.grace * epochs):
         raise TrainingError(
             f"the representation has collapsed in epoch {epoch}: {sign.found}. Training stops; "
             f"{sign.remedy}. A collapse.grace above {options.grace:g} gives a slow start more time."

@@ -46,17 +46,14 @@ class Dino(lightning.LightningModule):
         Args:
             encoder: becomes the student's.
             options: how it is trained.
-            seed: of crops and masks. The heads' weights come from torch's global generator, like
-                the encoder's.
+            seed: of crops and masks; weights come from torch's global generator.
             steps_per_epoch: length of the batch stream, for the schedules.
 
         Raises:
             ValueError: the encoder is no ViT, or its patches do not tile frame and crops.
         """
         super().__init__()
-        self.options = options
-        self.seed = seed
-        self.steps_per_epoch = steps_per_epoch
+        self.options, self.seed, self.steps_per_epoch = options, seed, steps_per_epoch
         vit = as_vit(encoder.backbone, options.encoder.architecture)
         frame = cast(tuple[int, int], vit.patch_embed.img_size)
         for size in options.crop_sizes(frame):

@@ -60,8 +60,7 @@ class Targets(nn.Module):
             momentum: of the running centre.
         """
         super().__init__()
-        self.kind = kind
-        self.momentum = momentum
+        self.kind, self.momentum = kind, momentum
         self.register_buffer("centre", torch.zeros(prototypes))
 
     @torch.no_grad()

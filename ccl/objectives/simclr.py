@@ -38,16 +38,12 @@ class SimCLR(lightning.LightningModule):
         Args:
             encoder: what is pretrained; kept as `self.encoder`.
             options: how.
-            seed: of the augmentation. The projector's weights come from torch's global
-                generator, like the encoder's.
+            seed: of the augmentation; weights come from torch's global generator.
             steps_per_epoch: length of the batch stream, for the learning-rate schedule.
         """
         super().__init__()
-        self.options = options
-        self.seed = seed
-        self.steps_per_epoch = steps_per_epoch
-        layout = torch.channels_last if options.channels_last else torch.contiguous_format
-        self.encoder = encoder.to(memory_format=layout)
+        self.options, self.seed, self.steps_per_epoch = options, seed, steps_per_epoch
+        self.encoder = encoder.to(memory_format=torch.channels_last)
         compile_parts([self.encoder.backbone], options.compile)
         self.projector = nn.Sequential(
             nn.Linear(encoder.width, options.projector_hidden),
@@ -102,10 +98,7 @@ class SimCLR(lightning.LightningModule):
             return warmup_cosine(step, warmup, total, options.decline)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:

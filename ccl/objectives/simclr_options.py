@@ -24,7 +24,6 @@ class SimCLROptions(ObjectiveOptions):
         decline: what follows: 'cosine', half of one back to 0, or 'none' (the released code).
         precision: of encoder and projector; the loss is always computed in float32. A CPU without
             instructions for bfloat16 computes in float32 as well.
-        channels_last: memory layout of the encoder.
         augment: how views are cut.
     """
 
@@ -37,5 +36,4 @@ class SimCLROptions(ObjectiveOptions):
     warmup_epochs: float = Field(default=2, ge=0)
     decline: Decline = "cosine"
     precision: Literal["bfloat16", "float32"] = "bfloat16"
-    channels_last: bool = True
     augment: AugmentOptions = AugmentOptions()

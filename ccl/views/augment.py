@@ -38,11 +38,10 @@ def augment(
         source: uint8 (n, H, W).
         options: what may happen to a view.
         generator: CPU generator that all randomness comes from.
-        size: (height, width) of the views in pixels; by default the source's, (H, W).
+        size: (height, width) of the views in pixels; by default the source's.
 
     Returns:
-        float32 (n, 1, height, width) in [0, 1], on the source's device; what lies outside the
-        source image is 0.
+        float32 (n, 1, height, width) in [0, 1], on the source's device; 0 outside the source.
 
     Raises:
         ValueError: `source` is not uint8 (n, H, W).
@@ -99,13 +98,9 @@ def view_to_source(
         float32 (n, 2, 3); the last axis is (x, y, 1).
     """
     size, centre = _boxes(draws, options, stretch)
-    flip = torch.stack(
-        [
-            1 - 2 * (draws["flip_x"] < options.horizontal_flip_probability).float(),
-            1 - 2 * (draws["flip_y"] < options.vertical_flip_probability).float(),
-        ],
-        dim=1,
-    )  # (n, 2), +1 or -1
+    probabilities = options.horizontal_flip_probability, options.vertical_flip_probability
+    flipped = [draws[f"flip_{axis}"] < p for axis, p in zip("xy", probabilities, strict=True)]
+    flip = 1 - 2 * torch.stack(flipped, dim=1).float()  # (n, 2), +1 or -1
     rotated = draws["rotate"] < options.rotation_probability
     largest = math.radians(options.rotation_degrees)
     angle = torch.where(rotated, _between(draws["angle"], (-largest, largest)), 0.0)
@@ -131,15 +126,12 @@ def _boxes(draws: Draws, options: AugmentOptions, stretch: float = 1.0) -> tuple
 
 
 def resample(source: Tensor, affine: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-    """Views, each sampled bilinearly from its source.
+    """Views, float32 (n, 1, height, width) in [0, 1], each sampled bilinearly from its source.
 
     Args:
         source: uint8 (n, H, W).
         affine: (n, 2, 3) map from view to source coordinates, on the source's device.
         size: (height, width) of the views; by default (H, W).
-
-    Returns:
-        float32 (n, 1, height, width) in [0, 1].
     """
     n = len(source)
     height, width = size or source.shape[1:]

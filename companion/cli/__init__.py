@@ -133,7 +133,7 @@ def initial_weights() -> None:
         from companion.experiments import leaves
 
         for architecture in leaves.ARCHITECTURES:
-            typer.echo(str(leaves.teach(leaves.recipe(architecture))))
+            typer.echo(str(leaves.teach(*leaves.recipe(architecture))))
 
 
 @app.command("record")

@@ -15,7 +15,7 @@ def process_group() -> Iterator[None]:
     Raises:
         ValueError: a node has fewer GPUs than processes, or `srun` was not told how many it has.
     """
-    if _world_size() == 1 or distributed.is_initialized():
+    if _world_size() == 1 or distributed.world_size() > 1:
         yield
         return
     with distributed.use(_init_process_group()):

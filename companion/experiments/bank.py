@@ -14,12 +14,9 @@ CODE = ("companion.cohorts.bank",)
 
 
 def make_bank(experiment: Experiment, name: str = "scanner") -> Run:
-    """The finished bank.
+    """The finished bank: one of `companion.strategies.BANKS`.
 
-    Args:
-        experiment: of the images.
-        name: of one of `companion.strategies.BANKS`; of a generator trained with another seed,
-            'scanner-1' and so on.
+    Of a generator trained with another seed it is called 'scanner-1' and so on.
 
     Raises:
         ValueError: there is no bank of that name, or the generator does not know its variable.

@@ -280,8 +280,8 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
         data_root=data_root or cohort_profile.data_root_of(cohort),
         root=Path("runs") / profile / cohort,
         source=source,
-        beside=cohort_profile.available(cohort_profile.beside),
-        external=cohort_profile.available(cohort_profile.external),
+        beside=cohort_profile.available(cohort_profile.entry.get("beside", ())),
+        external=cohort_profile.available(cohort_profile.entry.get("external", ())),
         left_out=left_out,
         **dict(sections) | changed,
     )

@@ -39,13 +39,7 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
     options = as_json(probing=experiment.probing, encoder=encoder_options) | name._asdict()
     options |= weights_digest(encoder_options)
     step = Step(
-        experiment.root,
-        "evaluation",
-        options,
-        inputs,
-        CODE,
-        (evaluate, load_encoder),
-        str(name),
+        experiment.root, "evaluation", options, inputs, CODE, (evaluate, load_encoder), str(name)
     )
 
     def compute(folder: Path) -> None:

@@ -30,10 +30,8 @@ TUNING_CODE = (*CODE, "ccl.generator.finetuning", "companion.quality.classifier"
 def train_generator(experiment: Experiment, name: str = BASE) -> Run:
     """The finished causal generator.
 
-    Args:
-        experiment: of the images.
-        name: 'base'; 'early', the same stopped early; or 'tuned', base finetuned on its
-            counterfactuals; trained with another seed, 'base-1' and so on.
+    'base'; 'early', the same stopped early; or 'tuned', base finetuned on its counterfactuals;
+    trained with another seed, 'base-1' and so on.
 
     Raises:
         ValueError: there is no such generator.
@@ -113,14 +111,7 @@ def _require_variables(experiment: Experiment, images: Cohort) -> None:
 def train(
     cohort: Cohort, options: GeneratorOptions, folder: Path | None, stop_after: int | None = None
 ) -> "tuple[Generator, pd.DataFrame]":
-    """A generator trained on a cohort's train split, and its history; see `ccl.generator.training`.
-
-    Args:
-        cohort: of the images.
-        options: of the generator.
-        folder: for checkpoints; None keeps none.
-        stop_after: so many epochs of the schedule; None for all.
-    """
+    """A generator trained on the train split, and its history; see `ccl.generator.training`."""
     from ccl.generator import training
     from companion.cohorts.causes import image_parents
 
@@ -142,15 +133,11 @@ def finetune(
     The predictor of its loss is trained on the same images first.
     """
     from ccl.generator import finetuning
-    from companion.quality.classifier import (
-        Targets,
-        attribute_targets,
-        scanner_target,
-        train_classifier,
-    )
+    from companion.quality import classifier
 
-    targets = Targets({**scanner_target(cohort).sizes, **attribute_targets(cohort).sizes})
-    predictor = train_classifier(cohort, targets, tuning.predictor, folder / "predictor")
+    sizes = classifier.scanner_target(cohort).sizes, classifier.attribute_targets(cohort).sizes
+    targets = classifier.Targets({**sizes[0], **sizes[1]})
+    predictor = classifier.train_classifier(cohort, targets, tuning.predictor, folder / "predictor")
     rows = cohort.rows("train", "pretraining")
     generator, history = finetuning.finetune(
         cohort, rows, base, predictor, targets, options, tuning, folder

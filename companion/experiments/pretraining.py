@@ -14,7 +14,7 @@ from companion.cohorts.cohort import Cohort, evenly
 from companion.engine import storage
 from companion.engine.csv_files import read_table
 from companion.engine.files import file_digest
-from companion.engine.runs import Run, Step
+from companion.engine.runs import Run, Step, as_json
 from companion.evaluation.cost import cost_table, whole_record
 from companion.experiments.bank import bank_of, make_bank
 from companion.experiments.cohort import make_cohort
@@ -52,12 +52,8 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
     bank_run = bank_of(experiment, name)
     if bank_run is not None:
         inputs["bank"] = bank_run
-    recorded = {
-        name.objective: options.model_dump(mode="json"),
-        "convergence": experiment.pretraining.convergence.model_dump(mode="json"),
-        **weights_digest(options.encoder),
-        **name._asdict(),
-    }
+    watched = {name.objective: options, "convergence": experiment.pretraining.convergence}
+    recorded = as_json(**watched) | weights_digest(options.encoder) | name._asdict()
     step = Step(
         experiment.root,
         "pretraining",
@@ -71,7 +67,7 @@ def pretrain(experiment: Experiment, name: EncoderName) -> Run:
 
     def compute(folder: Path) -> None:
         images = Cohort.load(inputs["cohort"].folder)
-        pairs = _pairs(images, name.strategy, bank_run)
+        pairs = _pairs(images, name, bank_run)
         encoder, history = _train(experiment, name, images, pairs, folder)
         if distributed.is_main_process():
             storage.write_safetensors(folder / ENCODER_FILE, encoder.cpu().state_dict())
@@ -90,13 +86,8 @@ def _train(
 
     options = experiment.pretraining.options(name.objective)
     rows = images.rows("train", "pretraining")
-    batches = PairBatches(
-        pairs,
-        rows,
-        batch_size=min(options.batch_size, len(rows)),
-        seed=name.seed,
-        max_steps=options.max_steps,
-    )
+    size = min(options.batch_size, len(rows))
+    batches = PairBatches(pairs, rows, batch_size=size, seed=name.seed, max_steps=options.max_steps)
     encoder = initial_encoder(experiment, images, name)
     module = _objective(name.objective)(
         encoder, options, seed=name.seed, steps_per_epoch=len(batches)
@@ -132,46 +123,39 @@ def pairs_by_strategy(experiment: Experiment, objective: ObjectiveName) -> dict[
     """The pairs of every strategy that an objective is trained with, at the first seed."""
     images = Cohort.load(make_cohort(experiment).folder)
     seed = experiment.pretraining.seeds[0]
-    return {
-        strategy: _pairs(
-            images, strategy, bank_of(experiment, EncoderName(objective, strategy, seed))
-        )
+    names = (
+        EncoderName(objective, strategy, seed)
         for strategy in experiment.pretraining.strategies[objective]
-    }
+    )
+    return {name.strategy: _pairs(images, name, bank_of(experiment, name)) for name in names}
 
 
-def _pairs(images: Cohort, strategy: str, bank_run: Run | None) -> Pairs:
+def _pairs(images: Cohort, name: EncoderName, bank_run: Run | None) -> Pairs:
     counterfactuals = bank.load(bank_run.folder, images) if bank_run is not None else None
-    return Pairs(STRATEGIES[strategy].pairs, images.images, counterfactuals)
+    return Pairs(STRATEGIES[name.strategy].pairs, images.images, counterfactuals)
 
 
 def initial_encoder(experiment: Experiment, images: Cohort, name: EncoderName) -> "Encoder":
     """The encoder that pretraining starts from, or the random control."""
+    return load_encoder(experiment, images, name, None)
+
+
+def load_encoder(
+    experiment: Experiment, images: Cohort, name: EncoderName, run: Run | None
+) -> "Encoder":
+    """The encoder of a finished pretraining; without one, what it starts from, or a control."""
     import torch
 
     from companion.experiments.initial_weights import architecture, starting_encoder
 
     torch.manual_seed(name.seed)
     options = experiment.pretraining.options(name.objective).encoder
-    if name.strategy == RANDOM:
-        return architecture(options, images.images.shape[1:])
-    return starting_encoder(options, images.images.shape[1:], experiment.root / "initial")
-
-
-def load_encoder(
-    experiment: Experiment, images: Cohort, name: EncoderName, run: Run | None
-) -> "Encoder":
-    """The encoder of a finished pretraining; without one, that of a control."""
-    import torch
-
-    from companion.experiments.initial_weights import architecture
-
-    if run is None:
-        return initial_encoder(experiment, images, name)
-    torch.manual_seed(name.seed)
-    options = experiment.pretraining.options(name.objective).encoder
-    encoder = architecture(options, images.images.shape[1:])
-    encoder.load_state_dict(storage.read_safetensors(run.folder / ENCODER_FILE))
+    frame = images.images.shape[1:]
+    if run is None and name.strategy != RANDOM:
+        return starting_encoder(options, frame, experiment.root / "initial")
+    encoder = architecture(options, frame)
+    if run is not None:
+        encoder.load_state_dict(storage.read_safetensors(run.folder / ENCODER_FILE))
     return encoder
 
 

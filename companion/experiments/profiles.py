@@ -1,11 +1,10 @@
 """Profiles as they are written: YAML files in `configs/`, each perhaps on top of another.
 
-Knows nothing of what the options mean (`config` does), so that the workflow can look at a
-profile without importing the models.
+Knows nothing of what the options mean: `config` does.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,17 +32,7 @@ class CohortProfile:
     cohorts: Mapping[str, Any]
     runs: Path
 
-    @property
-    def beside(self) -> tuple[str, ...]:
-        """Names of the further cohorts in the same book."""
-        return tuple(self.entry.get("beside", ()))
-
-    @property
-    def external(self) -> tuple[str, ...]:
-        """Names of the further cohorts that its encoders are tested on."""
-        return tuple(self.entry.get("external", ()))
-
-    def available(self, names: tuple[str, ...]) -> tuple[str, ...]:
+    def available(self, names: Iterable[str]) -> tuple[str, ...]:
         """Of some cohorts those that are simulated, imported, or whose folder is there."""
         return tuple(name for name in names if self._is_available(name))
 
@@ -59,20 +48,15 @@ class CohortProfile:
 
 
 def read(folder: Path, profile: str, cohort: str) -> CohortProfile:
-    """A cohort's part of a profile and of those below it.
-
-    Args:
-        folder: that holds the profiles.
-        profile: name of a file in it.
-        cohort: name of one of its cohorts.
+    """A cohort's part of the profile of that name in a folder, and of those below it.
 
     Raises:
         ValueError: there is no such profile or cohort, or a file is no profile; names the file and
             the line or the key.
     """
-    entry: Mapping[str, Any] = {}
-    sections: Mapping[str, Any] = {}
-    cohorts: Mapping[str, Any] = {}
+    entry: dict[str, Any] = {}
+    sections: dict[str, Any] = {}
+    cohorts: dict[str, Any] = {}
     for path in files(folder, profile):
         content = _content(path)
         content.pop("base", None)
@@ -81,8 +65,8 @@ def read(folder: Path, profile: str, cohort: str) -> CohortProfile:
         own = _mapping(own_cohorts.get(cohort, {}), place)
         # What a base says of the cohort gives way to what the profile on top says of all.
         changes = _mapping(own.pop("with", {}), f"{place}: with")
-        sections = merged(merged(sections, content), changes)
-        entry, cohorts = merged(entry, own), merged(cohorts, own_cohorts)
+        sections = _merged(_merged(sections, content), changes)
+        entry, cohorts = _merged(entry, own), _merged(cohorts, own_cohorts)
     for name in cohorts:
         if not isinstance(name, str) or not _COHORT.fullmatch(name):
             raise ValueError(
@@ -93,13 +77,12 @@ def read(folder: Path, profile: str, cohort: str) -> CohortProfile:
         raise ValueError(
             f"{profile}.yaml: cohort '{cohort}' is not in it; it has {sorted(cohorts)}"
         )
-    cohort_profile = CohortProfile(entry, sections, cohorts, Path("runs") / profile)
-    for key, names in (("beside", cohort_profile.beside), ("external", cohort_profile.external)):
-        if unknown := set(names) - set(cohorts):
+    for key in ("beside", "external"):
+        if unknown := set(entry.get(key, ())) - set(cohorts):
             raise ValueError(
                 f"{profile}.yaml, cohort '{cohort}': {key}: {sorted(unknown)} not in it"
             )
-    return cohort_profile
+    return CohortProfile(entry, sections, cohorts, Path("runs") / profile)
 
 
 def files(folder: Path, profile: str) -> list[Path]:
@@ -128,7 +111,6 @@ def files(folder: Path, profile: str) -> list[Path]:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """Content of a file, by its outermost keys."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -147,11 +129,11 @@ def _mapping(content: Any, what: str) -> dict[str, Any]:
     return dict(content)
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """`below` with the leaves of `above` put in their places."""
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)
-        both = isinstance(value, Mapping) and isinstance(old, Mapping)
-        result[key] = merged(old, value) if both else value  # type: ignore[arg-type]
+        nested = isinstance(value, Mapping) and isinstance(old, Mapping)
+        result[key] = _merged(old, value) if nested else value  # type: ignore[arg-type]
     return result

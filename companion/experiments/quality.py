@@ -17,12 +17,7 @@ CODE = ("companion.quality.measuring",)
 
 
 def measure_quality(experiment: Experiment, name: str = BASE) -> Run:
-    """The finished measures of a generator: `quality.csv` and `abduction.csv`.
-
-    Args:
-        experiment: of the images.
-        name: of the generator, as of `train_generator`.
-    """
+    """The finished measures of a generator of `train_generator`: `quality.csv`, `abduction.csv`."""
     variant, seed = split_seed(name)
     bank_name = with_seed("scanner" if variant == BASE else variant, seed)
     inputs = {
@@ -52,9 +47,8 @@ def measure_quality(experiment: Experiment, name: str = BASE) -> Run:
         counterfactuals = bank.load(inputs["bank"].folder, images)
         abductions = compare_abduction(images, generator, judges, options)
         write_table(abductions, folder / "abduction.csv")
-        write_table(
-            measure(images, generator, counterfactuals, judges, options), folder / "quality.csv"
-        )
+        measures = measure(images, generator, counterfactuals, judges, options)
+        write_table(measures, folder / "quality.csv")
         shutil.rmtree(folder / "judges")  # checkpoints of the classifiers
 
     return step.run(compute)

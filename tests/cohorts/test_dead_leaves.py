@@ -43,14 +43,12 @@ def test_the_weights_in_the_package_fit_and_are_of_the_recipe(architecture: str)
     file = leaves.weights_file(architecture, "leaves")
     assert file.stat().st_size < 3e6
     record = json.loads(file.with_suffix(".json").read_text())
-    recipe = leaves.recipe(architecture)
-    assert record["leaves"] == recipe.leaves.model_dump(mode="json")
-    assert record["simclr"] == recipe.simclr.model_dump(mode="json")
+    for part, options in zip(("leaves", "simclr"), leaves.recipe(architecture), strict=True):
+        assert record[part] == options.model_dump(mode="json")
 
 
 def test_teaching_writes_weights_and_how_they_were_made(tmp_path: Path) -> None:
-    recipe = leaves.recipe("vit-slim", images=256, epochs=1)
-    file = leaves.teach(recipe, tmp_path)
+    file = leaves.teach(*leaves.recipe("vit-slim", images=256, epochs=1), tmp_path)
     options = EncoderOptions(architecture="vit-slim", vit=SLIM_VIT, pretrained=str(file))
     assert all(torch.isfinite(p).all() for p in build_encoder(options, (64, 64)).parameters())
     record = json.loads(file.with_suffix(".json").read_text())

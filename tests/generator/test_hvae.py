@@ -5,9 +5,8 @@ from pydantic import ValidationError
 from scipy.stats import norm
 
 from ccl.generator.decoder import AbductedLatent, gaussian_kl
-from ccl.generator.hvae import HVAE
+from ccl.generator.hvae import HVAE, discretised_gaussian_log_prob
 from ccl.generator.hvae_options import HVAEOptions, Stage
-from ccl.generator.likelihood import discretised_gaussian_log_prob
 from companion.experiments.config import experiment
 from tests.generator.conftest import SMALL
 

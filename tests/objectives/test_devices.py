@@ -44,7 +44,7 @@ def dino(**changed):
     ("make", "options"),
     [
         (simclr, {"augment": always(AugmentOptions)}),
-        (simclr, {"optimizer": "adam", "channels_last": True}),
+        (simclr, {"optimizer": "adam"}),
         (dino, {"centering": "sinkhorn", "drop_path": 0.3}),
         (dino, {"centering": "softmax", "ibot_head": "shared", "masks": {"probability": 0.0}}),
     ],

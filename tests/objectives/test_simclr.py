@@ -108,12 +108,6 @@ def test_precision_option_reaches_the_encoder():
     assert seen == {"bfloat16": half, "float32": torch.float32}
 
 
-@pytest.mark.parametrize("channels_last", [True, False])
-def test_layout_option_reaches_the_encoder(channels_last):
-    kernel = make(channels_last=channels_last).encoder.backbone.layer2[0].conv1.weight
-    assert kernel.is_contiguous(memory_format=torch.channels_last) == channels_last
-
-
 def test_augment_options_reach_the_views(batch):
     still = AugmentOptions(erase_probability=0)
     assert not torch.equal(make().views(batch, 0), make(augment=still).views(batch, 0))
