@@ -8,8 +8,8 @@ import pandas as pd
 
 from companion.book.figures import accuracy
 from companion.book.figures.colours import themed
-from companion.book.figures.convergence import STARTS, probe_name
 from companion.book.figures.look import NOTHING_SAID, SHAPES, Initial, Mark, marks, present
+from companion.book.figures.training import STARTS, probe_name
 from companion.book.widgets import widget_html
 from companion.evaluation.convergence import AUC
 
@@ -105,7 +105,7 @@ def label_efficiency(
     """
     if objective not in set(results["objective"]):
         return ""
-    rows, _ = accuracy.auc_rows(results, objective)
+    rows = accuracy.auc_rows(results, objective)
     keys = ["strategy", "protocol", "domain", "pretrain_seed", "label_fraction"]
     table = rows.groupby(keys, sort=False)[["value", "ci_low", "ci_high"]].mean().reset_index()
     table["x"] = 100 * table["label_fraction"]

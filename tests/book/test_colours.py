@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 
 from companion.book.figures import IMAGES, STRATEGIES
 from companion.book.figures.colours import CATEGORIES, DARK, darkened, themed
-from companion.book.figures.pairs import STEPS
+from companion.book.figures.training import STEPS
 
 PAGES = ("#121212", "#1C2128")  # a dark page, and a widget on it
 # Linear RGB as seen without one kind of cone: Machado et al. 2009, severity 1,

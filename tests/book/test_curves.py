@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from companion.book import curves
-from companion.book.figures.accuracy import over_seeds
+from companion.book.figures.accuracy import SEEDS as OVER_SEEDS
+from companion.book.figures.accuracy import estimates
 from tests.book import chromium
 
 SEEDS = (0, 1, 2, 3)
@@ -64,18 +65,15 @@ def said(centre: float, low: float, high: float, sign: bool = False) -> str:
 @pytest.mark.browser
 def test_means_errors_and_gains_are_those_of_the_figures(tab: chromium.Tab) -> None:
     for row, strategy in enumerate(("standard", "counterfactual")):
-        centre, error = (each[0.05] for each in over_seeds(mine(strategy), "value"))
-        assert cell(tab, row) == said(centre, centre - error, centre + error)
+        assert cell(tab, row) == said(*estimates(mine(strategy), OVER_SEEDS).loc[0.05])
     tab.set(STOP, 2)
-    centre, error = (each[1.0] for each in over_seeds(mine("counterfactual"), "value"))
-    assert cell(tab, 1) == said(centre, centre - error, centre + error)
+    assert cell(tab, 1) == said(*estimates(mine("counterfactual"), OVER_SEEDS).loc[1.0])
     tab.set(STOP, 0)
     tab.click(".ccl-curves [data-part=gain] button[value=true]")  # a difference seed by seed
     own = mine("counterfactual").set_index(["pretrain_seed", "probe_seed", "label_fraction"])
     other = mine("standard").set_index(own.index.names)
     difference = own.assign(value=own["value"] - other["value"]).reset_index()
-    centre, error = (each[0.05] for each in over_seeds(difference, "value"))
-    assert cell(tab, 0) == said(centre, centre - error, centre + error, sign=True)
+    assert cell(tab, 0) == said(*estimates(difference, OVER_SEEDS).loc[0.05], sign=True)
 
 
 @pytest.mark.browser

@@ -27,7 +27,7 @@ def test_a_drawing_is_the_same_vectors_each_time_with_words_as_text() -> None:
 
 def test_a_dark_copy_has_other_grounds_and_words_and_the_same_pictures() -> None:
     image = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    light = figures.image_grid([[image, image.astype(int)]], columns=["x", "y"])._repr_svg_()
+    light = figures.image_grid([[image, image.T]], columns=["x", "y"])._repr_svg_()
     dark = darkened(light)
     assert PICTURE.findall(dark) == PICTURE.findall(light) != []
     for colour in (CARD, INK):

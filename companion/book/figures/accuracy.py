@@ -1,14 +1,14 @@
-"""How well classifiers do on each strategy's encoders."""
+"""How well classifiers do on each strategy's encoders, over the share of labels."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from companion.book.figures import panels as p
 from companion.book.figures.colours import CARD, INK
 from companion.book.figures.look import (
     BASELINES,
@@ -16,120 +16,135 @@ from companion.book.figures.look import (
     OBJECTIVES,
     Initial,
     Mark,
-    NothingToDraw,
-    add_legend,
     marks,
-    name_outer,
-    new_panels,
-    not_trained,
-    or_says_why,
     present,
-    require,
-    style,
 )
 
-Band = Literal["bootstrap", "seeds"]
-
 TOO_FEW = "This cohort does not have enough test images of each group with each label."
-
+REFERENCE = "standard"  # the strategy that gains are over
 PROTOCOLS = {"linear": "Linear probe", "finetuned": "Finetuned"}
 LINES: dict[str, dict[str, Any]] = {
     "linear": {"linestyle": "-"},
     "finetuned": {"linestyle": "--", "markerfacecolor": CARD},
 }
 LABELS_USED = "labels used\n[%; below: images]"
+SEEDS, BOOTSTRAP = "standard error over pretraining seeds", "95 % patient bootstrap"
 
 
-@or_says_why
+@p.drawn
 def label_efficiency(
     results: pd.DataFrame,
     *,
-    objective: str | None = None,
+    objective: str = "simclr",
     domains: Sequence[str] = (),
     subgroups: Sequence[str] = ("all",),
-    band: Band | None = None,
     n_classes: int = 2,
     initial: Initial = NOTHING_SAID,
 ) -> Figure:
     """ROC-AUC over the share of labels, one panel per domain and subgroup, a colour per strategy.
 
-    Solid lines are linear probes, dashed ones with hollow marks are finetuned.
+    Solid lines are linear probes, dashed ones with hollow marks are finetuned. The figure says what
+    its bands are (`interval_of`).
 
     Args:
         results: rows of `results.csv` of one cohort.
-        objective: whose encoders to draw, e.g. 'simclr'; may be None where there is only one.
+        objective: whose encoders to draw.
         domains: domains to draw, in this order, where they occur; all that occur if empty.
         subgroups: of the test images, beside each other.
-        band: 'bootstrap' = 95 % patient-bootstrap interval (averaged over seeds), 'seeds' =
-            standard error over pretraining seeds; None = 'seeds' where every pretrained strategy
-            has at least three, else 'bootstrap'. The figure says which it shows.
         n_classes: of the cohort; above two the measure is the macro average.
         initial: what the encoders start from, `PretrainingOptions.initial_weights`.
     """
-    results, objective = auc_rows(results, objective, subgroups)
-    domains = chosen_domains(results, domains)
-    band = band or default_band(results)
-    places = [(domain, subgroup) for domain in domains for subgroup in subgroups]
-    with style():
-        figure, panels = new_panels(len(places))
-        for axes, (domain, subgroup) in zip(panels, places, strict=True):
-            mine = (results["domain"] == domain) & (results["subgroup"] == subgroup)
-            _draw_curves(axes, results[mine], marks(objective, initial), band)
-            axes.set_title(domain if subgroup == "all" else f"{domain}, {subgroup}")
-            _label_shares(axes, results)
-        low = min(0.48, *(axes.get_ylim()[0] for axes in panels))
-        high = max(axes.get_ylim()[1] for axes in panels)
-        for axes in panels:
-            axes.set_ylim(low, min(1.0, high))
-        name_outer(panels, LABELS_USED, measure(n_classes))
-        add_legend(figure, panels[0], band_label(results, band))
+    results = auc_rows(results, objective, subgroups)
+    interval = interval_of(results)
+    shares = shares_of_labels(results)
+    places = [(name, group) for name in chosen_domains(results, domains) for group in subgroups]
+    figure, panels = p.new_panels(len(places))
+    for axes, (domain, subgroup) in zip(panels, places, strict=True):
+        mine = (results["domain"] == domain) & (results["subgroup"] == subgroup)
+        _draw_curves(axes, results[mine], marks(objective, initial), interval)
+        axes.set_title(domain if subgroup == "all" else f"{domain}, {subgroup}")
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks([100 * share for share in shares], list(shares.values()))
+        axes.tick_params(axis="x", labelsize=8.5)
+    p.share_y(panels, low=0.48, most=1.0)
+    p.name_outer(panels, LABELS_USED, measure(n_classes))
+    p.add_legend(figure, panels[0], f"band: {_with_means(results, interval)}")
     return figure
 
 
-@or_says_why
+@p.drawn
 def gain(
     results: pd.DataFrame,
     *,
-    against: str = "standard",
-    objective: str | None = None,
+    objective: str = "simclr",
     protocol: str = "linear",
-    domains: Sequence[str] = (),
     n_classes: int = 2,
 ) -> Figure:
-    """Difference in ROC-AUC to one strategy at each share of labels, one panel per domain.
+    """Difference in ROC-AUC to plain pairs at each share of labels, one panel per domain.
 
     Encoders that no objective has pretrained are left out: their distance would flatten the rest.
 
     Args:
         results: rows of `results.csv` of one cohort.
-        against: the strategy whose AUC is subtracted, seed by seed.
-        objective: as for `label_efficiency`.
+        objective: whose encoders to draw.
         protocol: 'linear' or 'finetuned'.
-        domains: domains to draw, in this order, where they occur; all that occur if empty.
         n_classes: as for `label_efficiency`.
     """
-    results, objective = auc_rows(results, objective)
+    results = auc_rows(results, objective)
     results = results[(results["protocol"] == protocol) & ~results["strategy"].isin(BASELINES)]
     name = OBJECTIVES.get(objective, objective)
-    words = f"{PROTOCOLS[protocol]}: no {name} encoder in this profile."
-    results = require(results, ("value",), "results.csv", words)
-    domains = chosen_domains(results, domains)
-    differences = _differences(results, against)
-    mark = marks(objective)
-    reference = mark[against]
-    with style():
-        figure, panels = new_panels(len(domains))
-        for axes, domain in zip(panels, domains, strict=True):
-            _draw_bars(axes, differences[differences["domain"] == domain], mark)
-            axes.axhline(0, color=reference.colour, linewidth=1.5, label=reference.label)
-            axes.set_title(domain)
-            shares = shares_of_labels(results)
-            axes.set_xticks(range(len(shares)), list(shares.values()), fontsize=8.5)
-        limits = np.array([axes.get_ylim() for axes in panels])
-        for axes in panels:
-            axes.set_ylim(min(-0.01, limits.min()), max(0.01, limits.max()))
-        name_outer(panels, LABELS_USED, f"{measure(n_classes)}\n− {reference.label}'s")
-        add_legend(figure, panels[0], _gain_note(results, protocol), columns=2)
+    p.require(results, f"{PROTOCOLS[protocol]}: no {name} encoder in this profile.")
+    differences = _differences(results)
+    look, domains = marks(objective), chosen_domains(results)
+    reference = look[REFERENCE]
+    figure, panels = p.new_panels(len(domains))
+    for axes, domain in zip(panels, domains, strict=True):
+        _draw_bars(axes, differences[differences["domain"] == domain], look)
+        axes.axhline(0, color=reference.colour, linewidth=1.5, label=reference.label)
+        axes.set_title(domain)
+        _name_shares(axes, results)
+    p.share_y(panels, -0.01, 0.01)
+    p.name_outer(panels, LABELS_USED, f"{measure(n_classes)}\n− {reference.label}'s")
+    several = results["pretrain_seed"].nunique() > 1
+    note = f"whiskers: {SEEDS}" if several else "one seed: no whiskers"
+    p.add_legend(figure, panels[0], f"{PROTOCOLS[protocol]}; {note}", columns=2)
+    return figure
+
+
+@p.drawn
+def subgroup_gap(
+    results: pd.DataFrame,
+    pair: tuple[str, str],
+    *,
+    absolute: bool = False,
+    objective: str = "simclr",
+    domains: Sequence[str] = (),
+    initial: Initial = NOTHING_SAID,
+) -> Figure:
+    """AUC of one subgroup minus that of another at each share of labels, a panel per domain.
+
+    Args:
+        results: rows of `results.csv` of one cohort and protocol, of the encoders to draw.
+        pair: the two subgroups, one of `companion.evaluation.subgroups.GAPS`.
+        absolute: draw the size of the gap, not its sign.
+        objective, initial: as for `label_efficiency`.
+        domains: domains to draw, in this order, where they have the gap; all if empty.
+    """
+    first, second = pair
+    metric = "absolute_gap" if absolute else "gap"
+    rows = auc_rows(results, objective, (f"{first} minus {second}",), metric)
+    domains, interval = chosen_domains(rows, domains), interval_of(rows)
+    figure, panels = p.new_panels(len(domains))
+    for axes, domain in zip(panels, domains, strict=True):
+        _draw_gaps(axes, rows[rows["domain"] == domain], marks(objective, initial), interval)
+        axes.axhline(0, color=INK, linestyle=":", linewidth=1.5)
+        axes.set_title(domain)
+        _name_shares(axes, rows)
+    p.share_y(panels)
+    gap = f"{first.replace('=', ': ')}\n− {second.partition('=')[2]}"
+    p.name_outer(panels, LABELS_USED, f"|{gap}|" if absolute else gap)
+    p.add_legend(figure, panels[0], f"whiskers: {_with_means(rows, interval)}")
     return figure
 
 
@@ -139,28 +154,23 @@ def measure(n_classes: int) -> str:
 
 
 def auc_rows(
-    results: pd.DataFrame,
-    objective: str | None,
+    results: pd.DataFrame | None,
+    objective: str,
     subgroups: Sequence[str] = ("all",),
     metric: str = "roc_auc",
-) -> tuple[pd.DataFrame, str]:
-    """The ROC-AUCs (or another metric) of one objective in some subgroups, and its name."""
-    columns = ("objective", "strategy", "pretrain_seed", "protocol", "label_fraction", "n_labels")
-    measured = ("domain", "subgroup", "metric", "value", "ci_low", "ci_high")
-    results = require(results, columns + measured, "results.csv")
-    rows = results[(results["metric"] == metric) & results["subgroup"].isin(list(subgroups))]
-    require(rows, columns, "results.csv", TOO_FEW)
-    known = list(dict.fromkeys(rows["objective"]))
-    if objective is None and len(known) == 1:
-        objective = known[0]
-    if objective is None:
-        raise ValueError(f"name one of the objectives in results.csv, objective={known}")
-    if objective not in known:
-        raise NothingToDraw(not_trained(objective))
-    return rows[rows["objective"] == objective], objective
+) -> pd.DataFrame:
+    """The ROC-AUCs (or another metric) of one objective in some subgroups.
+
+    Raises:
+        NothingToDraw: there are none.
+    """
+    rows = p.require(results)
+    rows = rows[(rows["metric"] == metric) & rows["subgroup"].isin(list(subgroups))]
+    p.require(rows, TOO_FEW)
+    return p.require(rows[rows["objective"] == objective], p.not_trained(objective))
 
 
-def chosen_domains(rows: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
+def chosen_domains(rows: pd.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
     """The wanted domains that occur, in this order; all that occur if none is named.
 
     A domain with few images has no figures of a group, or none at all.
@@ -171,118 +181,107 @@ def chosen_domains(rows: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
     known = list(dict.fromkeys(rows["domain"]))
     found = [domain for domain in wanted or known if domain in known]
     if not found:
-        raise NothingToDraw(TOO_FEW)
+        raise p.NothingToDraw(TOO_FEW)
     return found
 
 
-def default_band(results: pd.DataFrame) -> Band:
-    """'seeds' where every pretrained strategy has three or more pretraining seeds."""
+def interval_of(results: pd.DataFrame) -> str:
+    """What intervals are: over seeds where every pretrained strategy has three or more of them."""
     pretrained = results[~results["strategy"].isin(BASELINES)]
     seeds = pretrained.groupby("strategy")["pretrain_seed"].nunique()
-    return "seeds" if len(seeds) and int(seeds.min()) >= 3 else "bootstrap"
+    return SEEDS if len(seeds) and int(seeds.min()) >= 3 else BOOTSTRAP
 
 
-def band_label(results: pd.DataFrame, band: Band) -> str:
-    """What the band of a figure means, in words."""
-    if band == "seeds":
-        return "band: standard error over pretraining seeds"
-    several = results["pretrain_seed"].nunique() > 1
-    return "band: 95 % patient bootstrap" + (", mean over seeds" if several else "")
+def _with_means(results: pd.DataFrame, interval: str) -> str:
+    several = interval == BOOTSTRAP and results["pretrain_seed"].nunique() > 1
+    return interval + (", mean over seeds" if several else "")
 
 
-def _draw_curves(axes: Axes, rows: pd.DataFrame, mark: Mapping[str, Mark], band: Band) -> None:
+def estimates(rows: pd.DataFrame, interval: str) -> pd.DataFrame:
+    """`value`, `ci_low` and `ci_high` of one curve, by label fraction.
+
+    Args:
+        rows: of one strategy, protocol and domain.
+        interval: the standard error over pretraining seeds, probe seeds averaged first, or the
+            bootstrap intervals over patients, averaged over all seeds.
+    """
+    if interval == BOOTSTRAP:
+        return rows.groupby("label_fraction")[["value", "ci_low", "ci_high"]].mean()
+    by_seed = rows.groupby(["label_fraction", "pretrain_seed"])["value"].mean()
+    groups = by_seed.groupby("label_fraction")
+    value, error = groups.mean(), groups.sem().fillna(0.0)
+    return pd.DataFrame({"value": value, "ci_low": value - error, "ci_high": value + error})
+
+
+def _draw_curves(axes: Axes, rows: pd.DataFrame, look: Mapping[str, Mark], interval: str) -> None:
     if rows.empty:
         axes.text(0.5, 0.7, "too few images", transform=axes.transAxes, ha="center")
     protocols = [protocol for protocol in PROTOCOLS if protocol in set(rows["protocol"])]
     for strategy in present(rows["strategy"]):
-        label: str | None = mark[strategy].label
+        mark = look[strategy]
+        label: str | None = mark.label
         for protocol in protocols:
             mine = rows[(rows["strategy"] == strategy) & (rows["protocol"] == protocol)]
-            if len(mine):
-                _draw_curve(axes, mine, mark[strategy], band, label, LINES[protocol])
-                label = None  # once in the legend
+            if mine.empty:
+                continue
+            curve = estimates(mine, interval)
+            x = 100 * curve.index.to_numpy(dtype=float)
+            shape: dict[str, Any] = {"marker": mark.marker, "markersize": 5, **LINES[protocol]}
+            shape |= {"color": mark.colour, "linewidth": mark.width, "label": label}
+            axes.plot(x, curve["value"], **shape)
+            band: dict[str, Any] = {"color": mark.colour, "alpha": 0.12, "linewidth": 0}
+            axes.fill_between(x, curve["ci_low"], curve["ci_high"], **band)
+            label = None  # once in the legend
     if protocols != ["linear"]:
         for protocol in protocols:
             axes.plot([], [], color=INK, marker="o", label=PROTOCOLS[protocol], **LINES[protocol])
     axes.axhline(0.5, color=INK, linestyle=":", linewidth=1.5, label="Chance")
 
 
-def _draw_curve(
-    axes: Axes,
-    rows: pd.DataFrame,
-    mark: Mark,
-    band: Band,
-    label: str | None,
-    line: Mapping[str, Any],
-) -> None:
-    if band == "seeds":  # average the probe seeds first: the pretraining seeds are the sample
-        centre, error = over_seeds(rows, "value")
-        low, high = centre - error, centre + error
-    else:
-        centre, low, high = bootstrapped(rows)
-    x = 100 * centre.index.to_numpy(dtype=float)
-    axes.plot(
-        x,
-        centre,
-        color=mark.colour,
-        marker=mark.marker,
-        markersize=5,
-        linewidth=mark.width,
-        label=label,
-        **line,
-    )
-    axes.fill_between(x, low, high, color=mark.colour, alpha=0.12, linewidth=0)
-
-
-def bootstrapped(rows: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series]:
-    """Value and bootstrap interval, each averaged over the seeds, by label fraction."""
-    table = rows.groupby("label_fraction")[["value", "ci_low", "ci_high"]].mean()
-    return table["value"], table["ci_low"], table["ci_high"]
-
-
-def over_seeds(rows: pd.DataFrame, column: str) -> tuple[pd.Series, pd.Series]:
-    """Mean and standard error over pretraining seeds, by label fraction."""
-    by_seed = rows.groupby(["label_fraction", "pretrain_seed"])[column].mean()
-    groups = by_seed.groupby("label_fraction")
-    return groups.mean(), groups.sem().fillna(0.0)
-
-
-def _differences(results: pd.DataFrame, against: str) -> pd.DataFrame:
+def _differences(results: pd.DataFrame) -> pd.DataFrame:
     """AUC minus that of the reference with the same domain, label fraction and seed."""
     keys = ["domain", "label_fraction", "pretrain_seed"]
     means = results.groupby(["strategy", *keys])["value"].mean()
-    if against not in means.index.get_level_values("strategy"):
-        raise NothingToDraw(f"No encoder was trained on {against} pairs, to compare with.")
-    differences = (means - means.xs(against)).dropna().rename("value").reset_index()
-    differences = differences[differences["strategy"] != against]
-    return require(differences, ("value",), "differences", f"Only {against} pairs were trained on.")
+    if REFERENCE not in means.index.get_level_values("strategy"):
+        raise p.NothingToDraw(f"No encoder was trained on {REFERENCE} pairs, to compare with.")
+    differences = (means - means.xs(REFERENCE)).dropna().rename("value").reset_index()
+    others = differences[differences["strategy"] != REFERENCE]
+    return p.require(others, f"Only {REFERENCE} pairs were trained on.")
 
 
-def _draw_bars(axes: Axes, differences: pd.DataFrame, mark: Mapping[str, Mark]) -> None:
+def _draw_bars(axes: Axes, differences: pd.DataFrame, look: Mapping[str, Mark]) -> None:
     strategies = present(differences["strategy"])
     fractions = sorted(differences["label_fraction"].unique())
-    width = 0.8 / len(strategies)
+    several = differences["pretrain_seed"].nunique() > 1
     for i, strategy in enumerate(strategies):
-        centre, error = over_seeds(differences[differences["strategy"] == strategy], "value")
-        centre, error = centre.reindex(fractions), error.reindex(fractions)
-        where = np.arange(len(fractions)) + (i - (len(strategies) - 1) / 2) * width
-        whiskers = error.to_numpy() if differences["pretrain_seed"].nunique() > 1 else None
+        bars = estimates(differences[differences["strategy"] == strategy], SEEDS).reindex(fractions)
         axes.bar(
-            where,
-            centre,
-            0.92 * width,
-            yerr=whiskers,
-            color=mark[strategy].colour,
+            p.places(len(fractions), len(strategies), i),
+            bars["value"],
+            0.92 * 0.8 / len(strategies),
+            yerr=bars["ci_high"] - bars["value"] if several else None,
+            color=look[strategy].colour,
             ecolor=INK,
-            label=mark[strategy].label,
+            label=look[strategy].label,
         )
     axes.grid(visible=False, axis="x")
 
 
-def _gain_note(results: pd.DataFrame, protocol: str) -> str:
-    several = results["pretrain_seed"].nunique() > 1
-    error = "whiskers: standard error over pretraining seeds"
-    return f"{PROTOCOLS[protocol]}; {error if several else 'one seed: no whiskers'}"
+def _draw_gaps(axes: Axes, rows: pd.DataFrame, look: Mapping[str, Mark], interval: str) -> None:
+    strategies = present(rows["strategy"])
+    n_shares = rows["label_fraction"].nunique()
+    for i, strategy in enumerate(strategies):
+        gaps = estimates(rows[rows["strategy"] == strategy], interval)
+        axes.errorbar(
+            p.places(n_shares, len(strategies), i, width=0.6),
+            gaps["value"].to_numpy(),
+            yerr=p.reach(gaps),
+            color=look[strategy].colour,
+            marker=look[strategy].marker,
+            linestyle="none",
+            label=look[strategy].label,
+        )
+    axes.grid(visible=False, axis="x")
 
 
 def shares_of_labels(results: pd.DataFrame) -> dict[float, str]:
@@ -292,10 +291,7 @@ def shares_of_labels(results: pd.DataFrame) -> dict[float, str]:
     return {s: f"{100 * s:g}\n{n:.0f}" for s, n in zip(shares, counts, strict=True)}
 
 
-def _label_shares(axes: Axes, results: pd.DataFrame) -> None:
-    """A logarithmic axis of label shares."""
+def _name_shares(axes: Axes, results: pd.DataFrame) -> None:
+    """Names of shares of labels at 0, 1, 2 ..."""
     shares = shares_of_labels(results)
-    axes.set_xscale("log")
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks([100 * share for share in shares], list(shares.values()))
-    axes.tick_params(axis="x", labelsize=8.5)
+    axes.set_xticks(range(len(shares)), list(shares.values()), fontsize=8.5)

@@ -1,4 +1,4 @@
-"""The look that every figure shares: colours, marks, panels, legends.
+"""The look that every figure shares: the strategies' marks, and settings of matplotlib.
 
 Figures are about five inches wide with large type, so that they stay readable at the width of a
 phone. They are vectors, pictures in them as they are; of each the book has a dark copy
@@ -6,20 +6,16 @@ phone. They are vectors, pictures in them as they are; of each the book has a da
 """
 
 import io
-import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
 from types import MappingProxyType
-from typing import Any, NamedTuple, ParamSpec
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 import seaborn as sns
 from cycler import cycler
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.style import context as settings
@@ -29,7 +25,6 @@ from companion.book.figures import colours
 from companion.book.figures.colours import CARD, FAINT, GRID, INK
 from companion.strategies import CONTROLS
 
-WIDTH = 5.2  # inches; one or two panels side by side
 DPI = 160  # of pictures
 
 
@@ -93,8 +88,6 @@ class Mark:
         )
 
 
-P = ParamSpec("P")
-NOT_COMPUTED = "Nothing of this was computed."
 OBJECTIVES = {"simclr": "SimCLR", "dino": "DINO"}
 BASELINES = CONTROLS  # strategies without contrastive pretraining
 
@@ -145,34 +138,13 @@ MARKS_BY_LABEL: Mapping[str, Mark] = {
 }
 
 
-class NothingToDraw(ValueError):
-    """A table has nothing of what a figure shows; the message tells a reader why."""
-
-
-def or_says_why(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """A figure that says why there is nothing to draw, so that no page has to ask before."""
-
-    @wraps(draw)
-    def drawn(*args: P.args, **options: P.kwargs) -> Figure:
-        try:
-            return draw(*args, **options)
-        except NothingToDraw as reason:
-            return said(str(reason))
-
-    return drawn
-
-
-def not_trained(objective: str, how: str = "") -> str:
-    """The sentence for an experiment without encoders of an objective."""
-    return f"This experiment trains no {OBJECTIVES.get(objective, objective)}{how}."
-
-
-def said(text: str) -> Figure:
-    """A sentence in place of what cannot be drawn."""
-    with style():
-        figure = new_figure(0.8)
-        figure.text(0.5, 0.5, textwrap.fill(text, 48), ha="center", va="center")
-    return figure
+def present(strategies: pd.Series) -> list[str]:
+    """The strategies that occur, in the order of `STRATEGIES`."""
+    names = set(strategies)
+    unknown = names - set(STRATEGIES)
+    if unknown:
+        raise ValueError(f"unknown strategy {sorted(unknown)}; known: {list(STRATEGIES)}")
+    return [strategy for strategy in STRATEGIES if strategy in names]
 
 
 SETTINGS: Mapping[Any, Any] = {
@@ -234,67 +206,3 @@ class BookFigure(Figure):
         with style():
             self.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None})
         return buffer.getvalue().decode()
-
-
-def require(
-    table: pd.DataFrame | None, columns: Sequence[str], what: str, empty: str = NOT_COMPUTED
-) -> pd.DataFrame:
-    """A table that has some columns, and rows.
-
-    Raises:
-        NothingToDraw: it is not there, or has no rows; says `empty`.
-        ValueError: it lacks a column.
-    """
-    if table is None or table.empty:
-        raise NothingToDraw(empty)
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise ValueError(f"{what} lacks the columns {missing}; it has {list(table.columns)}")
-    return table
-
-
-def new_figure(height: float, width: float = WIDTH) -> BookFigure:
-    return BookFigure(figsize=(width, height), layout="constrained")
-
-
-def new_panels(n: int, *, columns: int = 2, height: float = 2.3) -> tuple[Figure, list[Axes]]:
-    """A figure with n panels, at most `columns` beside each other, empty places left out."""
-    columns = min(columns, n)
-    rows = -(-n // columns)
-    figure = new_figure(height * rows + 0.7)
-    axes = np.asarray(figure.subplots(rows, columns, squeeze=False)).ravel()
-    for spare in axes[n:]:
-        spare.remove()
-    return figure, list(axes[:n])
-
-
-def name_outer(panels: Sequence[Axes], x: str, y: str, columns: int = 2) -> None:
-    """Axis names at the left and lower edge of a grid of panels that share their axes."""
-    for i, axes in enumerate(panels):
-        if i % columns == 0:
-            axes.set_ylabel(y)
-        if i + columns >= len(panels):
-            axes.set_xlabel(x)
-
-
-def add_legend(figure: Figure, axes: Axes, note: str = "", columns: int = 3) -> None:
-    """One legend under all panels; `note` says below it what band or whisker means."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=min(columns, len(labels)),
-        frameon=False,
-        title=note or None,
-        title_fontsize=9.5,
-    )
-
-
-def present(strategies: pd.Series) -> list[str]:
-    """The strategies that occur, in the order of `STRATEGIES`."""
-    names = set(strategies)
-    unknown = names - set(STRATEGIES)
-    if unknown:
-        raise ValueError(f"unknown strategy {sorted(unknown)}; known: {list(STRATEGIES)}")
-    return [strategy for strategy in STRATEGIES if strategy in names]

@@ -1,27 +1,19 @@
-"""How good the counterfactuals are."""
+"""How good the counterfactuals are, and what that buys."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from companion.book.figures import colours
+from companion.book.figures import panels as p
 from companion.book.figures.colours import INK
-from companion.book.figures.look import (
-    Mark,
-    NothingToDraw,
-    add_legend,
-    new_figure,
-    new_panels,
-    or_says_why,
-    require,
-    style,
-)
+from companion.book.figures.look import Mark, marks
 
 REAL = "These images are real: their true counterfactuals are not known."
+NOTHING_TO_COMPARE = "There is no generator of scanners here, or no truth to compare it with."
 IMAGES: Mapping[str, Mark] = {
     "real": Mark("Real test images (ceiling)", colours.SLATE, "o"),
     "counterfactual": Mark("Counterfactuals", colours.GREEN, "D"),
@@ -35,8 +27,10 @@ IMAGES: Mapping[str, Mark] = {
     "histogram": Mark("Histogram matching", colours.ORANGE, "s"),
     "pixel_regression": Mark("Regression per pixel", colours.SKY, "^"),
 }
+WHISKERS = "whiskers: 95 % intervals"
 
 
+@p.drawn
 def effectiveness(quality: pd.DataFrame) -> Figure:
     """How often a scanner classifier sees the intended scanner, beside its ceiling and chance.
 
@@ -46,20 +40,18 @@ def effectiveness(quality: pd.DataFrame) -> Figure:
             `ci_high` (shares in 0..1; 95 % intervals, NaN where not computed). Rows of a single
             direction (`source` not 'all') are left out.
     """
-    columns = ("measure", "images", "source", "target", "value", "ci_low", "ci_high")
-    require(quality, columns, "quality")
     bars = quality[(quality["measure"] == "effectiveness") & (quality["source"] == "all")]
-    with style():
-        figure, (axes,) = new_panels(1, height=2.8)
-        _draw_bars(axes, bars, "target", 100.0, ("real", "counterfactual", "untrained"))
-        n_targets = bars.loc[bars["target"] != "all", "target"].nunique()
-        axes.axhline(100 / n_targets, color=INK, linestyle=":", label="Chance")
-        axes.set(xlabel="scanner", ylabel="seen as that scanner [%]", ylim=(0, 104))
-        add_legend(figure, axes, "whiskers: 95 % intervals", columns=2)
+    percent = bars.assign(**{name: 100 * bars[name] for name in ("value", "ci_low", "ci_high")})
+    figure, (axes,) = p.new_panels(1, height=2.8)
+    _draw_bars(axes, percent, "target", ("real", "counterfactual", "untrained"))
+    n_targets = bars.loc[bars["target"] != "all", "target"].nunique()
+    axes.axhline(100 / n_targets, color=INK, linestyle=":", label="Chance")
+    axes.set(xlabel="scanner", ylabel="seen as that scanner [%]", ylim=(0, 104))
+    p.add_legend(figure, axes, WHISKERS, columns=2)
     return figure
 
 
-@or_says_why
+@p.drawn
 def gold_error(quality: pd.DataFrame) -> Figure:
     """Error against the true counterfactual, beside leaving alone and two baselines.
 
@@ -68,23 +60,20 @@ def gold_error(quality: pd.DataFrame) -> Figure:
             'pixel_regression', 'counterfactual'), `source`, `target` (scanners), `value`, `ci_low`,
             `ci_high` (mean absolute error in grey levels of 255).
     """
-    columns = ("measure", "images", "source", "target", "value", "ci_low", "ci_high")
-    require(quality, columns, "quality")
-    bars = require(quality[quality["measure"] == "gold_error"], columns, "quality", REAL).copy()
+    bars = p.require(quality[quality["measure"] == "gold_error"], REAL)
     pooled = (bars["source"] == "all") | (bars["target"] == "all")
-    bars["direction"] = bars["source"] + "\n→ " + bars["target"]
-    bars.loc[pooled, "direction"] = "all"
-    with style():
-        figure = new_figure(0.72 * bars["direction"].nunique() + 1.4)
-        axes = figure.subplots()
-        order = ("untouched", "histogram", "pixel_regression", "counterfactual")
-        _draw_bars(axes, bars, "direction", 1.0, order, horizontal=True)
-        axes.set(xlabel="mean absolute error [grey levels of 255]", ylabel="direction")
-        add_legend(figure, axes, "whiskers: 95 % intervals", columns=2)
+    directions = bars["source"] + "\n→ " + bars["target"]
+    bars = bars.assign(direction=directions.mask(pooled, "all"))
+    figure = p.new_figure(0.72 * bars["direction"].nunique() + 1.4)
+    axes = figure.subplots()
+    order = ("untouched", "histogram", "pixel_regression", "counterfactual")
+    _draw_bars(axes, bars, "direction", order, horizontal=True)
+    axes.set(xlabel="mean absolute error [grey levels of 255]", ylabel="direction")
+    p.add_legend(figure, axes, WHISKERS, columns=2)
     return figure
 
 
-@or_says_why
+@p.drawn
 def overall(
     quality: pd.DataFrame, measures: Mapping[str, str], chance: float | None = None
 ) -> Figure:
@@ -96,23 +85,47 @@ def overall(
             those of other cohorts; where all are, the figure says so.
         chance: where to draw a line, if anywhere.
     """
-    columns = ("measure", "images", "source", "target", "value", "ci_low", "ci_high")
-    require(quality, columns, "quality")
     pooled = quality[(quality["source"] == "all") & (quality["target"] == "all")]
-    drawn = [name for name in measures if name in set(pooled["measure"])]
-    if not drawn:
-        raise NothingToDraw("Not measured on this cohort, or on too few test images.")
-    kinds = [pooled[pooled["measure"] == name] for name in drawn]
-    with style():
-        figure = new_figure(sum(0.3 * len(mine) + 0.75 for mine in kinds))
-        heights = [len(mine) + 1 for mine in kinds]
-        panels = figure.subplots(len(drawn), 1, height_ratios=heights, squeeze=False)[:, 0]
-        for axes, name, mine in zip(panels, drawn, kinds, strict=True):
-            _draw_kinds(axes, mine)
-            axes.set_xlabel(measures[name])
-            if chance is not None:
-                axes.axvline(chance, color=INK, linestyle=":")
-        figure.supxlabel("whiskers: 95 % intervals", fontsize=10)
+    kinds = {name: pooled[pooled["measure"] == name] for name in measures}
+    kinds = {name: mine for name, mine in kinds.items() if len(mine)}
+    if not kinds:
+        raise p.NothingToDraw("Not measured on this cohort, or on too few test images.")
+    figure = p.new_figure(sum(0.3 * len(mine) + 0.75 for mine in kinds.values()))
+    heights = [len(mine) + 1 for mine in kinds.values()]
+    panels = figure.subplots(len(kinds), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for axes, (name, mine) in zip(panels, kinds.items(), strict=True):
+        _draw_kinds(axes, mine)
+        axes.set_xlabel(measures[name])
+        if chance is not None:
+            axes.axvline(chance, color=INK, linestyle=":")
+    figure.supxlabel(WHISKERS, fontsize=10)
+    return figure
+
+
+@p.drawn
+def ablation(bought: pd.DataFrame | None) -> Figure:
+    """Gain over unpaired views against the gold error of the pairs, one point per seed.
+
+    Args:
+        bought: rows `strategy`, `seed`, `where`, `error` (grey levels of 255) and `gain`
+            (difference in ROC-AUC), of `companion.experiments.ablation.gain_against_error`.
+    """
+    bought = p.require(bought, NOTHING_TO_COMPARE)
+    places, look = list(dict.fromkeys(bought["where"])), marks("simclr")
+    figure, panels = p.new_panels(len(places), height=3.4)  # the legend is tall
+    for axes, where in zip(panels, places, strict=True):
+        here = bought[bought["where"] == where]
+        for strategy, points in here.groupby("strategy", sort=False):
+            mark = look[str(strategy)]
+            shape: dict[str, Any] = {"color": mark.colour, "marker": mark.marker, "s": 42}
+            axes.scatter(points["error"], points["gain"], zorder=3, label=mark.label, **shape)
+        axes.margins(0.12)
+        axes.axhline(0, color=INK, linewidth=0.8)
+        axes.set_title(where)
+    p.share_y(panels, -0.01, 0.01)
+    reference = look["standard"].label
+    p.name_outer(panels, "error of the pairs\n[grey levels of 255]", f"ROC-AUC\n− {reference}'s")
+    p.add_legend(figure, panels[0], "one point per pretraining seed", columns=1)
     return figure
 
 
@@ -123,47 +136,30 @@ def _draw_kinds(axes: Axes, rows: pd.DataFrame) -> None:
         ",".join([look.label.removesuffix(" (ceiling)"), *kind.split(",")[1:]])
         for look, kind in zip(looks, rows["images"], strict=True)
     ]
-    value, low, high = (rows[column].to_numpy() for column in ("value", "ci_low", "ci_high"))
-    whiskers = np.nan_to_num(np.clip(np.stack([value - low, high - value]), 0, None))
-    axes.barh(names, value, 0.8, xerr=whiskers, color=[look.colour for look in looks], ecolor=INK)
+    shape: dict[str, Any] = {"color": [look.colour for look in looks], "ecolor": INK}
+    axes.barh(names, rows["value"].to_numpy(), 0.8, xerr=p.reach(rows), **shape)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
 
 
 def _draw_bars(
-    axes: Axes,
-    table: pd.DataFrame,
-    group: str,
-    scale: float,
-    order: Sequence[str],
-    *,
-    horizontal: bool = False,
+    axes: Axes, table: pd.DataFrame, group: str, order: Sequence[str], *, horizontal: bool = False
 ) -> None:
     """Bars with whiskers, one group per value of `group`, one bar per kind of image."""
     groups = list(dict.fromkeys(table[group]))
     kinds = [kind for kind in order if kind in set(table["images"])]
-    if not groups or not kinds:
-        raise ValueError(f"quality has no rows for any of {list(order)}: nothing to draw")
-    thickness = 0.8 / len(kinds)
+    thickness = 0.8 / len(kinds) * 0.92
     for k, kind in enumerate(kinds):
         mine = table[table["images"] == kind].groupby(group).mean(numeric_only=True).reindex(groups)
-        where = np.arange(len(groups)) + (k - (len(kinds) - 1) / 2) * thickness
-        value, low, high = (scale * mine[c].to_numpy() for c in ("value", "ci_low", "ci_high"))
-        whiskers = np.nan_to_num(np.clip(np.stack([value - low, high - value]), 0, None))
-        look: dict[str, Any] = {
-            "color": IMAGES[kind].colour,
-            "label": IMAGES[kind].label,
-            "ecolor": INK,
-        }
+        where, value = p.places(len(groups), len(kinds), k), mine["value"].to_numpy()
+        look: dict[str, Any] = {"color": IMAGES[kind].colour, "label": IMAGES[kind].label}
         if horizontal:
-            axes.barh(where, value, thickness * 0.92, xerr=whiskers, **look)
+            axes.barh(where, value, thickness, xerr=p.reach(mine), ecolor=INK, **look)
         else:
-            axes.bar(where, value, thickness * 0.92, yerr=whiskers, **look)
+            axes.bar(where, value, thickness, yerr=p.reach(mine), ecolor=INK, **look)
     if horizontal:
-        axes.set_yticks(range(len(groups)), groups)
-        axes.invert_yaxis()
-        axes.grid(visible=False, axis="y")
+        p.name_rows(axes, groups)
     else:
         axes.set_xticks(range(len(groups)), groups)
         axes.grid(visible=False, axis="x")
