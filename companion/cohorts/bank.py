@@ -4,11 +4,11 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from pydantic import Field
@@ -23,8 +23,6 @@ from companion.engine.files import write_atomically
 from companion.engine.mapped import MappedArray, read
 
 if TYPE_CHECKING:
-    import torch
-
     from ccl.generator.generator import Generator
     from ccl.generator.graph import ImageParents
 
@@ -100,25 +98,17 @@ def make(cohort: Cohort, generator: "Generator", options: BankOptions, folder: P
         DiskFullError: there is no room for the bank; nothing was computed yet.
     """
     require_variable(options.variable, generator.parents, cohort.name)
-    values = generator.parents.values[options.variable]
 
     def targets(rows: np.ndarray) -> np.ndarray:
         return all_counterfactuals(cohort, generator, rows, options)
 
-    _write_bank(cohort, folder, options.variable, values, targets, options.batch_size, "generator")
+    values = generator.parents.values[options.variable]
+    info = {"variable": options.variable, "values": list(values), "source": "generator"}
+    _write_bank(cohort, folder, info, targets, options.batch_size)
 
 
 def require_variable(variable: str, parents: "ImageParents", cohort: str) -> None:
-    """Refuses a bank over what a generator does not know.
-
-    Args:
-        variable: that is to be intervened on.
-        parents: the generator's.
-        cohort: its name, for the message.
-
-    Raises:
-        ValueError: the generator does not know the variable.
-    """
+    """Raises a ValueError if a generator with some `parents` cannot make a bank over a variable."""
     if variable not in parents.values:
         raise ValueError(
             f"a bank over {variable} of cohort '{cohort}': its generator knows only "
@@ -145,19 +135,14 @@ def make_from_truth(cohort: Cohort, options: BankOptions, folder: Path) -> None:
         made[np.arange(len(rows)), cohort.codes(options.variable, rows)] = read(cohort.images, rows)
         return made
 
-    _write_bank(cohort, folder, options.variable, values, targets, 256, "truth")
+    info = {"variable": options.variable, "values": list(values), "source": "truth"}
+    _write_bank(cohort, folder, info, targets, 256)
 
 
 def all_counterfactuals(
     cohort: Cohort, generator: "Generator", rows: np.ndarray, options: BankOptions
 ) -> np.ndarray:
-    """Counterfactuals of some rows under every other value of the variable.
-
-    Args:
-        cohort: of the images.
-        generator: knows the variable.
-        rows: (n,) row indices.
-        options: how.
+    """Counterfactuals of some rows (n,) under every other value of the variable.
 
     Returns:
         uint8 (n, K, H, W); the slot of an image's own value holds the real image.
@@ -166,7 +151,9 @@ def all_counterfactuals(
 
     frame, values = cohort.images.shape[1:], generator.parents.values[options.variable]
     made = np.empty((len(rows), len(values), *frame), dtype=np.uint8)
-    step = _batch_size(generator.device, frame, options)
+    # Images per pass: a GPU's memory holds few, a CPU's more of small ones.
+    on_cpu = generator.device.type == "cpu"
+    step = max(options.batch_size, _PIXELS_PER_BATCH // math.prod(frame) if on_cpu else 0)
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         made[part] = counterfactuals(
@@ -180,83 +167,65 @@ def all_counterfactuals(
     return made
 
 
-def _batch_size(device: "torch.device", frame: tuple[int, ...], options: BankOptions) -> int:
-    """Images per pass: a GPU's memory holds few, a CPU's more of small ones."""
-    if device.type != "cpu":
-        return options.batch_size
-    return max(options.batch_size, _PIXELS_PER_BATCH // math.prod(frame))
-
-
 def _write_bank(
     cohort: Cohort,
     folder: Path,
-    variable: str,
-    values: tuple[str, ...],
+    info: dict[str, Any],
     targets: Callable[[np.ndarray], np.ndarray],
     batch_size: int,
-    source: str,
 ) -> None:
-    progress = _Progress(folder)
-    if not distributed.broadcast(
-        (folder / "bank.json").is_file()
-    ):  # else a kill came after the bank
+    """Writes a bank; `targets` makes the entries of some rows, `info` says what they are."""
+    progress, main = _Progress(folder), distributed.is_main_process()
+    file = folder / "bank.json"
+    if not distributed.broadcast(file.is_file()):  # else a kill came after the bank
         rows = cohort.rows(scanners="pretraining")
-        shape = (len(rows), len(values), *cohort.images.shape[1:])
-        _write_missing(folder / COUNTERFACTUALS, progress, rows, shape, targets, batch_size, source)
-        if distributed.is_main_process():
-            _finish(cohort, folder, variable, values, source)
-    if distributed.is_main_process():
+        shape = (len(rows), len(info["values"]), *cohort.images.shape[1:])
+        if main:
+            _allocate(folder / COUNTERFACTUALS, shape, progress)
+        batches = set(range(0, len(rows), batch_size))
+        missing = distributed.broadcast(sorted(batches - progress.done()))
+        mine = missing[distributed.rank() :: distributed.world_size()]
+        bar = tqdm(mine, desc=f"bank ({info['source']})", disable=not main)
+        made = ((start, targets(rows[start : start + batch_size])) for start in bar)
+        _write_batches(folder / COUNTERFACTUALS, shape, made, progress)
+        distributed.barrier()
+        if main:
+            storage.write_npy(folder / "rows.npy", rows)
+            write_atomically(file, json.dumps(info | {"cohort": cohort.checksum}, indent=1))
+    if main:
         progress.delete()
 
 
-def _write_missing(
-    path: Path,
-    progress: "_Progress",
-    rows: np.ndarray,
-    shape: tuple[int, ...],
-    targets: Callable[[np.ndarray], np.ndarray],
-    batch_size: int,
-    source: str,
-) -> None:
-    first_entry = len(storage.npy_header(shape))
-    entry = int(np.prod(shape[1:]))  # bytes
-    if distributed.is_main_process():
-        if not path.is_file() or path.stat().st_size != first_entry + len(rows) * entry:
-            progress.delete()  # what it speaks of is not there
-        if not progress.files:
-            storage.create_npy(path, shape)
-            progress.own.touch()
-    missing = distributed.broadcast(sorted(set(range(0, len(rows), batch_size)) - progress.done()))
+def _allocate(path: Path, shape: tuple[int, ...], progress: "_Progress") -> None:
+    size = len(storage.npy_header(shape)) + math.prod(shape)
+    if not path.is_file() or path.stat().st_size != size:
+        progress.delete()  # what it speaks of is not there
+    if not progress.files:
+        storage.create_npy(path, shape)
+        progress.own.touch()
 
-    with path.open("r+b") as made, ThreadPoolExecutor(max_workers=1) as writer:
+
+def _write_batches(
+    path: Path,
+    shape: tuple[int, ...],
+    batches: Iterable[tuple[int, np.ndarray]],
+    progress: "_Progress",
+) -> None:
+    """Writes batches, by their first entry, behind the computation of the next."""
+    header, entry = len(storage.npy_header(shape)), math.prod(shape[1:])  # bytes
+    with path.open("r+b") as file, ThreadPoolExecutor(max_workers=1) as writer:
 
         def write(start: int, batch: np.ndarray) -> None:
-            _write_batch(made, first_entry + start * entry, batch)
+            _write_batch(file, header + start * entry, batch)
             progress.add(start)
 
-        pending = None
-        mine = missing[distributed.rank() :: distributed.world_size()]
-        for start in tqdm(mine, desc=f"bank ({source})", disable=not distributed.is_main_process()):
-            batch = targets(rows[start : start + batch_size])
+        pending: Future[None] | None = None
+        for start, batch in batches:
             if pending is not None:
                 pending.result()  # at most one batch waits: memory does not grow with the cohort
             pending = writer.submit(write, start, batch)
         if pending is not None:
             pending.result()
-    distributed.barrier()
-
-
-def _finish(
-    cohort: Cohort, folder: Path, variable: str, values: tuple[str, ...], source: str
-) -> None:
-    storage.write_npy(folder / "rows.npy", cohort.rows(scanners="pretraining"))
-    info = {
-        "variable": variable,
-        "values": list(values),
-        "source": source,
-        "cohort": cohort.checksum,
-    }
-    write_atomically(folder / "bank.json", json.dumps(info, indent=1))
 
 
 def _write_batch(made: BinaryIO, at: int, batch: np.ndarray) -> None:
@@ -287,12 +256,8 @@ class _Progress:
             file.unlink()
 
     def done(self) -> set[int]:
-        whole = re.compile(r"^(\d+) written$", re.MULTILINE)
-        return {
-            int(start)
-            for file in self.files
-            for start in whole.findall(file.read_text(encoding="utf-8"))
-        }
+        text = "".join(file.read_text(encoding="utf-8") for file in self.files)
+        return {int(start) for start in re.findall(r"^(\d+) written$", text, re.MULTILINE)}
 
     def add(self, start: int) -> None:
         with self.own.open("a", encoding="utf-8") as file:

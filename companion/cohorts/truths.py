@@ -35,16 +35,13 @@ def has_truth(cohort: Cohort, variable: str = "scanner") -> bool:
 def true_counterfactual(
     cohort: Cohort, rows: np.ndarray, do: Mapping[str, str], *, noise: bool = True
 ) -> np.ndarray:
-    """True counterfactuals of some rows under an intervention.
+    """True counterfactuals, uint8 (n, H, W), of some rows under an intervention.
 
     Args:
         cohort: of simulated images or scanners.
         rows: (n,) row indices.
         do: variable to value, e.g. {"scanner": "Boreal"}; may name held-out scanners.
         noise: with the image's own sensor noise, or the noise-free rendering.
-
-    Returns:
-        uint8 (n, H, W).
 
     Raises:
         LookupError: the source does not know them.

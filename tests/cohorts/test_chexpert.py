@@ -8,7 +8,7 @@ import pytest
 from companion.cohorts import doctor
 from companion.cohorts.cohort import NOT_RECORDED
 from companion.cohorts.errors import CohortError
-from companion.cohorts.fakes.chexpert import write_as
+from companion.cohorts.fakes import chexpert
 from companion.cohorts.registry import build, make_plan
 from companion.cohorts.releases.chexpert import CheXpertOptions
 from tests.cohorts.releases import cells, spoil
@@ -46,7 +46,7 @@ def test_both_releases_and_no_prefix_give_the_same_cohort(release: Path) -> None
     for prefix in ("CheXpert-v1.0", "CheXpert-v1.0-small"):
         other = release.parent / prefix
         other.mkdir()
-        write_as(other, 48, 0, prefix)
+        chexpert.write(other, 48, 0, prefix)
         assert rows(other).equals(expected)
     spoil(release / "train.csv", 2, "Path", expected["source_path"].iloc[0])
     assert rows(release).equals(expected)

@@ -1,6 +1,7 @@
 """The file formats of made-up releases."""
 
 import csv
+import hashlib
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +14,12 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, generate_
 
 _MAMMOGRAM = UID("1.2.840.10008.5.1.4.1.1.1.2")  # Digital Mammography X-Ray Image, for presentation
 _RADIOGRAPH = UID("1.2.840.10008.5.1.4.1.1.7")  # Secondary Capture Image
+
+
+def identifier(*key: object) -> str:
+    """32 hexadecimal digits, another for every key."""
+    text = "/".join(map(str, key))
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def write_table(path: Path, header: str, rows: Iterable[Mapping[str, object]]) -> None:
@@ -37,23 +44,16 @@ def write_jpeg(path: Path, picture: np.ndarray) -> None:
     Image.fromarray(picture).save(path, quality=95)
 
 
-def truncate(path: Path) -> None:
-    """Cuts a file down to its first half."""
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-
-
 def write_radiograph(path: Path, picture: np.ndarray, tags: Mapping[str, str]) -> None:
     """Writes a DICOM file with a JPEG in it, 8 bits, as the RSNA's."""
     file = BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=95)
-    dataset = _dataset(_RADIOGRAPH, JPEGBaseline8Bit, picture.shape, 8, tags)
-    dataset.PixelData = encapsulate([file.getvalue()])
-    _save(dataset, path)
+    pixels = encapsulate([file.getvalue()])
+    _write_dicom(path, _RADIOGRAPH, JPEGBaseline8Bit, 8, picture, pixels, tags)
 
 
 def write_mammogram(
-    path: Path, picture: np.ndarray, tags: Mapping[str, str], inverted: bool = False
+    path: Path, picture: np.ndarray, tags: Mapping[str, object], inverted: bool = False
 ) -> None:
     """Writes a DICOM file of 12 bits with a window.
 
@@ -64,33 +64,35 @@ def write_mammogram(
         inverted: whether the photometric interpretation is MONOCHROME1.
     """
     deep = picture.astype(np.uint16) * 16
-    dataset = _dataset(_MAMMOGRAM, ExplicitVRLittleEndian, picture.shape, 12, tags)
-    dataset.PhotometricInterpretation = "MONOCHROME1" if inverted else "MONOCHROME2"
-    dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
-    dataset.PixelData = (4095 - deep if inverted else deep).tobytes()
-    _save(dataset, path)
+    pixels = (4095 - deep if inverted else deep).tobytes()
+    window: dict[str, object] = {"WindowCenter": 2048, "WindowWidth": 4096}
+    if inverted:
+        window |= {"PhotometricInterpretation": "MONOCHROME1"}
+    _write_dicom(path, _MAMMOGRAM, ExplicitVRLittleEndian, 12, picture, pixels, {**tags, **window})
 
 
-def _dataset(
-    kind: UID, syntax: UID, shape: tuple[int, ...], bits: int, tags: Mapping[str, str]
-) -> FileDataset:
+def _write_dicom(
+    path: Path,
+    kind: UID,
+    syntax: UID,
+    bits: int,
+    picture: np.ndarray,
+    pixels: bytes,
+    tags: Mapping[str, object],
+) -> None:
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = kind
+    meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = kind, syntax
     # Made from the content, so that the same release comes out twice.
-    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[str(sorted(tags.items()))])
-    meta.TransferSyntaxUID = syntax
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[path.name])
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID, dataset.SOPInstanceUID = kind, meta.MediaStorageSOPInstanceUID
-    dataset.Rows, dataset.Columns = shape
+    dataset.Rows, dataset.Columns = picture.shape
     dataset.SamplesPerPixel, dataset.PixelRepresentation = 1, 0
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.BitsStored, dataset.HighBit = bits, bits - 1
     dataset.BitsAllocated = 8 if bits == 8 else 16
     for keyword, value in tags.items():
         setattr(dataset, keyword, value)
-    return dataset
-
-
-def _save(dataset: FileDataset, path: Path) -> None:
+    dataset.PixelData = pixels
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)

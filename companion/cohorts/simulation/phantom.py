@@ -89,16 +89,7 @@ class PhantomOptions(ScannerShares):
 
 
 def build(options: PhantomOptions, folder: Path) -> None:
-    """Simulates a cohort and writes its folder, completely or not at all.
-
-    Args:
-        options: what to simulate.
-        folder: where the cohort will lie; must not exist.
-
-    Raises:
-        FileExistsError: `folder` is there already.
-    """
-    folder = Path(folder)
+    """Simulates a cohort and writes its folder, which must not exist, completely or not at all."""
     if folder.exists():
         raise FileExistsError(f"'{folder}' exists already: remove it to simulate the cohort anew")
     partial = folder.with_name(f".{folder.name}.partial")
@@ -106,7 +97,9 @@ def build(options: PhantomOptions, folder: Path) -> None:
     partial.mkdir(parents=True)
     try:
         table = _table(options)
-        images = _write_images(options, table, partial / "images.npy")
+        images = storage.create_npy(partial / "images.npy", (len(table), *options.frame))
+        _fill(images, options, table, noise=True)
+        images.flush()
         table.to_parquet(partial / "table.parquet", index=False)
         info = _info(options, table, checksum(images, table))
         write_atomically(partial / "cohort.json", json.dumps(info, indent=1) + "\n")
@@ -124,14 +117,13 @@ def counterfactual(
     Args:
         options: those that the cohort was simulated with.
         rows: n rows of its table.
-        do: 'scanner' or other `variables` to values, held-out scanners too; empty remakes the
-            images.
+        do: 'scanner' or other `variables` to values, held-out scanners too; {} remakes the images.
         noise: with the image's own sensor noise, or without any.
 
     Raises:
         ValueError: `do` names an unknown variable or value.
     """
-    _check_do(options, do)
+    check_do(do, {"scanner": options.every_scanner, **options.variables})
     images = np.empty((len(rows), *options.frame), np.uint8)
     _fill(images, options, rows.assign(**do), noise=noise)
     return images
@@ -139,23 +131,15 @@ def counterfactual(
 
 def true_labels(options: PhantomOptions, rows: pd.DataFrame, do: Mapping[str, str]) -> np.ndarray:
     """Labels, int64 (n,), under an intervention; arguments as `counterfactual`'s."""
-    _check_do(options, do)
+    check_do(do, {"scanner": options.every_scanner, **options.variables})
     labels = np.empty(len(rows), np.int64)
     for split, own in rows.reset_index(drop=True).assign(**do).groupby("split"):
         labels[own.index.to_numpy()] = options.labels(_noise(options, str(split), own, (1, 1)), own)
     return labels
 
 
-def _check_do(options: PhantomOptions, do: Mapping[str, str]) -> None:
-    check_do(do, {"scanner": options.every_scanner, **options.variables})
-
-
 def check_do(do: Mapping[str, str], allowed: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuses an intervention that cannot be made.
-
-    Raises:
-        ValueError: it names an unknown variable or value.
-    """
+    """Raises a ValueError if an intervention names an unknown variable or value."""
     for variable, value in do.items():
         if variable not in allowed:
             raise ValueError(f"do '{variable}': it is one of {sorted(allowed)}")
@@ -216,21 +200,7 @@ def _info(options: PhantomOptions, table: pd.DataFrame, digest: str) -> dict[str
     }
 
 
-def _write_images(options: PhantomOptions, table: pd.DataFrame, path: Path) -> np.ndarray:
-    shape = (len(table), *options.frame)
-    images = storage.create_npy(path, shape)
-    _fill(images, options, table, noise=True)
-    images.flush()
-    return images
-
-
-def _fill(
-    images: np.ndarray,
-    options: PhantomOptions,
-    table: pd.DataFrame,
-    *,
-    noise: bool,
-) -> None:
+def _fill(images: np.ndarray, options: PhantomOptions, table: pd.DataFrame, *, noise: bool) -> None:
     """Simulates the rows of a table into `images`, on all cores."""
 
     def simulate(rows: slice) -> int:
@@ -262,10 +232,7 @@ def _simulate(options: PhantomOptions, rows: pd.DataFrame, *, noise: bool) -> np
 
 
 def _noise(
-    options: PhantomOptions,
-    split: str,
-    rows: pd.DataFrame,
-    frame: tuple[int, int],
+    options: PhantomOptions, split: str, rows: pd.DataFrame, frame: tuple[int, int]
 ) -> Exogenous:
     """The noise of table rows of one split."""
     patients, images = _number(rows["patient_id"]), _number(rows["image_id"])

@@ -68,55 +68,29 @@ class Scanner(Options):
         return text
 
 
+# fmt: off
 # Aurora, Boreal, Cirrus are meant for pretraining, Dorado and Eos to be held out.
 SCANNERS: dict[Regime, dict[str, Scanner]] = {
     "strong": {
         "Aurora": Scanner(window=(0.0, 0.9), blur=0.35, local_contrast=0.2, noise=0.008),
         "Boreal": Scanner(gamma=1.5, window=(0.0, 0.8), blur=0.7, local_contrast=0.5, noise=0.011),
-        "Cirrus": Scanner(
-            gamma=0.45,
-            window=(-0.04, 1.0),
-            blur=0.8,
-            local_contrast=1.5,
-            local_contrast_radius=2.5,
-            grid_period=5.0,
-            grid_amplitude=0.02,
-            noise=0.024,
-            text="CR",
-            text_position=(3.0, 3.0),
-        ),
-        "Dorado": Scanner(
-            gamma=0.75, window=(0.03, 1.0), blur=0.5, local_contrast=0.8, noise=0.012
-        ),
-        "Eos": Scanner(
-            gamma=0.6,
-            window=(0.0, 0.75),
-            blur=1.0,
-            local_contrast=1.0,
-            local_contrast_radius=6.0,
-            grid_period=7.0,
-            grid_amplitude=0.025,
-            noise=0.02,
-            text="EOS",
-            text_position=(3.0, 50.0),
-        ),
+        "Cirrus": Scanner(gamma=0.45, window=(-0.04, 1.0), blur=0.8, local_contrast=1.5,
+                          local_contrast_radius=2.5, grid_period=5.0, grid_amplitude=0.02,
+                          noise=0.024, text="CR", text_position=(3.0, 3.0)),
+        "Dorado": Scanner(gamma=0.75, window=(0.03, 1.0), blur=0.5, local_contrast=0.8,
+                          noise=0.012),
+        "Eos": Scanner(gamma=0.6, window=(0.0, 0.75), blur=1.0, local_contrast=1.0,
+                       local_contrast_radius=6.0, grid_period=7.0, grid_amplitude=0.025,
+                       noise=0.02, text="EOS", text_position=(3.0, 50.0)),
     },
     "mild": {
         "Aurora": Scanner(window=(0.0, 0.9), blur=0.35, local_contrast=0.2, noise=0.008),
         "Boreal": Scanner(gamma=1.1, window=(0.0, 0.88), blur=0.45, noise=0.009),
-        "Cirrus": Scanner(
-            gamma=0.85, window=(0.0, 0.95), blur=0.6, local_contrast=0.4, noise=0.012
-        ),
+        "Cirrus": Scanner(gamma=0.85, window=(0.0, 0.95), blur=0.6, local_contrast=0.4,
+                          noise=0.012),
         "Dorado": Scanner(gamma=0.93, window=(0.02, 0.95), blur=0.5, noise=0.01),
-        "Eos": Scanner(
-            gamma=0.9,
-            window=(0.0, 0.87),
-            blur=0.5,
-            local_contrast=0.5,
-            noise=0.012,
-            text="EOS",
-            text_position=(3.0, 50.0),
-        ),
+        "Eos": Scanner(gamma=0.9, window=(0.0, 0.87), blur=0.5, local_contrast=0.5, noise=0.012,
+                       text="EOS", text_position=(3.0, 50.0)),
     },
 }
 
@@ -127,38 +101,14 @@ MAMMOGRAPHS: dict[Regime, dict[str, Scanner]] = {
         "Fjord": Scanner(window=(0.03, 0.75), blur=0.3, local_contrast=0.5, noise=0.008),
         "Gale": Scanner(gamma=1.9, window=(0.02, 0.8), blur=0.7, noise=0.01),
         "Haven": Scanner(gamma=0.8, window=(-0.12, 0.62), blur=0.8, noise=0.022),
-        "Iris": Scanner(
-            gamma=0.5,
-            window=(-0.02, 1.0),
-            blur=0.5,
-            local_contrast=1.5,
-            local_contrast_radius=2.5,
-            grid_period=5.0,
-            grid_amplitude=0.012,
-            noise=0.016,
-            text="CR",
-            text_position=(3.0, 25.0),
-        ),
-        "Juno": Scanner(
-            gamma=1.3,
-            window=(-0.08, 0.5),
-            blur=1.1,
-            noise=0.026,
-            text="FS",
-            text_position=(56.0, 25.0),
-        ),
-        "Kestrel": Scanner(
-            gamma=0.75,
-            window=(0.0, 0.68),
-            blur=0.7,
-            local_contrast=1.0,
-            local_contrast_radius=6.0,
-            grid_period=7.0,
-            grid_amplitude=0.015,
-            noise=0.018,
-            text="XR",
-            text_position=(3.0, 25.0),
-        ),
+        "Iris": Scanner(gamma=0.5, window=(-0.02, 1.0), blur=0.5, local_contrast=1.5,
+                        local_contrast_radius=2.5, grid_period=5.0, grid_amplitude=0.012,
+                        noise=0.016, text="CR", text_position=(3.0, 25.0)),
+        "Juno": Scanner(gamma=1.3, window=(-0.08, 0.5), blur=1.1, noise=0.026,
+                        text="FS", text_position=(56.0, 25.0)),
+        "Kestrel": Scanner(gamma=0.75, window=(0.0, 0.68), blur=0.7, local_contrast=1.0,
+                           local_contrast_radius=6.0, grid_period=7.0, grid_amplitude=0.015,
+                           noise=0.018, text="XR", text_position=(3.0, 25.0)),
     },
     "mild": {
         "Fjord": Scanner(window=(0.03, 0.75), blur=0.3, local_contrast=0.5, noise=0.008),
@@ -166,31 +116,22 @@ MAMMOGRAPHS: dict[Regime, dict[str, Scanner]] = {
         "Haven": Scanner(gamma=0.95, window=(0.0, 0.72), blur=0.5, local_contrast=0.3, noise=0.012),
         "Iris": Scanner(gamma=0.9, window=(0.03, 0.8), blur=0.4, local_contrast=0.7, noise=0.01),
         "Juno": Scanner(gamma=1.05, window=(-0.01, 0.7), blur=0.6, local_contrast=0.3, noise=0.013),
-        "Kestrel": Scanner(
-            gamma=0.93,
-            window=(0.02, 0.74),
-            blur=0.5,
-            local_contrast=0.6,
-            noise=0.011,
-            text="XR",
-            text_position=(3.0, 25.0),
-        ),
+        "Kestrel": Scanner(gamma=0.93, window=(0.02, 0.74), blur=0.5, local_contrast=0.6,
+                           noise=0.011, text="XR", text_position=(3.0, 25.0)),
     },
 }
+# fmt: on
 
 
 def render(
     radiance: np.ndarray, scanner: Scanner, noise_field: np.ndarray | None = None
 ) -> np.ndarray:
-    """Images of a scanner, from radiance.
+    """Images of a scanner, uint8 (n, H, W), from radiance.
 
     Args:
         radiance: (n, H, W) in [0, 1], bright is dense; any source, simulated or real.
         scanner: the pipeline's settings.
         noise_field: standard normal (n, H, W), the sensor's exogenous noise; None leaves it out.
-
-    Returns:
-        uint8 (n, H, W).
 
     Raises:
         ValueError: the arrays' shapes do not fit.

@@ -7,22 +7,17 @@ counterfactual.
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from companion.cohorts.cohort import SPLITS
+from companion.cohorts.cohort import SPLITS, Cohort
 from companion.cohorts.simulation.draws import keyed_rng
 from companion.cohorts.simulation.phantom import check_do
 from companion.cohorts.simulation.scanner_shares import SimulatedScanners
 from companion.cohorts.simulation.scanners import render
 from companion.engine import storage
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from companion.cohorts.cohort import Cohort
 
 FRAMES = "frames.npy"
 CAVEATS = (
@@ -36,17 +31,10 @@ _BATCH = 256  # images rendered at once
 
 
 def assign_scanners(rows: pd.DataFrame, options: SimulatedScanners) -> pd.Series:
-    """The scanner of each row, drawn by patient.
+    """The scanner of each row (columns patient_id, split, label), drawn by patient.
 
     Every class is dealt to the scanners alike: by the shares in train, evenly over the pretraining
     scanners in val and over all scanners in test, so that each of them can be tested.
-
-    Args:
-        rows: columns patient_id, split, label.
-        options: scanners, shares and seed.
-
-    Returns:
-        Scanner of each row, with the index of `rows`.
     """
     patients = rows.groupby("patient_id").agg(split=("split", "first"), label=("label", "max"))
     rng = np.random.default_rng([options.scanner_seed, *b"simulated scanners"])
@@ -58,7 +46,7 @@ def assign_scanners(rows: pd.DataFrame, options: SimulatedScanners) -> pd.Series
     return rows["patient_id"].map(scanner)
 
 
-def render_cohort(folder: "Path", table: pd.DataFrame, options: SimulatedScanners) -> None:
+def render_cohort(folder: Path, table: pd.DataFrame, options: SimulatedScanners) -> None:
     """Writes `images.npy` of a cohort folder from its `frames.npy`; replaces one that is there."""
     frames = storage.read_npy(folder / FRAMES)
     images = storage.create_npy(folder / "images.npy", frames.shape)
@@ -70,23 +58,20 @@ def render_cohort(folder: "Path", table: pd.DataFrame, options: SimulatedScanner
 
 def counterfactual(
     options: SimulatedScanners,
-    cohort: "Cohort",
+    cohort: Cohort,
     rows: np.ndarray,
     do: Mapping[str, str],
     *,
     noise: bool = True,
 ) -> np.ndarray:
-    """True counterfactuals: the same image and sensor noise, another scanner.
+    """True counterfactuals, uint8 (n, H, W): the same image and sensor noise, another scanner.
 
     Args:
         options: those that the cohort was made with.
         cohort: has `frames.npy` in its folder.
         rows: (n,) row indices.
-        do: 'scanner' to one of the cohort's scanners, held-out ones too; empty remakes the images.
+        do: 'scanner' to one of the cohort's, held-out ones too; {} remakes the images.
         noise: with the image's own sensor noise, or without any.
-
-    Returns:
-        uint8 (n, H, W).
 
     Raises:
         FileNotFoundError: `frames.npy` is missing.
