@@ -14,9 +14,8 @@ import pandas as pd
 from scipy import stats
 
 from companion import ROOT
-from companion.claims.holm import ALPHA, holm_levels
+from companion.claims.estimates import holm, mean_over_seeds
 from companion.claims.judging import Verdict, decide, overall
-from companion.claims.seeds import mean_over_seeds
 from companion.engine.csv_files import write_table
 from companion.evaluation.statistics import auc_replicates, roc_auc
 
@@ -181,7 +180,7 @@ def claim_verdicts(
 def _claim_verdict(gains: np.ndarray) -> Verdict:
     """On gains (S, tests) that should all be above zero."""
     estimates = [mean_over_seeds(column) for column in gains.T]
-    levels = holm_levels([estimate.p_value(0.0) for estimate in estimates], ALPHA)
+    _, levels = holm([estimate.p_value(0.0) for estimate in estimates])
     intervals = [e.interval(level) for e, level in zip(estimates, levels, strict=True)]
     return overall([decide("above", 0.0, low, high) for low, high in intervals])
 

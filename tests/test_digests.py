@@ -71,7 +71,7 @@ def before(copied: Path) -> dict[str, tuple[str, str]]:
         ("companion/cohorts/releases/nih.py", '"Effusion"', '"Edema"', set()),
         ("companion/cohorts/releases/mini_mias.py", "lists no film", "names no film", set()),
         ("companion/book/tables.py", "def ", "def other_", set()),
-        ("companion/claims/holm.py", "def ", "def other_", set()),
+        ("companion/claims/estimates.py", "def ", "def other_", set()),
         ("ccl/losses/nt_xent.py", "def ", "def other_", {"pretraining"}),
         ("ccl/pairs.py", "def ", "def other_", {"pretraining"}),
         ("companion/evaluation/probing.py", "def ", "def other_", {"evaluation"}),

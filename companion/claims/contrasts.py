@@ -2,32 +2,32 @@
 
 A contrast is a weight for each cell (an encoder's AUC on one test domain with one share of the
 labels); the weights of the first encoder add up to 1 and those of the second to -1. What is
-estimated is one weighted sum per pretraining seed (`companion.claims.effects`).
+estimated is one weighted sum per pretraining seed.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
+from scipy import stats
 
+from companion.claims.estimates import Estimate, mean_over_seeds
 from companion.claims.ledger import (
     OBJECTIVES,
     PROTOCOLS,
     STRATEGIES,
     DifferenceTest,
     Encoder,
-    Fractions,
     Gain,
 )
 from companion.cohorts.cohort import Cohort
 from companion.evaluation.results import POOLED, RESULT_COLUMNS
 
-CELL = (
+CELL = [
     *("objective", "strategy", "protocol", "subgroup"),
     *("test_cohort", "domain", "label_fraction"),
-)
-Cell = tuple[str, str, str, str, str, str, float]
-Weights = Mapping[Cell, float]
+]
 Encoders = Mapping[str, Encoder]
 Rows = tuple[pd.DataFrame, pd.DataFrame]  # of the first encoder and of the second
 
@@ -58,6 +58,30 @@ class Setting:
         return cls(cohort.name, tuple(order), cohort.held_out_scanners)
 
 
+@dataclass(frozen=True)
+class Effect:
+    """What a test of a claim measures.
+
+    Attributes:
+        estimate: the effect.
+        seeds: pretraining seeds behind it; 0 where it is not about pretraining.
+        n: test images (or repetitions) behind it.
+        unit: of the effect.
+        covers: what its interval is over; '' where it has none.
+        one_generator: whether it rests on a generator that was trained once, for all pretraining
+            seeds.
+        unconverged: encoders among those compared that had not converged.
+    """
+
+    estimate: Estimate
+    seeds: int
+    n: int
+    unit: str = "AUC"
+    covers: str = "other pretraining seeds, on these test patients"
+    one_generator: bool = False
+    unconverged: tuple[str, ...] = ()
+
+
 def checked_results(results: pd.DataFrame, setting: Setting, source: str) -> pd.DataFrame:
     """The ROC-AUCs of `results.csv` by scanner, after making sure that they are what they say.
 
@@ -78,73 +102,108 @@ def checked_results(results: pd.DataFrame, setting: Setting, source: str) -> pd.
     auc = results[results["metric"] == "roc_auc"]
     if auc.empty:
         raise ValueError(f"{source}: no row has the metric 'roc_auc', so no claim can be tested")
-    _require_known(auc, setting, source)
-    own = auc["test_cohort"] == setting.cohort
     domains = [*setting.scanners, *setting.held_out, POOLED]
-    _refuse(auc, own & ~auc["domain"].isin(domains), "domain", f"one of {domains}", source)
-    _refuse(auc, ~auc["value"].between(0, 1), "value", "an AUC between 0 and 1", source)
-    keys = [*CELL, "pretrain_seed", "probe_seed"]
-    _refuse(auc, auc.duplicated(keys), "domain", "one row per figure, not a second one", source)
+    known = {"cohort": [setting.cohort], "objective": OBJECTIVES}
+    known |= {"strategy": STRATEGIES, "protocol": PROTOCOLS}
+    checks = [(name, auc[name].isin(names), f"one of {[*names]}") for name, names in known.items()]
+    elsewhere, figure = auc["test_cohort"] != setting.cohort, [*CELL, "pretrain_seed", "probe_seed"]
+    checks += [
+        ("domain", elsewhere | auc["domain"].isin(domains), f"one of {domains}"),
+        ("value", auc["value"].between(0, 1), "an AUC between 0 and 1"),
+        ("domain", ~auc.duplicated(figure), "one row per figure, not a second one"),
+    ]
+    for column, good, expected in checks:
+        if not good.all():
+            index = good[~good].index[0]
+            raise ValueError(
+                f"{source}, line {index + 2}: {column} is {auc.loc[index, column]!r}, "
+                f"expected {expected}"
+            )
     return auc[auc["domain"] != POOLED]
 
 
-def _require_known(auc: pd.DataFrame, setting: Setting, source: str) -> None:
-    allowed = {
-        "cohort": (setting.cohort,),
-        "objective": OBJECTIVES,
-        "strategy": STRATEGIES,
-        "protocol": PROTOCOLS,
-    }
-    for column, values in allowed.items():
-        _refuse(auc, ~auc[column].isin(values), column, f"one of {list(values)}", source)
+def auc_effect(auc: pd.DataFrame, weights: pd.Series) -> Effect:
+    """A weighted sum of AUCs with its standard error.
+
+    With several pretraining seeds the standard error is over the seeds' own contrasts (Student's
+    t), on these test patients and labelled subsets. With one seed it is made from the
+    patient-bootstrap intervals of the cells, taken as fully dependent over label fractions and
+    independent otherwise. That errs on the wide side, since strategies are compared on the same
+    patients.
+
+    Args:
+        auc: of `checked_results`.
+        weights: of `contrast`.
+    """
+    by_seed = seed_effects(auc, weights)
+    rows = _weighted_rows(auc[auc["pretrain_seed"].isin(by_seed.index)], weights)
+    estimate = mean_over_seeds(by_seed.to_numpy())
+    n = int(rows.groupby(["test_cohort", "domain", "subgroup"])["n"].max().sum())
+    if len(by_seed) > 1:
+        return Effect(estimate, len(by_seed), n)
+    estimate = Estimate(estimate.value, _patient_error(rows, weights))
+    return Effect(estimate, 1, n, covers="other test patients, for these encoders only")
 
 
-def _refuse(table: pd.DataFrame, bad: pd.Series, column: str, expected: str, source: str) -> None:
-    if bad.any():
-        index = bad[bad].index[0]
-        raise ValueError(
-            f"{source}, line {index + 2}: {column} is {table.loc[index, column]!r}, "
-            f"expected {expected}"
-        )
-
-
-# Which cells a gain weighs
-
-
-def gain_weights(auc: pd.DataFrame, gain: Gain, encoders: Encoders, setting: Setting) -> Weights:
-    """The cells of a gain, every domain and label fraction counted alike.
+def seed_effects(auc: pd.DataFrame, weights: pd.Series) -> pd.Series:
+    """The contrast of each pretraining seed that has every cell, by rising seed.
 
     Raises:
-        NotTestedError: an encoder, subgroup or domain was not run.
+        ValueError: no seed has.
+    """
+    cells = _weighted_rows(auc, weights).groupby([*CELL, "pretrain_seed"])["value"].mean()
+    by_seed = cells.unstack("pretrain_seed").reindex(weights.index).dropna(axis=1)
+    if by_seed.shape[1] == 0:
+        raise ValueError("empty contrast: no pretraining seed has all the figures that it needs")
+    return by_seed.mul(weights, axis=0).sum(axis=0)
+
+
+def _weighted_rows(auc: pd.DataFrame, weights: pd.Series) -> pd.DataFrame:
+    """The rows whose cell has a weight."""
+    return auc[pd.MultiIndex.from_frame(auc[CELL]).isin(weights.index)]
+
+
+def _patient_error(rows: pd.DataFrame, weights: pd.Series) -> float:
+    bounds = rows.groupby(CELL)[["ci_low", "ci_high"]].mean().reindex(weights.index)
+    half = (bounds["ci_high"] - bounds["ci_low"]) / 2
+    per_curve = (weights.abs() * half).groupby(level=CELL[:-1]).sum()
+    return math.sqrt(float((per_curve**2).sum())) / float(stats.norm.ppf(0.975))
+
+
+# Which cells a test weighs
+
+
+def contrast(
+    auc: pd.DataFrame, test: Gain | DifferenceTest, encoders: Encoders, setting: Setting
+) -> pd.Series:
+    """The weight of each cell in a gain, every domain and label fraction counted alike.
+
+    Of a difference it is that in one gain minus that in the other, both over the label fractions
+    that both have.
+
+    Raises:
+        NotTestedError: an encoder, subgroup, domain or fraction was not run, or both gains of a
+            difference are over the same cells here.
         ValueError: the encoders were run, but not on the same domains with the same labels.
     """
-    rows = _rows(auc, gain, encoders, setting)
-    return _weights(rows, gain, _select_fractions(gain.fractions, _shares(rows, gain)))
-
-
-def difference_weights(
-    auc: pd.DataFrame, test: DifferenceTest, encoders: Encoders, setting: Setting
-) -> Weights:
-    """The cells of one gain minus another, both over the label fractions that both gains have.
-
-    Raises:
-        NotTestedError: as `gain_weights`, or both gains are over the same cells here.
-        ValueError: as `gain_weights`.
-    """
-    gains = test.of, test.minus
-    rows = [_rows(auc, gain, encoders, setting) for gain in gains]
-    shares = [set(_shares(each, gain)) for each, gain in zip(rows, gains, strict=True)]
-    common = sorted(shares[0] & shares[1])
+    gains = (test.of, test.minus) if isinstance(test, DifferenceTest) else (test,)
+    compared = [_rows(auc, gain, encoders, setting) for gain in gains]
+    shares = [_shares(rows, gain) for rows, gain in zip(compared, gains, strict=True)]
+    common = [share for share in shares[0] if share in shares[-1]]
     if not common:
         raise ValueError(f"empty contrast: {test.label()} have no share of the labels in common")
-    of, minus = (
-        _weights(each, gain, _select_fractions(gain.fractions, common))
-        for each, gain in zip(rows, gains, strict=True)
+    of, *others = (
+        _weights(rows, gain, _chosen(gain, common))
+        for rows, gain in zip(compared, gains, strict=True)
     )
-    if of == minus:
-        raise NotTestedError("both gains are over the same figures: there is only one to choose")
-    cells = dict.fromkeys([*of, *minus])
-    return {cell: of.get(cell, 0.0) - minus.get(cell, 0.0) for cell in cells}
+    for minus in others:
+        if of.equals(minus):
+            raise NotTestedError(
+                "both gains are over the same figures: there is only one to choose"
+            )
+        cells = of.index.append(minus.index).unique()
+        of = of.reindex(cells, fill_value=0.0) - minus.reindex(cells, fill_value=0.0)
+    return of
 
 
 def gain_fractions(
@@ -153,15 +212,29 @@ def gain_fractions(
     """The label fractions, ascending, that a gain is over.
 
     Raises:
-        NotTestedError, ValueError: as `gain_weights`.
+        NotTestedError, ValueError: as `contrast`.
     """
-    shares = _shares(_rows(auc, gain, encoders, setting), gain)
-    return _select_fractions(gain.fractions, shares)
+    return _chosen(gain, _shares(_rows(auc, gain, encoders, setting), gain))
 
 
-def _shares(rows: Rows, gain: Gain) -> list[float]:
-    """The label fractions, ascending, that both encoders have on every domain."""
-    first, second = map(_common_fractions, rows)
+def _chosen(gain: Gain, shares: list[float]) -> tuple[float, ...]:
+    """Those of some label fractions, ascending, that a gain is to be over."""
+    if isinstance(gain.fractions, tuple):
+        if missing := [share for share in gain.fractions if share not in shares]:
+            raise NotTestedError(f"shares of the labels {missing} were not run, only {shares}")
+        return gain.fractions
+    return {"smallest": (shares[0],), "largest": (shares[-1],)}.get(gain.fractions, tuple(shares))
+
+
+def _shares(both: Rows, gain: Gain) -> list[float]:
+    """The label fractions, ascending, that both encoders have on every domain.
+
+    External sets may start at a larger one than the cohort's own scanners.
+    """
+    first, second = (
+        set.intersection(*rows.groupby(["test_cohort", "domain"])["label_fraction"].agg(set))
+        for rows in both
+    )
     if not first or first != second:
         # Dropping what only one has could make "at every share" true by omission.
         raise ValueError(
@@ -171,29 +244,14 @@ def _shares(rows: Rows, gain: Gain) -> list[float]:
     return sorted(first)
 
 
-def _common_fractions(rows: pd.DataFrame) -> set[float]:
-    """The label fractions that every domain has: external sets may start at a larger one."""
-    fractions = rows.groupby(["test_cohort", "domain"])["label_fraction"].agg(set)
-    return {float(share) for share in set.intersection(*fractions)}
-
-
-def _select_fractions(fractions: Fractions, common: list[float]) -> tuple[float, ...]:
-    if isinstance(fractions, tuple):
-        if missing := [share for share in fractions if share not in common]:
-            raise NotTestedError(f"shares of the labels {missing} were not run, only {common}")
-        return fractions
-    return {"smallest": (common[0],), "largest": (common[-1],)}.get(fractions, tuple(common))
-
-
-def _weights(both: Rows, gain: Gain, fractions: tuple[float, ...]) -> Weights:
+def _weights(both: Rows, gain: Gain, fractions: tuple[float, ...]) -> pd.Series:
     first, second = (rows[rows["label_fraction"].isin(fractions)] for rows in both)
     _require_same_labels(first, second, gain)
-    weights: dict[Cell, float] = {}
+    parts = []
     for rows, sign in ((first, 1.0), (second, -1.0)):
-        cells = rows[list(CELL)].drop_duplicates().itertuples(index=False, name=None)
-        sorted_cells: list[Cell] = sorted(cells)
-        weights |= dict.fromkeys(sorted_cells, sign / len(sorted_cells))
-    return weights
+        cells = pd.MultiIndex.from_frame(rows[CELL].drop_duplicates().sort_values(CELL))
+        parts.append(pd.Series(sign / len(cells), index=cells))
+    return pd.concat(parts)
 
 
 def _rows(auc: pd.DataFrame, gain: Gain, encoders: Encoders, setting: Setting) -> Rows:
@@ -227,41 +285,39 @@ def _subgroup(second: pd.DataFrame, gain: Gain) -> str:
 
 
 def _on_domains(rows: pd.DataFrame, subgroup: str, gain: Gain, setting: Setting) -> pd.DataFrame:
-    in_subgroup = rows[rows["subgroup"] == subgroup]
-    if in_subgroup.empty:
+    rows = rows[rows["subgroup"] == subgroup]
+    if rows.empty:
         raise NotTestedError(f"there are no figures of the subgroup '{subgroup}'")
-    own = in_subgroup["test_cohort"] == setting.cohort
-    present = [name for name in setting.scanners if (own & (in_subgroup["domain"] == name)).any()]
-    is_pretraining = own & in_subgroup["domain"].isin(setting.scanners)
+    of_pretraining = (rows["test_cohort"] == setting.cohort) & rows["domain"].isin(setting.scanners)
+    tested = set(rows.loc[of_pretraining, "domain"])
+    present = [name for name in setting.scanners if name in tested]
     chosen = {
-        "all": is_pretraining | ~is_pretraining,
-        "in-distribution": is_pretraining,
-        "rarest": is_pretraining & in_subgroup["domain"].isin(present[-1:]),
-        "commonest": is_pretraining & in_subgroup["domain"].isin(present[:1]),
-        "held-out": ~is_pretraining,
+        "all": of_pretraining | ~of_pretraining,
+        "in-distribution": of_pretraining,
+        "rarest": of_pretraining & rows["domain"].isin(present[-1:]),
+        "commonest": of_pretraining & rows["domain"].isin(present[:1]),
+        "held-out": ~of_pretraining,
     }[gain.domains]
     if gain.test_cohort is not None:
-        chosen &= in_subgroup["test_cohort"] == gain.test_cohort
+        chosen &= rows["test_cohort"] == gain.test_cohort
     if not chosen.any():
-        description = (
-            f"cohort '{gain.test_cohort}'" if gain.test_cohort else f"{gain.domains} scanners"
-        )
-        raise NotTestedError(f"there are no figures on {description}")
-    return in_subgroup[chosen]
+        where = f"cohort '{gain.test_cohort}'" if gain.test_cohort else f"{gain.domains} scanners"
+        raise NotTestedError(f"there are no figures on {where}")
+    return rows[chosen]
 
 
 def _require_same_labels(first: pd.DataFrame, second: pd.DataFrame, gain: Gain) -> None:
     """A paired comparison: same pretraining seeds, domains, shares and labelled subsets."""
-    keys = ["pretrain_seed", "test_cohort", "domain", "label_fraction", "probe_seed"]
-    seeds = set(first["pretrain_seed"]) & set(second["pretrain_seed"])
-    if not seeds:
+    seeds = [set(rows["pretrain_seed"]) for rows in (first, second)]
+    common = seeds[0] & seeds[1]
+    if not common:
         raise ValueError(
             f"empty contrast: {gain.first} and {gain.second} ({gain.protocol}) have no "
-            f"pretraining seed in common, {sorted(set(first['pretrain_seed']))} and "
-            f"{sorted(set(second['pretrain_seed']))}"
+            f"pretraining seed in common, {sorted(seeds[0])} and {sorted(seeds[1])}"
         )
+    keys = ["pretrain_seed", "test_cohort", "domain", "label_fraction", "probe_seed"]
     figures = [
-        set(rows.loc[rows["pretrain_seed"].isin(seeds), keys].itertuples(index=False, name=None))
+        set(rows.loc[rows["pretrain_seed"].isin(common), keys].itertuples(index=False, name=None))
         for rows in (first, second)
     ]
     if unpaired := sorted(figures[0] ^ figures[1]):

@@ -11,13 +11,14 @@ import pandas as pd
 
 from ccl.files import HISTORY_FILE
 from companion.claims.contrasts import (
+    Effect,
     NotTestedError,
     Setting,
+    auc_effect,
     checked_results,
-    difference_weights,
-    gain_weights,
+    contrast,
 )
-from companion.claims.effects import Effect, auc_effect
+from companion.claims.estimates import Estimate, mean_over_seeds
 from companion.claims.ledger import (
     CostTest,
     DifferenceTest,
@@ -29,17 +30,13 @@ from companion.claims.ledger import (
     Test,
     encoders_of,
 )
-from companion.claims.seeds import Estimate, mean_over_seeds
 from companion.cohorts.cohort import Cohort
 from companion.engine import pointers
 from companion.engine.csv_files import read_table
 from companion.engine.runs import Run
 from companion.evaluation.convergence import KEYS, convergence
 from companion.evaluation.cost import whole_record
-from companion.strategies import BASE, STRATEGIES, bank_of
-
-QUALITY_COLUMNS = ("measure", "images", "source", "target", "value", "ci_low", "ci_high", "n")
-SEPARABILITY_COLUMNS = ("objective", "strategy", "pretrain_seed", "measure", "value", "n")
+from companion.strategies import STRATEGIES, BankOf, bank_of
 
 
 @dataclass(frozen=True)
@@ -120,29 +117,24 @@ def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
         NotTestedError: what it speaks of was not run.
         ValueError: a table lacks what it should have, or the contrast is empty.
     """
-    effect = _effect(test, ledger, evidence)
-    makers = _generators(test, ledger)
-    shared = {maker for encoder, maker in makers if _share_a_bank(encoder, evidence.records)}
-    if isinstance(test, QualityTest):
-        shared = {BASE}
+    effect, encoders = _effect(test, ledger, evidence), encoders_of(test)
+    taught = [ledger.encoders[name] for name in encoders if _bank(ledger.encoders[name])]
+    shared = [each for each in taught if _share_a_bank(each, evidence.records)]
     covers = effect.covers
-    if makers and not shared:
+    if taught and not shared:
         covers = covers.replace("pretraining seeds", "seeds of generator and pretraining")
     return replace(
         effect,
         covers=covers,
-        generators=frozenset(shared),
-        unconverged=_unconverged(test, ledger, evidence.convergence),
+        one_generator=bool(shared) or isinstance(test, QualityTest),
+        unconverged=_unconverged(encoders, ledger, evidence.convergence),
     )
 
 
 def _effect(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
     match test:
-        case GainTest():
-            weights = gain_weights(evidence.results, test, ledger.encoders, evidence.setting)
-            return auc_effect(evidence.results, weights)
-        case DifferenceTest():
-            weights = difference_weights(evidence.results, test, ledger.encoders, evidence.setting)
+        case GainTest() | DifferenceTest():
+            weights = contrast(evidence.results, test, ledger.encoders, evidence.setting)
             return auc_effect(evidence.results, weights)
         case QualityTest():
             return _quality(test, evidence.quality)
@@ -152,11 +144,10 @@ def _effect(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
             return _cost(test, ledger.encoders[test.encoder], evidence)
 
 
-def _generators(test: Test, ledger: Ledger) -> list[tuple[Encoder, str]]:
-    """The encoders of a test that learned from a generator, and which of `GENERATORS` it is."""
-    encoders = [ledger.encoders[name] for name in encoders_of(test)]
-    banks = [(each, bank_of(each.strategy)) for each in encoders if each.strategy in STRATEGIES]
-    return [(each, bank.variant) for each, bank in banks if bank and bank.variant is not None]
+def _bank(encoder: Encoder) -> BankOf | None:
+    """The bank that an encoder learned from, if a generator made it."""
+    bank = bank_of(encoder.strategy) if encoder.strategy in STRATEGIES else None
+    return bank if bank is not None and bank.variant is not None else None
 
 
 def _share_a_bank(encoder: Encoder, records: Sequence[Mapping[str, Any]]) -> bool:
@@ -178,28 +169,20 @@ def _trainings(
             yield record
 
 
-def _unconverged(test: Test, ledger: Ledger, convergence: pd.DataFrame) -> tuple[str, ...]:
-    """Encoders that a test compares and of which a seed had not converged."""
+def _unconverged(
+    names: Sequence[str], ledger: Ledger, convergence: pd.DataFrame
+) -> tuple[str, ...]:
+    """Those of some encoders of which a seed had not converged."""
     learning = convergence[convergence["converged"].eq(False)]
     unconverged = set(zip(learning["objective"], learning["strategy"], strict=True))
-    names = dict.fromkeys(encoders_of(test))
-    return tuple(
-        name
-        for name in names
-        if (ledger.encoders[name].objective, ledger.encoders[name].strategy) in unconverged
-    )
+    encoders = {name: ledger.encoders[name] for name in names}
+    return tuple(n for n, of in encoders.items() if (of.objective, of.strategy) in unconverged)
 
 
 def _quality(test: QualityTest, quality: pd.DataFrame | None) -> Effect:
     if quality is None:
         raise NotTestedError("there is no quality.csv")
-    _require_columns(quality, QUALITY_COLUMNS, "quality.csv")
-    key = {
-        "measure": test.measure,
-        "images": test.images,
-        "source": test.source,
-        "target": test.target,
-    }
+    key = {"measure": test.measure, "images": "counterfactual", "source": "all", "target": "all"}
     rows = quality[(quality[list(key)] == pd.Series(key)).all(axis=1)]
     if len(rows) != 1 or rows[["value", "ci_low", "ci_high"]].isna().any(axis=None):
         raise ValueError(
@@ -211,7 +194,7 @@ def _quality(test: QualityTest, quality: pd.DataFrame | None) -> Effect:
         Estimate(value, ci95=(low, high)),
         seeds=0,
         n=int(rows["n"].iloc[0]),
-        unit=test.unit,
+        unit="share",
         covers="other test patients, for this generator",
     )
 
@@ -219,7 +202,6 @@ def _quality(test: QualityTest, quality: pd.DataFrame | None) -> Effect:
 def _separability(test: SeparabilityTest, ledger: Ledger, table: pd.DataFrame | None) -> Effect:
     if table is None:
         raise NotTestedError("there is no separability.csv")
-    _require_columns(table, SEPARABILITY_COLUMNS, "separability.csv")
     if table.empty:
         raise NotTestedError("the test images are of one scanner, or of too few patients")
     rows_of_measure = table[table["measure"] == test.measure]
@@ -266,8 +248,7 @@ def _over_seeds(seeds: int, where: str) -> str:
 
 
 def _cost(test: CostTest, encoder: Encoder, evidence: Evidence) -> Effect:
-    bank = bank_of(encoder.strategy) if encoder.strategy in STRATEGIES else None
-    if bank is None or bank.variant is None:
+    if _bank(encoder) is None:
         raise NotTestedError(f"{test.encoder} was not pretrained on pairs of a generator")
     is_encoder = evidence.results[list(Encoder.model_fields)] == pd.Series(encoder.model_dump())
     # No others' that are left.
@@ -314,8 +295,3 @@ def _seconds(record: Mapping[str, Any]) -> float:
             f"{record.get('seconds')!r}, expected a time above 0"
         )
     return seconds
-
-
-def _require_columns(table: pd.DataFrame, columns: Sequence[str], file: str) -> None:
-    if missing := [name for name in columns if name not in table.columns]:
-        raise ValueError(f"{file}: columns {missing} are missing; it has {list(table.columns)}")

@@ -25,13 +25,11 @@ from enum import StrEnum
 import pandas as pd
 
 from companion.claims import published
-from companion.claims.contrasts import NotTestedError, gain_fractions
-from companion.claims.effects import Effect
+from companion.claims.contrasts import Effect, NotTestedError, gain_fractions
+from companion.claims.estimates import holm
 from companion.claims.evidence import Evidence, measure
-from companion.claims.holm import holm, holm_levels
 from companion.claims.ledger import Claim, Direction, GainTest, Ledger, SeparabilityTest, Test
 from companion.claims.published import Published
-from companion.claims.seeds import Estimate
 
 ONE_SEED = "one pretraining seed, which decides nothing about training again"
 ONE_GENERATOR = "one training of the generator, which says nothing about training it again"
@@ -69,7 +67,6 @@ class Outcome:
         effect: where the numbers come from, None where not tested.
         reasons: what keeps the verdict from being more, or from saying more.
         published: the paper's own value, on its own cohorts.
-        optional: not tested here, it leaves the verdict on the claim to the other tests.
     """
 
     test: Test
@@ -82,7 +79,6 @@ class Outcome:
     effect: Effect | None = None
     reasons: tuple[str, ...] = ()
     published: float | None = None
-    optional: bool = False
 
     @property
     def label(self) -> str:
@@ -91,8 +87,9 @@ class Outcome:
 
     @property
     def counts(self) -> bool:
-        """Whether the verdict on the claim needs this test."""
-        return not (self.optional and self.verdict == Verdict.untested)
+        """Whether the verdict on the claim needs this test, or is left to the others."""
+        optional = isinstance(self.test, SeparabilityTest) and self.test.where_known
+        return not (optional and self.verdict == Verdict.untested)
 
     @property
     def reason(self) -> str:
@@ -149,14 +146,16 @@ def _outcomes(
     tests = [each for test in claim.tests for each in _one_per_fraction(test, ledger, evidence)]
     effects = [_measured(test, ledger, evidence) for test in tests]
     measured = [(t, e) for t, e in zip(tests, effects, strict=True) if isinstance(e, Effect)]
-    p_values = [_p_value(test, effect.estimate) for test, effect in measured]
-    corrected = iter(zip(holm(p_values), holm_levels(p_values), strict=True))
+    # Of the effect lying on the margin, on the nearer of two.
+    p_values = [
+        max(map(e.estimate.p_value, claimed_range(t.direction, t.margin))) for t, e in measured
+    ]
+    corrected = iter(zip(*holm(p_values), strict=True))
     outcomes = []
     for test, effect in zip(tests, effects, strict=True):
         value = reported.gain(test, ledger) if reported else None
         if isinstance(effect, str):
-            optional = isinstance(test, SeparabilityTest) and test.where_known
-            outcomes.append(Outcome(test, reasons=(effect,), published=value, optional=optional))
+            outcomes.append(Outcome(test, reasons=(effect,), published=value))
         else:
             p_value, level = next(corrected)
             outcomes.append(_outcome(test, effect, float(p_value), float(level), value))
@@ -187,7 +186,7 @@ def _outcome(
 ) -> Outcome:
     low, high = effect.estimate.interval(level)
     verdict = decide(test.direction, test.margin, low, high)
-    reasons = (ONE_GENERATOR,) if effect.generators else ()
+    reasons = (ONE_GENERATOR,) if effect.one_generator else ()
     if effect.unconverged:
         reasons = (f"not converged: {', '.join(effect.unconverged)}", *reasons)
     if effect.seeds == 1:
@@ -206,6 +205,16 @@ def _outcome(
     )
 
 
+def claimed_range(direction: Direction, margin: float) -> tuple[float, float]:
+    """Between what an effect has to lie; see `companion.claims.ledger`."""
+    return {
+        "above": (margin, math.inf),
+        "below": (-math.inf, margin),
+        "not below": (-margin, math.inf),
+        "equal": (-margin, margin),
+    }[direction]
+
+
 def decide(direction: Direction, margin: float, low: float, high: float) -> Verdict:
     """The verdict that an interval gives.
 
@@ -213,26 +222,10 @@ def decide(direction: Direction, margin: float, low: float, high: float) -> Verd
         direction, margin: what is claimed, see `companion.claims.ledger`.
         low, high: ends of the interval of the effect.
     """
-    yes, no = {
-        "above": (low > margin, high < margin),
-        "below": (high < margin, low > margin),
-        "not below": (low > -margin, high < -margin),
-        "equal": (-margin < low and high < margin, low > margin or high < -margin),
-    }[direction]
-    if yes:
+    least, most = claimed_range(direction, margin)
+    if least < low and high < most:
         return Verdict.supported
-    return Verdict.contradicted if no else Verdict.not_supported
-
-
-def _p_value(test: Test, estimate: Estimate) -> float:
-    """P-value of the effect lying on the margin, on the nearest of two."""
-    bounds = {
-        "above": (test.margin,),
-        "below": (test.margin,),
-        "not below": (-test.margin,),
-        "equal": (-test.margin, test.margin),
-    }[test.direction]
-    return max(estimate.p_value(bound) for bound in bounds)
+    return Verdict.contradicted if high < least or most < low else Verdict.not_supported
 
 
 def overall(verdicts: Sequence[Verdict]) -> Verdict:

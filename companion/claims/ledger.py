@@ -168,18 +168,14 @@ class DifferenceTest(_Hypothesis):
 
 
 class QualityTest(_Hypothesis):
-    """Is a measure of the counterfactuals of test images above (or below) a bar, the margin?"""
+    """Is a share, measured on the counterfactuals of test images, above a bar, the margin?"""
 
     kind: Literal["quality"]
     measure: str
-    images: str = "counterfactual"
-    source: str = "all"
-    target: str = "all"
-    unit: Literal["share", "grey levels"] = "share"
 
     def label(self) -> str:
         """What is measured, in a few words."""
-        return f"{self.measure} of {self.images} images, bar {self.margin:g}"
+        return f"{self.measure} of counterfactual images, bar {self.margin:g}"
 
 
 class SeparabilityTest(_Hypothesis):

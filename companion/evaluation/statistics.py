@@ -1,6 +1,6 @@
 """ROC-AUC, and what drawing other test patients does to it (patient-level bootstrap).
 
-What training again does to it is in `companion.claims.seeds`.
+What training again does to it is in `companion.claims.estimates`.
 """
 
 from collections.abc import Sequence

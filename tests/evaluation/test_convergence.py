@@ -1,6 +1,5 @@
 """Pretraining is watched on validation images, and says whether it has converged."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,11 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from companion.evaluation.convergence import (
-    AUC,
-    convergence,
-    final_range,
-)
+from companion.evaluation.convergence import AUC, convergence, final_range
 from companion.evaluation.options import ConvergenceOptions
 from companion.evaluation.validation_probe import ValidationProbe
 from companion.experiments import config
@@ -100,21 +95,3 @@ def test_controls_are_the_initial_weights_and_random_ones() -> None:
     )
     alone = made.model_copy(update={"simclr": plain})
     assert {n.strategy for n in alone.controls if n.objective == "simclr"} == {"random"}
-
-
-def test_a_verdict_names_encoders_that_were_still_learning() -> None:
-    from companion.claims.evidence import _unconverged
-
-    table = pd.DataFrame(
-        {"objective": ["simclr"], "strategy": ["standard"], "seed": [0], "converged": [False]}
-    )
-    ledger = SimpleNamespace(
-        encoders={
-            "SimCLR": SimpleNamespace(objective="simclr", strategy="standard"),
-            "CF-SimCLR": SimpleNamespace(objective="simclr", strategy="counterfactual"),
-        }
-    )
-    from companion.claims.ledger import GainTest
-
-    test = GainTest(kind="gain", first="CF-SimCLR", second="SimCLR")
-    assert _unconverged(test, ledger, table) == ("SimCLR",)  # type: ignore[arg-type]

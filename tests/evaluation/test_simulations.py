@@ -31,7 +31,7 @@ def test_paired_bootstrap_covers(better: float) -> None:
 
 def test_normal_intervals_over_three_seeds_would_not_cover(monkeypatch) -> None:
     """The simulation notices a wrong interval: 1.96 standard errors cover only 81 %."""
-    monkeypatch.setattr("companion.claims.seeds.stats.t.ppf", lambda q, df: 1.96)
+    monkeypatch.setattr("companion.claims.estimates.stats.t.ppf", lambda q, df: 1.96)
     assert seed_intervals(0.0).covered < 0.87
 
 

@@ -1,4 +1,4 @@
-"""What training again does to a figure: means and intervals over seeds.
+"""Estimates with their errors, and several of them within one claim.
 
 Two things are drawn anew between repetitions: the pretraining seed (weights, batches, views) and
 the probe seed (which labels a probe sees). They are crossed, since every encoder is probed with
@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+
+ALPHA = 0.05  # the error that the tests of a claim share
 
 
 @dataclass(frozen=True)
@@ -80,3 +82,30 @@ def mean_over_seeds(values: Sequence[float] | np.ndarray) -> Estimate:
     if n == 1:
         return Estimate(float(values[0]), math.nan, math.nan)
     return Estimate(float(values.mean()), float(values.std(ddof=1) / math.sqrt(n)), n - 1)
+
+
+def holm(p_values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Holm's step-down correction of m tests.
+
+    Rejecting what is at most `ALPHA` keeps the chance of any false rejection there, however the
+    tests depend on each other.
+
+    Returns:
+        Adjusted p-values (m,): the i-th smallest times m - i + 1, made to rise, at most 1. And the
+        level (m,) at which each test's two-sided interval excludes the bound exactly where Holm
+        rejects: 1 - alpha / (m - i + 1), and the same from the first one that fails on.
+
+    Source:
+        Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
+        Statistics 6:65-70, 1979, https://www.jstor.org/stable/4615733.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order, steps = np.argsort(p, kind="stable"), np.arange(len(p), 0, -1)
+    adjusted, levels = np.empty(len(p)), np.empty(len(p))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(steps * p[order]))
+    thresholds = ALPHA / steps
+    failed = np.flatnonzero(p[order] > thresholds)
+    if len(failed):
+        thresholds[failed[0] :] = thresholds[failed[0]]
+    levels[order] = 1 - thresholds
+    return adjusted, levels

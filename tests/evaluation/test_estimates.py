@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from companion.claims.seeds import Estimate, mean_over_seeds
+from companion.claims.estimates import Estimate, holm, mean_over_seeds
 
 
 def test_interval_over_seeds_is_students() -> None:
@@ -48,3 +48,17 @@ def test_p_value_of_a_bootstrap_interval_agrees_with_it(bound: float) -> None:
 def test_bad_values_are_refused(values) -> None:
     with pytest.raises(ValueError, match="one finite value per seed"):
         mean_over_seeds(values)
+
+
+def test_holm_by_hand() -> None:
+    """p = .01, .02, .03, .04: 4 x .01 = .04, 3 x .02 = .06, 2 x .03 = .06, 1 x .04 -> .06."""
+    shuffled = [0.03, 0.01, 0.04, 0.02]
+    assert holm(shuffled)[0] == pytest.approx([0.06, 0.04, 0.06, 0.06])
+
+
+def test_an_interval_at_its_level_excludes_what_holm_rejects() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        p = rng.uniform(size=rng.integers(1, 6)) ** 4
+        adjusted, levels = holm(p)
+        assert ((p <= 1 - levels) == (adjusted <= 0.05)).all()
