@@ -74,21 +74,16 @@ def scanner_grid(cohort: Cohort, generator: Generator, rows: np.ndarray) -> Grid
         titles of the columns and the names of the rows, as `figures.image_grid` takes them.
     """
     exogenous = generator.abduct(*generator.observed(cohort, rows))
-    made = [to_images(generator.predict(exogenous, do={"scanner": s})) for s in cohort.scanners]
+    targets = [{"scanner": scanner} for scanner in cohort.scanners]
+    kinds = {"made": [to_images(generator.predict(exogenous, do=do)) for do in targets]}
+    if has_truth(cohort):
+        kinds["truth"] = [true_counterfactual(cohort, rows, do) for do in targets]
     cells: Cells = []
     names: list[str] = []
-    true = (
-        [true_counterfactual(cohort, rows, {"scanner": s}) for s in cohort.scanners]
-        if has_truth(cohort)
-        else []
-    )
     for i, row in enumerate(rows):
-        real, scanner = np.asarray(cohort.images[row]), str(cohort.table["scanner"].iloc[row])
-        cells.append([real, *(images[i] for images in made)])
-        names.append(scanner)
-        if true:
-            cells.append([real, *(images[i] for images in true)])
-            names.append("truth")
+        for kind, images in kinds.items():
+            cells.append([np.asarray(cohort.images[row]), *(some[i] for some in images)])
+            names.append("truth" if kind == "truth" else str(cohort.table["scanner"].iloc[row]))
     return cells, ["Real", *(f"do({scanner})" for scanner in cohort.scanners)], names
 
 

@@ -11,7 +11,7 @@ from jupyter_core.paths import jupyter_config_dir
 
 from companion import ROOT
 from companion.book import lectures
-from companion.book.notebooks import Parameter, in_effect, typed_parameters
+from companion.book.notebooks import Parameter, in_effect
 from companion.experiments import plan
 
 FIRST = "explorer"
@@ -39,22 +39,19 @@ def copies(profile: str, cohort: str, data_root: str | None, root: Path = ROOT) 
     folder.mkdir(parents=True, exist_ok=True)
     asked: dict[str, Parameter] = {"profile": profile, "cohort": cohort}
     asked |= {"data_root": data_root or "", "live": True}
-    for name in (*plan.NOTEBOOKS, *plan.LECTURES):
-        if not (folder / f"{name}.ipynb").exists():
-            _copy(root / "notebooks" / f"{name}.ipynb", folder / f"{name}.ipynb", asked)
-    for lecture in lectures.sources(root / "lectures"):
-        if not (folder / lecture.name).exists():
-            _copy(lecture, folder / lecture.name, {})
+    names = (*plan.NOTEBOOKS, *plan.LECTURES)
+    stored = [root / "notebooks" / f"{name}.ipynb" for name in names]
+    for notebook in (*stored, *lectures.sources(root / "lectures")):
+        if not (folder / notebook.name).exists():
+            _copy(notebook, folder / notebook.name, asked)
     return folder
 
 
 def _copy(notebook: Path, copy: Path, asked: dict[str, Parameter]) -> None:
     content = nbformat.read(notebook, as_version=4)
-    known = typed_parameters(notebook) if asked else {}
-    given = {name: value for name, value in asked.items() if name in known}
     for cell in content.cells:
         if "parameters" in cell.metadata.get("tags", []):
-            cell.source = in_effect(cell.source, given)
+            cell.source = in_effect(cell.source, asked)
     content.cells.insert(0, nbformat.v4.new_code_cell(START, id="start"))
     nbformat.write(content, copy)
 

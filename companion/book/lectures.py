@@ -4,7 +4,6 @@ They depend on no profile and on no cohort. Each begins with no names of the one
 """
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,9 +14,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from companion import ROOT
-from companion.book.notebooks import STARTING, NotebookError, ThisInterpreter, imported
-from companion.engine.digests import code_digest
-from companion.engine.runs import Run, Step
+from companion.book.notebooks import STARTING, NotebookError, ThisInterpreter, execute_once
+from companion.engine.files import file_digest
+from companion.engine.runs import Step
 
 FOLDER = ROOT / "lectures"
 RECORD = ROOT / "study" / "phantom-chest"  # which an exercise reads
@@ -50,7 +49,7 @@ def sources(folder: Path = FOLDER) -> list[Path]:
     return sorted(folder.glob("*.ipynb"))
 
 
-def show(root: Path) -> Run:
+def show(root: Path) -> list[Path]:
     """Executes the lectures, unless that was done with the same cells and code.
 
     Args:
@@ -60,27 +59,18 @@ def show(root: Path) -> Run:
         NotebookError: a cell failed.
     """
     stored = sources()
-    read = [*stored, *sorted(RECORD.glob("*.csv"))]
-    modules = sorted({module for notebook in stored for module in imported(notebook)})
     step = Step(
         root=root,
         name="lectures",
-        options={
-            "content": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in read},
-            "code": {module: code_digest(module) for module in modules},
-        },
+        options={"read": {file.name: file_digest(file) for file in sorted(RECORD.glob("*.csv"))}},
         inputs={},
         modules=(__name__, "companion.book.figures.look"),
     )
-    return step.run(lambda folder: execute(stored, folder))
+    return execute_once(step, stored, lambda folder: execute(stored, folder))
 
 
 def execute(notebooks: Sequence[Path], folder: Path) -> None:
-    """Executes notebooks in the order given.
-
-    Args:
-        notebooks: without parameters.
-        folder: receives the executed ones.
+    """Executes notebooks without parameters into a folder, in the order given.
 
     Raises:
         NotebookError: a cell failed, or the kernel died; names both.

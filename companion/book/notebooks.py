@@ -1,13 +1,10 @@
-"""Executes the notebooks: papermill, with stricter parameters, the kernel of this interpreter, and
-results that are there completely or not at all.
-"""
+"""Executes the notebooks: papermill, the kernel of this interpreter, and results all or nothing."""
 
 import ast
-import hashlib
-import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +19,16 @@ from companion import ROOT
 from companion.engine import forkserver, pointers
 from companion.engine.clean_environment import clean
 from companion.engine.digests import PACKAGES, code_digest, module_path
-from companion.engine.runs import Run, Step
+from companion.engine.files import file_digest
+from companion.engine.runs import Step
 from companion.experiments import config, plan
 
 STARTING = 600  # seconds that a kernel may take to start, on a busy node with a slow disk
 Parameter = str | int | float | bool
 
-logger = logging.getLogger(__name__)
-
 
 class NotebookError(ValueError):
-    """A notebook does not accept its parameters or failed; the message names notebook and cell."""
+    """There is no such notebook, or it failed; the message names notebook and cell."""
 
 
 class ThisInterpreter(AsyncKernelManager):
@@ -52,12 +48,15 @@ class ThisInterpreter(AsyncKernelManager):
         await super().start_kernel(**(options | {"env": clean(os.environ)}))
 
 
-def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
+def show(profile: str, cohort: str, data_root: str | None, name: str) -> Path:
     """Executes a notebook on finished steps, unless this was done with the same runs and code.
 
     Args:
         profile, cohort, data_root: become the notebook's parameters.
         name: of a file in `notebooks/`.
+
+    Returns:
+        The executed notebook, under its fixed name.
 
     Raises:
         NotebookError: there is no such notebook, or it failed.
@@ -73,17 +72,38 @@ def show(profile: str, cohort: str, data_root: str | None, name: str) -> Run:
     step = Step(
         root=root,
         name="notebook",
-        options={
-            "content": hashlib.sha256(notebook.read_bytes()).hexdigest(),
-            "assets": plan.assets_digest(name),
-            "code": {module: code_digest(module) for module in imported(notebook)},
-            **parameters,
-        },
+        options={"assets": plan.assets_digest(name), **parameters},
         inputs={pointer: pointers.read_pointer(root, pointer) for pointer in shown},
         modules=(__name__,),
         label=name,
     )
-    return step.run(lambda folder: execute(notebook, folder / f"{name}.ipynb", parameters))
+    (executed,) = execute_once(
+        step, [notebook], lambda folder: execute(notebook, folder / notebook.name, parameters)
+    )
+    return executed
+
+
+def execute_once(
+    step: Step, notebooks: Sequence[Path], compute: Callable[[Path], None]
+) -> list[Path]:
+    """Executes notebooks, unless that was done with the same cells, code and inputs.
+
+    Args:
+        step: what they depend on, beside their cells and what these import.
+        notebooks: the stored ones.
+        compute: executes them into a folder.
+
+    Returns:
+        The executed ones, under their fixed names in `<root>/notebooks/`.
+    """
+    imports = sorted({module for notebook in notebooks for module in imported(notebook)})
+    own = {
+        "content": {file.name: file_digest(file) for file in notebooks},
+        "code": {module: code_digest(module) for module in imports},
+    }
+    folder = replace(step, options=own | dict(step.options)).run(compute).folder
+    fixed = step.root / "notebooks"
+    return [pointers.copy_file(folder / each.name, fixed / each.name) for each in notebooks]
 
 
 def imported(notebook: Path) -> list[str]:
@@ -110,10 +130,8 @@ def execute(
         folder: working directory of the kernel.
 
     Raises:
-        NotebookError: a parameter is unknown or of another type, a cell failed, or the
-            kernel did not start or died.
+        NotebookError: a cell failed, or the kernel did not start or died.
     """
-    check_parameters(notebook, parameters)
     unfinished = output.with_name(f".{output.stem}.unfinished.ipynb")
     try:
         papermill.execute_notebook(
@@ -143,56 +161,7 @@ def execute(
     unfinished.replace(output)
 
 
-def check_parameters(notebook: Path, parameters: Mapping[str, Parameter]) -> None:
-    """Refuses what papermill would only warn about, or not notice.
-
-    Raises:
-        NotebookError: a parameter that the notebook does not have, or of another type.
-    """
-    known = typed_parameters(notebook)
-    for name, value in parameters.items():
-        if name not in known:
-            raise NotebookError(
-                f"{notebook}: there is no parameter '{name}'; it has {', '.join(sorted(known))}"
-            )
-        accepted = (int, float) if known[name] is float else (known[name],)
-        if type(value) not in accepted:
-            raise NotebookError(
-                f"{notebook}: parameter '{name}' is {value!r}, expected {known[name].__name__}"
-            )
-
-
-def typed_parameters(notebook: Path) -> dict[str, type[Parameter]]:
-    """Names and types of a notebook's parameters, from its one cell tagged `parameters`.
-
-    Raises:
-        NotebookError: not exactly one such cell, or a line that is not `name: type = literal`.
-    """
-    cells = [
-        cell
-        for cell in nbformat.read(notebook, as_version=4).cells
-        if "parameters" in cell.metadata.get("tags", [])
-    ]
-    if len(cells) != 1:
-        raise NotebookError(f"{notebook}: {len(cells)} cells tagged 'parameters', expected one")
-    return dict(_typed(line, notebook) for line in ast.parse(cells[0].source).body)
-
-
-def _typed(line: ast.stmt, notebook: Path) -> tuple[str, type[Parameter]]:
-    types: dict[str, type[Parameter]] = {"str": str, "int": int, "float": float, "bool": bool}
-    match line:
-        case ast.AnnAssign(ast.Name(name), ast.Name(kind), ast.Constant(value)) if (
-            kind in types and type(value) is types[kind]
-        ):
-            return name, types[kind]
-    raise NotebookError(
-        f"{notebook}: parameters line '{ast.unparse(line)}' is not `name: type = literal`, "
-        f"with a type of {', '.join(types)}"
-    )
-
-
 def _describe(notebook: Path, error: PapermillExecutionError) -> str:
-    """The notebook, the cell and the error, without the pages of traceback."""
     place = f"cell {error.cell_index + 1}" if error.cell_index is not None else "a cell"
     return (
         f"{notebook}: {place} (`{_first_line(error.source)}`) failed with {error.ename}: "

@@ -19,12 +19,7 @@ _GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?")
 
 
 class Fork(NamedTuple):
-    """Where a copy of the repository is public.
-
-    Attributes:
-        name: owner and repository on GitHub, such as 'somebody/ccl'.
-        branch: that is opened.
-    """
+    """Where a copy of the repository is public: such as 'somebody/ccl' on GitHub, and a branch."""
 
     name: str
     branch: str
@@ -58,13 +53,13 @@ def footer(notebook: str, place: Fork | None) -> str:
         place: where Binder and Colab take it from.
     """
     name = Path(notebook).stem
-    lines = [
+    words = (
         f"This page is a notebook: {{download}}`download <{notebook}>` it as it was executed, or "
         f"give `make lab` and open `{name}` in JupyterLab, in a copy of your own."
-    ]
+    )
     if place is not None:
-        lines += ["", f"[Open in Binder]({binder(name, place)}) [Open in Colab]({colab(place)})"]
-    return "\n".join([":::{div} ccl-open", *lines, ":::"])
+        words += f"\n\n[Open in Binder]({binder(name, place)}) [Open in Colab]({colab(place)})"
+    return f":::{{div}} ccl-open\n{words}\n:::"
 
 
 def binder(name: str, place: Fork) -> str:

@@ -47,8 +47,7 @@ class Record:
     def setting(self) -> Setting:
         """What the claims are asked about."""
         stored = self.info["setting"]
-        scanners, held_out = tuple(stored["scanners"]), tuple(stored["held_out"])
-        return Setting(stored["cohort"], scanners, held_out)
+        return Setting(stored["cohort"], tuple(stored["scanners"]), tuple(stored["held_out"]))
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table by its name, such as 'results'; None where the experiment has none."""
@@ -92,11 +91,6 @@ class Record:
         evaluated = (each["options"] for each in self.info["steps"] if each["step"] == "evaluation")
         return {each["objective"]: each["encoder"]["pretrained"] for each in evaluated}
 
-    @property
-    def seconds(self) -> float:
-        """Time of all steps, one after the other."""
-        return float(sum(step["seconds"] for step in self.info["steps"]))
-
 
 def load(folder: Path) -> Record:
     """Opens the record of one cohort.
@@ -136,24 +130,24 @@ def simulated(name: str, folder: Path = FOLDER) -> pd.DataFrame:
 
 def overview(records: Mapping[str, Record]) -> pd.DataFrame:
     """What was recorded, by cohort: a row each."""
-    return pd.DataFrame(
-        {record.cohort: _described(record) for record in records.values()}
-    ).T.rename_axis("cohort")
+    described = {record.cohort: _described(record) for record in records.values()}
+    return pd.DataFrame(described).T.rename_axis("cohort")
 
 
 def _described(record: Record) -> dict[str, str]:
     made = record.info["steps"]
-    seeds = record.results["pretrain_seed"].nunique()
-    several = {
-        name: dict.fromkeys(str(step[name]) for step in made) for name in ("device", "git_revision")
-    }
+    seconds = sum(step["seconds"] for step in made)
+    devices, revisions = (
+        ", ".join(dict.fromkeys(str(step[name]) for step in made))
+        for name in ("device", "git_revision")
+    )
     return {
         "images": f"{record.info['images']:,}",
         "encoders pretrained": str(sum(step["step"] == "pretraining" for step in made)),
-        "pretraining seeds": str(seeds),
-        "hours, one step after another": f"{record.seconds / 3600:.1f}",
-        "device": ", ".join(several["device"]),
-        "revision of the code": ", ".join(several["git_revision"]),
+        "pretraining seeds": str(record.results["pretrain_seed"].nunique()),
+        "hours, one step after another": f"{seconds / 3600:.1f}",
+        "device": devices,
+        "revision of the code": revisions,
         "finished": max(str(step["finished"]) for step in made)[:10],
     }
 

@@ -37,7 +37,6 @@ from companion.strategies import BASE, GENERATORS, generator_of
 
 CLAIMS = "claims.csv"
 
-# Of every step's `run.json`; the data root is a place on somebody's machine.
 _KEPT = (
     *("step", "label", "digest", "inputs", "options", "seconds", "peak_memory_mib"),
     "continued",
@@ -92,25 +91,23 @@ def _info(experiment: Experiment, images: Cohort) -> dict[str, Any]:
 
 
 def _step(run: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: run[key] for key in _KEPT if key in run}
-    options = {key: value for key, value in kept["options"].items() if key != "data_root"}
-    return kept | {"options": options}
+    """What is kept of a step's `run.json`: not the data root, a place on somebody's machine."""
+    options = {key: value for key, value in run["options"].items() if key != "data_root"}
+    return {key: run[key] for key in _KEPT if key in run} | {"options": options}
 
 
 def _tables(experiment: Experiment, images: Cohort) -> dict[str, pd.DataFrame]:
     """Every table of the record, by its name."""
     folder = collect_results(experiment).folder
     trained = [name for name, used in experiment.pretraining.strategies.items() if used]
-    histories = [pretraining_history(experiment, name) for name in trained]
+    histories = [pretraining_history(experiment, name).assign(objective=name) for name in trained]
     found = {
         "results": read_table(folder / RESULTS_FILE),
         "separability": read_table(folder / SEPARABILITY_FILE),
         "confusion": read_table(folder / CONFUSION_FILE),
         "quality": _quality(experiment),
         "costs": pretraining_costs(experiment),
-        "history": pd.concat(
-            [table.assign(objective=name) for name, table in zip(trained, histories, strict=True)]
-        ),
+        "history": pd.concat(histories),
     }
     if experiment.length is not None:
         found["length"] = read_table(train_long(experiment).folder / LENGTH_FILE)
@@ -135,12 +132,9 @@ def _quality(experiment: Experiment) -> pd.DataFrame:
 def _map(experiment: Experiment, images: Cohort) -> pd.DataFrame:
     """t-SNE of the test images under the first seed's SimCLR encoders, on one common layout."""
     places = project(embeddings(experiment, "simclr", experiment.pretraining.seeds[0]))
-    rows = images.table.iloc[images.rows("test")]
-    return pd.concat(
-        [
-            pd.DataFrame(np.round(xy, 3), columns=["x", "y"]).assign(
-                strategy=name, scanner=rows["scanner"].to_numpy(), label=rows["label"].to_numpy()
-            )
-            for name, xy in places.items()
-        ]
-    )
+    rows = images.table.iloc[images.rows("test")][["scanner", "label"]].reset_index(drop=True)
+    maps = [
+        pd.DataFrame(np.round(xy, 3), columns=["x", "y"]).assign(strategy=name).join(rows)
+        for name, xy in places.items()
+    ]
+    return pd.concat(maps)

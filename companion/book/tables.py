@@ -70,12 +70,11 @@ def class_shares(cohort: Cohort) -> pd.DataFrame:
         second is shown.
     """
     known = cohort.table[cohort.table["label"] >= 0]
-    shown = range(len(cohort.classes))[1 if len(cohort.classes) == 2 else 0 :]
-    shares = {
-        cohort.classes[code]: known["label"].eq(code).groupby([known["scanner"], known["split"]])
-        for code in shown
-    }
-    tables = {name: grouped.mean().unstack("split") for name, grouped in shares.items()}
+    shown = cohort.classes[1:] if len(cohort.classes) == 2 else cohort.classes
+    tables = {}
+    for name in shown:
+        is_it = known["label"] == cohort.classes.index(name)
+        tables[name] = is_it.groupby([known["scanner"], known["split"]]).mean().unstack("split")
     return pd.concat(tables, names=["class"])[list(SPLITS)]
 
 

@@ -52,12 +52,8 @@ def notebook(
     """Executes a notebook into runs/<profile>/<cohort>/notebooks/, unless that is done."""
     with tidy_errors():
         from companion.book import notebooks
-        from companion.engine import pointers
-        from companion.experiments import plan
 
-        executed = notebooks.show(profile, cohort, data_root, name).folder / f"{name}.ipynb"
-        fixed = plan.folder(profile, cohort) / "notebooks" / executed.name
-        shown = pointers.copy_file(executed, fixed)
+        shown = notebooks.show(profile, cohort, data_root, name)
     typer.echo(str(shown))
 
 
@@ -66,14 +62,10 @@ def lectures(profile: Profile = "quick", cohort: CohortName = "phantom-chest") -
     """Executes lectures/ into runs/<profile>/<cohort>/notebooks/, unless that is done."""
     with tidy_errors():
         from companion.book import lectures
-        from companion.engine import pointers
         from companion.experiments import plan
 
-        root = plan.folder(profile, cohort)
-        executed = lectures.show(root).folder
-        for notebook in lectures.sources():
-            pointers.copy_file(executed / notebook.name, root / "notebooks" / notebook.name)
-    typer.echo(str(executed))
+        shown = lectures.show(plan.folder(profile, cohort))
+    typer.echo(str(shown[0].parent))
 
 
 @app.command("plan")

@@ -171,41 +171,35 @@ def test_every_page_opens_with_a_drawing_that_the_book_makes() -> None:
     assert set(lectures.DRAWINGS.values()) <= set(drawings.PARTS)
 
 
-def test_executed_in_one_kernel_each_begins_anew(tmp_path: Path) -> None:
+def test_executed_in_one_kernel_each_begins_anew_and_shows_its_figures(tmp_path: Path) -> None:
+    """In a build, kernels are forks of a process that has imported matplotlib."""
     sources = {
         "a": "x = 1\nimport os\nos.environ['SHARED'] = 'yes'",
         "b": "import os\n'x' in globals(), os.environ.get('SHARED')",
-        "c": "import this_one_kernel",
+        "drawing": "import matplotlib.pyplot as plt\nplt.plot([1, 2]);",
+        "wrong": "import this_one_kernel",
     }
     for name, source in sources.items():
         code = nbformat.v4.new_code_cell(source)
         nbformat.write(nbformat.v4.new_notebook(cells=[code]), tmp_path / f"{name}.ipynb")
     (done := tmp_path / "done").mkdir()
-    with pytest.raises(NotebookError, match=r"(?s)c\.ipynb: a cell failed.*this_one_kernel"):
-        lectures.execute([tmp_path / f"{name}.ipynb" for name in sources], done)
-    second = nbformat.read(done / "b.ipynb", as_version=4)
-    assert [cell.outputs[0]["data"]["text/plain"] for cell in second.cells] == ["(False, 'yes')"]
-    assert second.metadata.papermill.duration > 0
-
-
-def test_figures_are_shown_where_matplotlib_was_imported_before_the_kernel(tmp_path: Path) -> None:
-    """In a build, kernels are forks of a process that has imported it."""
-    notebook = nbformat.v4.new_notebook()
-    drawing = "import matplotlib.pyplot as plt\nplt.plot([1, 2]);"
-    notebook.cells = [nbformat.v4.new_code_cell(drawing)]
-    nbformat.write(notebook, tmp_path / "drawing.ipynb")
-    (tmp_path / "executed").mkdir()
     imported, text = 'IMPORTED = ("matplotlib.pyplot",)', Path(forkserver.__file__).read_text()
     text = re.sub(r"^IMPORTED = .*?^\)", imported, text, flags=re.M | re.S)
     (tmp_path / "forkserver.py").write_text(text)
     server = runpy.run_path(str(tmp_path / "forkserver.py"))["start"](clean(os.environ))
-    if server is None:
-        pytest.skip("this system does not fork")
     try:
-        lectures.execute([tmp_path / "drawing.ipynb"], tmp_path / "executed")
+        with pytest.raises(
+            NotebookError, match=r"(?s)wrong\.ipynb: a cell failed.*this_one_kernel"
+        ):
+            lectures.execute([tmp_path / f"{name}.ipynb" for name in sources], done)
     finally:
-        server.communicate()
-        del os.environ[forkserver.SOCKET]
-    (cell,) = nbformat.read(tmp_path / "executed" / "drawing.ipynb", as_version=4).cells
-    (shown,) = (each.data for each in cell.outputs if each.output_type == "display_data")
-    assert CARD.lower() in shown["image/svg+xml"]  # in the book's look
+        if server is not None:  # this system forks
+            server.communicate()
+            del os.environ[forkserver.SOCKET]
+    executed = {
+        name: nbformat.read(done / f"{name}.ipynb", as_version=4) for name in ("b", "drawing")
+    }
+    (said,), (*_, drawn) = (each.cells[0].outputs for each in executed.values())
+    assert said["data"]["text/plain"] == "(False, 'yes')"
+    assert CARD.lower() in drawn["data"]["image/svg+xml"]  # in the book's look
+    assert executed["b"].metadata.papermill.duration > 0
