@@ -11,8 +11,6 @@ import yaml
 from companion.experiments import plan
 from tests import checkout
 
-RUNS = Path("runs/tiny/phantom-chest")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -52,20 +50,19 @@ def test_here_one_process_probes_and_finetunes(whole_book: str) -> None:
     assert " run evaluation " not in whole_book
 
 
-def test_the_plan_follows_the_profile(folder: Path, whole_book: str) -> None:
-    profile = folder / "configs" / "tiny.yaml"
-    content = yaml.safe_load(profile.read_text())
-    content["pretraining"]["seeds"] = [7, 8]
-    profile.write_text(yaml.safe_dump(content))
-    twice = jobs(checkout.finish(checkout.snakemake(folder, "--dry-run")))
-    assert twice["pretraining"] == 2 * jobs(whole_book)["pretraining"]
+@pytest.fixture(scope="module")
+def results_of_medmnist(folder: Path) -> str:
+    """What is said of the results of a cohort whose images are read from files."""
+    config = ["cohort=medmnist", "data_root=007", "on_bad_image=skip", "on_changed_data=reimport"]
+    wanted = ["--dry-run", "--printshellcmds", "results"]
+    return checkout.finish(checkout.snakemake(folder, *wanted, config=config))
 
 
-def test_results_are_all_that_claims_need_and_what_a_cohort_cannot_have_is_said(folder):
-    started = checkout.snakemake(folder, "--dry-run", "results", config=["cohort=medmnist"])
-    said, _ = started.communicate(timeout=120)
-    assert "cohort medmnist: Strategy 'sexcf' is left out: " in said
-    planned = jobs(said).keys()
+def test_results_are_all_that_claims_need_and_what_a_cohort_cannot_have_is_said(
+    results_of_medmnist: str,
+) -> None:
+    assert "cohort medmnist: Strategy 'sexcf' is left out: " in results_of_medmnist
+    planned = jobs(results_of_medmnist).keys()
     assert {"results_table", "quality"} <= planned
     assert not {"notebook", "book"} & planned
 
@@ -73,7 +70,9 @@ def test_results_are_all_that_claims_need_and_what_a_cohort_cannot_have_is_said(
 def rules_in(snakefile: str) -> dict[str, tuple[str, str, str]]:
     """Cores, memory and time of the rules that ask for some."""
     cores = {"CORES_PER_GENERATOR": "8", "CORES_PER_ENCODER": "4"}  # of a cluster
-    pattern = r'^(\w+):.*?threads: (\w+)$.*?mem_mb=(\d+),\s+runtime="(\w+)"'
+    pattern = (
+        r'^(\w+):.*?threads: (\w+)(?: if CORES is None else 1)?$.*?mem_mb=(\d+),\s+runtime="(\w+)"'
+    )
     each = snakefile.split("\nrule ")[1:]
     found = [m.groups() for rule in each if (m := re.match(pattern, rule, re.M | re.S))]
     return {name: (cores.get(threads, threads), *rest) for name, threads, *rest in found}
@@ -128,17 +127,25 @@ HARD = 'study #2: {x} "b" o\'brien größe'
 
 
 @pytest.mark.parametrize(("name", "by"), [("007", "--config"), (HARD, "make")])
-def test_data_root_and_what_to_do_about_bad_data_reach_the_import(name, by, folder, monkeypatch):
+def test_data_root_and_what_to_do_about_bad_data_reach_the_import(
+    name: str,
+    by: str,
+    folder: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Snakemake's own `config` has numbers, mappings and no comments; a shell has its own mind."""
-    asked = ["--dry-run", "--printshellcmds", "--until", "cohort"]
-    words = ["on_bad_image=skip", "on_changed_data=reimport"]
-    if by == "make":
-        monkeypatch.setenv("CCL_DATA_ROOT", name)
+    cohort = "medmnist" if by == "--config" else "phantom-chest"
+    if by == "--config":
+        said = request.getfixturevalue("results_of_medmnist")
     else:
-        words.append(f"data_root={name}")
-    said = checkout.finish(checkout.snakemake(folder, *asked, config=words))
-    planned = json.loads((folder / RUNS / "plan.json").read_text(encoding="utf-8"))
-    assert planned["data_root"] == name
+        for setting, value in (("DATA_ROOT", name), ("ON_BAD_IMAGE", "skip")):
+            monkeypatch.setenv(f"CCL_{setting}", value)
+        monkeypatch.setenv("CCL_ON_CHANGED_DATA", "reimport")
+        asked = ["--dry-run", "--printshellcmds", "--until", "cohort"]
+        said = checkout.finish(checkout.snakemake(folder, *asked))
+    file = folder / "runs" / "tiny" / cohort / "plan.json"
+    assert json.loads(file.read_text(encoding="utf-8"))["data_root"] == name
     lines = [line for line in said.splitlines() if " run cohort " in line]
     assert all("--on-bad-image skip --on-changed-data reimport" in line for line in lines)
     commands = [shlex.split(line) for line in lines]

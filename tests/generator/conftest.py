@@ -23,6 +23,8 @@ SMALL = HVAEOptions(
     unshuffle=4,
     pixel_scale=0.1,
 )
+# Two resolutions, where what is tested hangs on none: every operation costs.
+FLAT = SMALL.model_copy(update={"stages": SMALL.stages[::2]})
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ from companion.quality.classifier import attribute_targets, scanner_target
 from companion.quality.measuring import Judges, compare_abduction, measure
 from companion.quality.options import QualityOptions
 from companion.quality.under_age import GRAPH, under_age
-from tests.generator.conftest import SMALL
+from tests.generator.conftest import FLAT
 from tests.pretend_device import on_both
 
 WITH_TABLES = {
@@ -43,8 +43,6 @@ WITH_TABLES = {
     "label": ("age",),
     "image": ("scanner", "label"),
 }
-# Every operation on the device costs the same, so few layers are fast.
-FLAT = SMALL.model_copy(update={"stages": (SMALL.stages[0], SMALL.stages[-1])})
 FEW = QualityOptions(cycles=(1,), sample=3, probe_images=4, calibration_images=10, test_images=6)
 
 
@@ -245,13 +243,14 @@ def test_the_layout_that_gpus_want_changes_nothing(phantom):
 
 
 @pytest.mark.parametrize("soft", [True, False])
-def test_a_step_of_finetuning_and_its_baseline(phantom, generator, device, soft, monkeypatch):
+def test_a_step_of_finetuning_and_its_baseline(phantom, device, soft, monkeypatch):
     monkeypatch.setattr(CounterfactualFinetuning, "log_dict", lambda *_, **__: None)
     targets = attribute_targets(phantom)
     targets = replace(targets, sizes={**scanner_target(phantom).sizes, **targets.sizes})
     torch.manual_seed(0)
     predictor = ImageClassifier(targets.sizes, (32, 32), ClassifierOptions(), 1).eval()
-    changed = GeneratorOptions(hvae=SMALL, epochs=1, batch_size=20)
+    generator = moved(phantom)
+    changed = GeneratorOptions(hvae=FLAT, epochs=1, batch_size=8)
     batches = training_batches(
         phantom,
         phantom.rows("train", "pretraining"),

@@ -32,7 +32,7 @@ QUICK = TuningOptions(variables=("scanner",), epochs=3, learning_rate=2e-3)
 # So fast that the constraint is violated.
 SHORT = QUICK.model_copy(update={"epochs": 1, "learning_rate": 5e-3})
 BASE = GeneratorOptions(hvae=SMALL, epochs=3, batch_size=20, warmup_steps=1, ema_decay=0.5)
-FEW_STEPS = BASE.model_copy(update={"max_steps": 5})
+FEW_STEPS = BASE.model_copy(update={"max_steps": 2})
 
 
 @pytest.fixture(scope="module")

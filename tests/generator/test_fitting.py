@@ -19,7 +19,7 @@ from companion.experiments import generator as generators
 from companion.experiments.config import experiment
 from companion.experiments.generator import train
 from tests.fitting import fit
-from tests.generator.conftest import SMALL
+from tests.generator.conftest import FLAT
 
 
 def weights(generator):
@@ -33,7 +33,7 @@ def plain(phantom):
 
 
 FEW_STEPS = GeneratorOptions(
-    hvae=SMALL, epochs=1, max_steps=3, batch_size=20, warmup_steps=1, ema_decay=0.9
+    hvae=FLAT, epochs=1, max_steps=3, batch_size=20, warmup_steps=1, ema_decay=0.9
 )
 
 
