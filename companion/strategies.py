@@ -101,14 +101,9 @@ def bank_of(strategy: str) -> BankOf | None:
 
 
 def generator_of(strategy: str) -> str | None:
-    """Which generator makes the images of other scanners that a strategy pairs an image with.
+    """Which of `GENERATORS` makes the images of other scanners that a strategy pairs an image with.
 
-    Args:
-        strategy: one of `STRATEGIES`.
-
-    Returns:
-        One of `GENERATORS`; None where there is none, the true counterfactuals are
-        taken, or pairs are not made across scanners.
+    None where the true counterfactuals are taken, or pairs are not made across scanners.
     """
     source = bank_of(strategy)
     across = STRATEGIES[strategy].pairs == "counterfactual"

@@ -8,11 +8,11 @@ import typer
 
 from ccl import distributed
 from companion.cli.options import CohortName, DataRoot, Profile, experiment_of, tidy_errors
-from companion.engine import processes
+from companion.engine import pointers, processes
 
 if TYPE_CHECKING:
     from companion.engine.runs import Run
-    from companion.experiments.config import EncoderName, Experiment
+    from companion.experiments.config import Experiment
 
 
 class Step(StrEnum):
@@ -113,6 +113,9 @@ def run(
         raise typer.BadParameter("only 'generator' and 'quality' have a --variant")
     with tidy_errors(), processes.process_group():
         experiment = experiment_of(profile, cohort, data_root)
+        if encoder is not None:
+            _run_of_encoder(steps, experiment, encoder)
+            return
         arguments: dict[Step, tuple[Any, ...]] = {
             Step.cohort: (on_bad_image.value, on_changed_data.value),
             Step.generator: (variant,),
@@ -120,17 +123,16 @@ def run(
             Step.quality: (variant,),
         }
         label = bank or ("" if variant == "base" else variant)
-        if encoder is None:
-            _run(steps[0], experiment, label, *arguments.get(steps[0], ()))
-        else:
-            _run_of_encoder(steps, experiment, encoder)
+        _run(steps[0], experiment, label, *arguments.get(steps[0], ()))
 
 
 def _run_of_encoder(steps: tuple[Step, ...], experiment: "Experiment", encoder: str) -> None:
     """Does some steps of an encoder, its pretraining before, and leaves pointers to them."""
     name = experiment.pretraining.named(encoder)
     if Step.pretraining not in steps and name not in experiment.pretraining.controls:
-        _leave_pretraining(experiment, name)
+        trained = _finished(Step.pretraining, experiment, name)
+        # A pointer that is newer than the evaluation would have the workflow evaluate again.
+        pointers.write_pointer(experiment.root, f"pretraining-{name}", trained, replace=False)
     for step in steps:
         if len(steps) == 1 or step is not Step.finetuning or name in experiment.finetuned:
             _run(step, experiment, encoder, name)
@@ -138,11 +140,9 @@ def _run_of_encoder(steps: tuple[Step, ...], experiment: "Experiment", encoder: 
 
 def _run(step: Step, experiment: "Experiment", label: str, *arguments: Any) -> None:
     """Does a step, leaves a pointer to it, and prints its folder."""
-    from companion.engine import pointers
-
     done = _finished(step, experiment, *arguments)
+    pointers.write_pointer(experiment.root, f"{step}-{label}" if label else step, done)
     if distributed.is_main_process():
-        pointers.write_pointer(experiment.root, f"{step}-{label}" if label else step, done)
         if step is Step.results:
             for file in ("separability.csv", "results.csv"):
                 pointers.copy_file(done.folder / file, experiment.root / file)
@@ -154,16 +154,3 @@ def _finished(step: Step, experiment: "Experiment", *arguments: Any) -> "Run":
     module = importlib.import_module(f"companion.experiments.{step}")
     finished: Run = getattr(module, FUNCTIONS[step])(experiment, *arguments)
     return finished
-
-
-def _leave_pretraining(experiment: "Experiment", name: "EncoderName") -> None:
-    """Pretrains what is to be tested and leaves a pointer to it, unless there is one."""
-    from companion.engine import pointers
-
-    trained = _finished(Step.pretraining, experiment, name)
-    pointer = f"pretraining-{name}"
-    # One that is newer than the evaluation would have the workflow evaluate again.
-    if distributed.is_main_process() and not pointers.is_pointer_to(
-        experiment.root, pointer, trained
-    ):
-        pointers.write_pointer(experiment.root, pointer, trained)

@@ -8,30 +8,27 @@ or not at all. They are what the workflow sees of a step.
 import json
 from pathlib import Path
 
+from ccl import distributed
 from companion.engine.files import write_atomically
 from companion.engine.runs import Run
 from companion.engine.storage import RECORD, read_json
 
 
-def write_pointer(root: Path, name: str, run: Run) -> Path:
-    """Writes the pointer `steps/<name>.json` to a finished run.
+def write_pointer(root: Path, name: str, run: Run, *, replace: bool = True) -> None:
+    """Writes the pointer `steps/<name>.json` to a finished run; of several processes, the first.
 
     Args:
         root: folder of the runs of one profile and cohort.
-        name: name of the step, with strategy and seed where it has them.
+        name: of the step, with strategy and seed where it has them.
         run: the finished run.
+        replace: also where it names this run already.
     """
     pointer = root / "steps" / f"{name}.json"
-    pointer.parent.mkdir(parents=True, exist_ok=True)
     content = {"folder": run.folder.relative_to(root).as_posix(), "digest": run.digest}
-    write_atomically(pointer, json.dumps(content, indent=1) + "\n")
-    return pointer
-
-
-def is_pointer_to(root: Path, name: str, run: Run) -> bool:
-    """Whether a pointer names a finished run."""
-    pointer = root / "steps" / f"{name}.json"
-    return pointer.is_file() and read_json(pointer).get("digest") == run.digest
+    same = pointer.is_file() and read_json(pointer) == content
+    if distributed.is_main_process() and (replace or not same):
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(pointer, json.dumps(content, indent=1) + "\n")
 
 
 def read_pointer(root: Path, name: str) -> Run:
@@ -43,12 +40,10 @@ def read_pointer(root: Path, name: str) -> Run:
     pointer = root / "steps" / f"{name}.json"
     if not pointer.is_file():
         raise FileNotFoundError(f"{pointer} is missing: run the step {name} first (`make book`)")
-    folder = root / read_json(pointer)["folder"]
-    if not (folder / RECORD).is_file():
-        raise FileNotFoundError(
-            f"{folder / RECORD} is missing: run the step {name} again (`make book`)"
-        )
-    return Run.load(folder)
+    record = root / read_json(pointer)["folder"] / RECORD
+    if not record.is_file():
+        raise FileNotFoundError(f"{record} is missing: run the step {name} again (`make book`)")
+    return Run.load(record.parent)
 
 
 def remove_dangling(root: Path) -> None:

@@ -90,10 +90,7 @@ def tables(experiment: Experiment) -> tuple[str, ...]:
 def _table_digests(experiment: Experiment, options: dict[str, Any]) -> dict[str, str]:
     """Digests of the source's tables, so that an edited one is imported anew.
 
-    Args:
-        experiment: names the source.
-        options: all others of the import. Where the data root is gone, its tables are taken for
-            those of the last import with the same.
+    Where the data root is gone, they are those of the last import with the same `options`.
     """
     if experiment.data_root is None:
         return {}

@@ -1,6 +1,6 @@
 """Profiles: every knob of every experiment, as strictly checked YAML files in `configs/`."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -42,11 +42,8 @@ class EncoderName(NamedTuple):
 
     def columns(self) -> dict[str, Any]:
         """The columns of `results.csv` that name it."""
-        return {
-            "objective": self.objective,
-            "strategy": self.strategy,
-            "pretrain_seed": self.seed,
-        }
+        names = ("objective", "strategy", "pretrain_seed")
+        return dict(zip(names, self, strict=True))
 
 
 class PretrainingOptions(Options):
@@ -266,14 +263,22 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
         source = OPTIONS[chosen["source"]].model_validate(chosen)
         sections = Sections.model_validate(cohort_profile.sections)
     except ValidationError as error:
-        raise ValueError(_format_errors(f"{profile}.yaml", cohort, error)) from error
+        faults = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ValueError("\n".join([f"{place}:", *faults])) from error
     try:
         _require_fit(source, sections)
         _require_independent_judges(sections)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
-    left_out = _infeasible_strategies(sections.pretraining, source)
-    changed = {"pretraining": _drop_strategies(sections.pretraining, left_out)}
+    wanted = sections.pretraining.strategies
+    named = dict.fromkeys(name for names in wanted.values() for name in names)
+    obstacles = {name: _obstacle(source, strategies.bank_of(name)) for name in named}
+    left_out = {name: why for name, why in obstacles.items() if why}
+    possible = {
+        objective: tuple(name for name in names if name not in left_out)
+        for objective, names in wanted.items()
+    }
+    pretraining = sections.pretraining.model_copy(update={"strategies": possible})
     return Experiment(
         profile_name=profile,
         cohort_name=cohort,
@@ -283,7 +288,7 @@ def experiment(profile: str, cohort: str, data_root: str | None = None) -> Exper
         beside=cohort_profile.available(cohort_profile.entry.get("beside", ())),
         external=cohort_profile.available(cohort_profile.entry.get("external", ())),
         left_out=left_out,
-        **dict(sections) | changed,
+        **dict(sections) | {"pretraining": pretraining},
     )
 
 
@@ -311,15 +316,6 @@ def _require_independent_judges(sections: Sections) -> None:
             )
 
 
-def _infeasible_strategies(
-    pretraining: PretrainingOptions, source: SourceOptions
-) -> dict[str, str]:
-    """Strategies that are asked for and that a cohort of the source cannot have, and why not."""
-    requested = dict.fromkeys(name for names in pretraining.strategies.values() for name in names)
-    reasons = {name: _obstacle(source, strategies.bank_of(name)) for name in requested}
-    return {name: reason for name, reason in reasons.items() if reason}
-
-
 def _obstacle(source: SourceOptions, bank: strategies.BankOf | None) -> str:
     """What keeps a cohort of the source from having pairs of a bank; '' if nothing does."""
     if isinstance(source, ImportOptions) and source.evaluation_only:
@@ -329,21 +325,3 @@ def _obstacle(source: SourceOptions, bank: strategies.BankOf | None) -> str:
     if bank is not None and bank.variable == "sex" and not states_sex(source):
         return f"it needs women and men, and the images state {', '.join(source.sexes) or 'no sex'}"
     return ""
-
-
-def _drop_strategies(
-    pretraining: PretrainingOptions, left_out: Container[str]
-) -> PretrainingOptions:
-    remaining = {
-        objective: tuple(name for name in names if name not in left_out)
-        for objective, names in pretraining.strategies.items()
-    }
-    return pretraining.model_copy(update={"strategies": remaining})
-
-
-def _format_errors(file: str, cohort: str, error: ValidationError) -> str:
-    lines = [
-        f"  {'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-        for fault in error.errors()
-    ]
-    return "\n".join([f"{file}, cohort '{cohort}':", *lines])

@@ -9,7 +9,7 @@ checkout.
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from companion.engine.pointers import read_pointer
 from companion.engine.storage import DamagedFileError, read_json
 from companion.experiments import config, profiles
 from companion.experiments.cohort import tables
-from companion.experiments.config import Experiment, PretrainingOptions
+from companion.experiments.config import Experiment
 from companion.strategies import GENERATORS, split_seed
 
 # The modules of the steps, in the order of the data.
@@ -131,59 +131,50 @@ def contents(experiment: Experiment) -> dict[str, Any]:
     """The plan of an experiment, as `ccl plan` prints it.
 
     Returns:
-        {"encoders": [...], "banks": {...}, "controls": [...], "finetuned": [...],
-        "beside": [...], "external": [...], "tables": [...], "omissions": [...], "length": [...]}:
-        names of encoders such as 'simclr-standard-0', of the banks that their pairs are drawn
-        from, of controls, of what is finetuned, of further cohorts in the same book, of those that
-        the encoders are tested on, and of the files in the data root that say which images there
-        are; a sentence for each strategy that the profile asks for and the cohort cannot have; and
-        names of the steps that training for long needs, if that is asked for. A cohort without
-        encoders can only test those of others.
+        Names of `encoders` such as 'simclr-standard-0' (a cohort without any can only test those of
+        others), of the `banks` that their pairs are drawn from, of `controls`, of what is
+        `finetuned`, of further cohorts `beside` it in the book, of `external` ones that encoders
+        are tested on, of `tables` in the data root that say which images there are; `omissions`, a
+        sentence for each strategy that the cohort cannot have; and names of the steps that training
+        for long needs, `length`.
     """
+    pretraining = experiment.pretraining
+    banks = {str(name): pretraining.bank_of(name) for name in pretraining.encoders}
     return {
-        "encoders": [str(name) for name in experiment.pretraining.encoders],
-        "banks": _banks(experiment.pretraining),
-        "controls": [str(name) for name in experiment.pretraining.controls],
+        "encoders": [str(name) for name in pretraining.encoders],
+        "banks": {encoder: bank for encoder, bank in banks.items() if bank is not None},
+        "controls": [str(name) for name in pretraining.controls],
         "finetuned": [str(name) for name in experiment.finetuned],
         "beside": list(experiment.beside),
         "external": list(experiment.external),
         "tables": list(tables(experiment)),
         "omissions": experiment.omissions,
-        "length": list(_length(experiment)),
+        "length": _length(experiment),
     }
 
 
-def _banks(pretraining: PretrainingOptions) -> dict[str, str]:
-    """Encoders to the banks that their pairs are drawn from, those that need one."""
-    banks = {str(name): pretraining.bank_of(name) for name in pretraining.encoders}
-    return {encoder: bank for encoder, bank in banks.items() if bank is not None}
-
-
-def _length(experiment: Experiment) -> Iterator[str]:
+def _length(experiment: Experiment) -> list[str]:
     """Names of the pointers to what the step `length` needs; none where it is not asked for."""
     length = experiment.length
-    if length is not None:
-        yield "cohort"
-        wanted = {"strategies": {"simclr": length.strategies}, "seeds": length.seeds}
-        yield from (
-            f"bank-{bank}" for bank in experiment.pretraining.model_copy(update=wanted).banks
-        )
+    if length is None:
+        return []
+    wanted = {"strategies": {"simclr": length.strategies}, "seeds": length.seeds}
+    banks = experiment.pretraining.model_copy(update=wanted).banks
+    return ["cohort", *(f"bank-{bank}" for bank in banks)]
 
 
 def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     """The plan of a build (`contents`); `plan.json` is written if it or what it depends on changed.
-
-    Args:
-        profile: name of a file in `configs/`.
-        cohort: name of a cohort in that profile.
-        data_root: folder of the images, where the cohort needs one.
 
     Raises:
         ValueError: the profile or the cohort is unknown or faulty (the message says what).
     """
     experiment = config.experiment(profile, cohort, data_root)
     file = folder(profile, cohort) / "plan.json"
-    previous = _read_previous(file)
+    try:
+        previous = read_json(file)
+    except (FileNotFoundError, DamagedFileError):  # it is made in seconds
+        previous = {}
     plan = contents(experiment)
     current = previous | {
         "profile": [file_digest(path) for path in profiles.files(ROOT / "configs", profile)],
@@ -201,21 +192,10 @@ def refresh(profile: str, cohort: str, data_root: str | None) -> dict[str, Any]:
     return plan
 
 
-def _read_previous(file: Path) -> dict[str, Any]:
-    """Content of the file; empty if it is absent or damaged, as it is made in seconds."""
-    try:
-        return read_json(file) if file.is_file() else {}
-    except DamagedFileError:
-        return {}
-
-
 def check_sources(profile: str, cohort: str, data_root: str | None) -> None:
     """Touches `plan.json` where the files of a finished cohort changed, so that steps are called.
 
     Sizes and dates are compared; the step, once called, compares what the files hold.
-
-    Args:
-        profile, cohort, data_root: as of `refresh`, which made the plan.
     """
     root = folder(profile, cohort)
     images = data_root or profiles.read(ROOT / "configs", profile, cohort).data_root_of(cohort)
