@@ -85,8 +85,10 @@ def probing() -> tuple[Callable[[], Any], int]:
     mine = cohort(Path(), np.zeros((n, 1, 1), np.uint8))
     options = probes.ProbingOptions(fractions=(1.0,), n_bootstrap=1, c_grid=(1e-3, 1e-2))
     about = {"objective": "", "strategy": "", "pretrain_seed": 0}
-    import_module("companion.evaluation.features")._MAX_IN_FLOAT64 = 2**20  # so that these are many
-    return lambda: probes.probe(mine, features, options, **about), features.nbytes
+    import_module("companion.evaluation.linear_probe")._MAX_IN_FLOAT64 = (
+        2**20
+    )  # so that these are many
+    return lambda: probes.probe(mine, features, options, about), features.nbytes
 
 
 def measured(part: Part, queue: Any) -> None:

@@ -138,9 +138,8 @@ def bootstrap_difference(
         Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 12.
     """
     drawn = auc_replicates(labels, [first, second], patients, rng, n_bootstrap=n_bootstrap)
-    replicates = drawn[~np.isnan(drawn).any(axis=(1, 2)), :, 0]
-    n = len(np.unique(patients))
-    error = np.diff(replicates, axis=1).std(ddof=1) * np.sqrt(n / (n - 1))
+    differences, n = drawn[0, 0] - drawn[1, 0], len(np.unique(patients))
+    error = np.nanstd(differences, ddof=1) * np.sqrt(n / (n - 1))
     half = float(stats.t.ppf((1 + level) / 2, n - 1) * error)
     value = roc_auc(labels, first) - roc_auc(labels, second)
     return value, value - half, value + half

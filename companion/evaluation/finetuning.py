@@ -1,6 +1,7 @@
 """Full finetuning: what an encoder and a linear head learn together from few labels."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -57,10 +58,7 @@ def finetune(
     cohort: Cohort,
     encoder: Encoder,
     options: FinetuningOptions,
-    *,
-    objective: str,
-    strategy: str,
-    pretrain_seed: int,
+    about: Mapping[str, object],
 ) -> pd.DataFrame:
     """ROC-AUC of finetuned encoders per label fraction, subset and test domain.
 
@@ -70,9 +68,7 @@ def finetune(
         cohort: gives images, labels, patients, splits and scanners.
         encoder: is left as it is; training runs on the device it is on.
         options: fractions, seeds and so on.
-        objective: e.g. 'simclr', for the table.
-        strategy: how pairs were made, for the table.
-        pretrain_seed: seed of the encoder, for the table.
+        about: `objective`, `strategy` and `pretrain_seed` of the encoder, for the table.
 
     Returns:
         Rows of `results.csv`, protocol 'finetuned' (`companion.evaluation.results.evaluate`).
@@ -86,15 +82,7 @@ def finetune(
         classifier = fit_classifier(cohort, encoder, rows, options, seed).classifier
         return lambda tested: class_scores(classifier, cohort.images, tested)
 
-    return evaluate(
-        cohort,
-        learn,
-        options,
-        protocol="finetuned",
-        objective=objective,
-        strategy=strategy,
-        pretrain_seed=pretrain_seed,
-    )
+    return evaluate(cohort, learn, options, {**about, "protocol": "finetuned"})
 
 
 def fit_classifier(

@@ -1,42 +1,46 @@
 """One linear classifier on frozen features, of a given penalty."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from companion.evaluation.features import NUMBERS_AT_ONCE, fit_scaler
+NUMBERS_AT_ONCE = 2**24  # of features that are copied in float64 to compute with
+_MAX_IN_FLOAT64 = 2**27  # numbers, a gibibyte
 
 
-@dataclass(frozen=True)
-class LinearProbe:
-    """A fitted probe.
+def as_float(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Features of some rows in floating point, a copy that may be changed.
 
-    Attributes:
-        pipeline: scaler and logistic regression.
-        c: the chosen inverse penalty strength.
+    In float64 or, where that would take more than a gibibyte, in float32: of so many images no
+    figure depends on the digits that are lost.
+
+    Args:
+        features: float32 (N, D).
+        rows: int64 (n,).
     """
-
-    pipeline: Pipeline
-    c: float
-
-    def scores(self, features: np.ndarray) -> np.ndarray:
-        """Scores (n,) of class 1, or class probabilities (n, K) of K > 2 classes."""
-        features = features.astype(np.float64)  # a copy, which is the scaler's to change
-        if len(self.pipeline.classes_) == 2:
-            return self.pipeline.decision_function(features)
-        return self.pipeline.predict_proba(features)
-
-    def scores_of(self, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """The same of some rows, few of which are copied at a time."""
-        chunk = max(1, NUMBERS_AT_ONCE // features.shape[1])
-        parts = np.split(rows, range(chunk, len(rows), chunk))
-        return np.concatenate([self.scores(features[part]) for part in parts])
+    return features[rows].astype(
+        np.float64 if len(rows) * features.shape[1] <= _MAX_IN_FLOAT64 else np.float32, copy=False
+    )
 
 
-def fit_logistic_regression(labelled: np.ndarray, labels: np.ndarray, c: float) -> LinearProbe:
-    """Class-weighted logistic regression of one penalty.
+def fit_scaler(values: np.ndarray) -> StandardScaler:
+    """A scaler to mean 0 and variance 1, fitted chunk by chunk, which works in place.
+
+    At once it would copy all of them in float64.
+
+    Args:
+        values: float (n, D); left as they are.
+    """
+    scaler = StandardScaler(copy=False)
+    chunk = max(1, NUMBERS_AT_ONCE // values.shape[1])
+    for start in range(0, len(values), chunk):
+        scaler.partial_fit(values[start : start + chunk])
+    return scaler
+
+
+def fit_logistic_regression(labelled: np.ndarray, labels: np.ndarray, c: float) -> Pipeline:
+    """Scaler and class-weighted logistic regression of one penalty.
 
     Args:
         labelled: float (n, D) features, of `as_float`: they are standardised in place.
@@ -46,4 +50,22 @@ def fit_logistic_regression(labelled: np.ndarray, labels: np.ndarray, c: float) 
     scaler = fit_scaler(labelled)
     classifier = LogisticRegression(C=c, class_weight="balanced", max_iter=2000)
     classifier.fit(scaler.transform(labelled), labels)
-    return LinearProbe(make_pipeline(scaler, classifier), c)
+    return make_pipeline(scaler, classifier)
+
+
+def scores_of(probe: Pipeline, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Scores of some rows, few of which are copied at a time.
+
+    Args:
+        probe: of `fit_logistic_regression`.
+        features: float32 (N, D).
+        rows: int64 (n,).
+
+    Returns:
+        (n,) of class 1, or class probabilities (n, K) of K > 2 classes.
+    """
+    score = probe.decision_function if len(probe.classes_) == 2 else probe.predict_proba
+    chunk = max(1, NUMBERS_AT_ONCE // features.shape[1])
+    parts = np.split(rows, range(chunk, len(rows), chunk))
+    # Copies in float64, which are the scaler's to change.
+    return np.concatenate([score(features[part].astype(np.float64)) for part in parts])

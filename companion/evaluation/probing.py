@@ -1,24 +1,20 @@
 """Linear probing: what a linear classifier on frozen features makes of few labels."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from companion.cohorts.cohort import Cohort
-from companion.evaluation.features import as_float
 from companion.evaluation.labels import labels_of
-from companion.evaluation.linear_probe import LinearProbe, fit_logistic_regression
+from companion.evaluation.linear_probe import as_float, fit_logistic_regression, scores_of
 from companion.evaluation.options import ProbingOptions
 from companion.evaluation.results import ScoreFunction, evaluate, validation_auc
 
 
 def probe(
-    cohort: Cohort,
-    features: np.ndarray,
-    options: ProbingOptions,
-    *,
-    objective: str,
-    strategy: str,
-    pretrain_seed: int,
+    cohort: Cohort, features: np.ndarray, options: ProbingOptions, about: Mapping[str, object]
 ) -> pd.DataFrame:
     """ROC-AUC of linear probes per label fraction, subset and test domain.
 
@@ -26,9 +22,7 @@ def probe(
         cohort: gives labels, patients, splits and scanners.
         features: float (N, D); row i belongs to the cohort's row i.
         options: fractions, seeds and so on.
-        objective: e.g. 'simclr', for the table.
-        strategy: how pairs were made, for the table.
-        pretrain_seed: seed of the encoder, for the table.
+        about: `objective`, `strategy` and `pretrain_seed` of the encoder, for the table.
 
     Returns:
         Rows of `results.csv`, protocol 'linear' (`companion.evaluation.results.evaluate`).
@@ -44,22 +38,14 @@ def probe(
 
     def learn(rows: np.ndarray, seed: int) -> ScoreFunction:
         fitted = fit_probe(cohort, features, rows, options.c_grid)
-        return lambda tested: fitted.scores_of(features, tested)
+        return lambda tested: scores_of(fitted, features, tested)
 
-    return evaluate(
-        cohort,
-        learn,
-        options,
-        protocol="linear",
-        objective=objective,
-        strategy=strategy,
-        pretrain_seed=pretrain_seed,
-    )
+    return evaluate(cohort, learn, options, {**about, "protocol": "linear"})
 
 
 def fit_probe(
     cohort: Cohort, features: np.ndarray, rows: np.ndarray, c_grid: tuple[float, ...]
-) -> LinearProbe:
+) -> Pipeline:
     """Class-weighted logistic regression on some rows, its penalty chosen by validation AUC.
 
     The scaler is fitted on the labelled rows alone. Of equally good penalties the strongest is
@@ -79,5 +65,5 @@ def fit_probe(
     if len(fitted) == 1:
         return fitted[0]
     return max(  # the first of equals
-        fitted, key=lambda it: validation_auc(cohort, lambda rows: it.scores_of(features, rows))
+        fitted, key=lambda it: validation_auc(cohort, lambda rows: scores_of(it, features, rows))
     )

@@ -1,7 +1,7 @@
 """Rows of `results.csv`: classifiers learn from few labels and are tested scanner by scanner."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from companion.cohorts.cohort import Cohort
 from companion.evaluation.labels import count_per_class, labelled_subsets, labels_of
 from companion.evaluation.options import EvaluationOptions
 from companion.evaluation.statistics import auc_replicates, percentiles, roc_auc
-from companion.evaluation.subgroups import ALL, GAPS, gap_name, groups_of_domain, large_enough
+from companion.evaluation.subgroups import ALL, GAPS, gap_name, groups_of_domain
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +30,7 @@ def evaluate(
     cohort: Cohort,
     learn: Callable[[np.ndarray, int], ScoreFunction],
     options: EvaluationOptions,
-    *,
-    protocol: str,
-    objective: str,
-    strategy: str,
-    pretrain_seed: int,
+    about: Mapping[str, object],
 ) -> pd.DataFrame:
     """ROC-AUC of classifiers per label fraction, subset and test domain.
 
@@ -46,10 +42,8 @@ def evaluate(
         cohort: gives labels, patients, splits and scanners.
         learn: makes a classifier of labelled training rows (n,) and the subset's seed.
         options: fractions, seeds and so on.
-        protocol: how it learns ('linear', 'finetuned'), for the table.
-        objective: e.g. 'simclr', for the table.
-        strategy: how pairs were made, for the table.
-        pretrain_seed: seed of the encoder, for the table.
+        about: columns that are the same in all rows: `objective`, `strategy` and `pretrain_seed` of
+            the encoder, and `protocol`, how the classifier learns ('linear', 'finetuned').
 
     Returns:
         One row per figure with the columns `RESULT_COLUMNS`; `domain` is a pretraining scanner,
@@ -64,26 +58,26 @@ def evaluate(
     """
     domains = evaluation_domains(cohort, options.min_test_per_class)
     tested = np.unique(np.concatenate(list(domains.values())))
-    about = {
-        "protocol": protocol,
-        "objective": objective,
-        "strategy": strategy,
-        "pretrain_seed": pretrain_seed,
-    }
-    subsets, scores_by_subset = [], []
+    subsets, scores = [], []
     for fraction, seed, rows in labelled_subsets(cohort, options):
-        scores = learn(rows, seed)(tested)
-        subset = about | {"probe_seed": seed, "label_fraction": fraction, "n_labels": len(rows)}
-        subsets.append(subset)
-        scores_by_subset.append(scores)
+        subsets.append({"probe_seed": seed, "label_fraction": fraction, "n_labels": len(rows)})
+        scores.append(learn(rows, seed)(tested))
     table_rows = []
     for domain, rows in domains.items():
         groups = _groups(cohort, domain, rows, options.min_subgroup_per_class)
-        domain_scores = [scores[np.searchsorted(tested, rows)] for scores in scores_by_subset]
-        for subset, subset_rows in zip(
-            subsets, _rows_of_domain(cohort, rows, domain_scores, groups, options), strict=True
-        ):
-            table_rows += [{**subset, "domain": domain, **row} for row in subset_rows]
+        labels = labels_of(cohort, rows)
+        of_domain = [each[np.searchsorted(tested, rows)] for each in scores]
+        replicates = auc_replicates(
+            labels,
+            of_domain,
+            cohort.patients(rows),
+            np.random.default_rng([*b"bootstrap"]),  # the same replicates for every encoder
+            n_bootstrap=options.n_bootstrap,
+            groups=list(groups.values()),
+        )
+        for subset, own, draws in zip(subsets, of_domain, replicates, strict=True):
+            for row in _figures(labels, own, draws, groups):
+                table_rows.append({**about, **subset, "domain": domain, **row})
     table = pd.DataFrame(table_rows).assign(cohort=cohort.name, test_cohort=cohort.name)
     return table[list(RESULT_COLUMNS)]
 
@@ -121,47 +115,31 @@ def _groups(
     cohort: Cohort, domain: str, rows: np.ndarray, min_per_class: int
 ) -> dict[str, np.ndarray]:
     """All images of a domain, and its subgroups that are large enough."""
-    parts = groups_of_domain(cohort, domain, rows)
-    whole = {ALL: np.ones(len(rows), dtype=bool)}
-    return whole | large_enough(cohort, rows, parts, min_per_class)
+    groups = {ALL: np.ones(len(rows), dtype=bool)}
+    for name, mask in groups_of_domain(cohort, domain, rows).items():
+        if min(count_per_class(cohort, rows[mask]).values()) >= min_per_class:
+            groups[name] = mask
+    return groups
 
 
-def _rows_of_domain(
-    cohort: Cohort,
-    rows: np.ndarray,
-    scores_by_subset: Sequence[np.ndarray],
-    groups: Mapping[str, np.ndarray],
-    options: EvaluationOptions,
-) -> Iterator[list[dict[str, Any]]]:
-    """The figures of each classifier on the images of one domain."""
-    labels = labels_of(cohort, rows)
-    replicates = auc_replicates(
-        labels,
-        scores_by_subset,
-        cohort.table["patient_id"].to_numpy()[rows],
-        np.random.default_rng([*b"bootstrap"]),  # the same replicates for every encoder
-        n_bootstrap=options.n_bootstrap,
-        groups=list(groups.values()),
-    )
-    names = list(groups)
-    for scores, draws in zip(scores_by_subset, np.moveaxis(replicates, 1, 0), strict=True):
-        values = [roc_auc(labels[mask], scores[mask]) for mask in groups.values()]
-        counts = [int(mask.sum()) for mask in groups.values()]
-        table_rows = [
-            _row(name, "roc_auc", value, draws[:, g], n)
-            for g, (name, value, n) in enumerate(zip(names, values, counts, strict=True))
-        ]
-        for pair in GAPS:
-            if set(pair) <= set(names):
-                first, second = (names.index(name) for name in pair)
-                gap, n = values[first] - values[second], counts[first] + counts[second]
-                gaps = draws[:, first] - draws[:, second]
-                table_rows.append(_row(gap_name(*pair), "gap", gap, gaps, n))
-                table_rows.append(_row(gap_name(*pair), "absolute_gap", abs(gap), np.abs(gaps), n))
-        yield table_rows
+def _figures(
+    labels: np.ndarray, scores: np.ndarray, draws: np.ndarray, groups: Mapping[str, np.ndarray]
+) -> Iterator[dict[str, Any]]:
+    """The figures of a classifier on the images of one domain, by their replicates (g, B)."""
+    values = {name: roc_auc(labels[mask], scores[mask]) for name, mask in groups.items()}
+    counts = {name: int(mask.sum()) for name, mask in groups.items()}
+    replicates = dict(zip(groups, draws, strict=True))
+    for name, value in values.items():
+        yield _figure(name, "roc_auc", value, replicates[name], counts[name])
+    for first, second in GAPS:
+        if first in groups and second in groups:
+            gap, n = values[first] - values[second], counts[first] + counts[second]
+            gaps, name = replicates[first] - replicates[second], gap_name(first, second)
+            yield _figure(name, "gap", gap, gaps, n)
+            yield _figure(name, "absolute_gap", abs(gap), np.abs(gaps), n)
 
 
-def _row(
+def _figure(
     subgroup: str, metric: str, value: float, replicates: np.ndarray, n: int
 ) -> dict[str, Any]:
     low, high = percentiles(replicates)

@@ -16,7 +16,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import NearestNeighbors
 
 from companion.cohorts.cohort import Cohort, evenly
-from companion.evaluation.features import as_float, fit_scaler
+from companion.evaluation.linear_probe import as_float, fit_scaler
 from companion.evaluation.statistics import mean_with_interval
 
 NEIGHBOURS = 15

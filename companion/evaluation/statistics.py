@@ -53,35 +53,28 @@ def auc_replicates(
         groups: g masks, bool (n,), within which the AUC is taken; None for all images alone.
 
     Returns:
-        float64 (n_bootstrap, k, g); NaN where a replicate lacks a class in the group.
+        float64 (k, g, n_bootstrap); NaN where a replicate lacks a class in the group.
 
     Raises:
         ValueError: as `roc_auc`, of a group.
     """
-    labels = np.asarray(labels)
-    if len(patients) != len(labels):
-        raise ValueError(f"{len(labels)} labels and {len(patients)} patients do not fit")
+    if {len(patients), *map(len, scores)} != {len(labels)}:
+        lengths = [len(each) for each in scores]
+        raise ValueError(
+            f"{len(labels)} labels, {len(patients)} patients and scores of {lengths} images do "
+            "not fit"
+        )
     masks = [np.ones(len(labels), dtype=bool)] if groups is None else groups
-    checked = [
-        [_validated(labels[mask], np.asarray(each)[mask]) for mask in masks]
-        for each in (_require_length(each, labels) for each in scores)
-    ]
+    checked = [[_validated(labels[mask], each[mask]) for mask in masks] for each in scores]
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
     block = max(1, _BLOCK // len(labels))
     values = []
     for start in range(0, n_bootstrap, block):
         weights = _draw_patients(min(block, n_bootstrap - start), len(names), rng)[:, patient]
         parts = [weights if mask.all() else weights[:, mask] for mask in masks]
-        values.append(
-            np.stack(
-                [
-                    np.stack([_weighted_auc(*c, w) for c, w in zip(each, parts, strict=True)], 1)
-                    for each in checked
-                ],
-                axis=1,
-            )
-        )
-    return np.concatenate(values)
+        aucs = [[_weighted_auc(*c, w) for c, w in zip(of, parts, strict=True)] for of in checked]
+        values.append(np.array(aucs))
+    return np.concatenate(values, axis=-1)
 
 
 def percentiles(replicates: np.ndarray, level: float = 0.95) -> tuple[float, float]:
@@ -98,13 +91,6 @@ def percentiles(replicates: np.ndarray, level: float = 0.95) -> tuple[float, flo
         )
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def _require_length(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The scores, which have to be as many as the labels: a mask would hide a difference."""
-    if labels.ndim != 1 or len(scores) != len(labels):
-        raise ValueError(f"labels {labels.shape} and scores {np.shape(scores)} do not fit")
-    return scores
 
 
 def _draw_patients(count: int, patients: int, rng: np.random.Generator) -> np.ndarray:

@@ -18,13 +18,10 @@ from companion.evaluation.labels import count_per_class
 
 ALL = "all"
 AGE_LIMITS = (45, 65)  # years; where one age group ends and the next begins
-AGE_GROUPS = tuple(
-    f"age={name}"
-    for name in (
-        f"under {AGE_LIMITS[0]}",
-        f"{AGE_LIMITS[0]} to {AGE_LIMITS[1] - 1}",
-        f"{AGE_LIMITS[1]} and over",
-    )
+AGE_GROUPS = (
+    f"age=under {AGE_LIMITS[0]}",
+    f"age={AGE_LIMITS[0]} to {AGE_LIMITS[1] - 1}",
+    f"age={AGE_LIMITS[1]} and over",
 )
 SEX_GROUPS = tuple(f"sex={sex}" for sex in SEXES)
 # Between which groups a gap is given: the first minus the second.
@@ -70,17 +67,6 @@ def _partition(groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def groups_of_domain(cohort: Cohort, domain: str, rows: np.ndarray) -> dict[str, np.ndarray]:
     """The groups that a test domain is divided into: by age not on single pretraining scanners."""
     return subgroups(cohort, rows, by_age=domain not in cohort.scanners)
-
-
-def large_enough(
-    cohort: Cohort, rows: np.ndarray, groups: Mapping[str, np.ndarray], min_per_class: int
-) -> dict[str, np.ndarray]:
-    """The groups with at least so many images of every class; the others give no figure."""
-    return {
-        name: mask
-        for name, mask in groups.items()
-        if min(count_per_class(cohort, rows[mask]).values()) >= min_per_class
-    }
 
 
 def overview(cohort: Cohort, domains: Mapping[str, np.ndarray], min_per_class: int) -> pd.DataFrame:

@@ -7,9 +7,9 @@ import numpy as np
 from ccl.encoders.encoder import Encoder
 from companion.cohorts.cohort import Cohort, evenly
 from companion.evaluation.convergence import AUC
-from companion.evaluation.features import as_float, extract_features
+from companion.evaluation.features import extract_features
 from companion.evaluation.labels import label_subset, labels_of
-from companion.evaluation.linear_probe import fit_logistic_regression
+from companion.evaluation.linear_probe import as_float, fit_logistic_regression, scores_of
 from companion.evaluation.options import ConvergenceOptions
 from companion.evaluation.statistics import roc_auc
 
@@ -63,15 +63,11 @@ class ValidationProbe:
         if len(np.unique(labels)) < len(self.cohort.classes):
             return {}
         probe = fit_logistic_regression(as_float(features, positions), labels, _PENALTY)
-        return {
-            scanner: float(
-                roc_auc(
-                    labels_of(self.cohort, tested),
-                    probe.scores_of(features, np.searchsorted(rows, tested)),
-                )
-            )
-            for scanner, tested in self.tested.items()
-        }
+        aucs = {}
+        for scanner, tested in self.tested.items():
+            scores = scores_of(probe, features, np.searchsorted(rows, tested))
+            aucs[scanner] = roc_auc(labels_of(self.cohort, tested), scores)
+        return aucs
 
 
 def _by_scanner(cohort: Cohort, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -56,10 +56,10 @@ def evaluate(experiment: Experiment, name: EncoderName) -> Run:
 
         def probe_on(other: Cohort) -> pd.DataFrame:
             unseen = features.extract_features(encoder, other.images)
-            return probe(other, unseen, experiment.probing, **about)
+            return probe(other, unseen, experiment.probing, about)
 
         tables = [
-            probe(images, extracted, experiment.probing, **about),
+            probe(images, extracted, experiment.probing, about),
             *evaluate_external(images, external, experiment.probing, probe_on),
         ]
         scanner_tables = separability(images, extracted)

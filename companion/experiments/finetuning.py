@@ -60,7 +60,7 @@ def finetune_encoder(experiment: Experiment, name: EncoderName) -> Run:
             about["strategy"] = SUPERVISED
 
         def finetune_on(cohort: Cohort) -> pd.DataFrame:
-            return finetune(cohort, encoder, options, **about)
+            return finetune(cohort, encoder, options, about)
 
         tables = [
             finetune_on(images),

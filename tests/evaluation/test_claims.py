@@ -589,9 +589,7 @@ def test_real_probing_results_are_accepted() -> None:
             cohort,
             probing.gaussian_features(cohort, distance, seed=seed),
             options,
-            objective="simclr",
-            strategy=strategy,
-            pretrain_seed=seed,
+            {"objective": "simclr", "strategy": strategy, "pretrain_seed": seed},
         )
         for seed in (0, 1, 2)
         for strategy, distance in (("standard", 0.3), ("counterfactual", 2.5))

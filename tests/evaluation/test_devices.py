@@ -34,7 +34,7 @@ def test_features(cohort, device):
 def test_finetuning(device):
     cohort, encoder = striped_cohort(patients=100, classes=("no", "some", "much")), new_encoder()
     options = SHORT.model_copy(update={"augment": CHANGED, "epochs": 1})
-    found = on_both(lambda there: finetune(cohort, deepcopy(encoder).to(there), options, **ABOUT))
+    found = on_both(lambda there: finetune(cohort, deepcopy(encoder).to(there), options, ABOUT))
     pd.testing.assert_frame_equal(*found, atol=0.02, rtol=0)
 
 

@@ -92,9 +92,9 @@ def test_finetuning_beats_a_probe_of_the_same_random_encoder(cohort):
     options = FinetuningOptions(fractions=(1.0,), n_bootstrap=20, **learning)
     encoder = new_encoder()
     before = weights_of(encoder)
-    found = finetune(cohort, encoder, options, **ABOUT)
+    found = finetune(cohort, encoder, options, ABOUT)
     probing = ProbingOptions(fractions=(1.0,), n_bootstrap=20)
-    probed = probe(cohort, extract_features(encoder, cohort.images), probing, **ABOUT)
+    probed = probe(cohort, extract_features(encoder, cohort.images), probing, ABOUT)
     whole = "domain == 'pooled' and subgroup == 'all'"
     pooled = [table.query(whole)["value"].item() for table in (found, probed)]
     assert pooled[0] > 0.9 > 0.75 > pooled[1]
@@ -105,16 +105,16 @@ def test_results_are_reproducible_and_have_the_labels_and_columns_of_probes(coho
     encoder = new_encoder()
     shared = {"fractions": (0.25, 1.0), "seeds": (0, 4), "n_bootstrap": 5}
     probed = probe(
-        cohort, extract_features(encoder, cohort.images), ProbingOptions(**shared), **ABOUT
+        cohort, extract_features(encoder, cohort.images), ProbingOptions(**shared), ABOUT
     )
     options = SHORT.model_copy(update=shared | {"epochs": 1})
-    found = finetune(cohort, encoder, options, **ABOUT)
+    found = finetune(cohort, encoder, options, ABOUT)
     same = [column for column in RESULT_COLUMNS if column not in ("protocol", "value")]
     same = [column for column in same if not column.startswith("ci")]
     pd.testing.assert_frame_equal(found[same], probed[same])
     assert set(found["protocol"]) == {"finetuned"}
     torch.rand(5)  # what was drawn before does not matter
-    pd.testing.assert_frame_equal(finetune(cohort, encoder, options, **ABOUT), found)
+    pd.testing.assert_frame_equal(finetune(cohort, encoder, options, ABOUT), found)
 
 
 def test_several_classes():
@@ -148,7 +148,7 @@ def test_only_labelled_rows_and_validation_are_seen_before_the_test(cohort):
 
 def test_test_images_are_read_once_when_learning_is_over(cohort):
     seen = recorded(cohort)
-    finetune(seen, new_encoder(), SHORT, **ABOUT)
+    finetune(seen, new_encoder(), SHORT, ABOUT)
     kinds = [set(cohort.table["split"].iloc[rows]) for rows in seen.images.read]
     first = kinds.index({"test"})
     assert all(kind == {"test"} for kind in kinds[first:])
@@ -299,7 +299,7 @@ def test_epochs_and_seed_reach_their_use(cohort):
 def test_options_reach_the_table(cohort):
     def changed(**values):
         values = {"epochs": 1, "max_steps": 2} | values
-        return finetune(cohort, new_encoder(), SHORT.model_copy(update=values), **ABOUT)
+        return finetune(cohort, new_encoder(), SHORT.model_copy(update=values), ABOUT)
 
     assert set(changed(fractions=(0.25,), seeds=(5,))["probe_seed"]) == {5}
     assert not np.allclose(changed(n_bootstrap=10)["ci_low"], changed()["ci_low"])

@@ -11,9 +11,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from companion.cohorts.cohort import Cohort
-from companion.evaluation import features as features_module
 from companion.evaluation import linear_probe
 from companion.evaluation.labels import label_subset, labelled_subsets, labels_of
+from companion.evaluation.linear_probe import scores_of
 from companion.evaluation.options import ProbingOptions
 from companion.evaluation.probing import fit_probe, probe
 from companion.evaluation.results import RESULT_COLUMNS, validation_auc
@@ -63,9 +63,9 @@ def gaussian_features(cohort, distance, dimensions=4, seed=1):
     return (features * 3 + 100).astype(np.float32)
 
 
-def on_all_images(*arguments, **about):
+def on_all_images(*arguments):
     """Results without subgroups (`test_subgroups` looks at those)."""
-    results = probe(*arguments, **about)
+    results = probe(*arguments)
     return results[results["subgroup"] == "all"].reset_index(drop=True)
 
 
@@ -81,7 +81,7 @@ def features(cohort):
 
 @pytest.fixture(scope="module")
 def results(cohort, features):
-    return on_all_images(cohort, features, OPTIONS, **ABOUT)
+    return on_all_images(cohort, features, OPTIONS, ABOUT)
 
 
 def test_results_are_tidy(cohort, results):
@@ -116,7 +116,7 @@ def test_known_auc_is_reached(cohort, results):
 
 def test_permuted_labels_give_chance(cohort, features):
     labels = np.random.default_rng(0).permutation(cohort.table["label"])
-    found = on_all_images(with_labels(cohort, labels), features, OPTIONS, **ABOUT)
+    found = on_all_images(with_labels(cohort, labels), features, OPTIONS, ABOUT)
     assert found.query("domain == 'pooled' and label_fraction == 1")["value"].item() == (
         pytest.approx(0.5, abs=0.08)
     )
@@ -124,7 +124,7 @@ def test_permuted_labels_give_chance(cohort, features):
 
 def test_several_classes(caplog):
     cohort = make_cohort(classes=("a", "b", "c", "d"))
-    found = on_all_images(cohort, gaussian_features(cohort, 2), OPTIONS, **ABOUT)
+    found = on_all_images(cohort, gaussian_features(cohort, 2), OPTIONS, ABOUT)
     assert found.query("label_fraction == 1 and domain == 'pooled'")["value"].item() > 0.8
 
 
@@ -155,7 +155,7 @@ def test_unlabelled_images_are_left_out(cohort, features):
     labels[hidden] = -1
     partly = with_labels(cohort, labels)
     assert not set(hidden) & set(label_subset(partly, 1.0, 0))
-    found = on_all_images(partly, features, OPTIONS, **ABOUT)
+    found = on_all_images(partly, features, OPTIONS, ABOUT)
     test_rows = partly.rows("test", ["A"])
     assert set(found.query("domain == 'A'")["n"]) == {int((labels[test_rows] >= 0).sum())}
 
@@ -176,12 +176,12 @@ def test_domains_without_enough_positives_are_skipped_and_logged(cohort, feature
     labels = cohort.table["label"].to_numpy().copy()
     labels[cohort.rows("test", ["B"])] = 0
     with caplog.at_level(logging.WARNING):
-        found = on_all_images(with_labels(cohort, labels), features, OPTIONS, **ABOUT)
+        found = on_all_images(with_labels(cohort, labels), features, OPTIONS, ABOUT)
     assert set(found["domain"]) == {"A", "pooled", "C"}
     assert "test domain 'B'" in caplog.text
     with pytest.raises(ValueError, match="no test domain"):
         on_all_images(
-            cohort, features, OPTIONS.model_copy(update={"min_test_per_class": 999}), **ABOUT
+            cohort, features, OPTIONS.model_copy(update={"min_test_per_class": 999}), ABOUT
         )
 
 
@@ -190,11 +190,11 @@ def test_domains_without_enough_positives_are_skipped_and_logged(cohort, feature
 
 def test_features_of_images_outside_the_subset_do_not_matter(cohort, features):
     options = OPTIONS.model_copy(update={"fractions": (0.1,), "seeds": (0,)})
-    expected = on_all_images(cohort, features, options, **ABOUT)
+    expected = on_all_images(cohort, features, options, ABOUT)
     outside = np.setdiff1d(cohort.rows("train"), label_subset(cohort, 0.1, 0))
     disturbed = features.copy()
     disturbed[outside] = 1e6
-    pd.testing.assert_frame_equal(on_all_images(cohort, disturbed, options, **ABOUT), expected)
+    pd.testing.assert_frame_equal(on_all_images(cohort, disturbed, options, ABOUT), expected)
 
 
 def test_test_images_do_not_reach_the_choice_of_penalty(cohort, features):
@@ -206,8 +206,8 @@ def test_test_images_do_not_reach_the_choice_of_penalty(cohort, features):
     disturbed = features.astype(float)
     disturbed[test] = -1e6
     found = fit_probe(with_labels(cohort, labels), disturbed, rows, grid)
-    assert found.c == expected.c
-    np.testing.assert_array_equal(found.pipeline[-1].coef_, expected.pipeline[-1].coef_)
+    assert found[-1].C == expected[-1].C
+    np.testing.assert_array_equal(found[-1].coef_, expected[-1].coef_)
 
 
 def test_penalty_is_the_best_on_validation(cohort):
@@ -218,9 +218,9 @@ def test_penalty_is_the_best_on_validation(cohort):
     rows = label_subset(cohort, 0.1, 0)
     grid = (10.0, 1e-2, 1e-4)
     single = {c: fit_probe(cohort, features, rows, (c,)) for c in grid}
-    auc = {c: validation_auc(cohort, lambda v: single[c].scores(features[v])) for c in grid}  # noqa: B023
+    auc = {c: validation_auc(cohort, lambda v: scores_of(single[c], features, v)) for c in grid}  # noqa: B023
     chosen = fit_probe(cohort, features, rows, grid)
-    assert auc[chosen.c] == max(auc.values()) > auc[10.0]
+    assert auc[chosen[-1].C] == max(auc.values()) > auc[10.0]
 
 
 def test_classes_are_weighted(cohort):
@@ -231,8 +231,9 @@ def test_classes_are_weighted(cohort):
     rare_positive = with_labels(cohort, labels)
     features = gaussian_features(rare_positive, 4.0).astype(float)
     fitted = fit_probe(rare_positive, features, rare_positive.rows("train"), (0.1,))
-    positive = fitted.scores(features[cohort.rows("test")]) > 0
-    found = pd.Series(positive).groupby(labels[cohort.rows("test")]).mean()
+    tested = cohort.rows("test")
+    positive = scores_of(fitted, features, tested) > 0
+    found = pd.Series(positive).groupby(labels[tested]).mean()
     assert found[1] > 0.9
     assert found[0] < 0.1
 
@@ -240,9 +241,8 @@ def test_classes_are_weighted(cohort):
 @pytest.mark.parametrize("most", [0, 2**27])
 def test_features_are_not_copied_as_a_whole(cohort, monkeypatch, most):
     """Of many labelled images there is one copy, in float32."""
-    monkeypatch.setattr(features_module, "_MAX_IN_FLOAT64", most, raising=False)
-    for module in (features_module, linear_probe):
-        monkeypatch.setattr(module, "NUMBERS_AT_ONCE", 2**18, raising=False)
+    monkeypatch.setattr(linear_probe, "_MAX_IN_FLOAT64", most)
+    monkeypatch.setattr(linear_probe, "NUMBERS_AT_ONCE", 2**18)
     many = np.random.default_rng(0).normal(size=(len(cohort), 4096)).astype(np.float32)
     kept, labelled = many.copy(), cohort.rows("train", "pretraining")[:400]
     tracemalloc.start()
@@ -253,10 +253,10 @@ def test_features_are_not_copied_as_a_whole(cohort, monkeypatch, most):
     assert peak < (1.8 if most else 1.6) * copy
     np.testing.assert_array_equal(many, kept)
     scaled = (many - many[labelled].mean(axis=0)) / many[labelled].std(axis=0)
-    line = LogisticRegression(C=fitted.c, class_weight="balanced", max_iter=2000)
+    line = LogisticRegression(C=fitted[-1].C, class_weight="balanced", max_iter=2000)
     line.fit(scaled[labelled].astype(np.float64), labels_of(cohort, labelled))
     expected = line.decision_function(scaled.astype(np.float64))
-    found = fitted.scores_of(many, np.arange(len(many)))
+    found = scores_of(fitted, many, np.arange(len(many)))
     np.testing.assert_allclose(found, expected, atol=1e-2)
 
 
@@ -264,19 +264,19 @@ def test_validation_without_a_class_is_an_error(cohort, features):
     labels = cohort.table["label"].to_numpy().copy()
     labels[cohort.rows("val")] = 0
     with pytest.raises(ValueError, match="validation split"):
-        on_all_images(with_labels(cohort, labels), features, OPTIONS, **ABOUT)
+        on_all_images(with_labels(cohort, labels), features, OPTIONS, ABOUT)
     # With a single penalty there is nothing to choose, and so nothing to ask that split.
-    assert fit_probe(with_labels(cohort, labels), features, cohort.rows("train"), (0.1,)).c == 0.1
+    fit_probe(with_labels(cohort, labels), features, cohort.rows("train"), (0.1,))
 
 
 def test_features_of_another_cohort_are_refused(cohort, features):
     with pytest.raises(ValueError, match="a row for each"):
-        on_all_images(cohort, features[:-1], OPTIONS, **ABOUT)
+        on_all_images(cohort, features[:-1], OPTIONS, ABOUT)
 
 
 def test_options_reach_the_table(cohort, features, results):
     def changed(**values):
-        return on_all_images(cohort, features, OPTIONS.model_copy(update=values), **ABOUT)
+        return on_all_images(cohort, features, OPTIONS.model_copy(update=values), ABOUT)
 
     assert set(changed(fractions=(0.2,))["label_fraction"]) == {0.2}
     assert set(changed(fractions=(0.1,), seeds=(5,))["probe_seed"]) == {5}

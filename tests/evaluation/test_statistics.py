@@ -3,11 +3,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.simulations import bootstrap_difference
-from companion.evaluation.statistics import (
-    auc_replicates,
-    percentiles,
-    roc_auc,
-)
+from companion.evaluation.statistics import auc_replicates, percentiles, roc_auc
 from tests.oracles import roc_auc as oracle
 
 
@@ -21,7 +17,7 @@ def sample(n=60, classes=2, ties=True, seed=0):
 def bootstrap_interval(labels, scores, patients, rng, *, n_bootstrap):
     """As `results.csv` has it."""
     replicates = auc_replicates(labels, [scores], patients, rng, n_bootstrap=n_bootstrap)
-    return percentiles(replicates[:, 0, 0], 0.95)
+    return percentiles(replicates[0, 0])
 
 
 @pytest.mark.parametrize("ties", [True, False])
@@ -139,5 +135,5 @@ def test_unfit_differences_are_refused():
     labels, first, second = paired_sample()
     with pytest.raises(ValueError, match="do not fit"):
         difference(labels, first, second[1:])
-    with pytest.raises(ValueError, match="40 labels and 39 patients"):
+    with pytest.raises(ValueError, match="40 labels, 39 patients"):
         difference(labels, first, second, np.arange(39))

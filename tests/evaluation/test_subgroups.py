@@ -33,8 +33,7 @@ def measured(cohort: Cohort, scores: np.ndarray, **options: int) -> pd.DataFrame
         cohort,
         lambda rows, seed: lambda tested: scores[tested],
         OPTIONS.model_copy(update=options),
-        protocol="linear",
-        **ABOUT,
+        ABOUT | {"protocol": "linear"},
     )
 
 
@@ -110,6 +109,6 @@ def test_the_interval_of_a_gap_covers_it() -> None:
         drawn = auc_replicates(
             labels, [scores], np.arange(200), rng, n_bootstrap=200, groups=[first, ~first]
         )
-        low, high = np.quantile(drawn[:, 0, 0] - drawn[:, 0, 1], [0.025, 0.975])
+        low, high = np.quantile(drawn[0, 0] - drawn[0, 1], [0.025, 0.975])
         covered += low <= truth <= high
     assert 0.89 <= covered / 150 <= 0.99
