@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from ccl.generator.classifier import ClassifierOptions, ImageClassifier
-from ccl.generator.finetuning import CounterfactualFinetuning, ParentsAndTargets
+from ccl.generator.finetuning import CounterfactualFinetuning
 from ccl.generator.hvae import HVAE
 from ccl.generator.options import GeneratorOptions, TuningOptions
 from ccl.generator.training import HVAETraining, training_batches
@@ -135,13 +135,10 @@ def all_targets(phantom: Cohort) -> Targets:
 
 
 def of_finetuning_a_generator(phantom: Cohort) -> Training:
-    module, _ = of_a_generator(phantom)
-    targets, options = all_targets(phantom), module.options
-    predictor = ImageClassifier(targets.sizes, (32, 32), ClassifierOptions(), 1)
-    codes = ParentsAndTargets(image_parents(phantom), targets)
-    batches = training_batches(phantom, phantom.rows("train", "pretraining"), codes, options)
+    module, batches = of_a_generator(phantom)
+    predictor = ImageClassifier(all_targets(phantom).sizes, (32, 32), ClassifierOptions(), 1)
     return CounterfactualFinetuning(
-        module.hvae, predictor, options, TuningOptions(), 0.0, 8
+        module.hvae, predictor, module.options, TuningOptions(), 0.0, 8
     ), batches
 
 

@@ -24,14 +24,12 @@ class VitOptions(Options):
         width: length of a token.
         depth: number of blocks.
         heads: of the attention; they divide the width.
-        mlp_ratio: width of a block's hidden layer / width of a token.
     """
 
     patch: int = Field(default=8, ge=1)
     width: int = Field(default=96, ge=1)
     depth: int = Field(default=4, ge=1)
     heads: int = Field(default=3, ge=1)
-    mlp_ratio: float = Field(default=4.0, gt=0)
 
 
 class EncoderOptions(Options):

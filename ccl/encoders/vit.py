@@ -37,7 +37,6 @@ def vit_slim(options: VitOptions, image_size: tuple[int, int]) -> VisionTransfor
         embed_dim=options.width,
         depth=options.depth,
         num_heads=options.heads,
-        mlp_ratio=options.mlp_ratio,
         # Xavier. The usual 0.02 is made for tokens of 768: in narrow ones it lets so little of the
         # image through that all class tokens start as nearly one point.
         weight_init="jax",

@@ -6,16 +6,15 @@ F (nll + beta KL) must not exceed c, what it was before:
 
     min_theta max_(lambda >= 0)  -log q(do | x*) + lambda (F(theta) - c)
 
-The predictor also says what was *not* intervened on, and that must stay. Hard labels (what the
-table states) push a counterfactual towards a clearer case than the image was: attributes are
-amplified. Soft labels (what the predictor sees in the real image) ask for no more than was there.
+The predictor also says what was *not* intervened on, and that must stay as it sees it in the real
+image: such soft labels ask for no more than was there. Hard ones, what the table states, would push
+a counterfactual towards a clearer case than the image was.
 
 Source: De Sousa Ribeiro et al. 2023, https://arxiv.org/abs/2306.15764 (Lagrangian); Xia et al.
 2024, https://arxiv.org/abs/2403.09422 (soft labels); Platt and Barr 1988 (damping).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,32 +25,14 @@ from torch import Tensor
 
 from ccl.collectives import all_reduce_mean
 from ccl.devices import device_of, mixed_precision
-from ccl.generator.batches import Codes
-from ccl.generator.classifier import AGE, ImageClassifier, label_loss
+from ccl.generator.classifier import AGE, ImageClassifier
 from ccl.generator.generator import Generator
-from ccl.generator.graph import ImageParents
 from ccl.generator.hvae import HVAE
 from ccl.generator.images import Images
 from ccl.generator.options import GeneratorOptions, TuningOptions
 from ccl.generator.training import HVAETraining, training_batches
 from ccl.seeding import seeded
 from ccl.trainer import History, fit
-
-
-@dataclass(frozen=True)
-class ParentsAndTargets:
-    """Codes of the image's causes, and under `stated_...` the targets of the predictor."""
-
-    parents: ImageParents
-    targets: Codes
-
-    def codes(self, source: Images, rows: np.ndarray) -> dict[str, Tensor]:
-        """Name to tensor (n,)."""
-        targets = self.targets.codes(source, rows)
-        return {
-            **self.parents.codes(source, rows),
-            **{f"stated_{name}": codes for name, codes in targets.items()},
-        }
 
 
 class CounterfactualFinetuning(HVAETraining):
@@ -120,11 +101,8 @@ class CounterfactualFinetuning(HVAETraining):
             for name in predicted:
                 if name == intervened:
                     losses.append(F.cross_entropy(predicted[name][turn], do[name][turn]))
-                elif self.tuning.soft_labels:
-                    losses.append(soft_loss(name, predicted[name][turn], before[name][turn]))
                 else:
-                    targets = codes[f"stated_{name}"][turn]
-                    losses.append(label_loss(name, predicted[name][turn], targets))
+                    losses.append(soft_loss(name, predicted[name][turn], before[name][turn]))
         return torch.stack(losses).sum() / len(variables)
 
 
@@ -141,7 +119,6 @@ def finetune(
     rows: np.ndarray,
     base: Generator,
     predictor: ImageClassifier,
-    targets: Codes,
     options: GeneratorOptions,
     tuning: TuningOptions,
     folder: Path | None = None,
@@ -152,7 +129,6 @@ def finetune(
         source, rows, options: what `base` was trained on, and how.
         base: the trained generator; it is changed.
         predictor: trained on real images.
-        targets: of the predictor, for any rows.
         tuning: how to go on.
         folder: for checkpoints; a killed training resumes from there.
 
@@ -160,7 +136,7 @@ def finetune(
         The finetuned generator, and one row of metrics per epoch.
     """
     changed = options.model_copy(update={"learning_rate": tuning.learning_rate})
-    batches = training_batches(source, rows, ParentsAndTargets(base.parents, targets), changed)
+    batches = training_batches(source, rows, base.parents, changed)
     steps = len(batches) * tuning.epochs
     constraint = free_energy(base.hvae, batches.epoch(0), options) + tuning.slack
     hvae = base.hvae.train().requires_grad_(True)

@@ -100,7 +100,6 @@ class TuningOptions(Options):
         multiplier_rate: step of the multiplier lambda, per nat per pixel of violation and step.
         damping: weight of the squared violation, which keeps lambda from oscillating.
         slack: nats per pixel that the free energy may rise.
-        soft_labels: keep what the predictor sees in the real image; otherwise what is stated.
     """
 
     predictor: ClassifierOptions = ClassifierOptions(seed=8765)
@@ -110,4 +109,3 @@ class TuningOptions(Options):
     multiplier_rate: float = Field(default=1.0, ge=0)
     damping: float = Field(default=100.0, ge=0)
     slack: float = Field(default=0.0, ge=0)
-    soft_labels: bool = True

@@ -1,5 +1,6 @@
 """How DINO-v2 is trained."""
 
+from functools import cache
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -129,6 +130,7 @@ def require_fit(options: DinoOptions, frame: tuple[int, int]) -> None:
             )
 
 
+@cache
 def _patch(encoder: EncoderOptions, frame: tuple[int, int]) -> tuple[int, int]:
     if encoder.architecture == VIT_SLIM:
         return encoder.vit.patch, encoder.vit.patch

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = ROOT / "runs" / ".settings"
 
 # Left out: what begins with one of these, or is one of those.
 _PROGRAMS = ("PYTHON", "MPL", "MATPLOTLIB", "IPYTHON", "JUPYTER", "SNAKEMAKE_", "LC_", "PANDAS_")
@@ -34,59 +35,40 @@ _HARMLESS = {
 }
 
 
-def clean(environment: Mapping[str, str], settings: Path | None = None) -> dict[str, str]:
+def clean(environment: Mapping[str, str], settings: Path = SETTINGS) -> dict[str, str]:
     """An environment without settings made for other work; one that is clean stays as it is.
 
     Args:
         environment: of this process.
-        settings: folder for what programs keep, such as a list of fonts; `runs/.settings` if None.
+        settings: folder for what programs keep, such as a list of fonts.
     """
     cleaned = {name: value for name, value in environment.items() if not _is_left_out(name)}
     if "TMPDIR" in cleaned and not _writable(Path(cleaned["TMPDIR"])):
         del cleaned["TMPDIR"]
-    place = str(settings or _settings())
     cleaned |= {
-        "IPYTHONDIR": f"{place}/ipython",
-        "JUPYTER_CONFIG_DIR": f"{place}/jupyter",
-        "JUPYTER_DATA_DIR": f"{place}/jupyter",
-        "MPLCONFIGDIR": f"{place}/matplotlib",
+        "IPYTHONDIR": f"{settings}/ipython",
+        "JUPYTER_CONFIG_DIR": f"{settings}/jupyter",
+        "JUPYTER_DATA_DIR": f"{settings}/jupyter",
+        "MPLCONFIGDIR": f"{settings}/matplotlib",
         "LC_ALL": "C",  # is on every system; texts are UTF-8 whatever it is, by PYTHONUTF8
         "PYTHONNOUSERSITE": "1",
         "PYTHONPATH": str(ROOT),
         "PYTHONUTF8": "1",
     }
-    return cleaned | _caches(cleaned, place)
+    return cleaned | _caches(cleaned, settings)
 
 
 def _is_left_out(name: str) -> bool:
     return name not in _HARMLESS and (name in _SETTINGS or name.startswith(_PROGRAMS))
 
 
-def _settings() -> Path:
-    """`runs/.settings`, or where that cannot be a folder for what is temporary."""
-    folder = ROOT / "runs" / ".settings"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        pass
-    else:
-        if _writable(folder):
-            return folder
-    own = Path(tempfile.gettempdir()) / f"ccl-settings-{os.getuid()}"
-    own.mkdir(mode=0o700, exist_ok=True)
-    # Whoever may write there could have programs started here.
-    if own.is_symlink() or own.stat().st_uid != os.getuid():
-        sys.exit(f"Error: {own} is not yours: set TMPDIR to a folder that only you can write to")
-    return own
-
-
-def _caches(environment: Mapping[str, str], place: str) -> dict[str, str]:
+def _caches(environment: Mapping[str, str], settings: Path) -> dict[str, str]:
     """A folder for caches where the home cannot be written to; weights that lie there are used."""
     home = Path(environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
     existing = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
     if _writable(existing):
         return {}
-    found = {"XDG_CACHE_HOME": f"{place}/cache"}
+    found = {"XDG_CACHE_HOME": f"{settings}/cache"}
     for name, folder in (("HF_HOME", "huggingface"), ("TORCH_HOME", "torch")):
         if name not in environment and (home / folder).is_dir():
             found[name] = str(home / folder)

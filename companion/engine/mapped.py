@@ -48,14 +48,9 @@ def read(array: np.ndarray, index: Any) -> np.ndarray:
 
 
 def _require_full_length(array: np.ndarray) -> None:
-    if not isinstance(array, np.memmap) or array.filename is None:
-        return
-    file = Path(array.filename)
-    try:
-        size = file.stat().st_size
-    except FileNotFoundError:  # a deleted file is kept by its map
-        return
-    if size < array.offset + array.nbytes:
+    file = Path(getattr(array, "filename", None) or "")
+    # A file that was deleted is kept by its map.
+    if file.is_file() and file.stat().st_size < array.offset + array.nbytes:  # type: ignore[attr-defined]
         raise damaged(file, "it became shorter while it was read")
 
 

@@ -139,9 +139,7 @@ def finetune(
     targets = classifier.Targets({**sizes[0], **sizes[1]})
     predictor = classifier.train_classifier(cohort, targets, tuning.predictor, folder / "predictor")
     rows = cohort.rows("train", "pretraining")
-    generator, history = finetuning.finetune(
-        cohort, rows, base, predictor, targets, options, tuning, folder
-    )
+    generator, history = finetuning.finetune(cohort, rows, base, predictor, options, tuning, folder)
     return generator, pd.DataFrame(history)
 
 

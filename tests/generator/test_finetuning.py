@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from ccl.generator.classifier import AGE, ClassifierOptions
 from ccl.generator.finetuning import (
     CounterfactualFinetuning,
-    ParentsAndTargets,
     TuningOptions,
     free_energy,
     soft_loss,
@@ -100,7 +99,7 @@ def plain(tuned):
     return weights(tuned(FEW_STEPS, SHORT))
 
 
-CHANGES = {"epochs": 2, "learning_rate": 1e-4, "damping": 0.0, "slack": 5.0, "soft_labels": False}
+CHANGES = {"epochs": 2, "learning_rate": 1e-4, "damping": 0.0, "slack": 5.0}
 
 
 @pytest.mark.parametrize(("option", "value"), CHANGES.items())
@@ -123,8 +122,8 @@ class Blind(torch.nn.Module):
 
 @pytest.fixture
 def lagrangian(phantom, trained, monkeypatch):
-    asked = ParentsAndTargets(trained.parents, scanner_target(phantom))
-    batches = training_batches(phantom, phantom.rows("train", "pretraining"), asked, BASE)
+    rows = phantom.rows("train", "pretraining")
+    batches = training_batches(phantom, rows, trained.parents, BASE)
     x, codes = next(iter(batches.epoch(0)))
 
     def loss(constraint, multiplier=0.0, tuning=QUICK):

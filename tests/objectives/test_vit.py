@@ -38,12 +38,11 @@ def test_patches_lie_in_rows():
         ("width", 24, lambda vit: vit.embed_dim),
         ("depth", 1, lambda vit: len(vit.blocks)),
         ("heads", 2, lambda vit: vit.blocks[0].attn.num_heads),
-        ("mlp_ratio", 2.0, lambda vit: vit.blocks[0].mlp.fc1.out_features / 12),
     ],
 )
 def test_options_reach_the_backbone(name, value, measure):
     assert measure(encoder(**{name: value}).backbone) == value
-    assert measure(encoder().backbone) == (SMALL | {"mlp_ratio": 4.0})[name]
+    assert measure(encoder().backbone) == SMALL[name]
 
 
 def spread(built):
