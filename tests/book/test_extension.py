@@ -16,7 +16,7 @@ from ccl.pairs import Pairs
 from ccl.views.options import CropOptions
 from companion.book import extension, tables
 from companion.book.card import card
-from companion.book.figures.look import MARKS_BY_LABEL, SHAPES, marks
+from companion.book.figures.look import MARKS_BY_LABEL
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = {path.stem: path.read_text() for path in sorted((ROOT / "book/api").glob("*.md"))}
@@ -43,11 +43,6 @@ def test_prose_shows_the_icon_of_a_strategy(written: str, words: str | None) -> 
         icon, text = shown
         assert icon.astext() == MARKS_BY_LABEL[written.rpartition("<")[2].strip(">")].icon
         assert text.astext() == words
-
-
-def test_every_mark_has_a_shape_of_its_own() -> None:
-    shapes = [SHAPES[mark.marker] for mark in marks("simclr").values()]
-    assert len(set(shapes)) == len(shapes)
 
 
 def pixels(png: bytes) -> np.ndarray:

@@ -1,7 +1,8 @@
-"""Figures draw what the tables say, name their axes, and refuse what they cannot draw."""
+"""Figures draw what the tables say, name their axes, and say why where there is nothing to draw."""
 
 import io
 import itertools
+from collections.abc import Callable
 
 import matplotlib as mpl
 import numpy as np
@@ -17,9 +18,14 @@ from matplotlib.lines import Line2D
 from companion import strategies
 from companion.book import figures
 from companion.book.figures.accuracy import BOOTSTRAP, SEEDS, interval_of
+from companion.book.figures.look import SHAPES
 from companion.book.figures.panels import spread
 
 FRACTIONS = (0.05, 0.1, 1.0)
+BOTH = ("linear", "finetuned")
+KEYS = ["objective", "strategy", "protocol", "pretrain_seed", "probe_seed"]
+KEYS += ["label_fraction", "domain"]
+INTERVAL = ["value", "ci_low", "ci_high"]
 
 
 def results(
@@ -31,18 +37,14 @@ def results(
 
     0.6 + 0.1 fraction + 0.02 strategy + 0.001 seed, + 0.05 finetuned, + 0.004 from DINO.
     """
-    never = {("random", "finetuned"), ("initial", "finetuned"), ("supervised", "linear")}
     order = list(figures.STRATEGIES)
-    rows = [
-        (objective, strategy, protocol, seed, probe, fraction, domain)
-        for objective, strategy, protocol, seed, probe, fraction, domain in itertools.product(
-            *(objectives, order, protocols, range(seeds), range(2)),
-            *(FRACTIONS, ("A", "B", "pooled")),
-        )
-        if (strategy, protocol) not in never
-    ]
-    columns = ["objective", "strategy", "protocol", "pretrain_seed", "probe_seed"]
-    table = pd.DataFrame(rows, columns=[*columns, "label_fraction", "domain"])
+    rows = itertools.product(
+        *(objectives, order, protocols, range(seeds), range(2)), *(FRACTIONS, ("A", "B", "pooled"))
+    )
+    table = pd.DataFrame(rows, columns=KEYS)
+    finetuned = table["protocol"] == "finetuned"
+    controls = table["strategy"].isin(["random", "initial"])
+    table = table[~(controls & finetuned) & ~((table["strategy"] == "supervised") & ~finetuned)]
     value = 0.6 + 0.1 * table["label_fraction"] + 0.02 * table["strategy"].map(order.index)
     value += 0.001 * table["pretrain_seed"] + 0.05 * (table["protocol"] == "finetuned")
     value += 0.004 * (table["objective"] == "dino")
@@ -51,19 +53,16 @@ def results(
     return table.assign(value=value, n_labels=n_labels, **same)
 
 
-def lines_of(axes: Axes, strategy: str) -> list[Line2D]:
-    """The lines in a strategy's colour."""
-    colour = figures.STRATEGIES[strategy].colour
-    return [line for line in axes.lines if to_hex(line.get_color()).upper() == colour]
-
-
-def legend_labels(figure: Figure) -> list[str]:
-    """The texts of the one legend."""
-    (legend,) = figure.legends
-    return [text.get_text() for text in legend.get_texts()]
-
-
-BOTH = ("linear", "finetuned")
+def by_sex(seeds: int = 1) -> pd.DataFrame:
+    """Women 0.1 worse than men, nobody tested on B's women, and the gap between them."""
+    table = results(seeds)
+    others = table[table["domain"] != "B"]
+    men = table.assign(subgroup="sex=M")
+    women = others.assign(subgroup="sex=F", value=others["value"] - 0.1)
+    gap = others.assign(subgroup="sex=F minus sex=M", metric="gap")
+    gap = gap.assign(value=-0.1, ci_low=-0.2, ci_high=-0.05)
+    size = gap.assign(metric="absolute_gap", value=0.1, ci_low=0.12, ci_high=0.3)
+    return pd.concat([table, men, women, gap, size], ignore_index=True)
 
 
 def quality() -> pd.DataFrame:
@@ -78,33 +77,53 @@ def quality() -> pd.DataFrame:
         for images, value in (("untouched", 40.0), ("histogram", 20.0), ("counterfactual", 10.0))
         for source, target in (("A", "B"), ("B", "A"), ("all", "all"))
     ]
-    columns = ["measure", "images", "source", "target", "value", "ci_low", "ci_high"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["measure", "images", "source", "target", *INTERVAL])
 
 
-def test_strategies_differ_in_colour_and_marker() -> None:
-    marks = figures.STRATEGIES.values()
-    assert len({mark.colour for mark in marks}) == len({mark.marker for mark in marks})
-    assert len({mark.colour for mark in marks}) == len(marks)
+def lines_of(axes: Axes, strategy: str) -> list[Line2D]:
+    """The lines in a strategy's colour."""
+    colour = figures.STRATEGIES[strategy].colour
+    return [line for line in axes.lines if to_hex(line.get_color()).upper() == colour]
+
+
+def legend_labels(figure: Figure) -> list[str]:
+    """The texts of the one legend."""
+    (legend,) = figure.legends
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def note(figure: Figure) -> str:
+    """What the legend says of bands and whiskers."""
+    return str(figure.legends[0].get_title().get_text())
+
+
+def named(labels: list[mpl.text.Text]) -> list[str]:
+    return [label.get_text() for label in labels]
+
+
+def widths(axes: Axes) -> list[float]:
+    return [patch.get_width() for patch in axes.patches]
+
+
+def test_strategies_differ_in_colour_and_in_the_shape_of_figures_and_icons() -> None:
+    marks = list(figures.STRATEGIES.values())
+    for looks in ({mark.colour for mark in marks}, {SHAPES[mark.marker] for mark in marks}):
+        assert len(looks) == len(marks)
     assert set(strategies.STRATEGIES) < set(figures.STRATEGIES)
 
 
 def test_label_efficiency_draws_the_means_of_the_table() -> None:
     figure = figures.label_efficiency(results(seeds=3))
     assert [axes.get_title() for axes in figure.axes] == ["A", "B", "pooled"]
-    (line,) = lines_of(figure.axes[0], "counterfactual")
+    axes = figure.axes[0]
+    (line,) = lines_of(axes, "counterfactual")
     np.testing.assert_allclose(line.get_xdata(), [5, 10, 100])
     np.testing.assert_allclose(line.get_ydata(), [0.6 + 0.1 * f + 0.04 + 0.001 for f in FRACTIONS])
-    assert figure.axes[0].get_xscale() == "log"
-    assert figure.axes[0].get_xticklabels()[0].get_text() == "5\n50"
-
-
-def test_label_efficiency_has_control_chance_and_names_its_band() -> None:
-    for seeds, words in ((1, "patient bootstrap"), (3, "standard error over pretraining seeds")):
-        figure = figures.label_efficiency(results(seeds))
-        assert {"Random encoder", "Chance"} <= set(legend_labels(figure))
-        assert "Supervised" not in legend_labels(figure)
-        assert words in figure.legends[0].get_title().get_text()
+    assert axes.get_xscale() == "log"
+    assert named(axes.get_xticklabels())[0] == "5\n50"
+    assert {"Random encoder", "Chance"} <= set(legend_labels(figure))
+    assert not {"Supervised", "Linear probe"} & set(legend_labels(figure))
+    assert "standard error over pretraining seeds" in note(figure)
 
 
 def test_baselines_do_not_decide_the_band() -> None:
@@ -112,36 +131,6 @@ def test_baselines_do_not_decide_the_band() -> None:
     baseline = table["strategy"].isin(strategies.CONTROLS)
     assert interval_of(table[~baseline | (table["pretrain_seed"] == 0)]) == SEEDS
     assert interval_of(table[baseline | (table["pretrain_seed"] == 0)]) == BOOTSTRAP
-
-
-def test_protocols_differ_in_line_and_share_a_colour() -> None:
-    figure = figures.label_efficiency(results(protocols=BOTH))
-    axes = figure.axes[0]
-    probed, finetuned = lines_of(axes, "plus")
-    assert (probed.get_linestyle(), finetuned.get_linestyle()) == ("-", "--")
-    gap = np.subtract(finetuned.get_ydata(), probed.get_ydata())
-    np.testing.assert_allclose(gap, 0.05)
-    assert [line.get_linestyle() for line in lines_of(axes, "supervised")] == ["--"]
-    assert [line.get_linestyle() for line in lines_of(axes, "random")] == ["-"]
-    labels = legend_labels(figure)
-    assert labels.count("SimCLR+") == 1
-    assert {"Linear probe", "Finetuned", "Supervised"} <= set(labels)
-    assert "Linear probe" not in legend_labels(figures.label_efficiency(results()))
-
-
-def test_each_objective_has_its_figure_and_its_names() -> None:
-    table = results(objectives=("simclr", "dino"), protocols=BOTH)
-    figure = figures.label_efficiency(table, objective="dino")
-    probed, _ = lines_of(figure.axes[0], "standard")
-    np.testing.assert_allclose(probed.get_ydata(), [0.604 + 0.1 * f for f in FRACTIONS])
-    names = {"DINO", "DINO+", "CF-DINO", "Oracle pairs", "Random encoder", "Supervised"}
-    assert names <= set(legend_labels(figure))
-    differences = figures.gain(table, objective="dino")
-    assert {"DINO", "DINO+", "CF-DINO"} <= set(legend_labels(differences))
-    assert "DINO's" in differences.axes[0].get_ylabel()
-    for n_classes, words in ((2, "ROC-AUC"), (4, "macro ROC-AUC")):
-        drawn = figures.gain(table, objective="dino", n_classes=n_classes)
-        assert drawn.axes[0].get_ylabel().startswith(words)
 
 
 def test_band_over_seeds_averages_probe_seeds_first() -> None:
@@ -153,24 +142,65 @@ def test_band_over_seeds_averages_probe_seeds_first() -> None:
     np.testing.assert_allclose(edges[1] - centre, -np.std([0, 1e-3, 2e-3], ddof=1) / np.sqrt(3))
 
 
+def test_protocols_differ_in_line_and_objectives_in_name() -> None:
+    table = results(objectives=("simclr", "dino"), protocols=BOTH)
+    figure = figures.label_efficiency(table, objective="dino", n_classes=4)
+    axes = figure.axes[0]
+    probed, finetuned = lines_of(axes, "standard")
+    assert (probed.get_linestyle(), finetuned.get_linestyle()) == ("-", "--")
+    np.testing.assert_allclose(probed.get_ydata(), [0.604 + 0.1 * f for f in FRACTIONS])
+    np.testing.assert_allclose(np.subtract(finetuned.get_ydata(), probed.get_ydata()), 0.05)
+    assert [line.get_linestyle() for line in lines_of(axes, "supervised")] == ["--"]
+    names = {"DINO", "DINO+", "CF-DINO", "Oracle pairs", "Random encoder", "Supervised"}
+    assert names | {"Linear probe", "Finetuned"} <= set(legend_labels(figure))
+    assert legend_labels(figure).count("DINO+") == 1
+    assert axes.get_ylabel() == "macro ROC-AUC"
+    assert "patient bootstrap" in note(figure)
+    differences = figures.gain(table, objective="dino", n_classes=4)
+    assert {"DINO", "DINO+", "CF-DINO"} <= set(legend_labels(differences))
+    assert differences.axes[0].get_ylabel() == "macro ROC-AUC\n− DINO's"
+
+
 def test_gain_is_the_difference_to_the_reference() -> None:
     table = results(seeds=3, protocols=BOTH)
     table["value"] += 0.01 * table["pretrain_seed"] * (table["strategy"] == "plus")
     for protocol, words in (("linear", "Linear probe"), ("finetuned", "Finetuned")):
-        figure = figures.gain(table, protocol=protocol)
+        figure = figures.gain(table[table["domain"] == "A"], protocol=protocol)
         heights = [patch.get_height() for patch in figure.axes[0].patches]
         np.testing.assert_allclose(heights, np.repeat([0.03, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14], 3))
-        note = figure.legends[0].get_title().get_text()
-        assert note.startswith(words)
-        assert "standard error" in note
+        assert note(figure).startswith(words)
+        assert "standard error" in note(figure)
     whiskers = figure.axes[0].containers[0]  # SimCLR+'s: seeds .02, .03, .04 above
     (segment, *_) = whiskers[2][0].get_segments()
     np.testing.assert_allclose(np.ptp(segment[:, 1]), 2 * 0.01 / np.sqrt(3))
     assert not {"Random encoder", "Supervised"} & set(legend_labels(figure))
+    assert named(figure.axes[0].get_xticklabels())[0] == "5\n50"
     one_seed = figures.gain(results())
-    assert "no whiskers" in one_seed.legends[0].get_title().get_text()
+    assert "no whiskers" in note(one_seed)
     assert not one_seed.axes[0].collections
-    assert figure.axes[0].get_xticklabels()[0].get_text() == "5\n50"
+
+
+def test_subgroups_stand_beside_each_other() -> None:
+    figure = figures.label_efficiency(by_sex(), subgroups=("sex=F", "sex=M"), domains=["A", "B"])
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["A, sex=F", "A, sex=M", "B, sex=F", "B, sex=M"]
+    women, men = (lines_of(axes, "plus")[0].get_ydata() for axes in figure.axes[:2])
+    np.testing.assert_allclose(np.subtract(men, women), 0.1)
+    assert named(figure.axes[2].texts) == ["too few images"]
+
+
+@pytest.mark.parametrize(("seeds", "words"), [(1, "patient bootstrap"), (3, "standard error")])
+def test_gaps_are_drawn_with_their_sign_or_without(seeds: int, words: str) -> None:
+    figure = figures.subgroup_gap(by_sex(seeds), ("sex=F", "sex=M"))
+    assert [axes.get_title() for axes in figure.axes] == ["A", "pooled"]
+    drawn = figure.axes[0].containers[0]
+    np.testing.assert_allclose(drawn[0].get_ydata(), -0.1)
+    (segment, *_) = drawn[2][0].get_segments()
+    np.testing.assert_allclose(segment[:, 1], [-0.2, -0.05] if seeds == 1 else -0.1)
+    assert words in note(figure)
+    sizes = figures.subgroup_gap(by_sex(), ("sex=F", "sex=M"), absolute=True)
+    np.testing.assert_allclose(sizes.axes[0].containers[0][0].get_ydata(), 0.1)
+    assert sizes.axes[0].get_ylabel().startswith("|")
 
 
 def test_bars_show_values_with_the_ceiling_beside() -> None:
@@ -178,32 +208,64 @@ def test_bars_show_values_with_the_ceiling_beside() -> None:
     heights = [patch.get_height() for patch in figure.axes[0].patches]
     np.testing.assert_allclose(heights, [99, 99, 90, 90])
     assert "[%]" in figure.axes[0].get_ylabel()
-    lengths = [patch.get_width() for patch in figures.gold_error(quality()).axes[0].patches]
-    np.testing.assert_allclose(lengths, np.repeat([40, 20, 10], 3))
+    errors = figures.gold_error(quality()).axes[0]
+    np.testing.assert_allclose(widths(errors), np.repeat([40, 20, 10], 3))
 
 
-METRICS = {"alignment": "alignment [squared distance]", "uniformity": "uniformity [log mean]"}
+def test_overall_draws_the_means_over_all_directions_and_names_cycles() -> None:
+    table = quality().replace("counterfactual", "counterfactual, 10 cycles")
+    (axes,) = figures.overall(table, {"absent": "-", "gold_error": "error"}).axes
+    assert widths(axes) == [40, 20, 10]
+    assert named(axes.get_yticklabels())[2] == "Counterfactuals, 10 cycles"
 
 
-def test_histories_have_units_and_skip_missing_values() -> None:
-    history = pd.DataFrame(
-        {
-            "epoch": [0, 0, 1, 1],
-            "strategy": ["standard", "counterfactual"] * 2,
-            "alignment": [1.0, np.nan, 0.5, 0.4],
-            "uniformity": [-1.0, -1.0, -2.0, -2.0],
-        }
-    )
-    figure = figures.training_history(history, METRICS)
-    assert all("[" in axes.get_ylabel() for axes in figure.axes)
-    assert len(figure.axes[0].lines[1].get_xdata()) == 1
-    kl = pd.DataFrame({"epoch": [0, 1], "kl": [3.0, 5], "kl_16": [2.0, 3], "kl_4": [1.0, 2]})
-    axes = figures.kl_per_resolution(kl).axes[0]
+def test_the_ablation_has_a_point_per_seed_and_a_panel_per_place() -> None:
+    rows = [
+        (strategy, seed, where, error, gain + 0.01 * seed)
+        for strategy, error, gain in (("standard", 40, 0), ("earlycf", 20, 0.1))
+        for seed in (0, 1)
+        for where in ("rarest scanner", "held-out scanners")
+    ]
+    columns = ["strategy", "seed", "where", "error", "gain"]
+    figure = figures.ablation(pd.DataFrame(rows, columns=columns))
+    assert [axes.get_title() for axes in figure.axes] == ["rarest scanner", "held-out scanners"]
+    points = [drawn.get_offsets().tolist() for drawn in figure.axes[1].collections]
+    assert points == [[[40, 0], [40, 0.01]], [[20, 0.1], [20, 0.11]]]
+    assert legend_labels(figure) == ["SimCLR", "CF-SimCLR, generator stopped early"]
+
+
+def test_histories_are_named_and_skip_missing_values() -> None:
+    history = pd.DataFrame({"epoch": [0, 0, 1, 1], "strategy": ["standard", "counterfactual"] * 2})
+    history["loss"] = [1.0, np.nan, 0.5, 0.4]
+    figure = figures.training_history(history, {"loss": "loss [nats]"}, objective="dino")
+    (axes,) = figure.axes
+    assert axes.get_ylabel() == "loss [nats]"
+    assert len(axes.lines[1].get_xdata()) == 1
+    assert "CF-DINO" in legend_labels(figure)
+    plain = history.drop(columns="strategy")
+    assert not figures.training_history(plain, {"loss": "loss [nats]"}).legends
+
+
+def test_latents_of_each_resolution_are_named_at_the_ends_of_their_lines() -> None:
+    history = pd.DataFrame({"epoch": [0, 1, 2], "kl": 3.0, "kl_16": [2, 3, 4.0], "kl_4": [0, 1, 1]})
+    figure = figures.kl_per_resolution(history)
+    (axes,) = figure.axes
     assert "bits per pixel" in axes.get_ylabel()
-    assert [line.get_label() for line in axes.lines] == ["latents of\n4 × 4", "latents of\n16 × 16"]
-    assert "CF-DINO" in legend_labels(figures.training_history(history, METRICS, objective="dino"))
-    loss = figures.training_history(history.drop(columns="strategy"), {"alignment": "a [nats]"})
-    assert not loss.legends
+    assert figure.legends == []
+    ends = {text.get_text(): tuple(map(float, text.xy)) for text in axes.texts}
+    assert ends == {"latents of\n4 × 4": (2.0, 1.0), "latents of\n16 × 16": (2.0, 4.0)}
+
+
+@given(values=st.lists(st.integers(-20, 20), min_size=1, max_size=8))
+def test_names_have_room_and_keep_their_order(values: list[float]) -> None:
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(spread(values, 2.0)[order]) >= 2 - 1e-9).all()
+    apart = sorted(set(values))
+    np.testing.assert_allclose(spread(apart, 1.0), apart, atol=1e-9)  # had room, and stay
+
+
+def test_equal_values_share_the_room_around_them() -> None:
+    assert spread([3, 3, 3], 2.0).tolist() == [1.0, 3.0, 5.0]
 
 
 def test_a_history_of_one_epoch_is_seen() -> None:
@@ -253,16 +315,57 @@ def test_separability_draws_every_seed_and_what_knowing_nothing_means() -> None:
         for seed in (0, 1)
         for measure in ("scanner", "scanner_knn", "silhouette", "mixing")
     ]
-    columns = ["objective", "strategy", "pretrain_seed", "measure", "value", "ci_low", "ci_high"]
-    table = pd.DataFrame(rows, columns=columns)
-    figure = figures.separability(table, 4)
+    columns = ["objective", "strategy", "pretrain_seed", "measure", *INTERVAL]
+    figure = figures.separability(pd.DataFrame(rows, columns=columns), 4)
     first = figure.axes[0]
-    assert [text.get_text() for text in first.get_yticklabels()] == [
-        "SimCLR",
-        "Random encoder, DINO",
-    ]
+    assert named(first.get_yticklabels()) == ["SimCLR", "Random encoder, DINO"]
     assert [list(drawn[0].get_xdata()) for drawn in first.containers] == [[0.6, 0.6]] * 2
     assert [axes.lines[-1].get_xdata()[0] for axes in figure.axes] == [0.25, 0.25, 0.0, 1.0]
+
+
+def test_maps_share_colours_and_show_every_image() -> None:
+    maps = {name: np.random.default_rng(0).normal(size=(30, 2)) for name in ("standard", "random")}
+    values = ["A"] * 20 + ["none"] * 10
+    figure = figures.projection(maps, values, figures.palette(["A", "none"]), what="kind")
+    assert [axes.get_title() for axes in figure.axes] == ["SimCLR", "Random encoder"]
+    assert legend_labels(figure) == ["A", "none"]
+    assert note(figure) == "kind"
+    for axes in figure.axes:
+        assert sum(len(points.get_offsets()) for points in axes.collections) == 30
+
+
+def test_confusion_is_in_per_cent_of_the_rows() -> None:
+    rows = [("A", "A", 30), ("A", "B", 10), ("B", "A", 0), ("B", "B", 5)]
+    table = pd.DataFrame(rows, columns=["scanner", "predicted", "n"])
+    table = table.assign(objective="simclr", strategy="plus")
+    figure = figures.scanner_confusion(table, ["A", "B"], "simclr")
+    assert named(figure.axes[0].texts) == ["75", "25", "0", "100"]
+
+
+def test_partners_are_drawn_before_and_after() -> None:
+    rows = [("plus", "before", 0.2), ("plus", "after", 0.8), ("sexcf", "before", 0.1)]
+    rows += [("sexcf", "after", 0.7)]
+    table = pd.DataFrame(rows, columns=["strategy", "training", "value"])
+    table = table.assign(ci_low=table["value"] - 0.1, ci_high=table["value"] + 0.1)
+    axes = figures.pair_similarity(table).axes[0]
+    assert named(axes.get_yticklabels()) == ["SimCLR+", "SexCF-SimCLR"]
+    assert [drawn[0].get_xdata()[0] for drawn in axes.containers] == [0.2, 0.8, 0.1, 0.7]
+
+
+def test_costs_are_minutes_with_memory_beside_and_what_is_not_known_is_said() -> None:
+    rows = [
+        ("generator", "", 60.0, 1024.0),
+        ("pretraining", "simclr-plus", 180.0, 2048.0),
+        ("pretraining", "dino-oracle", 120.0, 512.0),
+        ("bank", "sex", np.nan, 512.0),
+    ]
+    table = pd.DataFrame(rows, columns=["step", "what", "seconds", "peak_memory_mib"])
+    axes = figures.cost(table).axes[0]
+    np.testing.assert_equal(widths(axes), [1, np.nan, 3, 2])
+    names = ["generator", "SimCLR+", "Oracle pairs, DINO", "bank: sex"]
+    assert named(axes.get_yticklabels()) == names
+    assert named(axes.texts)[1::2] == [" 2.0 GiB", " interrupted; 0.5 GiB"]
+    assert axes.texts[3].get_position()[0] == 0
 
 
 def test_initial_weights_are_named_in_every_figure_after_where_they_come_from() -> None:
@@ -273,150 +376,19 @@ def test_initial_weights_are_named_in_every_figure_after_where_they_come_from() 
     ):
         assert figures.marks("simclr", {"simclr": pretrained})["initial"].label == name
     initial = {"simclr": "imagenet"}
-    drawn = [
-        figures.label_efficiency(results(), objective="simclr", initial=initial),
-        figures.subgroup_gap(by_sex(), ("sex=F", "sex=M"), initial=initial),
-    ]
-    assert all("ImageNet weights" in legend_labels(figure) for figure in drawn)
-    maps = {"initial": np.zeros((2, 2))}
-    drawn = [figures.projection(maps, ["A", "A"], {"A": "#000000"}, initial=initial)]
+    gap = figures.subgroup_gap(by_sex(), ("sex=F", "sex=M"), initial=initial)
+    for figure in (figures.label_efficiency(results(), initial=initial), gap):
+        assert "ImageNet weights" in legend_labels(figure)
     row = {"objective": "simclr", "strategy": "initial", "scanner": "A", "predicted": "A", "n": 1}
-    drawn += [figures.scanner_confusion(pd.DataFrame([row]), ["A"], "simclr", initial)]
-    assert [figure.axes[0].get_title() for figure in drawn] == ["ImageNet weights"] * 2
-    known = row | {"measure": "scanner", "value": 0.5, "ci_low": 0.4, "ci_high": 0.6}
-    figure = figures.separability(pd.DataFrame([known]), 2, initial)
-    label = figure.axes[0].get_yticklabels()[0].get_text()
-    assert label == "ImageNet weights, SimCLR"
-
-
-def test_overall_draws_the_means_over_all_directions_and_names_cycles() -> None:
-    table = quality()
-    table.loc[table["images"] == "counterfactual", "images"] = "counterfactual, 10 cycles"
-    figure = figures.overall(table, {"absent": "-", "gold_error": "error"})
-    (axes,) = figure.axes
-    assert [patch.get_width() for patch in axes.patches] == [40, 20, 10]
-    assert axes.get_yticklabels()[2].get_text() == "Counterfactuals, 10 cycles"
-
-
-def by_sex(seeds: int = 1) -> pd.DataFrame:
-    """Women 0.1 worse than men, nobody tested on B's women, and the gap between them."""
-    table = results(seeds)
-    parts = [
-        table.assign(subgroup="sex=M"),
-        table[table["domain"] != "B"].assign(subgroup="sex=F", value=table["value"] - 0.1),
-    ]
-    gap = table[table["domain"] != "B"].assign(subgroup="sex=F minus sex=M")
-    gap = gap.assign(metric="gap", value=-0.1, ci_low=-0.2, ci_high=-0.05)
-    size = gap.assign(metric="absolute_gap", value=0.1, ci_low=0.12, ci_high=0.3)
-    return pd.concat([table, *parts, gap, size], ignore_index=True)
-
-
-def test_subgroups_stand_beside_each_other() -> None:
-    figure = figures.label_efficiency(by_sex(), subgroups=("sex=F", "sex=M"), domains=["A", "B"])
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["A, sex=F", "A, sex=M", "B, sex=F", "B, sex=M"]
-    women, men = (lines_of(axes, "plus")[0].get_ydata() for axes in figure.axes[:2])
-    np.testing.assert_allclose(np.subtract(men, women), 0.1)
-    assert [text.get_text() for text in figure.axes[2].texts] == ["too few images"]
-    assert len(figures.label_efficiency(by_sex()).axes) == 3  # without them nothing changes
-
-
-def test_gaps_are_drawn_with_their_sign_or_without() -> None:
-    figure = figures.subgroup_gap(by_sex(), ("sex=F", "sex=M"))
-    assert [axes.get_title() for axes in figure.axes] == ["A", "pooled"]
-    drawn = figure.axes[0].containers[0]
-    np.testing.assert_allclose(drawn[0].get_ydata(), -0.1)
-    (segment, *_) = drawn[2][0].get_segments()
-    np.testing.assert_allclose(segment[:, 1], [-0.2, -0.05])
-    assert "patient bootstrap" in figure.legends[0].get_title().get_text()
-    sizes = figures.subgroup_gap(by_sex(), ("sex=F", "sex=M"), absolute=True)
-    np.testing.assert_allclose(sizes.axes[0].containers[0][0].get_ydata(), 0.1)
-    assert sizes.axes[0].get_ylabel().startswith("|")
-    seeds = figures.subgroup_gap(by_sex(seeds=3), ("sex=F", "sex=M"))
-    assert "standard error" in seeds.legends[0].get_title().get_text()
-
-
-def test_maps_share_colours_and_show_every_image() -> None:
-    maps = {name: np.random.default_rng(0).normal(size=(30, 2)) for name in ("standard", "random")}
-    values = ["A"] * 20 + ["none"] * 10
-    colours = figures.palette(["A", "none"])
-    figure = figures.projection(maps, values, colours, what="kind")
-    assert [axes.get_title() for axes in figure.axes] == ["SimCLR", "Random encoder"]
-    assert legend_labels(figure) == ["A", "none"]
-    for axes in figure.axes:
-        assert sum(len(points.get_offsets()) for points in axes.collections) == 30
-
-
-def test_confusion_is_in_per_cent_of_the_rows() -> None:
-    table = pd.DataFrame(
-        {
-            "objective": "simclr",
-            "strategy": "plus",
-            "scanner": ["A", "A", "B", "B"],
-            "predicted": ["A", "B", "A", "B"],
-            "n": [30, 10, 0, 5],
-        }
-    )
-    figure = figures.scanner_confusion(table, ["A", "B"], "simclr")
-    assert [text.get_text() for text in figure.axes[0].texts] == ["75", "25", "0", "100"]
-
-
-def test_partners_are_drawn_before_and_after() -> None:
-    table = pd.DataFrame(
-        {
-            "strategy": ["plus", "plus", "sexcf", "sexcf"],
-            "training": ["before", "after"] * 2,
-            "value": [0.2, 0.8, 0.1, 0.7],
-            "ci_low": [0.1, 0.7, 0.0, 0.6],
-            "ci_high": [0.3, 0.9, 0.2, 0.8],
-        }
-    )
-    axes = figures.pair_similarity(table).axes[0]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["SimCLR+", "SexCF-SimCLR"]
-    assert [drawn[0].get_xdata()[0] for drawn in axes.containers] == [0.2, 0.8, 0.1, 0.7]
-
-
-def test_costs_are_minutes_with_memory_beside() -> None:
-    table = pd.DataFrame(
-        {
-            "step": ["generator", "pretraining", "pretraining", "bank"],
-            "what": ["", "simclr-plus", "dino-oracle", "sex"],
-            "seconds": [60.0, 180.0, 120.0, 30.0],
-            "peak_memory_mib": [1024.0, 2048.0, 512.0, 512.0],
-        }
-    )
-    axes = figures.cost(table).axes[0]
-    assert [patch.get_width() for patch in axes.patches] == [1, 0.5, 3, 2]
-    names = [text.get_text() for text in axes.get_yticklabels()]
-    assert names == ["generator", "SimCLR+", "Oracle pairs, DINO", "bank: sex"]
-    assert axes.texts[1].get_text() == " 2.0 GiB"
-
-
-def test_a_cost_that_is_not_known_is_said_not_drawn() -> None:
-    table = pd.DataFrame(
-        [("bank", "scanner", np.nan, 100.0), ("generator", "", 60.0, 100.0)],
-        columns=["step", "what", "seconds", "peak_memory_mib"],
-    )
-    texts = [text.get_text() for text in figures.cost(table).axes[0].texts]
-    assert ["interrupted" in text for text in texts] == [True, False]
-    assert figures.cost(table).axes[0].texts[0].get_position()[0] == 0
-
-
-def test_the_ablation_has_a_point_per_seed_and_a_panel_per_place() -> None:
-    table = pd.DataFrame(
-        [
-            (strategy, seed, where, error, gain + 0.01 * seed)
-            for strategy, error, gain in (("standard", 40, 0), ("earlycf", 20, 0.1))
-            for seed in (0, 1)
-            for where in ("rarest scanner", "held-out scanners")
-        ],
-        columns=["strategy", "seed", "where", "error", "gain"],
-    )
-    figure = figures.ablation(table)
-    assert [axes.get_title() for axes in figure.axes] == ["rarest scanner", "held-out scanners"]
-    points = [drawn.get_offsets().tolist() for drawn in figure.axes[1].collections]
-    assert points == [[[40, 0], [40, 0.01]], [[20, 0.1], [20, 0.11]]]
-    assert legend_labels(figure) == ["SimCLR", "CF-SimCLR, generator stopped early"]
+    row |= {"measure": "scanner", "value": 0.5, "ci_low": 0.4, "ci_high": 0.6}
+    table, maps = pd.DataFrame([row]), {"initial": np.zeros((2, 2))}
+    for figure in (
+        figures.projection(maps, ["A", "A"], {"A": "#000000"}, initial=initial),
+        figures.scanner_confusion(table, ["A"], "simclr", initial),
+    ):
+        assert figure.axes[0].get_title() == "ImageNet weights"
+    axes = figures.separability(table, 2, initial).axes[0]
+    assert named(axes.get_yticklabels()) == ["ImageNet weights, SimCLR"]
 
 
 def test_an_unknown_strategy_is_named() -> None:
@@ -443,38 +415,9 @@ def test_an_unknown_strategy_is_named() -> None:
         (lambda: figures.overall(quality(), {"beauty": "of counterfactuals"}), "Not measured"),
     ],
 )
-def test_where_there_is_nothing_to_draw_the_figure_says_why(draw, words: str) -> None:
-    assert words in sentence(draw())
-
-
-def sentence(figure: Figure) -> str:
-    """What stands in place of a drawing."""
+def test_where_there_is_nothing_to_draw_the_figure_says_why(
+    draw: Callable[[], Figure], words: str
+) -> None:
+    figure = draw()
     assert figure.axes == []
-    return " ".join(" ".join(text.get_text() for text in figure.texts).split())
-
-
-@given(values=st.lists(st.integers(-20, 20), min_size=1, max_size=8))
-def test_names_have_room_and_keep_their_order(values: list[float]) -> None:
-    order = np.argsort(values, kind="stable")
-    assert (np.diff(spread(values, 2.0)[order]) >= 2 - 1e-9).all()
-
-
-@given(values=st.sets(st.integers(-20, 20), min_size=1))
-def test_names_that_have_room_stay(values: set[int]) -> None:
-    np.testing.assert_allclose(spread([*values], 1.0), [*values], atol=1e-9)
-
-
-def test_equal_values_share_the_room_around_them() -> None:
-    assert spread([3, 3, 3], 2.0).tolist() == [1.0, 3.0, 5.0]
-
-
-def test_a_figure_names_each_line_beside_its_end() -> None:
-    history = pd.DataFrame({"epoch": [0, 1, 2], "kl_1": [0, 1, 1.0], "kl_4": [2, 3, 4.0]})
-    figure = figures.kl_per_resolution(history)
-    (axes,) = figure.axes
-    assert figure.legends == []
-    named = {text.get_text(): text.xy for text in axes.texts}
-    assert {words: tuple(map(float, at)) for words, at in named.items()} == {
-        "latents of\n1 × 1": (2.0, 1.0),
-        "latents of\n4 × 4": (2.0, 4.0),
-    }
+    assert words in " ".join(" ".join(named(figure.texts)).split())

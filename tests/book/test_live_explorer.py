@@ -8,9 +8,8 @@ import pytest
 from companion.book.explorer import ExplorerItem, explorer_html
 from companion.book.live import live
 from tests.book import chromium
-from tests.book.test_live_generator import OPTIONS, made
+from tests.book.test_live_generator import FRAME, OPTIONS, made
 
-FRAME = (32, 28)
 SAYS = ".ccl-explorer [data-part=says]"
 SHOWN = ".ccl-explorer .ccl-panel:not([hidden]) > .ccl-frame > canvas"
 
@@ -26,7 +25,7 @@ def page() -> str:
         truths = {(s, x): rng.integers(0, 256, FRAME, np.uint8) for s in "ABC" for x in "FM"}
         parents = {"scanner": scanner, "sex": sex}
         items.append(ExplorerItem(name, scanner, sex, "healthy", real, {}, truths, parents))
-    return explorer_html(items, live(made(OPTIONS["quick"], FRAME)))
+    return explorer_html(items, live(made(OPTIONS["quick"])))
 
 
 @pytest.fixture
