@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -13,12 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from companion.book.pdf import NAMES
+from companion.book.pdf import find_chromium
 
-
-def executable() -> str | None:
-    """Path of an installed Chromium, or None."""
-    return next((path for path in map(shutil.which, NAMES) if path), None)
+OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+OPTIONS += ("--remote-debugging-pipe",)
 
 
 @dataclass
@@ -135,18 +132,14 @@ class Tab:
 @contextmanager
 def tab() -> Iterator[Tab]:
     """A fresh Chromium with one tab; ended when the block ends."""
-    chromium = executable()
-    if chromium is None:
-        raise RuntimeError(f"no Chromium found under the names {NAMES}")
-    options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         its_input, to_browser = os.pipe()
         from_browser, its_output = os.pipe()
         # DevTools over a pipe: Chromium reads its file descriptor 3 and writes its 4.
         launch = f'exec "$0" "$@" 3<&{its_input} 4>&{its_output}'
-        command = [chromium, *options, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
+        options = (*OPTIONS, f"--user-data-dir={profile}")
         process = subprocess.Popen(
-            ["bash", "-c", launch, *command, "about:blank"],
+            ["bash", "-c", launch, find_chromium(), *options, "about:blank"],
             pass_fds=(its_input, its_output),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -101,3 +101,13 @@ def test_a_pointer_finds_the_nearest_place(tab: chromium.Tab) -> None:
     )
     tab.call("Input.dispatchMouseEvent", type="mouseMoved", x=right - 15, y=middle)
     assert tab.run(f"document.querySelector('{STOP}').value") == "2"
+
+
+@pytest.mark.browser
+def test_two_on_one_page_are_both_drawn(show: Callable[[str], chromium.Tab]) -> None:
+    page = curves.label_efficiency(results(), "simclr")
+    drawn = (
+        "[...document.querySelectorAll('.ccl-curves')].map(e => e.querySelectorAll('svg').length)"
+    )
+    first, second = show(page + page).run(drawn)
+    assert first == second > 0

@@ -14,18 +14,18 @@ ROOT = Path(__file__).parents[2]
 FORK = opening.Fork("somebody/ccl", "main")
 
 
-def configured(folder: Path, url: str) -> Path:
-    repository = {"url": url, "branch": "main"}
-    (folder / "_config.yml").write_text(yaml.safe_dump({"repository": repository}))
-    return folder
-
-
-@pytest.mark.parametrize("url", ["https://github.com/somebody/ccl", "https://github.com/a/b.git/"])
-def test_a_fork_is_named_by_the_configuration_or_the_environment(url: str, tmp_path: Path) -> None:
-    expected = opening.Fork("a/b" if url.endswith("git/") else FORK.name, "main")
-    assert opening.fork(configured(tmp_path, url), {}) == expected
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [("https://github.com/somebody/ccl", "somebody/ccl"), ("https://github.com/a/b.git/", "a/b")],
+)
+def test_a_fork_is_named_by_the_configuration_or_the_environment(
+    url: str, name: str, tmp_path: Path
+) -> None:
+    config = {"repository": {"url": url, "branch": "main"}}
+    (tmp_path / "_config.yml").write_text(yaml.safe_dump(config))
+    assert opening.fork(tmp_path, {}) == opening.Fork(name, "main")
     asked = {"CCL_REPOSITORY": url, "CCL_BRANCH": "try/this"}
-    assert opening.fork(ROOT, asked) == expected._replace(branch="try/this")
+    assert opening.fork(ROOT, asked) == opening.Fork(name, "try/this")
 
 
 @pytest.mark.parametrize(

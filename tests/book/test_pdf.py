@@ -7,7 +7,6 @@ from typer.testing import CliRunner
 
 from companion import cli
 from companion.book import pdf
-from tests.book import chromium
 
 
 def test_without_chromium_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,9 +43,9 @@ def test_what_chromium_says_is_passed_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-def test_a_printed_page_has_bookmarks_and_what_scripts_drew(tmp_path: Path) -> None:
-    if chromium.executable() is None:
-        pytest.skip(f"no Chromium is installed under the names {chromium.NAMES}")
+def test_a_printed_page_has_bookmarks_and_what_scripts_drew(
+    browser: object, tmp_path: Path
+) -> None:
     page = tmp_path / "page.html"
     late = "setTimeout(() => document.body.append(document.createElement('hr')), 2000)"
     page.write_text(

@@ -1,17 +1,24 @@
-"""Maps hold their thumbnails and places exactly, and select in all what is selected in one."""
+"""Maps hold thumbnails and places exactly, and select in all what is selected in one."""
 
 import base64
 import io
-import json
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from companion.book.projections import COLUMNS, projection_html, thumbnails
+from companion.book.projections import (
+    COLUMNS,
+    colourings,
+    palettes,
+    projection_html,
+    projection_page,
+    thumbnails,
+)
+from companion.cohorts.cohort import Cohort
 from tests.book import chromium
-from tests.book.test_widgets import Tags
+from tests.book.test_widgets import payload
 
 N = COLUMNS + 3
 RNG = np.random.default_rng(0)
@@ -24,7 +31,7 @@ COLOURS = {
 }
 COLOURINGS = {"scanner": SCANNERS, "label": ["no"] * (N - 1) + ["yes"]}
 PAGE = projection_html(MAPS, IMAGES, [f"patient {i}" for i in range(N)], COLOURINGS, COLOURS)
-DATA = json.loads(Tags(PAGE).data[0])
+DATA = payload(PAGE)
 
 
 def test_thumbnails_are_where_the_script_looks_for_them() -> None:
@@ -48,6 +55,28 @@ def test_places_keep_their_proportions_and_stay_inside() -> None:
         scale = np.ptp(places, axis=0) / np.ptp(xy, axis=0)
         np.testing.assert_allclose(scale[0], scale[1], rtol=0.01)
         assert np.corrcoef(places[:, 1], xy[:, 1])[0, 1] < -0.99  # y upwards on the page
+
+
+def test_maps_are_coloured_by_what_the_table_knows(women: Cohort) -> None:
+    rows = women.rows("test")
+    coloured = colourings(women, rows)
+    assert coloured["scanner"] == list(women.table["scanner"].iloc[rows])
+    assert set(coloured["label"]) <= set(women.classes)
+    implants = women.table["attribute"].iloc[rows] == "implant"
+    if implants.any():
+        assert coloured["attribute"].count("implant") == implants.sum()
+    colours = palettes(women, coloured)
+    assert all(set(coloured[by]) == set(colours[by]) for by in coloured)
+    known = [*women.scanners, *women.held_out_scanners]
+    assert list(colours["scanner"]) == [s for s in known if s in set(coloured["scanner"])]
+
+
+def test_the_page_of_maps_names_strategies_and_patients(women: Cohort) -> None:
+    rows = women.rows("test")
+    maps = {"standard": np.random.default_rng(0).normal(size=(len(rows), 2))}
+    data = payload(projection_page(women, maps, rows))
+    assert [each["title"] for each in data["maps"]] == ["SimCLR"]
+    assert data["facts"][0].startswith(str(women.table["patient_id"].iloc[rows[0]]))
 
 
 @pytest.fixture
