@@ -215,6 +215,33 @@ def count_images(
     return counts
 
 
+def describe(
+    options: Any,
+    scanners: Sequence[str],
+    held_out_scanners: Sequence[str],
+    classes: Sequence[str],
+    images: np.ndarray,
+    table: pd.DataFrame,
+    **said: Any,
+) -> dict[str, Any]:
+    """The content of `cohort.json`: what every cohort has, by its source's options, and more."""
+    return {
+        "format": FORMAT,
+        "name": options.name or options.source,
+        "source": options.source,
+        "source_options": options.model_dump(mode="json"),
+        "scanners": list(scanners),
+        "held_out_scanners": list(held_out_scanners),
+        "classes": list(classes),
+        "positive_label": classes[1],
+        "height": images.shape[1],
+        "width": images.shape[2],
+        "counts": count_images(table, classes),
+        "checksum": checksum(images, table),
+        **said,
+    }
+
+
 def evenly(rows: np.ndarray, most: int) -> np.ndarray:
     """At most so many of some rows (n,), evenly spaced among them."""
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]

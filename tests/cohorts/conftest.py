@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from companion.cohorts.cohort import Cohort
 from tests.cohorts import releases
 from tests.cohorts.releases import MiniMias, Nih, Source, own_images
 
@@ -33,6 +34,13 @@ def copied(untouched: Callable[[str], Path], tmp_path: Path) -> Callable[[str], 
         (shutil.copy if file.endswith((".csv", ".json", ".txt", ".npz")) else os.link)(file, to)
 
     return lambda name: shutil.copytree(untouched(name), tmp_path / name, copy_function=copy)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Cohort]:
+    """A cohort of few small images of each phantom."""
+    folder = tmp_path_factory.mktemp("phantoms")
+    return cache(lambda source: releases.phantom(source, folder / source))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import csv
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from PIL import Image
 from companion.cohorts import fakes
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.importing.release import ImportOptions
-from companion.cohorts.registry import SOURCES, build
+from companion.cohorts.registry import OPTIONS, SOURCES, build
 from companion.cohorts.releases.folder import FolderOptions
 
 
@@ -39,10 +39,10 @@ class Source:
         row = {"path": name, "patient_id": patient, "scanner": scanner, "label": label}
         self.rows.append(row | more)
 
-    def write_manifest(self, drop: Sequence[str] = ()) -> None:
-        """Writes the rows as `manifest.csv`, without some columns."""
-        frame = pd.DataFrame(self.rows).drop(columns=list(drop))
-        frame.to_csv(self.root / "manifest.csv", index=False, lineterminator="\r\n")
+    def write_manifest(self) -> None:
+        """Writes the rows as `manifest.csv`."""
+        file = self.root / "manifest.csv"
+        pd.DataFrame(self.rows).to_csv(file, index=False, lineterminator="\r\n")
 
     def build(self, folder: Path, on_bad_image: str = "error", **options: object) -> Cohort:
         """Writes the manifest and imports it at 8 pixels."""
@@ -88,7 +88,7 @@ class Nih:
         save(self.root / NIH_TABLE, [header, *self.rows])
 
 
-WOMEN = 40
+WOMEN = 24
 PROSE = ["INFORMATION:", "2nd column: F - Fatty", "   mdb is the prefix of every film", ""]
 
 
@@ -201,3 +201,15 @@ def files_of(folder: Path) -> Mapping[str, bytes]:
 def assert_nothing_left(folder: Path) -> None:
     """Neither the cohort nor its working folder exists."""
     assert not list(folder.parent.glob(f"*{folder.name}*"))
+
+
+PHANTOMS: dict[str, dict[str, Any]] = {
+    "phantom-chest": {"size": 32},
+    "phantom-breast": {"height": 40, "width": 32},
+}
+
+
+def phantom(source: str, folder: Path, **options: Any) -> Cohort:
+    """A phantom of few small images."""
+    few = {"n_train": 60, "n_val": 30, "n_test_per_scanner": 12}
+    return build(OPTIONS[source](**(few | PHANTOMS[source] | options)), None, folder)

@@ -68,6 +68,26 @@ def test_a_folder_with_a_column_of_sex_states_both(untouched) -> None:
     assert set(make_plan(asked, untouched("folder")).rows["sex"]) == set(asked.sexes) == {"F", "M"}
 
 
+# Where frames and scanners are made alike, one source is asked for all.
+REACHING = {
+    "padchest": [{}, {"fit": "pad"}, {"fit": "stretch"}, {"percentiles": (20, 80)}],
+    "mini-mias": [
+        *({}, {"size": 16}, {"width": 12}, {"splits": {"seed": 1}}, {"held_out": ("Juno",)}),
+        *({"scanner_seed": 1}, {"display_gamma": 1.0}, {"regime": "mild"}),
+        {"shares": {"Fjord": 0.5, "Gale": 0.5}},
+    ],
+}
+
+
+@pytest.mark.parametrize("name", REACHING)
+def test_every_option_reaches_the_cohort(name, untouched, tmp_path):
+    made = {
+        build(options(name, **change), untouched(name), tmp_path / str(i)).checksum
+        for i, change in enumerate(REACHING[name])
+    }
+    assert len(made) == len(REACHING[name])
+
+
 # Columns whose values are names.
 NAMES = {
     "padchest": {padchest.TABLE: ("Projection", "Pediatric", "Manufacturer_DICOM", "Labels")},

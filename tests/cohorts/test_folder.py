@@ -42,18 +42,21 @@ def test_rows_images_and_description_fit(source: Source, tmp_path: Path) -> None
 def test_optional_columns_under_other_names(tmp_path: Path) -> None:
     source = Source(tmp_path / "data")
     for i in range(8):
-        more = {" SEX": ["Female", "m", "", "U"][i % 4], "Years": ["63", "", "007Y", "414"][i % 4]}
+        more = {
+            " SEX": ["F E MALE", "m", "", "U"][i % 4],
+            "Years": ["120", "-1", "007Y", "414"][i % 4],
+        }
         more |= {"View": "PA", "Fold": "Train ", "Id": f"x{i}"}
         source.add(f"{i}.png", f"p{i}", "AB"[i % 2], "01"[i // 2 % 2], **more)
     columns = Columns(image_id="Id", sex="Sex", age="Years", view="View", split="Fold")
     cohort = source.build(tmp_path / "cohort", columns=columns)
     table = cohort.table
     assert list(table["sex"][:4]) == ["F", "M", "", ""]
-    np.testing.assert_array_equal(table["age"][:4], [63, np.nan, 7, np.nan])
+    np.testing.assert_array_equal(table["age"][:4], [120, np.nan, 7, np.nan])
     assert table["image_id"][3] == "x3"
     assert set(table["view"]) == {"PA"}
     assert set(table["split"]) == {"train"}
-    said = "Ages outside 0 to 120 years count as missing: 2 in manifest.csv, the first in row 5."
+    said = "Ages outside 0 to 120 years count as missing: 4 in manifest.csv, the first in row 3."
     assert cohort.info["caveats"][0] == said
 
 
@@ -85,16 +88,6 @@ def test_class_order_is_the_listed_one(source: Source, tmp_path: Path) -> None:
     assert cohort.info["positive_label"] == "healthy"
     assert cohort.scanners == ("B", "A")
     assert cohort.table["label"][0] == 1
-
-
-def test_each_frame_option_reaches_its_use(source: Source, tmp_path: Path) -> None:
-    for i, row in enumerate(source.rows):
-        deep = np.random.default_rng(i).integers(0, 4096, (12, 20)).astype(np.uint16)
-        Image.fromarray(deep).save(source.root / row["path"])
-    changes: list[dict[str, Any]] = [{}, {"fit": "pad"}, {"fit": "crop"}, {"size": 9}]
-    changes += [{"percentiles": (20, 80)}, {"splits": {"seed": 1}}]
-    made = [source.build(tmp_path / f"c{i}", **change) for i, change in enumerate(changes)]
-    assert len({cohort.checksum for cohort in made}) == len(changes)
 
 
 def test_finished_cohort_is_never_overwritten(source: Source, tmp_path: Path) -> None:
@@ -214,7 +207,7 @@ BAD_ROWS: list[tuple[str, dict[int, str], dict[str, Any], str]] = [
     ("label", {5: "maybe"}, LISTED, "row 7: unknown label 'maybe', expected one of"),
     ("label", {4: "HEALTHY "}, {}, "row 6: label 'HEALTHY' is written 'healthy' in row 2"),
     ("label", dict.fromkeys(EVERY, "ill"), {}, r"one class only, \['ill'\]"),
-    ("label", {0: "NA"}, {}, r"row 2: unknown label ''.*\['healthy', 'ill'\]"),
+    ("label", {0: "NA"}, {}, r"row 2: unknown label '' .*such as 'NA'.*\['healthy', 'ill'\]"),
     ("label", dict.fromkeys(SOME, LONG), {}, r"xxx'\.\.\. is longer than"),
     *(
         ("label", dict.fromkeys(SOME, f"A{character}B"), {}, "holds a control|no CSV")
@@ -245,11 +238,7 @@ def test_rows_that_make_no_cohort_are_named(source, tmp_path, column, values, op
     assert_nothing_left(tmp_path / "cohort")
 
 
-def test_missing_column_manifest_and_root(source: Source, tmp_path: Path) -> None:
-    source.write_manifest(drop=["scanner"])
-    with pytest.raises(CohortError, match=r"manifest.csv, row 1: column 'scanner' occurs 0 times"):
-        build(FolderOptions(), source.root, tmp_path / "cohort")
-    (source.root / "manifest.csv").unlink()
+def test_missing_manifest_and_root(source: Source, tmp_path: Path) -> None:
     with pytest.raises(CohortError, match=r"manifest.csv is missing"):
         build(FolderOptions(), source.root, tmp_path / "cohort")
     for root in (None, tmp_path / "absent"):

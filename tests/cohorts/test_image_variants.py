@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from companion.cohorts.errors import ImageError
-from companion.cohorts.importing.image_files import FrameOptions, read_frame, read_grey
+from companion.cohorts.importing.image_files import read_grey
 from tests.cohorts.test_image_files import write_dicom
 from tests.cohorts.variants import table
 from tests.cohorts.variants.dicom import lookup_table
@@ -31,22 +31,6 @@ def test_a_voi_lut_that_states_its_bits_is_shown_over_all_of_them(tmp_path: Path
     item = lookup_table(np.arange(256) * 12, first=0, bits=12)
     path = write_dicom(tmp_path / "a.dcm", unsigned(8), VOILUTSequence=[item])
     np.testing.assert_allclose(read_grey(path), unsigned(8) * 12.0 * 255 / 4095, atol=0.01)
-
-
-def test_padding_is_no_breast(tmp_path: Path) -> None:
-    """White round a breast in MONOCHROME1, it would be the largest bright part."""
-    stored = np.where(X < 24, unsigned(12), 0)
-    path = write_dicom(
-        tmp_path / "a.dcm",
-        stored,
-        PhotometricInterpretation="MONOCHROME1",
-        PixelPaddingValue=0,
-        WindowCenter=1800,
-        WindowWidth=2400,
-    )
-    frame = read_frame(path, FrameOptions(size=48, width=64, background="remove"))
-    assert (frame[X >= 24] == 0).all()
-    assert frame[X < 24].mean() > 50
 
 
 def test_padding_beyond_the_stored_bits_is_found(tmp_path: Path) -> None:

@@ -6,26 +6,18 @@ import pytest
 from ccl.generator import pixel_moments as moments
 from ccl.generator.pixel_moments import grey_spread, pixel_spread
 
-
-@pytest.fixture
-def images() -> np.ndarray:
-    rng = np.random.default_rng(0)
-    levels = rng.integers(0, 256, (40, 1, 1))
-    return np.clip(levels + rng.integers(-20, 20, (40, 5, 3)), 0, 255).astype(np.uint8)
-
-
-@pytest.fixture
-def rows() -> np.ndarray:
-    return np.random.default_rng(1).permutation(40)[:23]
+LEVELS = np.random.default_rng(0).integers(0, 256, (40, 1, 1))
+IMAGES = (LEVELS + np.random.default_rng(1).integers(-20, 20, (40, 5, 3))).clip(0, 255).astype("u1")
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 256])
-def test_are_numpys(chunk, images, rows, monkeypatch):
+def test_are_numpys(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moments, "CHUNK", chunk)
-    mean, spread = pixel_spread(images, rows)
-    np.testing.assert_allclose(mean, images[rows].mean(0), rtol=1e-12)
-    np.testing.assert_allclose(spread, images[rows].std(0), rtol=1e-9)
-    np.testing.assert_allclose(grey_spread(images, rows), (images[rows].mean(), images[rows].std()))
+    rows = np.random.default_rng(2).permutation(40)[:23]
+    mean, spread = pixel_spread(IMAGES, rows)
+    np.testing.assert_allclose(mean, IMAGES[rows].mean(0), rtol=1e-12)
+    np.testing.assert_allclose(spread, IMAGES[rows].std(0), rtol=1e-9)
+    np.testing.assert_allclose(grey_spread(IMAGES, rows), (IMAGES[rows].mean(), IMAGES[rows].std()))
 
 
 def test_white_images_do_not_overflow() -> None:
@@ -33,14 +25,14 @@ def test_white_images_do_not_overflow() -> None:
     assert grey_spread(white, np.arange(300)) == (255.0, 0.0)
 
 
-def test_few_images_are_in_memory_at_once(images: np.ndarray) -> None:
+def test_few_images_are_in_memory_at_once() -> None:
     at_once = []
 
     class Counted(np.ndarray):
         def __getitem__(self, rows: np.ndarray) -> np.ndarray:
             at_once.append(len(rows))
-            return images[rows % len(images)]
+            return IMAGES[rows % len(IMAGES)]
 
-    pixel_spread(images.view(Counted), np.arange(1000))
+    pixel_spread(IMAGES.view(Counted), np.arange(1000))
     assert max(at_once) == moments.CHUNK
     assert sum(at_once) == 1000

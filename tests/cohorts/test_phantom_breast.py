@@ -1,5 +1,7 @@
 """The breast phantom: graded density, implants, two views, what do(age) changes."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,6 @@ from scipy import stats
 
 from companion.cohorts import truths
 from companion.cohorts.cohort import Cohort
-from companion.cohorts.registry import build
 from companion.cohorts.simulation.breast_anatomy import DRAWS, Breast, anatomy, radiance
 from companion.cohorts.simulation.draws import exogenous
 from companion.cohorts.simulation.phantom_breast import (
@@ -19,19 +20,14 @@ from companion.cohorts.simulation.phantom_breast import (
     density,
 )
 from companion.cohorts.truths import true_counterfactual
+from tests.cohorts.releases import phantom
 
-SMALL: dict[str, Any] = {"height": 40, "width": 32, "n_train": 60, "n_val": 30}
-SMALL |= {"n_test_per_scanner": 8}
 FRAME = (64, 56)
 
 
-def _made(folder: Path, **options: Any) -> Cohort:
-    return build(PhantomBreastOptions(**(SMALL | options)), None, folder)
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
-    return _made(tmp_path_factory.mktemp("small") / "cohort")
+@pytest.fixture
+def breast(small: Callable[[str], Cohort]) -> Cohort:
+    return small("phantom-breast")
 
 
 def _breasts(n: int, share: float, *, implant: bool = False, oblique: bool = False) -> Breast:
@@ -99,7 +95,8 @@ def test_right_breasts_are_mirrored() -> None:
 
 
 def test_implants_are_bright_found_and_in_their_share(tmp_path: Path) -> None:
-    larger = _made(tmp_path / "cohort", n_train=200, implants=0.2, height=64, width=56)
+    more = {"n_train": 200, "implants": 0.2, "height": 64, "width": 56}
+    larger = phantom("phantom-breast", tmp_path / "cohort", **more)
     implant = larger.attributes(np.arange(len(larger))) == "implant"
     assert implant.mean() == pytest.approx(0.2, abs=0.06)
     shown = true_counterfactual(larger, np.arange(len(larger)), {"scanner": "Gale"}, noise=False)
@@ -107,31 +104,31 @@ def test_implants_are_bright_found_and_in_their_share(tmp_path: Path) -> None:
     assert np.median(middle[implant]) > np.median(middle[~implant]) + 30
 
 
-def test_cohorts_without_attributes_say_so(small: Cohort, tmp_path: Path) -> None:
-    assert set(small.attributes(small.rows("train"))) <= {"", "implant"}
-    plain = Cohort(small.folder, small.info, small.images, small.table.drop(columns="attribute"))
+def test_cohorts_without_attributes_say_so(breast: Cohort, tmp_path: Path) -> None:
+    assert set(breast.attributes(breast.rows("train"))) <= {"", "implant"}
+    plain = replace(breast, table=breast.table.drop(columns="attribute"))
     assert list(plain.attributes(np.array([2, 0]))) == ["", ""]
     for name in ("cohort.json", "images.npy"):
-        (tmp_path / name).write_bytes((small.folder / name).read_bytes())
-    small.table.assign(colour="").to_parquet(tmp_path / "table.parquet", index=False)
+        (tmp_path / name).write_bytes((breast.folder / name).read_bytes())
+    breast.table.assign(colour="").to_parquet(tmp_path / "table.parquet", index=False)
     with pytest.raises(ValueError, match="columns"):
         Cohort.load(tmp_path)
 
 
-def test_do_age_changes_the_density_and_through_it_the_image(small: Cohort) -> None:
-    rows = small.rows("test")
-    ages = small.table["age"].iloc[rows].to_numpy()
+def test_do_age_changes_the_density_and_through_it_the_image(breast: Cohort) -> None:
+    rows = breast.rows("test")
+    ages = breast.table["age"].iloc[rows].to_numpy()
     np.testing.assert_array_equal(
-        truths.true_labels(small, rows, {}), small.table["label"].iloc[rows]
+        truths.true_labels(breast, rows, {}), breast.table["label"].iloc[rows]
     )
-    young, old = (truths.true_labels(small, rows, {"age": age}) for age in ("40", "79"))
+    young, old = (truths.true_labels(breast, rows, {"age": age}) for age in ("40", "79"))
     assert (young >= old).all()
     assert (young > old).mean() > 0.3
     # Where the density stays in its very place there is no change: the woman's own age.
     own = np.flatnonzero(ages == ages[0])
-    same = true_counterfactual(small, rows[own], {"age": f"{ages[0]:.0f}"})
-    np.testing.assert_array_equal(same, small.images[rows[own]])
-    as_young, as_old = (true_counterfactual(small, rows, {"age": age}) for age in ("40", "79"))
+    same = true_counterfactual(breast, rows[own], {"age": f"{ages[0]:.0f}"})
+    np.testing.assert_array_equal(same, breast.images[rows[own]])
+    as_young, as_old = (true_counterfactual(breast, rows, {"age": age}) for age in ("40", "79"))
     assert as_young.mean() > as_old.mean() + 2  # denser is brighter
     with pytest.raises(ValueError, match="do age = '39'"):
-        true_counterfactual(small, rows, {"age": "39"})
+        true_counterfactual(breast, rows, {"age": "39"})

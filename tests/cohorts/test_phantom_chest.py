@@ -1,7 +1,7 @@
 """The chest phantom: what do(sex) and the options of its findings and sexes change."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,23 +9,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from companion.cohorts.cohort import Cohort
-from companion.cohorts.registry import build
 from companion.cohorts.simulation.chest_anatomy import DRAWS, anatomy, radiance
 from companion.cohorts.simulation.draws import exogenous
-from companion.cohorts.simulation.phantom_chest import PhantomChestOptions
-from companion.cohorts.simulation.scanners import SCANNERS
 from companion.cohorts.truths import true_counterfactual
-
-SMALL: dict[str, Any] = {"size": 32, "n_train": 60, "n_val": 30, "n_test_per_scanner": 12}
-
-
-def _made(folder: Path, **options: Any) -> Cohort:
-    return build(PhantomChestOptions(**(SMALL | options)), None, folder)
+from tests.cohorts.releases import phantom
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
-    return _made(tmp_path_factory.mktemp("small") / "cohort")
+@pytest.fixture
+def chest(small: Callable[[str], Cohort]) -> Cohort:
+    return small("phantom-chest")
 
 
 def test_no_noise_is_used_twice() -> None:
@@ -57,50 +49,36 @@ def test_do_sex_changes_the_anatomy_and_neither_finding_nor_noise() -> None:
     assert np.median(cosine) > 0.85
 
 
-def test_do_both_is_both(small: Cohort) -> None:
-    rows = small.rows("train")
-    both = true_counterfactual(small, rows, {"scanner": "Eos", "sex": "F"})
-    scanner = true_counterfactual(small, rows, {"scanner": "Eos"})
+def test_do_both_is_both(chest: Cohort) -> None:
+    rows = chest.rows("train")
+    both = true_counterfactual(chest, rows, {"scanner": "Eos", "sex": "F"})
+    scanner = true_counterfactual(chest, rows, {"scanner": "Eos"})
     changed = (both != scanner).any(axis=(1, 2))
-    np.testing.assert_array_equal(changed, small.table["sex"].iloc[rows] == "M")
+    np.testing.assert_array_equal(changed, chest.table["sex"].iloc[rows] == "M")
 
 
-def test_letters_only_where_a_scanner_has_them(small: Cohort) -> None:
-    bright = {}
-    for name in SCANNERS["strong"]:
-        images = true_counterfactual(small, small.rows("test"), {"scanner": name}, noise=False)
-        mean = images.mean(0)
-        bright[name] = (mean[1:4, 1:5].max(), mean[1:4, 25:31].max())
-    dark_left = [left for name, (left, _) in bright.items() if name != "Cirrus"]
-    assert bright["Cirrus"][0] > 120 > max(dark_left)
-    assert bright["Eos"][1] > 120
-
-
-def test_the_sexes_are_alike_unless_asked(small: Cohort, tmp_path: Path) -> None:
-    named = _made(tmp_path / "named", female_share=0.5, female_contrast=1.0)
-    assert named.checksum == small.checksum
-    assert named.info["caveats"] == small.info["caveats"]
-
-
-def test_women_can_be_rarer_and_their_opacities_fainter(small: Cohort, tmp_path: Path) -> None:
-    rarer = _made(tmp_path / "made", female_share=0.25, female_contrast=0.5)
+def test_women_can_be_rarer_and_their_opacities_fainter(chest: Cohort, tmp_path: Path) -> None:
+    rarer = phantom("phantom-chest", tmp_path / "made", female_share=0.25, female_contrast=0.5)
     assert "25%" in rarer.info["caveats"][-1]
+    assert "%" not in " ".join(chest.info["caveats"])
     assert (rarer.table["sex"] == "F").mean() == pytest.approx(0.25, abs=0.08)
-    np.testing.assert_array_equal(rarer.table["label"], small.table["label"])
-    same_sex = (rarer.table["sex"] == small.table["sex"]).to_numpy()
+    np.testing.assert_array_equal(rarer.table["label"], chest.table["label"])
+    same_sex = (rarer.table["sex"] == chest.table["sex"]).to_numpy()
     ill_women = (rarer.table["sex"] == "F") & (rarer.table["label"] == 1)
-    changed = (rarer.images != small.images).any(axis=(1, 2))
+    changed = (rarer.images != chest.images).any(axis=(1, 2))
     np.testing.assert_array_equal(changed[same_sex], ill_women[same_sex])
 
 
-def test_lesion_contrast_changes_positives_only(small: Cohort, tmp_path: Path) -> None:
-    other = _made(tmp_path / "cohort", lesion_contrast=(0.3, 0.5))
-    changed = (other.images != small.images).any(axis=(1, 2))
-    np.testing.assert_array_equal(changed, small.table["label"].to_numpy() == 1)
+def test_lesion_contrast_changes_positives_only(chest: Cohort, tmp_path: Path) -> None:
+    other = phantom("phantom-chest", tmp_path / "cohort", lesion_contrast=(0.3, 0.5))
+    changed = (other.images != chest.images).any(axis=(1, 2))
+    np.testing.assert_array_equal(changed, chest.table["label"].to_numpy() == 1)
 
 
 def test_the_finding_is_independent_of_the_rest_and_partly_told_by_the_pixels(tmp_path):
-    larger = _made(tmp_path / "cohort", size=64, n_train=1200, n_test_per_scanner=60)
+    larger = phantom(
+        "phantom-chest", tmp_path / "cohort", size=64, n_train=1200, n_test_per_scanner=60
+    )
     assert larger.table["label"].mean() == pytest.approx(0.35, abs=0.035)
     for column in ("scanner", "sex"):
         for _, group in larger.table.groupby(column):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,39 +10,23 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from companion.cohorts.cohort import Cohort, checksum
-from companion.cohorts.registry import OPTIONS, build
-from companion.cohorts.simulation import phantom
+from companion.cohorts.registry import OPTIONS
+from companion.cohorts.simulation import phantom as simulator
 from companion.cohorts.truths import has_truth, true_counterfactual
+from tests.cohorts.releases import PHANTOMS, phantom
 
-SIZES: dict[str, Any] = {"n_train": 60, "n_val": 30, "n_test_per_scanner": 12}
-FRAMES: dict[str, dict[str, Any]] = {
-    "phantom-chest": {"size": 32},
-    "phantom-breast": {"height": 40, "width": 32},
-}
 # Of which pretraining and held-out scanners, and other shares among the same.
 SCANNERS = {
     "phantom-chest": (("Aurora", "Boreal", "Cirrus"), ("Dorado", "Eos")),
     "phantom-breast": (("Fjord", "Gale", "Haven", "Iris", "Juno"), ("Kestrel",)),
 }
-each_phantom = pytest.mark.parametrize("source", FRAMES)
-
-
-def made(source: str, folder: Path, **options: Any) -> Cohort:
-    return build(OPTIONS[source](**(SIZES | FRAMES[source] | options)), None, folder)
+each_phantom = pytest.mark.parametrize("source", PHANTOMS)
 
 
 def evenly(source: str) -> dict[str, float]:
     """The default pretraining scanners, with as many images each."""
     names = SCANNERS[source][0]
     return dict.fromkeys(names, 1 / len(names))
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Cohort]:
-    """A cohort of few small images of each phantom."""
-    folder = tmp_path_factory.mktemp("small")
-    cohorts = {source: made(source, folder / source) for source in FRAMES}
-    return cohorts.__getitem__
 
 
 @each_phantom
@@ -90,10 +73,10 @@ def test_scanners_are_dealt_as_promised(source: str) -> None:
 
 @each_phantom
 def test_the_same_options_make_the_same_cohort_of_any_size(small, source, tmp_path):
-    first, again = small(source), made(source, tmp_path / "again")
+    first, again = small(source), phantom(source, tmp_path / "again")
     assert again.checksum == first.checksum
     assert json.dumps(again.info) == json.dumps(first.info)
-    more = made(source, tmp_path / "more", n_train=90)
+    more = phantom(source, tmp_path / "more", n_train=90)
     np.testing.assert_array_equal(first.images[first.rows("train")], more.images[:60])
 
 
@@ -114,16 +97,18 @@ def test_an_interrupted_build_leaves_nothing_and_a_killed_one_is_no_hindrance(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(phantom, "checksum", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            simulator, "describe", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
-            made(source, tmp_path / "cohort")
+            phantom(source, tmp_path / "cohort")
     assert not list(tmp_path.iterdir())
     (tmp_path / ".cohort.partial").mkdir()
     (tmp_path / ".cohort.partial" / "images.npy").write_bytes(b"half")
-    assert made(source, tmp_path / "cohort", name="mine").name == "mine"
+    assert phantom(source, tmp_path / "cohort", name="mine").name == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["cohort"]
     with pytest.raises(FileExistsError, match="remove it"):
-        made(source, tmp_path / "cohort")
+        phantom(source, tmp_path / "cohort")
 
 
 # Truth
@@ -140,7 +125,7 @@ def test_an_interrupted_build_leaves_nothing_and_a_killed_one_is_no_hindrance(
 )
 def test_the_null_intervention_is_the_stored_image(source, frame, tmp_path):
     sizes = {"n_train": 9, "n_val": 3, "n_test_per_scanner": 2}
-    cohort = made(source, tmp_path / "c", **sizes, **frame)
+    cohort = phantom(source, tmp_path / "c", **sizes, **frame)
     assert cohort.images.shape[1:] == (*frame.values(), *frame.values())[:2]
     rows = np.array([len(cohort) - 1, 3, 7, 3, 0])  # in any order, and again
     np.testing.assert_array_equal(true_counterfactual(cohort, rows, {}), cohort.images[rows])
@@ -151,14 +136,15 @@ def test_the_null_intervention_is_the_stored_image(source, frame, tmp_path):
 def test_do_scanner_is_the_image_that_the_other_scanner_would_have_taken(small, source, tmp_path):
     """Of the same patients and noise, dealt to other scanners: what they took there."""
     cohort = small(source)
-    other = made(source, tmp_path / "cohort", shares=dict(reversed(evenly(source).items())))
+    other = phantom(source, tmp_path / "cohort", shares=dict(reversed(evenly(source).items())))
     scanners = [cohort.table["scanner"], other.table["scanner"]]
     moved = np.flatnonzero(scanners[0] != scanners[1])
     assert set(scanners[1][moved]) == set(cohort.scanners)
-    for row in moved:
-        under = true_counterfactual(cohort, np.array([row]), {"scanner": scanners[1][row]})
-        np.testing.assert_array_equal(under[0], other.images[row])
-        assert (under[0] != cohort.images[row]).any()
+    for name in cohort.scanners:
+        rows = moved[scanners[1][moved] == name]
+        under = true_counterfactual(cohort, rows, {"scanner": name})
+        np.testing.assert_array_equal(under, other.images[rows])
+        assert (under != cohort.images[rows]).any(axis=(1, 2)).all()
     for held_out in cohort.held_out_scanners:
         under = true_counterfactual(cohort, np.arange(len(cohort)), {"scanner": held_out})
         same = (under == cohort.images).all(axis=(1, 2))
@@ -222,7 +208,7 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
 def test_every_option_reaches_the_cohort(small, source, change, tmp_path):
-    cohort = made(source, tmp_path / "cohort", **change)
+    cohort = phantom(source, tmp_path / "cohort", **change)
     assert cohort.checksum != small(source).checksum
     if "shares" in change:
         assert cohort.scanners == tuple(change["shares"])
@@ -240,12 +226,12 @@ def test_every_option_is_tested_above(source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "sizes"),
     [
-        ("phantom-chest", {"size": 64, "n_train": 300, "n_test_per_scanner": 30}),
+        ("phantom-chest", {"size": 64, "n_train": 200, "n_test_per_scanner": 24}),
         ("phantom-breast", {"height": 64, "width": 56, "n_train": 450, "n_test_per_scanner": 60}),
     ],
 )
 def test_scanners_are_told_apart_and_differ_by_more_than_the_classes(source, sizes, tmp_path):
-    cohort = made(source, tmp_path / "cohort", shares=evenly(source), **sizes)
+    cohort = phantom(source, tmp_path / "cohort", shares=evenly(source), **sizes)
     train, test = cohort.rows("train"), cohort.rows("test", "pretraining")
     model = LogisticRegression(max_iter=300)
     model.fit(_features(cohort.images[train]), cohort.codes("scanner", train))

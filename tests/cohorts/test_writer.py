@@ -1,6 +1,7 @@
 """The import engine: interruption, order, memory."""
 
 import fcntl
+import json
 import multiprocessing
 import os
 import signal
@@ -49,8 +50,8 @@ def kill_midway(source: Source, out: Path, on_bad_image: writer.OnBadImage) -> P
     )
     started.start()
     partial = out.with_name(f".{out.name}.partial")
-    record = partial / "progress.jsonl"
-    while not record.exists() or record.read_bytes().count(b"\n") < 4:
+    record = partial / "progress.json"
+    while not record.exists() or json.loads(record.read_text())["read"] < 16:
         assert started.is_alive()
         time.sleep(0.005)
     started.kill()
@@ -67,34 +68,51 @@ def test_killed_import_resumes_with_the_same_bytes(tmp_path, monkeypatch, on_bad
         for i in range(0, 100, 7):
             (source.root / f"{i}.png").write_text("no image")
     partial = kill_midway(source, tmp_path / "killed", on_bad_image)
-    with (partial / "progress.jsonl").open("ab") as record:
-        record.write(b'{"read": 99, "wri')  # as if killed while writing
+    with (partial / "sources.jsonl").open("ab") as listed:
+        listed.write(b'{"path": "99.p')  # as if killed while writing
     read: list[Path] = []
     real = writer.read_frame
     monkeypatch.setattr(writer, "read_frame", lambda p, o: (read.append(p), real(p, o))[1])
     source.build(tmp_path / "killed", on_bad_image)
-    assert 0 < len(read) <= 100 - 12  # three batches of four were on record
+    assert 0 < len(read) <= 100 - 16  # four batches of four were on record
     source.build(tmp_path / "whole", on_bad_image)
     assert files_of(tmp_path / "killed") == files_of(tmp_path / "whole")
     assert not partial.exists()
 
 
-def test_import_of_something_else_starts_anew(tmp_path: Path) -> None:
-    source = many(tmp_path / "data", 100)
-    kill_midway(source, tmp_path / "killed", "error")
-    Image.fromarray(picture(999)).save(source.root / "0.png")  # changed in between
-    source.build(tmp_path / "killed", size=10)
-    source.build(tmp_path / "whole", size=10)
-    assert files_of(tmp_path / "killed") == files_of(tmp_path / "whole")
+@pytest.fixture
+def interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
+    """A source of 40 images whose import to `cohort` was interrupted after some batches of four."""
+    source = many(tmp_path / "data", 40)
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "BATCH", 4)
+        counts = iter(range(40))
+        real = writer.read_frame
+
+        def stopping(path: Path, options: FrameOptions) -> np.ndarray:
+            if next(counts) == 35:
+                raise KeyboardInterrupt
+            return real(path, options)
+
+        patch.setattr(writer, "read_frame", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            source.build(tmp_path / "cohort")
+    return source
 
 
-def test_record_ahead_of_the_frames_is_not_believed(tmp_path: Path) -> None:
-    source = many(tmp_path / "data", 100)
-    partial = kill_midway(source, tmp_path / "killed", "error")
-    os.truncate(partial / "images.npy", 128 + 5 * 64)  # five frames; the first record says four
-    source.build(tmp_path / "killed")
-    source.build(tmp_path / "whole")
-    assert files_of(tmp_path / "killed") == files_of(tmp_path / "whole")
+def test_import_of_something_else_starts_anew(interrupted: Source, tmp_path: Path) -> None:
+    Image.fromarray(picture(999)).save(interrupted.root / "0.png")  # changed in between
+    interrupted.build(tmp_path / "cohort", size=10)
+    interrupted.build(tmp_path / "whole", size=10)
+    assert files_of(tmp_path / "cohort") == files_of(tmp_path / "whole")
+
+
+def test_record_ahead_of_the_frames_is_not_believed(interrupted: Source, tmp_path: Path) -> None:
+    partial = tmp_path / ".cohort.partial"
+    os.truncate(partial / "images.npy", 128 + 5 * 64)  # five frames; 32 are on record
+    interrupted.build(tmp_path / "cohort")
+    interrupted.build(tmp_path / "whole")
+    assert files_of(tmp_path / "cohort") == files_of(tmp_path / "whole")
 
 
 def test_result_does_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
@@ -119,7 +137,7 @@ def test_two_imports_into_one_folder(tmp_path: Path) -> None:
     source = many(tmp_path / "data", 20)
     partial = tmp_path / ".cohort.partial"
     partial.mkdir()
-    with (partial / "progress.jsonl").open("ab") as held:
+    with (partial / "sources.jsonl").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(CohortError, match="another process is importing"):
             source.build(tmp_path / "cohort")
@@ -127,7 +145,7 @@ def test_two_imports_into_one_folder(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_images(tmp_path: Path) -> None:
-    size, few, more = 256, 100, 300
+    size, few, more = 512, 20, 60
     peaks = []
     for number in (few, few, more):  # the first run warms caches
         source = many(tmp_path / f"data{len(peaks)}", number)

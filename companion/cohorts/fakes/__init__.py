@@ -18,13 +18,9 @@ RELEASES = tuple(name for name in SOURCES if (Path(__file__).parent / f"{name}.p
 
 
 def make(name: str, folder: Path, patients: int, seed: int = 0) -> None:
-    """Writes a made-up release; the folder appears whole or not at all.
+    """Writes one of `RELEASES`; the folder, which must not exist, appears whole or not at all.
 
-    Args:
-        name: one of `RELEASES`.
-        folder: becomes the data root; must not exist.
-        patients: how many regular patients there are; a few irregular ones come on top.
-        seed: of everything random.
+    There are so many regular patients; a few irregular ones come on top.
 
     Raises:
         ValueError: the name is unknown, there are too few patients, or the folder exists.

@@ -12,12 +12,9 @@ LABEL_PLATE = (slice(6, 14), slice(60, 76))  # on a breast's dark background
 def chest(rng: np.random.Generator, ill: bool, gain: float) -> np.ndarray:
     """A grey trunk with two dark lungs; one of them with an opacity if `ill`.
 
-    Args:
-        rng: moves everything a little and adds noise.
-        ill: whether there is an opacity.
-        gain: how bright the scanner shows everything, near 1.
+    `rng` moves all a little and adds noise; `gain`, near 1, is how bright the scanner shows it.
     """
-    y, x = _grid(CHEST)
+    y, x = np.mgrid[-1 : 1 : CHEST[0] * 1j, -1 : 1 : CHEST[1] * 1j]
     centre = rng.uniform(-0.05, 0.05)
     picture = 170 * blob(0.7 * (x - centre), 0.5 * y)
     for side in (-0.4, 0.4):
@@ -28,26 +25,14 @@ def chest(rng: np.random.Generator, ill: bool, gain: float) -> np.ndarray:
 
 
 def breast(rng: np.random.Generator, density: int, gain: float) -> np.ndarray:
-    """A breast at the left edge of black film, brighter where denser, and a label plate.
-
-    Args:
-        rng: moves everything a little and adds noise.
-        density: 0 to 3.
-        gain: how bright the scanner shows everything, near 1.
-    """
-    y, x = _grid(BREAST)
+    """A breast at the left edge of black film, brighter the denser (0 to 3), and a label plate."""
+    y, x = np.mgrid[-1 : 1 : BREAST[0] * 1j, -1 : 1 : BREAST[1] * 1j]
     size = rng.uniform(0.9, 1.1)
     inside = ((x + 1) / (1.3 * size)) ** 2 + (y / (0.85 * size)) ** 2 < 1
     tissue = 60 + 35 * density * blob((x + 0.4) / 0.35, y / 0.4)
     picture = _grey(rng, gain * tissue) * inside
     picture[LABEL_PLATE] = 250
     return picture
-
-
-def _grid(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns, from -1 to 1."""
-    y, x = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-    return y, x
 
 
 def _grey(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:

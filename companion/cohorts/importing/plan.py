@@ -96,14 +96,16 @@ class Plan:
             more: further attributes, or others than the release has; `caveats` are added to its.
         """
         release = options.release
-        caveats = (*release.caveats, *table.caveats, *more.pop("caveats", ()))
-        said = {"citation": release.citation, "published": release.published} | more
-        return cls(
-            *(options, root, table.path, scanners, classes, table.rows),
-            caveats=caveats,
-            left_out=table.left_out,
-            **said,
-        )
+        said = {
+            "held_out_scanners": getattr(options, "held_out_scanners", ()),
+            "citation": release.citation,
+            "left_out": table.left_out,
+            "simulated": options if isinstance(options, SimulatedScanners) else None,
+            "published": release.published,
+            **more,
+            "caveats": (*release.caveats, *table.caveats, *more.get("caveats", ())),
+        }
+        return cls(options, root, table.path, scanners, classes, table.rows, **said)
 
     @property
     def table(self) -> Table:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from companion.engine.files import file_digest, write_atomically
 from companion.engine.storage import read_json
@@ -31,8 +32,7 @@ class ChangedSourcesError(ValueError):
     """Files of the data root are not those that a finished cohort was imported from."""
 
 
-@dataclass(frozen=True)
-class FileState:
+class FileState(NamedTuple):
     """What a look at a file says without reading it; the defaults are those of no file."""
 
     size: int = -1  # bytes
@@ -95,27 +95,23 @@ def changed_sources(folder: Path, root: Path) -> tuple[str, ...]:
     Files that were copied or touched, and hold the same bytes, are no change; their new dates are
     kept beside the folder, so that they need not be read again.
     """
+    from tqdm import tqdm
+
     found: list[str] = []
     same: dict[str, FileState] = {}
-    for known, now in _read_again(root, touched_sources(folder, root)):
-        if now.size == known.size and now.sha256 == known.sha256:
-            same[known.path] = now.state
-        else:
-            found.append(f"{known.path!r} ({_describe_change(known, now)})")
+    touched = touched_sources(folder, root)
+    with ThreadPoolExecutor(_THREADS) as readers:
+        read = readers.map(lambda known: read_source(root, known.path), touched)
+        # Said only where it takes long enough to wonder.
+        shown = tqdm(read, "comparing with what was imported", len(touched), unit="file", delay=3)
+        for known, now in zip(touched, shown, strict=True):
+            if now.size == known.size and now.sha256 == known.sha256:
+                same[known.path] = now.state
+            else:
+                found.append(f"{known.path!r} ({_describe_change(known, now)})")
     if same:
         _update_list(folder, same)
     return tuple(dict.fromkeys(found))
-
-
-def _read_again(root: Path, listed: list[SourceFile]) -> Iterator[tuple[SourceFile, SourceFile]]:
-    """Files as they were and as they are; a whole tree that was copied is read side by side."""
-    from tqdm import tqdm
-
-    with ThreadPoolExecutor(_THREADS) as readers:
-        now = readers.map(lambda known: read_source(root, known.path), listed)
-        # Said only where it takes long enough to wonder.
-        shown = tqdm(now, "comparing with what was imported", len(listed), unit="file", delay=3)
-        yield from zip(listed, shown, strict=True)
 
 
 def require_unchanged(folder: Path, root: Path, finished: str) -> None:

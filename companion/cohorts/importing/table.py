@@ -228,6 +228,18 @@ class Table:
             fault = f"{self.columns[column]} is empty, or stands for a missing value as 'NA' does"
             self.refuse(self[column] == "", lambda _, fault=fault: fault)  # type: ignore[misc]
 
+    def keep_first(self, key: str, value: str, fault: str) -> None:
+        """Keeps the first row of each `key`; refuses others of it that have another `value`.
+
+        Of the `fault`, the first '{}' is the key, the second the line of the first row.
+        """
+        first = self.rows.drop_duplicates(key).set_index(key)
+        self.refuse(
+            self[value] != self[key].map(first[value]),
+            lambda row: fault.format(row[key], first[LINE][row[key]]),
+        )
+        self.rows = first.reset_index()
+
     def map_values(self, column: str, known: Mapping[str, Hashable]) -> pd.Series:
         """What the values of a column are known as; refuses rows with another value."""
 

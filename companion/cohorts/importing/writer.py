@@ -1,7 +1,7 @@
 """The import engine: streams planned images into a cohort folder.
 
 The folder appears whole or not at all. Until then its content lies beside it in
-`.<name>.partial`, where `images.npy` grows frame by frame and `progress.jsonl` says how far; an
+`.<name>.partial`, where `images.npy` grows frame by frame and `progress.json` says how far; an
 interrupted import goes on there and ends with the same bytes as an undisturbed one. Pixels in
 memory are those of the few images being read, however many there are; only the table is held.
 Where scanners are simulated, what grows is `frames.npy`, and `images.npy` is made from it.
@@ -18,7 +18,7 @@ import shutil
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -26,14 +26,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from companion.cohorts.cohort import FORMAT, checksum, count_images
+from companion.cohorts.cohort import describe
 from companion.cohorts.errors import CohortError, ImageError
 from companion.cohorts.importing import identity
 from companion.cohorts.importing import plan as plans
 from companion.cohorts.importing.image_files import FrameOptions, read_frame
 from companion.cohorts.importing.plan import Plan
-from companion.cohorts.importing.progress import PROGRESS, Progress, fsync, locked_record
-from companion.cohorts.importing.sources import SOURCES, SourceFile, file_state, read_source
+from companion.cohorts.importing.progress import PROGRESS, Progress, fsync, locked_list
+from companion.cohorts.importing.sources import SourceFile, file_state, read_source
 from companion.cohorts.importing.table import LINE
 from companion.cohorts.simulation import simulated_scanners
 from companion.cohorts.simulation.simulated_scanners import FRAMES
@@ -46,7 +46,7 @@ OnBadImage = Literal["error", "skip"]
 # A frame, or why there is none; and its file, unless it stands in an archive.
 Decoded = tuple[np.ndarray | ImageError, SourceFile | None]
 
-BATCH = 128  # images between two entries of the progress record
+BATCH = 128  # images after which it is stored how far an import is
 log = logging.getLogger(__name__)
 
 
@@ -71,9 +71,9 @@ def write(
         raise CohortError(f"{folder} already exists and is not empty; remove it to import again")
     partial = folder.with_name(f".{folder.name}.partial")
     partial.mkdir(parents=True, exist_ok=True)
-    with explain_full_disk(folder.parent), locked_record(partial) as record:
+    with explain_full_disk(folder.parent), locked_list(partial) as sources:
         try:
-            progress = Progress(record, _key(plan, on_bad_image))
+            progress = Progress(partial, sources, _key(plan, on_bad_image))
             _write_images(plan, partial, progress, on_bad_image, workers or cores())
             _write_table_and_info(plan, partial, progress)
         except CohortError:
@@ -119,7 +119,7 @@ def _write_images(
     progress.resume((path.stat().st_size - header) // pixels)
     if plan.archive and not progress.read:
         archive = os.path.relpath(plan.archive.path, plan.root)
-        progress.save([asdict(read_source(plan.root, archive))], [])
+        progress.add_source(read_source(plan.root, archive))
     files = {path, partial / "images.npy"}
     on_disk = sum(file.stat().st_size for file in files if file.exists())
     needed = len(files) * (header + len(plan.rows) * pixels) - on_disk
@@ -142,25 +142,23 @@ def _append_frames(
 ) -> None:
     rows, title = plan.rows.iloc[progress.read :], f"Importing {plan.options.name}"
     decoded = zip(rows["source_path"], rows[LINE], _decode(plan, rows, workers), strict=True)
-    sources, skipped = list[dict[str, Any]](), list[dict[str, Any]]()
     for file, line, (frame, source) in tqdm(
         decoded, title, len(plan.rows), initial=progress.read, unit="image"
     ):
         if source is not None:
-            sources.append(asdict(source))
+            progress.add_source(source)
         if isinstance(frame, ImageError):
             if on_bad_image == "error":
                 raise _bad_image_error(plan, file, line, frame) from frame
             place = {"place": progress.read, "file": file, "row": int(line)}
-            skipped.append(place | {"reason": str(frame)})
+            progress.skipped.append(place | {"reason": str(frame)})
         else:
             images.write(frame.tobytes())
             progress.written += 1
         progress.read += 1
         if progress.read % BATCH == 0 or progress.read == len(plan.rows):
             fsync(images)
-            progress.save(sources, skipped)
-            sources, skipped = [], []
+            progress.save()
 
 
 def _decode(plan: Plan, rows: pd.DataFrame, workers: int) -> Iterator[Decoded]:
@@ -201,40 +199,29 @@ def _write_table_and_info(plan: Plan, partial: Path, progress: Progress) -> None
     plans.check(plan)
     frames = storage.read_npy(_frames_file(plan, partial))
     caveats = identity.duplicate_images(plan.manifest, frames, plan.rows, plan.options.published)
-    progress.write_sources(partial / SOURCES)
     table = plans.cohort_table(plan.rows)
     table.to_parquet(partial / "table.parquet", index=False)
     if plan.simulated:
         simulated_scanners.render_cohort(partial, table, plan.simulated)
     images = storage.read_npy(partial / "images.npy")
     skipped = [{key: image[key] for key in ("file", "row", "reason")} for image in progress.skipped]
-    info = _info(plan, skipped, caveats) | {"checksum": checksum(images, table)}
-    write_atomically(partial / "cohort.json", json.dumps(info, indent=2) + "\n")
-
-
-def _info(plan: Plan, skipped: list[dict[str, Any]], caveats: list[str]) -> dict[str, Any]:
-    """The content of `cohort.json`, but for the checksum; `caveats` are those found in images."""
     compared = plan.compare_with_paper()
-    return {
-        "format": FORMAT,
-        "name": plan.options.name,
-        "source": plan.options.source,
-        "source_options": plan.options.model_dump(mode="json"),
-        "scanners": list(plan.scanners),
-        "held_out_scanners": list(plan.held_out_scanners),
-        "classes": list(plan.classes),
-        "positive_label": plan.classes[1],
-        "height": plan.options.shape[0],
-        "width": plan.options.shape[1],
-        "preprocessing": _preprocessing(plan.options),
-        "counts": count_images(plan.rows, plan.classes),
-        "left_out": dict(plan.left_out),
-        "skipped": skipped,
-        "caveats": [*plan.caveats, *caveats, *_missing_classes(plan)],
-        "citation": plan.citation,
-        "evaluation_only": plan.options.evaluation_only,
+    info = describe(
+        plan.options,
+        plan.scanners,
+        plan.held_out_scanners,
+        plan.classes,
+        images,
+        table,
+        preprocessing=_preprocessing(plan.options),
+        left_out=plan.left_out,
+        skipped=skipped,
+        caveats=[*plan.caveats, *caveats, *_missing_classes(plan)],
+        citation=plan.citation,
+        evaluation_only=plan.options.evaluation_only,
         **({} if compared is None else {"table_1": compared}),
-    }
+    )
+    write_atomically(partial / "cohort.json", json.dumps(info, indent=2) + "\n")
 
 
 def _preprocessing(frame: FrameOptions) -> dict[str, Any]:

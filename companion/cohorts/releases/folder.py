@@ -105,16 +105,8 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
     table["sex"] = table.map_values("sex", SEX_CODES)
     table["age"] = table.ages()
     table.keep((table["label"] >= 0) | (table["split"] == "train"), "no label")
-    return Plan.of(
-        options,
-        data_root,
-        table,
-        scanners,
-        classes,
-        held_out_scanners=options.held_out_scanners,
-        caveats=options.caveats,
-        citation=options.citation,
-    )
+    said = {"caveats": options.caveats, "citation": options.citation}
+    return Plan.of(options, data_root, table, scanners, classes, **said)
 
 
 def _read(path: Path, columns: Columns) -> Table:

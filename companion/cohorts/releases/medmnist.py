@@ -86,16 +86,8 @@ def plan(options: MedMnistOptions, data_root: Path) -> Plan:
         raise CohortError(f"{archive.path} is missing: expected an npz archive in {data_root}")
     rows = pd.concat([_split(archive, split, options) for split in SPLITS], ignore_index=True)
     rows["scanner"] = simulated_scanners.assign_scanners(rows, options)
-    return Plan.of(
-        options,
-        data_root,
-        Table(archive.path, rows),
-        options.scanners,
-        options.classes,
-        held_out_scanners=options.held_out_scanners,
-        archive=archive,
-        simulated=options,
-    )
+    table = Table(archive.path, rows)
+    return Plan.of(options, data_root, table, options.scanners, options.classes, archive=archive)
 
 
 class Member(NamedTuple):
@@ -113,22 +105,8 @@ class NpzArchive:
 
     path: Path
 
-    def shape(self, array: str) -> tuple[int, ...]:
-        """Shape (n, H, W) of an array of images; only its header is read.
-
-        Raises:
-            CohortError: it is missing or holds no grey 8-bit images.
-        """
-        with self._open(array) as member:
-            self._require_images(array, member)
-            return member.shape
-
     def labels(self, array: str) -> np.ndarray:
-        """An array of labels.
-
-        Raises:
-            CohortError: it is missing, unreadable, too large or made of Python objects.
-        """
+        """An array of labels; refuses one that is too large or made of Python objects."""
         with self._open(array) as (file, shape, _, dtype):
             size = prod(shape) * dtype.itemsize
             if size > _MOST_LABELS:
@@ -143,9 +121,7 @@ class NpzArchive:
     ) -> Iterator[np.ndarray | ImageError]:
         """Frames in the order of their paths; only one image is in memory at a time."""
         for array, places in groupby(source_paths, key=lambda path: path.split("/")[0]):
-            with self._open(array) as member:
-                self._require_images(array, member)
-                file, shape = member.file, member.shape
+            with self.open_images(array) as (file, shape, _, _):
                 start, length = file.tell(), prod(shape[1:])
                 for row in (int(place.split("/")[1]) for place in places):
                     file.seek(start + row * length)
@@ -171,24 +147,29 @@ class NpzArchive:
         except _BROKEN as error:
             raise CohortError(f"{self.path}, {array}: cannot be read ({error})") from error
 
-    def _require_images(self, array: str, member: Member) -> None:
-        _, shape, in_columns, dtype = member
-        if dtype != np.uint8 or len(shape) != 3 or in_columns:
-            order = " in Fortran's order" if in_columns else ""
-            raise CohortError(
-                f"{self.path}, {array}: {dtype} {shape}{order}, expected grey images, uint8 "
-                "(n, height, width)"
-            )
-        if shape[0] > _MOST_IMAGES or shape[1] * shape[2] > MAX_PIXELS:
-            raise CohortError(
-                f"{self.path}, {array}: claims {shape[0]} images of {shape[2]} x {shape[1]} "
-                "pixels, more than is read"
-            )
+    @contextmanager
+    def open_images(self, array: str) -> Iterator[Member]:
+        """An array (n, H, W) of grey images of 8 bits, of which only the header is read."""
+        with self._open(array) as member:
+            _, shape, in_columns, dtype = member
+            if dtype != np.uint8 or len(shape) != 3 or in_columns:
+                order = " in Fortran's order" if in_columns else ""
+                raise CohortError(
+                    f"{self.path}, {array}: {dtype} {shape}{order}, expected grey images, uint8 "
+                    "(n, height, width)"
+                )
+            if shape[0] > _MOST_IMAGES or shape[1] * shape[2] > MAX_PIXELS:
+                raise CohortError(
+                    f"{self.path}, {array}: claims {shape[0]} images of {shape[2]} x {shape[1]} "
+                    "pixels, more than is read"
+                )
+            yield member
 
 
 def _split(archive: NpzArchive, split: str, options: MedMnistOptions) -> pd.DataFrame:
     """The rows of one of the publisher's splits; `LINE` counts its images from 0."""
-    n = archive.shape(f"{split}_images")[0]
+    with archive.open_images(f"{split}_images") as images:
+        n = images.shape[0]
     labels = archive.labels(f"{split}_labels")
     if labels.shape not in ((n,), (n, 1)) or not np.issubdtype(labels.dtype, np.integer):
         raise CohortError(

@@ -42,7 +42,8 @@ RELEASE = Release(
         "A common central crop removes black margin; it cuts the widest films at the sides.",
     ),
 )
-_FILM = re.compile(r"mdb([0-9]+)\b", re.IGNORECASE)  # lines of the list begin so; others are prose
+# Lines of the list begin so; others are prose.
+_FILM = re.compile(r"^(?P<image_id>mdb(?P<number>[0-9]+))\b\s*(?P<tissue>\S*)", re.IGNORECASE)
 
 
 class MiniMiasOptions(ImportOptions, SimulatedScanners):
@@ -71,49 +72,30 @@ class MiniMiasOptions(ImportOptions, SimulatedScanners):
 
 def plan(options: MiniMiasOptions, data_root: Path) -> Plan:
     """The films with split, simulated scanner and label; no image is read."""
-    path = data_root / options.table
-    rows = _films(path).assign(sex="F", age=float("nan"), view="MLO", scanner="")
-    rows["split"] = split_by_patient(rows, (), options.splits)
-    rows["scanner"] = simulated_scanners.assign_scanners(rows, options)
-    return Plan.of(
-        options,
-        data_root,
-        Table(path, rows),
-        options.scanners,
-        tuple(TISSUES.values()),
-        held_out_scanners=options.held_out_scanners,
-        simulated=options,
-    )
+    table = _films(data_root / options.table)
+    table.rows = table.rows.assign(sex="F", age=float("nan"), view="MLO", scanner="")
+    table["split"] = split_by_patient(table.rows, (), options.splits)
+    table["scanner"] = simulated_scanners.assign_scanners(table.rows, options)
+    return Plan.of(options, data_root, table, options.scanners, tuple(TISSUES.values()))
 
 
-def _films(path: Path) -> pd.DataFrame:
+def _films(path: Path) -> Table:
     """One row per film; a film with several abnormalities has several lines in the list."""
     if not path.is_file():
         raise CohortError(f"{path} is missing: expected the publisher's list of films")
-    films: dict[str, dict[str, object]] = {}
-    for line, text in enumerate(path.read_text(encoding="latin-1").splitlines(), start=1):
-        found = _FILM.match(text)
-        if found is None:
-            continue
-        name, label = found.group().lower(), _label(path, line, text)
-        woman = (int(found.group(1)) + 1) // 2  # films 1 and 2 are of one woman, 3 and 4, ...
-        film = {"image_id": name, "patient_id": f"pair{woman:03d}", "label": label, LINE: line}
-        first = films.setdefault(name, film | {"source_path": f"{name}.pgm"})
-        if first["label"] != label:
-            raise CohortError(
-                f"{path}, row {line}: film '{name}' has another tissue than in row {first[LINE]}"
-            )
-    if not films:
+    lines = pd.Series(path.read_text(encoding="latin-1").splitlines(), dtype=str)
+    rows = lines.str.extract(_FILM).dropna()
+    if rows.empty:
         raise CohortError(
             f"{path} lists no film: expected lines like 'mdb001 G CIRC B 535 425 197'"
         )
-    return pd.DataFrame(films.values())
-
-
-def _label(path: Path, line: int, text: str) -> int:
-    cells = text.split()
-    tissue = cells[1].upper() if len(cells) > 1 else ""
-    if tissue not in TISSUES:
-        said = f"unknown background tissue '{tissue}', expected one of {[*TISSUES]}"
-        raise CohortError(f"{path}, row {line}: {said}")
-    return list(TISSUES).index(tissue)
+    rows[LINE] = rows.index + 1
+    table = Table(path, rows, {"tissue": "background tissue"})
+    codes = {letter: code for code, letter in enumerate(TISSUES)}
+    table["label"] = table.map_values("tissue", codes)
+    table["image_id"] = table["image_id"].str.lower()
+    table.keep_first("image_id", "label", "film '{}' has another tissue than in row {}")
+    woman = (table["number"].astype(int) + 1) // 2  # films 1 and 2 are of one woman, 3 and 4, ...
+    table["patient_id"] = "pair" + woman.astype(str).str.zfill(3)
+    table["source_path"] = table["image_id"] + ".pgm"
+    return table

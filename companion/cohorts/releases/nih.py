@@ -142,10 +142,7 @@ def plan(options: NihOptions, data_root: Path) -> Plan:
     table["age"] = table.ages()
     table["sex"] = table.map_values("sex", SEX_CODES)
     table["source_path"] = _source_paths(table, data_root)
-    held_out = options.held_out_scanners
-    return Plan.of(
-        options, data_root, table, options.scanners, options.classes, held_out_scanners=held_out
-    )
+    return Plan.of(options, data_root, table, options.scanners, options.classes)
 
 
 def _scanner(spacing: float) -> str:

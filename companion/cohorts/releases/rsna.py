@@ -145,14 +145,7 @@ def _labels(path: Path) -> Table:
     table = Table.read(path, {"image_id": "patientId", "label": "Target"})
     table["label"] = strip_decimals(table["label"])
     table["label"] = table.map_values("label", {"0": 0, "1": 1})
-    first = table.rows.drop_duplicates("image_id").set_index("image_id")
-    table.refuse(
-        table["label"] != table["image_id"].map(first["label"]),
-        lambda row: (
-            f"Target of '{row['image_id']}' is another than in row {first[LINE][row['image_id']]}"
-        ),
-    )
-    table.rows = first.reset_index()
+    table.keep_first("image_id", "label", "Target of '{}' is another than in row {}")
     return table
 
 

@@ -84,10 +84,7 @@ def radiance(
     """Mechanism of the image before any scanner: (n, H, W) in [0, 1], bright is dense.
 
     Args:
-        noise: exogenous noise of n images.
-        tissue_share: (n,) share of the breast's area that is fibroglandular, in [0, 1].
-        implant: bool (n,).
-        oblique: bool (n,), mediolateral oblique views.
+        noise, tissue_share, implant, oblique: as `anatomy`'s.
         right: bool (n,), right breasts: their chest wall is at the image's right.
     """
     b = anatomy(noise, tissue_share, implant, oblique)
@@ -96,7 +93,7 @@ def radiance(
     thickness = 0.3 + 0.7 * (1 - np.exp(-np.clip(b.outline, 0, None) / np.float32(0.09)))
     strands = between(u["strands"], 0.04, 0.08) * _strands(b)
     fat = between(u["fat"], 0.22, 0.28) + 0.012 * b.coarse + 0.012 * b.fine
-    share = tissue_share.astype(np.float32)[:, None, None]
+    share = _column(tissue_share)
     dense = between(u["glandular"], 0.17, 0.25) * (0.8 + 0.4 * share) * (1 + 0.22 * b.fine)
     skin = 0.05 * np.exp(-(((b.outline - np.float32(0.015)) / np.float32(0.02)) ** 2))
     image = (fat + strands + dense * b.tissue) * thickness + skin

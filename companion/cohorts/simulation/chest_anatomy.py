@@ -56,13 +56,7 @@ class Anatomy:
 
 
 def anatomy(noise: Exogenous, female: np.ndarray, age: np.ndarray) -> Anatomy:
-    """Mechanism of the anatomy.
-
-    Args:
-        noise: exogenous noise of n images.
-        female: bool (n,).
-        age: years (n,).
-    """
+    """Mechanism of the anatomy of n images; `female` is bool (n,), `age` years (n,)."""
     u = noise.patient
     f = female.astype(np.float32)[:, None, None]
     old = ((age.astype(np.float32) - 55) / 35)[:, None, None]  # -1 at 20 years, 1 at 90
@@ -102,9 +96,7 @@ def radiance(
     """Mechanism of the image before any scanner: (n, H, W) in [0, 1], bright is dense.
 
     Args:
-        noise: exogenous noise of n images.
-        female: bool (n,).
-        age: years (n,).
+        noise, female, age: as `anatomy`'s.
         positive: bool (n,), whether the opacities of the finding are there.
         lesion_contrast: range of an opacity's radiance over the lung around it.
         visibility: (n,) factor on that contrast; None for 1.
@@ -235,14 +227,13 @@ def _vessels(x: np.ndarray, y: np.ndarray, noise: Exogenous) -> np.ndarray:
     dx, dy = np.abs(x) - np.float32(0.17), y - np.float32(0.02)
     reach = np.sqrt(dx * dx + dy * dy) + np.float32(1e-3)
     angle = np.arctan2(dy, dx)
-    turn = 6.28 * np.where(
-        left, noise.patient["vessel_phase_right"], noise.patient["vessel_phase_left"]
-    ).astype(np.float32)
+    u = noise.patient
+    turn = 6.28 * np.where(left, u["vessel_phase_right"], u["vessel_phase_left"])
     wave = np.cos(8 * angle + turn + 2 * np.sin(5 * reach + turn))
     branch = np.clip(wave, 0, 1) ** 3 * np.exp(-reach / np.float32(0.28))
     branch *= reach / (reach + np.float32(0.08))  # too fine for the pixels close to the hilum
     hilum = np.exp(-((reach / np.float32(0.12)) ** 2))
-    return between(noise.patient["vessels"], 0.12, 0.22) * (branch + hilum)
+    return between(u["vessels"], 0.12, 0.22) * (branch + hilum)
 
 
 def _haze(noise: Exogenous) -> np.ndarray:
@@ -258,8 +249,7 @@ def _breasts(x: np.ndarray, y: np.ndarray, a: Anatomy, noise: Exogenous) -> np.n
     middle = between(noise.patient["breast_height"], 0.16, 0.32)
     dx, dy = (side - 0.46) / a.breast_radius, (y - middle) / (0.95 * a.breast_radius)
     edge = (1 - np.sqrt(dx * dx + dy * dy + 1e-4)) * a.breast_radius
-    # Tissue hangs: dense below, fading upwards.
-    # Below the diaphragm it no longer shows.
+    # Tissue hangs: dense below, fading upwards. Below the diaphragm it no longer shows.
     shadow = inside(edge, 0.02) * np.clip(0.65 + 0.5 * dy, 0, 1) * inside(a.dome[0] - y, 0.05)
     pectoral = blob((side - 0.55) / 0.22, (y + 0.12) / 0.22)
     return a.breast * shadow + a.pectoral * pectoral

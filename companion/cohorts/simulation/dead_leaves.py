@@ -44,12 +44,7 @@ class LeavesOptions(Options):
 
 
 def dead_leaves(options: LeavesOptions, processes: int = 1) -> np.ndarray:
-    """Images, uint8 (n, size, size).
-
-    Args:
-        options: which.
-        processes: that draw at the same time; the images do not depend on them.
-    """
+    """Images, uint8 (n, size, size), drawn by some processes, on which they do not depend."""
     starts = range(0, options.n, _AT_ONCE)
     if processes == 1:
         return np.concatenate([_chunk(options, start) for start in starts])

@@ -19,14 +19,7 @@ import pandas as pd
 from pydantic import Field
 from tqdm import tqdm
 
-from companion.cohorts.cohort import (
-    ATTRIBUTE,
-    COLUMNS,
-    FORMAT,
-    SPLITS,
-    checksum,
-    count_images,
-)
+from companion.cohorts.cohort import ATTRIBUTE, COLUMNS, SPLITS, describe
 from companion.cohorts.simulation.draws import DrawNames, Exogenous, exogenous
 from companion.cohorts.simulation.scanner_shares import ScannerShares
 from companion.cohorts.simulation.scanners import render
@@ -44,7 +37,6 @@ class PhantomOptions(ScannerShares):
         citation: shown wherever the cohort is used.
         sexes: of its patients; with one, do(sex) cannot be asked.
         draws: what is random about a patient and an image.
-        variables: what may be intervened on besides the scanner, with its values.
         name: of the cohort; the source's if there is none.
         n_train, n_val, n_test_per_scanner: numbers of images.
     """
@@ -53,7 +45,6 @@ class PhantomOptions(ScannerShares):
     citation: ClassVar[str]
     sexes: ClassVar[tuple[str, ...]]
     draws: ClassVar[DrawNames]
-    variables: ClassVar[Mapping[str, tuple[str, ...]]]
 
     source: str
     name: str = ""
@@ -101,7 +92,18 @@ def build(options: PhantomOptions, folder: Path) -> None:
         _fill(images, options, table, noise=True)
         images.flush()
         table.to_parquet(partial / "table.parquet", index=False)
-        info = _info(options, table, checksum(images, table))
+        info = describe(
+            options,
+            options.scanners,
+            options.held_out_scanners,
+            options.classes,
+            images,
+            table,
+            preprocessing={},
+            skipped=[],
+            caveats=options.caveats,
+            citation=options.citation,
+        )
         write_atomically(partial / "cohort.json", json.dumps(info, indent=1) + "\n")
         partial.rename(folder)
     except BaseException:
@@ -123,7 +125,7 @@ def counterfactual(
     Raises:
         ValueError: `do` names an unknown variable or value.
     """
-    check_do(do, {"scanner": options.every_scanner, **options.variables})
+    options.check(do)
     images = np.empty((len(rows), *options.frame), np.uint8)
     _fill(images, options, rows.assign(**do), noise=noise)
     return images
@@ -131,20 +133,11 @@ def counterfactual(
 
 def true_labels(options: PhantomOptions, rows: pd.DataFrame, do: Mapping[str, str]) -> np.ndarray:
     """Labels, int64 (n,), under an intervention; arguments as `counterfactual`'s."""
-    check_do(do, {"scanner": options.every_scanner, **options.variables})
+    options.check(do)
     labels = np.empty(len(rows), np.int64)
     for split, own in rows.reset_index(drop=True).assign(**do).groupby("split"):
         labels[own.index.to_numpy()] = options.labels(_noise(options, str(split), own, (1, 1)), own)
     return labels
-
-
-def check_do(do: Mapping[str, str], allowed: Mapping[str, tuple[str, ...]]) -> None:
-    """Raises a ValueError if an intervention names an unknown variable or value."""
-    for variable, value in do.items():
-        if variable not in allowed:
-            raise ValueError(f"do '{variable}': it is one of {sorted(allowed)}")
-        if value not in allowed[variable]:
-            raise ValueError(f"do {variable} = '{value}': it is one of {allowed[variable]}")
 
 
 def _table(options: PhantomOptions) -> pd.DataFrame:
@@ -177,27 +170,6 @@ def _patients(seed: int, split: str, n: int) -> np.ndarray:
     u = np.random.Generator(np.random.Philox(key=[seed, 2 + SPLITS.index(split)])).random(n)
     images = 1 + (u > 0.8).astype(int) + (u > 0.95)
     return np.repeat(np.arange(n), images)[:n]
-
-
-def _info(options: PhantomOptions, table: pd.DataFrame, digest: str) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "name": options.name or options.source,
-        "source": options.source,
-        "source_options": options.model_dump(mode="json"),
-        "scanners": list(options.scanners),
-        "held_out_scanners": list(options.held_out_scanners),
-        "classes": list(options.classes),
-        "positive_label": options.classes[1],
-        "height": options.frame[0],
-        "width": options.frame[1],
-        "preprocessing": {},
-        "counts": count_images(table, options.classes),
-        "skipped": [],
-        "checksum": digest,
-        "caveats": list(options.caveats),
-        "citation": options.citation,
-    }
 
 
 def _fill(images: np.ndarray, options: PhantomOptions, table: pd.DataFrame, *, noise: bool) -> None:

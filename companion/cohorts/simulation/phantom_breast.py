@@ -19,7 +19,6 @@ from companion.cohorts.simulation.draws import Exogenous
 from companion.cohorts.simulation.phantom import PhantomOptions
 
 CLASSES = ("A", "B", "C", "D")
-IMPLANT = "implant"
 # Share of the breast's area that is fibroglandular, from the lowest of A to the highest of D.
 TISSUE_SHARE = (0.03, 0.13, 0.33, 0.58, 0.85)
 AGES = (40, 80)  # years, of women who are screened
@@ -33,7 +32,6 @@ CAVEATS = (
     "The scanner is independent of age, density, implants and view; in real cohorts it rarely is.",
     "Where there is an implant, it hides tissue that counts for the density.",
 )
-CITATION = "Simulated by phantom_breast.py of this project; no publication and no women behind it."
 
 
 class PhantomBreastOptions(PhantomOptions):
@@ -49,7 +47,9 @@ class PhantomBreastOptions(PhantomOptions):
     """
 
     classes: ClassVar = CLASSES
-    citation: ClassVar = CITATION
+    citation: ClassVar = (
+        "Simulated by phantom_breast.py of this project; no publication and no women behind it."
+    )
     sexes: ClassVar = ("F",)
     draws: ClassVar = breast_anatomy.DRAWS
     variables: ClassVar = {"age": tuple(str(years) for years in range(*AGES))}
@@ -94,7 +94,7 @@ class PhantomBreastOptions(PhantomOptions):
             "age": _years(_uniform(noise, "age")),
             "view": side + np.where(_oblique(noise), "MLO", "CC"),
             "label": density(self, noise)[0],
-            ATTRIBUTE: np.where(self._implant(noise), IMPLANT, ""),
+            ATTRIBUTE: np.where(self._implant(noise), "implant", ""),
         }
 
     def radiance(self, noise: Exogenous, rows: pd.DataFrame) -> np.ndarray:
@@ -118,11 +118,7 @@ def density(
     """Mechanism of the density: class, int64 (n,), and share of fibroglandular tissue, (n,).
 
     A standard normal liability falls with age and is cut where the classes have their prevalence.
-
-    Args:
-        options: how far age determines it.
-        noise: exogenous noise of n images.
-        years: (n,) ages set by intervention; where they are the women's own, nothing changes.
+    `years`, (n,), are set by intervention; where they are the women's own, nothing changes.
     """
     age, own = (
         special.ndtri(rank.clip(1e-6, 1 - 1e-6))

@@ -16,7 +16,6 @@ from companion.cohorts.simulation import chest_anatomy
 from companion.cohorts.simulation.draws import Exogenous
 from companion.cohorts.simulation.phantom import PhantomOptions
 
-CLASSES = ("no finding", "pneumonia")
 CAVEATS = (
     "Simulated images: geometric shapes and smooth textures, not patients. Nothing found on them "
     "is a statement about real radiographs, scanners or pneumonia.",
@@ -24,7 +23,6 @@ CAVEATS = (
     "is what the method presupposes. Real scanners may differ less.",
     "Scanner, sex and finding are independent of each other; in real cohorts they rarely are.",
 )
-CITATION = "Simulated by phantom_chest.py of this project: no publication, no patients behind it."
 
 
 class PhantomChestOptions(PhantomOptions):
@@ -40,8 +38,10 @@ class PhantomChestOptions(PhantomOptions):
             harder sex. A true counterfactual of sex changes the contrast too.
     """
 
-    classes: ClassVar = CLASSES
-    citation: ClassVar = CITATION
+    classes: ClassVar = ("no finding", "pneumonia")
+    citation: ClassVar = (
+        "Simulated by phantom_chest.py of this project: no publication, no patients behind it."
+    )
     sexes: ClassVar = SEXES
     draws: ClassVar = chest_anatomy.DRAWS
     variables: ClassVar = {"sex": SEXES}

@@ -1,7 +1,7 @@
 """Which simulated scanners a cohort has, and which of them takes which image."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
@@ -20,7 +20,10 @@ class ScannerShares(Options):
     """Pretraining scanners and their shares; the scanner set's others are held out.
 
     Who has these options knows the true counterfactuals of the images (`companion.cohorts.truths`).
+    What may be intervened on besides the scanner is in `variables`, with its values.
     """
+
+    variables: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     scanner_set: Literal["radiography", "mammography"] = "radiography"
     regime: Regime = "strong"  # how far the scanners lie apart
@@ -51,6 +54,15 @@ class ScannerShares(Options):
         """Both, in the order of the scanner set."""
         used = {*self.scanners, *self.held_out_scanners}
         return tuple(name for name in self._pipelines if name in used)
+
+    def check(self, do: Mapping[str, str]) -> None:
+        """Raises a ValueError if an intervention names an unknown variable or value."""
+        allowed = {"scanner": self.every_scanner, **self.variables}
+        for variable, value in do.items():
+            if variable not in allowed:
+                raise ValueError(f"do '{variable}': it is one of {sorted(allowed)}")
+            if value not in allowed[variable]:
+                raise ValueError(f"do {variable} = '{value}': it is one of {allowed[variable]}")
 
     def settings(self, scanner: str) -> Scanner:
         """The rendering pipeline of a scanner."""

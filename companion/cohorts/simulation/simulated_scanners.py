@@ -14,7 +14,6 @@ import pandas as pd
 
 from companion.cohorts.cohort import SPLITS, Cohort
 from companion.cohorts.simulation.draws import keyed_rng
-from companion.cohorts.simulation.phantom import check_do
 from companion.cohorts.simulation.scanner_shares import SimulatedScanners
 from companion.cohorts.simulation.scanners import render
 from companion.engine import storage
@@ -80,7 +79,7 @@ def counterfactual(
     path = cohort.folder / FRAMES
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: no true counterfactual; import again")
-    check_do(do, {"scanner": options.every_scanner})
+    options.check(do)
     frames = storage.read_npy(path)[rows]
     return _render(frames, cohort.table.iloc[rows].assign(**do), options, noise=noise)
 

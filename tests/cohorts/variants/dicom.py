@@ -75,13 +75,6 @@ def dicom_planar(path: Path) -> Made:
     return made
 
 
-def dicom_ycbcr(path: Path) -> Made:
-    colour, made = channels(8)
-    ycbcr = np.asarray(Image.fromarray(colour).convert("YCbCr"))
-    write_dicom(path, ycbcr, PhotometricInterpretation="YBR_FULL")
-    return made
-
-
 def dicom_jpeg(path: Path) -> Made:
     file = io.BytesIO()
     Image.fromarray(unsigned(8)).save(file, "JPEG", quality=95)
@@ -105,8 +98,8 @@ def dicom_palette(path: Path) -> Made:
 
 
 def dicom_window(function: str, **tags: Any) -> Maker:
-    """A window from a quarter to three quarters, as pydicom applies it."""
-    tags |= {"WindowCenter": 2048, "WindowWidth": 2048, "VOILUTFunction": function}
+    """The first of two windows, from a quarter to three quarters, as pydicom applies it."""
+    tags |= {"WindowCenter": [2048, 9], "WindowWidth": [2048, 9], "VOILUTFunction": function}
 
     def make(path: Path) -> Made:
         write_dicom(path, unsigned(12), BitsStored=12, HighBit=11, **tags)
@@ -140,13 +133,6 @@ def dicom_voi(bits: int, first: int = 0) -> Maker:
     )
 
 
-def dicom_modality_table(path: Path) -> Made:
-    """Inverts 12 bits."""
-    item = lookup_table(np.arange(4095, -1, -1), 0, 12)
-    write_dicom(path, unsigned(12), BitsStored=12, HighBit=11, ModalityLUTSequence=[item])
-    return inverted(12)
-
-
 def dicom_padded(least: int, limit: int | None = None, **tags: Any) -> Maker:
     """A margin of padding that is black and no part of the window."""
 
@@ -169,6 +155,8 @@ def dicom_padded(least: int, limit: int | None = None, **tags: Any) -> Maker:
 UNSCALED = {"RescaleSlope": 1, "RescaleIntercept": 0}
 WHITE_LOWEST = {"PhotometricInterpretation": "MONOCHROME1"}
 _RGB8 = channels(8)
+_YCBCR = np.asarray(Image.fromarray(_RGB8[0]).convert("YCbCr"))
+_INVERTING = lookup_table(np.arange(4095, -1, -1), 0, 12)
 DICOM: dict[str, Maker] = {
     "grey, 1 bit": dicom_one_bit,
     "grey, 4 bit": dicom_bits(4),
@@ -191,7 +179,7 @@ DICOM: dict[str, Maker] = {
     "RGB, 12 bit in 16": dicom(*channels(12), BitsStored=12, HighBit=11),
     "RGB, 8 bit, several planes": dicom_planar,
     "palette": dicom_palette,
-    "YCbCr": dicom_ycbcr,
+    "YCbCr": dicom(_YCBCR, _RGB8[1], PhotometricInterpretation="YBR_FULL"),
     "Lab, HSV": dicom(*_RGB8, PhotometricInterpretation="HSV"),
     "JPEG inside": dicom_jpeg,
     "window, linear": dicom_window("LINEAR"),
@@ -203,7 +191,9 @@ DICOM: dict[str, Maker] = {
     "VOI LUT": dicom_voi(12),
     "VOI LUT that misstates its bits": dicom_voi(16),
     "VOI LUT of signed values": dicom_voi(12, first=-2048),
-    "modality LUT": dicom_modality_table,
+    "modality LUT": dicom(
+        unsigned(12), inverted(12), BitsStored=12, HighBit=11, ModalityLUTSequence=[_INVERTING]
+    ),
     "padding": dicom_padded(65535),
     "padding, a range, white lowest": dicom_padded(60000, 65000, **WHITE_LOWEST),
     "bits not the lowest": dicom(unsigned(12) << 4, plain(12), BitsStored=12, HighBit=15),

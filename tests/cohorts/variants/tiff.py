@@ -63,14 +63,6 @@ def pillow_lzw(path: Path) -> Made:
     return plain(16)
 
 
-def floats(kind: str) -> Maker:
-    return tiff(PICTURE.astype(kind), Made(PICTURE, 0, 1))
-
-
-def tiff_signed(bits: int) -> Maker:
-    return tiff(*signed(bits))
-
-
 def tiff_turned(bits: int) -> Maker:
     stored = np.ascontiguousarray(np.rot90(unsigned(bits)))
     return tiff(stored, plain(bits), extratags=[(274, "H", 1, 6, True)])
@@ -89,18 +81,8 @@ def tiff_alpha(bits: int, colour: bool, kind: str = "unassalpha") -> Maker:
     return tiff(stacked, made, photometric="rgb" if colour else "minisblack", extrasamples=[kind])
 
 
-def tiff_palette(path: Path) -> Made:
-    ramp = np.repeat(np.arange(255, -1, -1, dtype=np.uint16)[None] * 257, 3, axis=0)
-    tifffile.imwrite(path, unsigned(8), photometric="palette", colormap=ramp, metadata=None)
-    return inverted(8)
-
-
-def several_pages(path: Path) -> Made:
-    tifffile.imwrite(path, np.stack([unsigned(8)] * 2), photometric="minisblack", metadata=None)
-    return plain(8)
-
-
-_RGB8, _RGB16 = channels(8), channels(16)
+_RGB8, _RGB16, _FLOAT = channels(8), channels(16), Made(PICTURE, 0, 1)
+_RAMP = np.repeat(np.arange(255, -1, -1, dtype=np.uint16)[None] * 257, 3, axis=0)
 TIFF: dict[str, Maker] = {
     "grey, 1 bit": bare_tiff(1),
     "grey, 4 bit": bare_tiff(4),
@@ -110,13 +92,13 @@ TIFF: dict[str, Maker] = {
     "grey, 12 bit packed, big-endian": bare_tiff(12, order=">"),
     "grey, 16 bit": tiff(unsigned(16), plain(16)),
     "grey, 32 bit": tiff(unsigned(32), plain(32)),
-    "signed, 8 bit": tiff_signed(8),
-    "signed, 16 bit": tiff_signed(16),
-    "signed, 32 bit": tiff_signed(32),
-    "float, 16 bit": floats("f2"),
-    "float, 32 bit": floats("f4"),
-    "float, 64 bit": floats("f8"),
-    "float, not finite": tiff(np.where(X, PICTURE, np.nan), Made(PICTURE, 0, 1)),
+    "signed, 8 bit": tiff(*signed(8)),
+    "signed, 16 bit": tiff(*signed(16)),
+    "signed, 32 bit": tiff(*signed(32)),
+    "float, 16 bit": tiff(PICTURE.astype("f2"), _FLOAT),
+    "float, 32 bit": tiff(PICTURE.astype("f4"), _FLOAT),
+    "float, 64 bit": tiff(PICTURE, _FLOAT),
+    "float, not finite": tiff(np.where(X, PICTURE, np.nan), _FLOAT),
     "big-endian, 16 bit": bare_tiff(16, order=">"),
     "white lowest, 8 bit": tiff(unsigned(8), inverted(8), photometric="miniswhite"),
     "white lowest, 16 bit": tiff(unsigned(16), inverted(16), photometric="miniswhite"),
@@ -138,7 +120,7 @@ TIFF: dict[str, Maker] = {
     ),
     "RGB times alpha, 16 bit": tiff_alpha(16, colour=True, kind="assocalpha"),
     "three channels without a meaning": tiff(_RGB16[0], _RGB16[1], planarconfig="contig"),
-    "palette": tiff_palette,
+    "palette": tiff(unsigned(8), inverted(8), photometric="palette", colormap=_RAMP),
     "YCbCr": pillow("TIFF", "YCbCr", compression="jpeg", quality=95),
     "CMYK, 8 bit": pillow("TIFF", "CMYK"),
     "CMYK, 16 bit": tiff(np.dstack([unsigned(16)] * 4), plain(16), photometric="separated"),
@@ -157,5 +139,5 @@ TIFF: dict[str, Maker] = {
         photometric="rgb",
         extratags=[(274, "H", 1, 6, True)],
     ),
-    "several pages or frames": several_pages,
+    "several pages or frames": tiff(np.stack([unsigned(8)] * 2), plain(8)),
 }
