@@ -86,9 +86,8 @@ def checked_results(results: pd.DataFrame, setting: Setting, source: str) -> pd.
     """The ROC-AUCs of `results.csv` by scanner, after making sure that they are what they say.
 
     Args:
-        results: the table as read.
+        results: the table as read from the file `source`.
         setting: of the cohort that it should be about.
-        source: the file's name, for messages.
 
     Raises:
         ValueError: a column is missing, a value is not known or not possible, or a figure is
@@ -123,17 +122,13 @@ def checked_results(results: pd.DataFrame, setting: Setting, source: str) -> pd.
 
 
 def auc_effect(auc: pd.DataFrame, weights: pd.Series) -> Effect:
-    """A weighted sum of AUCs with its standard error.
+    """A weighted sum of AUCs, of `contrast`, with its standard error.
 
     With several pretraining seeds the standard error is over the seeds' own contrasts (Student's
     t), on these test patients and labelled subsets. With one seed it is made from the
     patient-bootstrap intervals of the cells, taken as fully dependent over label fractions and
     independent otherwise. That errs on the wide side, since strategies are compared on the same
     patients.
-
-    Args:
-        auc: of `checked_results`.
-        weights: of `contrast`.
     """
     by_seed = seed_effects(auc, weights)
     rows = _weighted_rows(auc[auc["pretrain_seed"].isin(by_seed.index)], weights)

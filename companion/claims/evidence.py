@@ -1,7 +1,7 @@
 """What claims are tested on, and the effect that each kind of test measures on it."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,8 @@ from companion.evaluation.convergence import KEYS, convergence
 from companion.evaluation.cost import whole_record
 from companion.strategies import STRATEGIES, BankOf, bank_of
 
+Records = Sequence[Mapping[str, Any]]  # of finished steps
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -56,7 +58,7 @@ class Evidence:
     results: pd.DataFrame
     quality: pd.DataFrame | None = None
     separability: pd.DataFrame | None = None
-    records: Sequence[Mapping[str, Any]] = ()
+    records: Records = ()
     history: pd.DataFrame | None = None
 
     @cached_property
@@ -77,7 +79,7 @@ def read_evidence(root: Path) -> Evidence:
         FileNotFoundError: there are no results yet.
         ValueError: a file is not what it should be; names it.
     """
-    file = root / "results.csv"
+    file, separability = root / "results.csv", root / "separability.csv"
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing: run `make results` first")
     runs = pointers.finished_runs(root)
@@ -85,29 +87,21 @@ def read_evidence(root: Path) -> Evidence:
     return Evidence(
         setting,
         checked_results(read_table(file), setting, str(file)),
-        _optional(runs["quality"].folder / "quality.csv" if "quality" in runs else None),
-        _optional(root / "separability.csv"),
+        read_table(runs["quality"].folder / "quality.csv") if "quality" in runs else None,
+        read_table(separability) if separability.is_file() else None,
         [whole_record(run) for run in runs.values()],
-        histories(runs),
+        _histories(runs),
     )
 
 
-def histories(runs: Mapping[str, Run]) -> pd.DataFrame | None:
+def _histories(runs: Mapping[str, Run]) -> pd.DataFrame | None:
     """The histories of finished pretrainings, with `objective`, `strategy` and `seed`."""
-    tables = [
-        read_table(run.folder / HISTORY_FILE).assign(
-            **dict(zip(KEYS, name.split("-")[1:], strict=True))
-        )
-        for name, run in runs.items()
-        if name.startswith("pretraining-")
-    ]
-    if not tables:
-        return None
-    return pd.concat(tables, ignore_index=True).astype({"seed": int})
-
-
-def _optional(file: Path | None) -> pd.DataFrame | None:
-    return read_table(file) if file is not None and file.is_file() else None
+    tables = []
+    for name, run in runs.items():
+        if name.startswith("pretraining-"):
+            columns = dict(zip(KEYS, name.split("-")[1:], strict=True))
+            tables.append(read_table(run.folder / HISTORY_FILE).assign(**columns))
+    return pd.concat(tables, ignore_index=True).astype({"seed": int}) if tables else None
 
 
 def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
@@ -150,23 +144,21 @@ def _bank(encoder: Encoder) -> BankOf | None:
     return bank if bank is not None and bank.variant is not None else None
 
 
-def _share_a_bank(encoder: Encoder, records: Sequence[Mapping[str, Any]]) -> bool:
+def _share_a_bank(encoder: Encoder, records: Records) -> bool:
     """Whether pretraining seeds drew from one bank, so that its generator was trained once."""
-    trainings = list(_trainings(encoder, records))
+    trainings = _trainings(encoder, records)
     banks = {record.get("inputs", {}).get("bank") for record in trainings}
     return len(banks) < max(2, len(trainings))
 
 
-def _trainings(
-    encoder: Encoder, records: Sequence[Mapping[str, Any]]
-) -> Iterator[Mapping[str, Any]]:
-    for record in records:
-        if (
-            record["step"] == "pretraining"
-            and record["options"]["strategy"] == encoder.strategy
-            and encoder.objective in record["options"]
-        ):
-            yield record
+def _trainings(encoder: Encoder, records: Records) -> list[Mapping[str, Any]]:
+    return [
+        record
+        for record in records
+        if record["step"] == "pretraining"
+        and record["options"]["strategy"] == encoder.strategy
+        and encoder.objective in record["options"]
+    ]
 
 
 def _unconverged(
@@ -232,9 +224,8 @@ def _separability(test: SeparabilityTest, ledger: Ledger, table: pd.DataFrame | 
 
 
 def _by_seed(table: pd.DataFrame, name: str, encoder: Encoder) -> pd.Series:
-    rows = table[
-        (table["objective"] == encoder.objective) & (table["strategy"] == encoder.strategy)
-    ]
+    is_encoder = table[["objective", "strategy"]] == pd.Series(encoder.model_dump())
+    rows = table[is_encoder.all(axis=1)]
     if rows.empty:
         raise NotTestedError(f"separability.csv has no figures of {name}")
     if rows["pretrain_seed"].duplicated().any():
@@ -269,7 +260,7 @@ def _cost(test: CostTest, encoder: Encoder, evidence: Evidence) -> Effect:
     )
 
 
-def _seconds_before(training: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> float:
+def _seconds_before(training: Mapping[str, Any], records: Records) -> float:
     """Seconds of the bank that a pretraining drew its pairs from, and of its generator."""
     by_digest = {record["digest"]: record for record in records}
     bank = by_digest.get(training.get("inputs", {}).get("bank"))
@@ -288,10 +279,4 @@ def _seconds(record: Mapping[str, Any]) -> float:
             f"step '{record['step']}' ({record.get('digest')}) was interrupted, and what it took "
             "before that is not known"
         )
-    seconds = float(record.get("seconds", math.nan))
-    if not seconds > 0:
-        raise ValueError(
-            f"run.json of step '{record['step']}' ({record.get('digest')}): seconds is "
-            f"{record.get('seconds')!r}, expected a time above 0"
-        )
-    return seconds
+    return float(record["seconds"])

@@ -216,12 +216,7 @@ def claimed_range(direction: Direction, margin: float) -> tuple[float, float]:
 
 
 def decide(direction: Direction, margin: float, low: float, high: float) -> Verdict:
-    """The verdict that an interval gives.
-
-    Args:
-        direction, margin: what is claimed, see `companion.claims.ledger`.
-        low, high: ends of the interval of the effect.
-    """
+    """The verdict that the interval of an effect gives."""
     least, most = claimed_range(direction, margin)
     if least < low and high < most:
         return Verdict.supported

@@ -8,12 +8,8 @@ from ccl.objectives.dino_options import CollapseOptions
 def verdicts(history: pd.DataFrame) -> pd.DataFrame:
     """How each run ended, by the default limits, whichever limits could stop it.
 
-    Args:
-        history: one row per epoch and run; `strategy`, `seed`, `epoch` and what
-            `sign_of_collapse` reads.
-
     Returns:
-        One row per run, its last: the same columns and `verdict`, 'healthy' or the sign's name.
+        The last row of each run, and its `verdict`: 'healthy' or the name of a `sign_of_collapse`.
     """
     from ccl.objectives.collapse import sign_of_collapse
 

@@ -17,10 +17,8 @@ COLUMNS = ("step", "what", "runs", "seconds", "peak_memory_mib")
 def whole_record(run: Run) -> dict[str, Any]:
     """A finished step's `run.json`, with the cost of what was done before an interruption.
 
-    Returns:
-        The record. Of a training that went on from a checkpoint, `seconds` are those of all its
-        epochs. Of another step that was interrupted they are known from then on only, which
-        `continued` says.
+    Of a training that went on from a checkpoint, `seconds` are those of all its epochs. Of another
+    step that was interrupted they are known from then on only, which `continued` says.
     """
     record = dict(run.record)
     history = run.folder / HISTORY_FILE

@@ -25,8 +25,8 @@ def evaluate_external(
     Args:
         cohort: that the encoder was pretrained on.
         external: name to folder of each external cohort.
-        options: how many labelled images are needed.
-        evaluate: rows of `results.csv` of the encoder on a cohort.
+        options: say how many labelled images are needed.
+        evaluate: gives rows of `results.csv` of the encoder on a cohort.
 
     Yields:
         Rows in which `test_cohort` and `domain` are the external cohort, whose scanners count
@@ -40,11 +40,11 @@ def evaluate_external(
     """
     for name, folder in external.items():
         other = Cohort.load(folder)
-        sizes = [of.images.shape[1:] for of in (cohort, other)]
-        if sizes[0] != sizes[1]:
+        own, size = cohort.images.shape[1:], other.images.shape[1:]
+        if own != size:
             raise ValueError(
-                f"external cohort '{name}' has images of {sizes[1]} pixels, those of cohort "
-                f"'{cohort.name}' have {sizes[0]}; give both the same size in the profile"
+                f"external cohort '{name}' has images of {size} pixels, those of cohort "
+                f"'{cohort.name}' have {own}; give both the same size in the profile"
             )
         if shortage := _shortage(other, options):
             logger.warning("external cohort '%s' gives no figure: %s", name, shortage)

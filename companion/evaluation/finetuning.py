@@ -65,9 +65,8 @@ def finetune(
     Every labelled subset starts from the same encoder and a new head. Only real images are seen.
 
     Args:
-        cohort: gives images, labels, patients, splits and scanners.
+        cohort, options: which images, fractions, seeds and so on.
         encoder: is left as it is; training runs on the device it is on.
-        options: fractions, seeds and so on.
         about: `objective`, `strategy` and `pretrain_seed` of the encoder, for the table.
 
     Returns:
@@ -145,17 +144,10 @@ def _optimizer(classifier: Classifier, options: FinetuningOptions) -> torch.opti
 def epoch_batches(
     rows: np.ndarray, options: FinetuningOptions, seed: int, epoch: int
 ) -> np.ndarray:
-    """The labelled rows of each step of an epoch.
+    """The labelled rows of each step of an epoch, int64 (steps, batch).
 
-    Args:
-        rows: int64 (n,) labelled training rows.
-        options: `batch_size`, `min_steps` and `max_steps`.
-        seed: of the order.
-        epoch: each has another order.
-
-    Returns:
-        int64 (steps, batch): one pass over the rows without those that do not fill a batch; or
-        as many passes as `min_steps` need, each in its own order; or the start of one.
+    One pass over the rows without those that do not fill a batch; or as many passes as `min_steps`
+    need, each in its own order; or the start of one.
     """
     batch = min(options.batch_size, len(rows))
     steps = max(options.min_steps, len(rows) // batch)
@@ -196,13 +188,7 @@ def _require_finite(values: Tensor, name: str) -> None:
 def class_scores(
     classifier: Classifier, images: np.ndarray, rows: np.ndarray, *, batch_size: int = 256
 ) -> np.ndarray:
-    """Scores of stored images: no augmentation, evaluation mode, float32.
-
-    Args:
-        classifier: used on the device it is on; left in evaluation mode.
-        images: uint8 (N, H, W), may be a memory map.
-        rows: int64 (n,) rows of `images`.
-        batch_size: images at a time; bounds the memory and does not matter otherwise.
+    """Scores of some rows (n,) of stored images: no augmentation, evaluation mode, float32.
 
     Returns:
         As `roc_auc` takes them: (n,) log odds of class 1 where K = 2, else probabilities (n, K).

@@ -20,11 +20,6 @@ def label_subset(cohort: Cohort, fraction: float, seed: int) -> np.ndarray:
     and the seed alone, so that strategies are compared on the same labels, and a smaller
     fraction's subset lies within a larger one's.
 
-    Args:
-        cohort: its labelled training rows of pretraining scanners are drawn from.
-        fraction: share of the patients, in (0, 1].
-        seed: of the draw.
-
     Returns:
         int64 (n,) rising cohort rows.
     """

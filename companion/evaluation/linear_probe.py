@@ -14,10 +14,6 @@ def as_float(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
     In float64 or, where that would take more than a gibibyte, in float32: of so many images no
     figure depends on the digits that are lost.
-
-    Args:
-        features: float32 (N, D).
-        rows: int64 (n,).
     """
     return features[rows].astype(
         np.float64 if len(rows) * features.shape[1] <= _MAX_IN_FLOAT64 else np.float32, copy=False
@@ -25,12 +21,9 @@ def as_float(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def fit_scaler(values: np.ndarray) -> StandardScaler:
-    """A scaler to mean 0 and variance 1, fitted chunk by chunk, which works in place.
+    """A scaler to mean 0 and variance 1 of values (n, D), which works in place.
 
-    At once it would copy all of them in float64.
-
-    Args:
-        values: float (n, D); left as they are.
+    It is fitted chunk by chunk: at once it would copy all of them in float64.
     """
     scaler = StandardScaler(copy=False)
     chunk = max(1, NUMBERS_AT_ONCE // values.shape[1])
@@ -54,18 +47,9 @@ def fit_logistic_regression(labelled: np.ndarray, labels: np.ndarray, c: float) 
 
 
 def scores_of(probe: Pipeline, features: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Scores of some rows, few of which are copied at a time.
-
-    Args:
-        probe: of `fit_logistic_regression`.
-        features: float32 (N, D).
-        rows: int64 (n,).
-
-    Returns:
-        (n,) of class 1, or class probabilities (n, K) of K > 2 classes.
-    """
+    """Scores (n,) of class 1 of some rows, or class probabilities (n, K) of K > 2 classes."""
     score = probe.decision_function if len(probe.classes_) == 2 else probe.predict_proba
-    chunk = max(1, NUMBERS_AT_ONCE // features.shape[1])
+    chunk = max(1, NUMBERS_AT_ONCE // features.shape[1])  # few are copied at a time
     parts = np.split(rows, range(chunk, len(rows), chunk))
     # Copies in float64, which are the scaler's to change.
     return np.concatenate([score(features[part].astype(np.float64)) for part in parts])

@@ -30,11 +30,9 @@ def pair_similarity(
     views of different images are then at 0 on average, the same view twice is at 1.
 
     Args:
-        encoder: as it is, in evaluation mode, on the device it is on.
-        pairs: where the views of a pair are cut from.
-        rows: (n,) rows of images that the encoder was not trained on.
-        patients: (n,) their patients, for the interval.
-        augmentation: how views are cut.
+        encoder: used in evaluation mode, on the device it is on.
+        pairs, augmentation: where the views of a pair are cut from, and how.
+        rows, patients: (n,) images that the encoder was not trained on, and whose they are.
         seed: of target domains and views; the same for every encoder.
 
     Returns:

@@ -46,15 +46,10 @@ def project(
 
 
 def common_layout(reduced: list[np.ndarray], seed: int) -> np.ndarray:
-    """Where every map starts: what the encoders share, as two principal components of them all.
+    """Where every map starts, (n, 2): what the encoders share, as two components of them all.
 
-    Args:
-        reduced: (n, c) features of each encoder, of unit total variance, so that none outweighs
-            another.
-        seed: of the components.
-
-    Returns:
-        float64 (n, 2); small, as t-SNE's first steps need it.
+    The features (n, c) of each are of unit total variance, so that none outweighs another. The
+    layout is small, as t-SNE's first steps need it.
     """
     shared = PCA(2, random_state=seed).fit_transform(np.concatenate(reduced, axis=1))
     return 1e-4 * shared / shared[:, 0].std()

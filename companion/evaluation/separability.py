@@ -38,11 +38,7 @@ class Separability(NamedTuple):
 
 
 def separability(cohort: Cohort, features: np.ndarray) -> Separability:
-    """How well test features tell scanners apart, held-out scanners among them.
-
-    Args:
-        cohort: gives scanners and patients of the test images.
-        features: float (N, D); row i belongs to the cohort's row i.
+    """How well features (N, D) of test images tell scanners apart, held-out ones among them.
 
     Returns:
         Measures: rows `measure`, `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and
@@ -71,36 +67,24 @@ def separability(cohort: Cohort, features: np.ndarray) -> Separability:
     scaled = fit_scaler(scaled).transform(scaled)
     nearest = _neighbours(scaled, patients)
     predicted = _linear_predictions(features, rows, codes, patients)
-    all_images = np.arange(len(rows))
-    subsample = evenly(all_images, MOST)
-    per_image = {
-        "scanner": (predicted == codes, all_images),
-        "scanner_knn": (_neighbours_vote(nearest, codes) == codes, all_images),
-        "silhouette": (silhouette_samples(scaled[subsample], codes[subsample]), subsample),
-        "mixing": (_mixing(codes[nearest], codes), all_images),
+    some = evenly(np.arange(len(rows)), MOST)
+    means = {
+        "scanner": _balanced_mean(predicted == codes, codes, patients),
+        "scanner_knn": _balanced_mean(_vote(nearest, codes) == codes, codes, patients),
+        "silhouette": _balanced_mean(
+            silhouette_samples(scaled[some], codes[some]), codes[some], patients[some]
+        ),
+        "mixing": _balanced_mean(_mixing(codes[nearest], codes), codes, patients),
     }
-    measures = [
-        {
-            "measure": measure,
-            **_balanced_mean(x.astype(float), codes[positions], patients[positions]),
-        }
-        for measure, (x, positions) in per_image.items()
-    ]
-    attribute_names, attribute = np.unique(cohort.attributes(rows).astype(str), return_inverse=True)
-    if len(attribute_names) > 1:
-        correct = (_neighbours_vote(nearest, attribute) == attribute).astype(float)
-        measures.append({"measure": "attribute", **_balanced_mean(correct, attribute, patients)})
-    return Separability(pd.DataFrame(measures), _confusion(names, codes, predicted))
-
-
-def _confusion(names: np.ndarray, codes: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
+    attributes, attribute = np.unique(cohort.attributes(rows).astype(str), return_inverse=True)
+    if len(attributes) > 1:
+        correct = _vote(nearest, attribute) == attribute
+        means["attribute"] = _balanced_mean(correct, attribute, patients)
     counts = confusion_matrix(codes, predicted, labels=range(len(names)))
-    return pd.DataFrame(
-        {
-            "scanner": names.repeat(len(names)),
-            "predicted": np.tile(names, len(names)),
-            "n": counts.ravel(),
-        }
+    pairs = {"scanner": names.repeat(len(names)), "predicted": np.tile(names, len(names))}
+    return Separability(
+        pd.DataFrame([{"measure": name, **mean} for name, mean in means.items()]),
+        pd.DataFrame({**pairs, "n": counts.ravel()}),
     )
 
 
@@ -131,7 +115,7 @@ def _neighbours(features: np.ndarray, patients: np.ndarray) -> np.ndarray:
     return np.take_along_axis(index, order, axis=1)
 
 
-def _neighbours_vote(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:
+def _vote(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Class codes (n,) by the neighbours' weighted majority."""
     # A scanner with many images has many neighbours everywhere: votes are weighted against that.
     neighbour_codes, weight = codes[nearest], 1 / np.bincount(codes)
@@ -148,4 +132,4 @@ def _mixing(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def _balanced_mean(x: np.ndarray, codes: np.ndarray, patients: np.ndarray) -> dict[str, float]:
-    return mean_with_interval(x, patients, 1 / np.bincount(codes)[codes])
+    return mean_with_interval(x.astype(float), patients, 1 / np.bincount(codes)[codes])

@@ -47,9 +47,8 @@ def auc_replicates(
     Args:
         labels: as for `roc_auc`.
         scores: k of them, of the same images.
-        patients: (n,) name of each image's patient; all images of a patient are drawn together.
-        rng: draws the replicates.
-        n_bootstrap: number of replicates.
+        patients: (n,) name of each image's patient.
+        rng, n_bootstrap: draws the replicates, so many.
         groups: g masks, bool (n,), within which the AUC is taken; None for all images alone.
 
     Returns:

@@ -39,11 +39,6 @@ def subgroups(cohort: Cohort, rows: np.ndarray, *, by_age: bool = True) -> dict[
     Images that do not state the sex or the age are in no group of it. Where all images are of one
     sex, or in one age group, there are no groups of it.
 
-    Args:
-        cohort: gives sex and age.
-        rows: (n,) its rows.
-        by_age: also by age, not only by sex.
-
     Returns:
         Name, such as 'sex=F', to bool (n,).
     """

@@ -17,13 +17,7 @@ _PENALTY = 0.01  # C; a fixed one, so that nothing is chosen on the images that 
 
 
 class ValidationProbe:
-    """Probes of an encoder while it is pretrained.
-
-    Args:
-        cohort: gives images and labels.
-        options: how often, and on what.
-        epochs: of the whole pretraining.
-    """
+    """Probes of an encoder while it is pretrained, for so many epochs."""
 
     def __init__(self, cohort: Cohort, options: ConvergenceOptions, epochs: int) -> None:
         self.cohort, self.options, self.epochs = cohort, options, epochs

@@ -37,17 +37,12 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
 def abduction(
     sample: Sample, generator: Generator, judge: ImageClassifier, noise: PixelNoise
 ) -> pd.DataFrame:
-    """Measures of every variant, averaged over all directions.
-
-    Args:
-        sample: validation images, the variable is the scanner.
-        generator: trained.
-        judge: tells the scanner.
-        noise: of each scanner, see `scanner_noise`.
+    """Measures of every variant on validation images, averaged over all directions.
 
     Returns:
-        Rows as of `quality.csv` ('all' to 'all'), the variant in `images`: `effectiveness`,
-        `reversibility_l1` after one journey and, where the truth is known, those of `gold_error`.
+        Rows as of `quality.csv` ('all' to 'all'), the variant in `images`: `effectiveness` by a
+        judge of the scanner, `reversibility_l1` after one journey and, where the truth is known,
+        those of `gold_error`.
     """
     cohort, rows, l1 = sample.cohort, sample.rows, {"l1": DISTANCES["l1"]}
     tables = []
@@ -82,13 +77,7 @@ def scanner_noise(cohort: Cohort, generator: Generator, most: int) -> PixelNoise
 
 
 def variant(generator: Generator, changes: Mapping[str, object], noise: PixelNoise) -> Generator:
-    """The same weights with the paper's way of abduction, but for some changes to it.
-
-    Args:
-        generator: trained.
-        changes: one of `VARIANTS`.
-        noise: where it is to follow the scanner.
-    """
+    """The same weights with one of `VARIANTS`; the noise is for where it follows the scanner."""
     hvae = deepcopy(generator.hvae)
     options = {**hvae.options.model_dump(), **PAPER, **changes}
     hvae.options = HVAEOptions.model_validate(options)

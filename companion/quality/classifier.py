@@ -18,11 +18,7 @@ from companion.cohorts.cohort import Cohort
 
 @dataclass(frozen=True)
 class Targets:
-    """The targets of a classifier, from a cohort's table.
-
-    Attributes:
-        sizes: variable to its number of classes; 'age' is one number, in years.
-    """
+    """Targets from a cohort's table: variable to its number of classes; 'age' is one number."""
 
     sizes: Mapping[str, int]
 
@@ -62,13 +58,8 @@ def train_classifier(
     """A classifier of the real training images, every scanner drawn equally often.
 
     Args:
-        cohort: gives the images.
-        targets: what to tell.
-        options: how.
+        cohort, targets, options: which images, what to tell of them, and how.
         folder: for checkpoints; a killed training goes on from there.
-
-    Returns:
-        The classifier on the fastest device.
     """
     torch.manual_seed(options.seed)
     rows = cohort.rows("train", "pretraining")

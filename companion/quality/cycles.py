@@ -33,7 +33,7 @@ def composition(
 
     Args:
         sample: real images, the variable is the scanner.
-        generators: name to generator, in `images` of the result.
+        generators: by name.
         cycles: after how many interventions to measure.
 
     Returns:
@@ -95,8 +95,7 @@ def _journey(
     """What becomes of images that are sent from scanner to scanner.
 
     Args:
-        sample, generator: of the images.
-        at: (n,) their positions in the sample.
+        sample, generator, at: the images at some positions (n,) of the sample.
         route: codes of the scanners, None for the images' own; the first is where they are.
         stops: after how many interventions to keep the images.
         pixel_noise: goes along.

@@ -18,11 +18,6 @@ def effectiveness(
 ) -> pd.DataFrame:
     """Share of images that are seen as what they should be.
 
-    Args:
-        sample: real images, and the variable.
-        classifier: trained on real training images.
-        counterfactuals: by name.
-
     Returns:
         Rows `effectiveness`, of other variables than the scanner `effectiveness_sex` and so on,
         with `images` = 'real' (the ceiling) and each of the names; per direction, per target

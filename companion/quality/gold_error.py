@@ -27,9 +27,8 @@ def gold_error(
 
     Args:
         sample: simulated images, and the scanner or the sex.
-        means: counterfactuals without pixel noise.
-        noisy: the same with pixel noise.
-        compared: with what stands beside the counterfactuals.
+        means, noisy: counterfactuals without pixel noise and with it.
+        compared: with what stands beside them.
 
     Returns:
         Rows with `images` = 'counterfactual' and, for comparison, 'untouched' (the real image left

@@ -33,9 +33,9 @@ def latent_probe(
     """Balanced accuracy of linear probes for the scanner, per resolution of the latents.
 
     Args:
-        sample: real test images, the variable is the scanner; probes learn on training images.
-        generators: name to generator, in `images` of the result.
-        per_scanner: training images of each scanner, at most.
+        sample: real test images, the variable is the scanner.
+        generators: by name.
+        per_scanner: training images of each scanner that probes learn on, at most.
 
     Returns:
         Rows `scanner_in_latents_R` of resolution R per scanner (`source` and `target`) and over all
@@ -67,11 +67,7 @@ def _hits(
 ) -> dict[int, np.ndarray]:
     """Resolution to whether each probe tells each image's scanner, bool (p, n).
 
-    Args:
-        sample: images that probes are tested on.
-        generator: gives the latents.
-        training: rows that they learn on.
-        learned: p times the scanners' codes that a probe takes for those rows'.
+    The p probes learn on some training rows, each what it takes for their scanners.
     """
     cohort = sample.cohort
     z = latents(generator, cohort, training)

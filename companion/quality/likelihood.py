@@ -26,10 +26,6 @@ def likelihood(sample: Sample, generators: Mapping[str, Generator]) -> pd.DataFr
 
     The latents are drawn from the posterior twice per image.
 
-    Args:
-        sample: real images.
-        generators: name to generator, in `images` of the result.
-
     Returns:
         Rows `bits_per_pixel`, `bits_per_pixel_pixels` (the part of the pixels given the latents)
         and `bits_per_pixel_kl_R` (the part of the latents of resolution R).

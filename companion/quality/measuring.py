@@ -69,12 +69,8 @@ def measure(
 ) -> pd.DataFrame:
     """Every measure on test images of the pretraining scanners, which are held in memory.
 
-    Args:
-        cohort: real images.
-        generator: to make counterfactuals without pixel noise, of the sex, and round cycles.
-        bank: the counterfactuals that pretraining uses.
-        judges: classifiers of real images.
-        options: how much to measure.
+    The counterfactuals are those of the bank, which pretraining uses; the generator makes those
+    without pixel noise, of the sex, and round cycles.
 
     Returns:
         Rows of `measure`, `images` (what was measured), `source` and `target` (scanners, or 'all'),

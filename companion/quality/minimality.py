@@ -26,11 +26,6 @@ def minimality(
 ) -> pd.DataFrame:
     """Smallest share of the change that a scanner classifier needs; 1 is minimal.
 
-    Args:
-        sample: real images, the variable is the scanner.
-        classifier: of the scanner, trained on real training images.
-        counterfactuals: by name.
-
     Returns:
         Rows `minimality` per direction and over all. Images whose counterfactual fails, or that are
         taken for the target before any change, do not count.
@@ -47,13 +42,7 @@ def minimality(
 def needed_share(
     real: np.ndarray, changed: np.ndarray, classifier: ImageClassifier, target: int
 ) -> np.ndarray:
-    """Needed share (n,) of the change from `real` to `changed`, NaN where none is.
-
-    Args:
-        real, changed: uint8 (n, H, W).
-        classifier: of the scanner.
-        target: code of the scanner to be seen.
-    """
+    """Needed share (n,) of the change between two uint8 (n, H, W), NaN where none is."""
     shares = np.arange(STEPS + 1) / STEPS
     difference = changed.astype(np.float32) - real
     is_target = np.stack(

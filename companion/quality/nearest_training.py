@@ -17,15 +17,10 @@ from companion.quality.sample import Measurements, Sample
 def nearest_training_image(
     sample: Sample, counterfactuals: Mapping[str, np.ndarray]
 ) -> pd.DataFrame:
-    """Distances to the nearest training image.
+    """Rows `nearest_training`, root mean square over the pixels in grey levels of 255.
 
-    Args:
-        sample: real images, the variable is the scanner.
-        counterfactuals: by name.
-
-    Returns:
-        Rows `nearest_training`, root mean square over the pixels in grey levels of 255: 'real'
-        (test images to training images of their own scanner) and each of the names.
+    Of 'real' (test images to training images of their own scanner) and of each kind of
+    counterfactuals.
     """
     found, stored = Measurements(sample), sample.cohort.images
     for k, scanner in enumerate(sample.values):

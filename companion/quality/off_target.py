@@ -25,12 +25,6 @@ def off_target(
 ) -> pd.DataFrame:
     """Change of a classifier's predictions, besides that of the scanner.
 
-    Args:
-        sample: real images, the variable is the scanner.
-        classifier: of `targets`, trained on real training images.
-        targets: sex, finding and age, as far as known.
-        counterfactuals: by name.
-
     Returns:
         Per direction and over all: rows `off_target_sex` and `off_target_finding`, the share of
         images in which the stated class is seen, after minus before; `flips_sex` and

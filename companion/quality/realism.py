@@ -27,16 +27,7 @@ FEWEST = {"frechet": 2 * COMPONENTS, "spectrum": 8}  # images of a half: for cov
 def frechet(
     sample: Sample, classifier: ImageClassifier, counterfactuals: Mapping[str, np.ndarray]
 ) -> pd.DataFrame:
-    """Frechet distance to real images of the target scanner.
-
-    Args:
-        sample: real images, the variable is the scanner.
-        classifier: gives the features.
-        counterfactuals: by name.
-
-    Returns:
-        Rows `frechet` of `distance_to_real`.
-    """
+    """Rows `frechet` of `distance_to_real`, by the features of a classifier."""
     mean, axes = _principal_axes(classifier.features(sample.real), sample.own)
 
     def features(images: np.ndarray) -> np.ndarray:
@@ -46,14 +37,7 @@ def frechet(
 
 
 def spectrum(sample: Sample, counterfactuals: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Distance of mean spectra to real images of the target scanner, in decibels.
-
-    Args:
-        sample, counterfactuals: as `frechet`'s.
-
-    Returns:
-        Rows `spectrum` of `distance_to_real`.
-    """
+    """Rows `spectrum` of `distance_to_real`: root mean square difference in decibels."""
 
     def distance(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.sqrt(((a.mean(axis=0) - b.mean(axis=0)) ** 2).mean()))
@@ -92,7 +76,7 @@ def distance_to_real(
 
     Args:
         measure: one of `FEWEST`; scanners with too few images for it give no row.
-        sample, counterfactuals: as `frechet`'s.
+        sample, counterfactuals: of which the variable is the scanner.
         features: of images uint8 (m, H, W): (m, D).
         distance: of two sets of features.
 

@@ -66,12 +66,9 @@ class Sample:
                 yield k, foreign
 
     def table(self, value: np.ndarray, target: int | None, at: np.ndarray) -> pd.DataFrame:
-        """A value of each of some images, with what it is averaged by.
+        """Values (m,) of the images at some positions, with what they are averaged by.
 
-        Args:
-            value: (m,), one per image.
-            target: code of the value that was intervened to; None for the images' own.
-            at: (m,) positions of the images.
+        The target is the code of the value that was intervened to, None for the images' own.
         """
         own = self.own[at]
         to = own if target is None else np.full(len(at), target)
@@ -82,11 +79,7 @@ class Sample:
 
 
 class Measurements:
-    """Rows of `quality.csv` from values of single images.
-
-    Args:
-        sample: of the images.
-    """
+    """Rows of `quality.csv` from values of single images."""
 
     def __init__(self, sample: Sample) -> None:
         self.sample = sample
@@ -100,11 +93,10 @@ class Measurements:
         target: int | None = None,
         at: np.ndarray | None = None,
     ) -> None:
-        """Takes down what was measured.
+        """Takes down a measure of some kind of images, e.g. 'counterfactual'; see `Sample.table`.
 
         Args:
-            measure: its name in `quality.csv`.
-            images: what was measured, e.g. 'counterfactual'.
+            measure, images: names in `quality.csv`.
             x: (m,) a value of each image.
             target: code of the value that was intervened to; None for the images' own.
             at: (m,) positions of the images in the sample; None for all.

@@ -29,7 +29,7 @@ def under_age(cohort: Cohort, generator: Generator, rows: np.ndarray) -> pd.Data
 
     Args:
         cohort: one that knows what do(age) would have done.
-        generator: for the image; only of one whose graph has the age.
+        generator: for the image, if its graph has the age.
         rows: (n,) test rows of pretraining scanners.
 
     Returns:

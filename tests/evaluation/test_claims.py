@@ -547,11 +547,6 @@ def test_other_wrong_tables_are_refused(kind: str, change, message: str) -> None
         )
 
 
-def test_a_time_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"claim C11: run.json of step 'bank'.*above 0"):
-        judge(BOOK.subset(["C11"]), evidence(papers_results(), records=records(bank=0)))
-
-
 # What comes out
 
 
