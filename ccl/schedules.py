@@ -20,11 +20,8 @@ def linear(step: int, total: int, start: float, end: float) -> float:
 def warmup_cosine(step: int, warmup: int, total: int, decline: Decline = "cosine") -> float:
     """Learning rate as a share of its peak: linear up to 1 in `warmup` steps, then half a cosine.
 
-    Args:
-        step: from 0; step `warmup` has the peak, and step `total` would have 0.
-        warmup: steps of growth; the first of them already has 1 / warmup.
-        total: steps of the whole training.
-        decline: 'none' stays at 1 after the warm-up.
+    Step 0 already has 1 / warmup, step `warmup` the peak, and step `total` would have 0; decline
+    'none' stays at 1 after the warm-up.
     """
     if step < warmup:
         return (step + 1) / warmup

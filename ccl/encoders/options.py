@@ -17,14 +17,7 @@ PUBLISHED = (IMAGENET, DINOV2)  # weights that timm knows where to get
 
 
 class VitOptions(Options):
-    """Size of 'vit-slim'.
-
-    Attributes:
-        patch: side of a patch in pixels.
-        width: length of a token.
-        depth: number of blocks.
-        heads: of the attention; they divide the width.
-    """
+    """Size of 'vit-slim': pixels of a patch's side, width of tokens, blocks, heads of attention."""
 
     patch: int = Field(default=8, ge=1)
     width: int = Field(default=96, ge=1)

@@ -11,17 +11,11 @@ from ccl.generator.hvae_options import HVAEOptions, Stage
 
 
 class AbductedLatent(NamedTuple):
-    """The latent of one block as abduction found it in an image.
+    """The latent of one block as abduction found it in an image."""
 
-    Attributes:
-        value: z or epsilon, (N, Z, H, W).
-        is_noise: whether `value` is epsilon.
-        share: alpha, `HVAEOptions.posterior_share`.
-    """
-
-    value: Tensor
-    is_noise: bool
-    share: float
+    value: Tensor  # z or epsilon, (N, Z, H, W)
+    is_noise: bool  # whether it is epsilon
+    share: float  # alpha, `HVAEOptions.posterior_share`
 
     def under(self, loc: Tensor, scale: Tensor) -> Tensor:
         """z* under a prior of some mean and scale."""

@@ -45,17 +45,11 @@ class ImageNoise:
 
 @dataclass(frozen=True)
 class Elbo:
-    """Terms of the evidence lower bound, nats per pixel averaged over the batch.
+    """Terms of the evidence lower bound, nats per pixel averaged over the batch; scalars."""
 
-    Attributes:
-        nll: -log p(x | z, pa), scalar.
-        kl: KL(q || p), the sum over all latents, scalar.
-        kl_by_resolution: resolution to its share of `kl`.
-    """
-
-    nll: Tensor
-    kl: Tensor
-    kl_by_resolution: dict[int, Tensor]
+    nll: Tensor  # -log p(x | z, pa)
+    kl: Tensor  # KL(q || p), the sum over all latents
+    kl_by_resolution: dict[int, Tensor]  # resolution to its share of it
 
 
 def discretised_gaussian_log_prob(x: Tensor, loc: Tensor, scale: float) -> Tensor:
@@ -244,11 +238,7 @@ class HVAE(nn.Module):
 
     @torch.no_grad()
     def calibrate_noise(self, batches: Iterable[tuple[Tensor, Mapping[str, Tensor]]]) -> None:
-        """Measures the pixel noise of real images, where it depends on the scanner.
-
-        Args:
-            batches: training images x (N, 1, H, W) in [-1, 1] with their parents, on any device.
-        """
+        """Measures the pixel noise of images (N, 1, H, W) in [-1, 1], on any device."""
         device = device_of(self)
         on_device = (
             (x.to(device), {name: codes.to(device) for name, codes in parents.items()})

@@ -15,10 +15,8 @@ class Stage(Options):
     """One resolution of the hierarchy.
 
     Attributes:
-        resolution: height of its feature maps after the stem (width follows the frame).
-        width: channels of its feature maps.
-        encoder_blocks: blocks of the bottom-up path.
-        decoder_blocks: blocks of the top-down path.
+        resolution, width: height (width follows the frame) and channels of its feature maps.
+        encoder_blocks, decoder_blocks: of the bottom-up and of the top-down path.
         latent_channels: channels of each z at this resolution; 0 makes its blocks deterministic.
     """
 

@@ -37,11 +37,11 @@ class ImageArrays:
     variables: Mapping[str, tuple[tuple[str, ...], np.ndarray]]
 
     def values(self, variable: str) -> tuple[str, ...]:
-        """The values of a variable; their order is its integer code."""
+        """As of `Images`."""
         return self.variables[variable][0]
 
     def codes(self, variable: str, rows: np.ndarray) -> np.ndarray:
-        """Integer codes, int64 (n,), of a variable for some rows."""
+        """As of `Images`."""
         return self.variables[variable][1][rows]
 
     def patients(self, rows: np.ndarray) -> np.ndarray:

@@ -14,11 +14,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class SeededOptions(Options):
-    """Options of a training that can be repeated with other seeds.
-
-    Attributes:
-        seed: of weights, batches and draws.
-    """
+    """Options of a training that can be repeated with other seeds of weights, batches and draws."""
 
     seed: int = 0
 
@@ -39,15 +35,13 @@ class GeneratorOptions(SeededOptions):
         epochs: passes over as many draws as there are training images.
         batch_size: images per step, over all processes where several train as one.
         max_steps: an epoch has at most as many steps; None for a whole pass.
-        learning_rate: of AdamW, after the warm-up.
-        decline: what the learning rate does then: 'cosine' falls to 0 over the whole training,
-            'none' keeps it (the released code).
-        betas, weight_decay: of AdamW.
-        warmup_steps: linear warm-up of the learning rate.
+        learning_rate, betas, weight_decay: of AdamW.
+        warmup_steps, decline: the learning rate grows linearly; then 'cosine' has it fall to 0 over
+            the whole training, 'none' keeps it (the released code).
         beta: weight of the KL term (the paper: 1 for EMBED, 3 for PadChest).
         ema_decay: decay of the averaged weights, which are used after training.
-        gradient_clip: gradients are scaled down to this norm.
-        gradient_skip: a step with a larger norm than this is left out.
+        gradient_clip, gradient_skip: norm that gradients are scaled down to, and above which a step
+            is left out.
         rare_scanner_weight: alpha; 0 draws images as they come, 1 every scanner equally often, and
             between the two shares are mixed (the released code: .5 for EMBED, 0 for PadChest).
         bfloat16: run the forward pass in mixed precision, on devices with instructions for it.

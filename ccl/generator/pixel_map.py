@@ -66,9 +66,8 @@ class PixelMap(nn.Module):
     def calibrate(self, moments: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
         """Sets the map; of 'none' it asks for no moments.
 
-        Args:
-            moments: mean and spread of every pixel (H, W) of each scanner's training images, in
-                grey levels of 255, in the order of the scanners' codes.
+        They are mean and spread of every pixel (H, W) of each scanner's training images, in grey
+        levels of 255, in the order of the scanners' codes.
         """
         if self.kind == "none":
             return

@@ -30,12 +30,9 @@ _STEP = HALF_LEVEL / 2  # width of a histogram's bin
 
 
 class PixelNoise(nn.Module):
-    """Abduction and prediction of u, for images in [-1, 1].
+    """Abduction and prediction of u, 'fixed' or by 'scanner', for images in [-1, 1].
 
-    Args:
-        kind: 'fixed' or 'scanner', see above.
-        scale: sigma of 'fixed'; of 'scanner' until it is calibrated.
-        scanners: number of scanners.
+    Until 'scanner' is calibrated, its noise has the scale of 'fixed' as well.
     """
 
     quantiles: Tensor  # (scanners, GREY_BINS, RANKS) residuals at the ranks (i + 1/2) / RANKS
@@ -82,11 +79,10 @@ class PixelNoise(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, images: Iterable[tuple[Tensor, Tensor, Mapping[str, Tensor]]]) -> None:
-        """Measures the distributions; 'fixed' has none.
+        """Measures the distributions; 'fixed' has none. Memory does not grow with the number.
 
         Args:
-            images: batches of real images x, their mean images mu, and their parents. Memory does
-                not grow with their number.
+            images: batches of real images x, their mean images mu, and their parents.
         """
         if self.kind == "fixed":
             return

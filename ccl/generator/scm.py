@@ -32,11 +32,9 @@ class Root:
     """A variable without parents: its value is its own exogenous noise."""
 
     def abduct(self, value: Tensor, parents: Values) -> Tensor:
-        """The value itself."""
         return value
 
     def predict(self, noise: Tensor, parents: Values) -> Tensor:
-        """The noise itself."""
         return noise
 
 
@@ -124,7 +122,6 @@ class Constant:
         """A constant has no noise."""
 
     def predict(self, noise: Any, parents: Values) -> Tensor:
-        """The value set by the intervention."""
         return self.value
 
 

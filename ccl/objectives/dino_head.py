@@ -51,13 +51,11 @@ class Targets(nn.Module):
     centre: Tensor
 
     def __init__(self, kind: Centering, prototypes: int, momentum: float) -> None:
-        """Targets of one loss.
+        """Targets over K prototypes.
 
         Args:
-            kind: 'sinkhorn' (DINO-v2), 'softmax' with a running centre (DINO), or 'none', which
-                collapses and is there to show that.
-            prototypes: K.
-            momentum: of the running centre.
+            kind: 'sinkhorn' (DINO-v2), 'softmax' with a running centre of some momentum (DINO), or
+                'none', which collapses and is there to show that.
         """
         super().__init__()
         self.kind, self.momentum = kind, momentum

@@ -14,20 +14,13 @@ from ccl.objectives.dino_options import HeadOptions
 
 
 class DinoNetwork(nn.Module):
-    """Student or teacher.
-
-    Attributes:
-        encoder: what is pretrained.
-        mask_token: (1, 1, width), stands for a patch that is hidden.
-        head: of class tokens.
-        patch_head: of patch tokens; None where patches share the class tokens' head.
-    """
+    """Student or teacher: encoder, mask token, head of class tokens, and of patches if separate."""
 
     def __init__(self, encoder: Encoder, head: HeadOptions, *, separate_heads: bool) -> None:
         """Fresh heads on an encoder whose backbone is a ViT (`ccl.encoders.vit.as_vit`)."""
         super().__init__()
         self.encoder = encoder
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, encoder.width))
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, encoder.width))  # of a hidden patch
         self.head = DinoHead(encoder.width, head)
         self.patch_head = DinoHead(encoder.width, head) if separate_heads else None
 

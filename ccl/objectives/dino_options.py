@@ -18,13 +18,7 @@ Centering = Literal["sinkhorn", "softmax", "none"]
 
 
 class HeadOptions(Options):
-    """Size of a head.
-
-    Attributes:
-        prototypes: K, length of its output.
-        hidden: width of both hidden layers.
-        bottleneck: length of the vector that prototypes are compared with.
-    """
+    """Size of a head: K prototypes, width of its two hidden layers, length of its bottleneck."""
 
     prototypes: int = Field(default=1024, ge=2)
     hidden: int = Field(default=512, ge=1)
@@ -51,9 +45,7 @@ class CollapseOptions(Options):
 class DinoOptions(ObjectiveOptions):
     """How DINO-v2 is trained: its published defaults, the sizes made for images of 64 pixels.
 
-    The paper's released code is another variant: centering 'softmax', ibot_head 'shared',
-    weight_decay (0, 0), layer_decay 1, patch_factor 1, gradient_clip infinite,
-    freeze_last_layer_epochs 0, no drop path and no solarisation; see book/released.md.
+    The paper's released code is another variant; book/released.md lists what differs.
 
     Attributes:
         encoder: a vision transformer.
@@ -66,17 +58,16 @@ class DinoOptions(ObjectiveOptions):
         centering: of the teacher's targets, 'sinkhorn' (DINO-v2), 'softmax' (DINO) or 'none'.
         centre_momentum: of the running centre of 'softmax'.
         student_temperature: of the student's softmax.
-        teacher_temperature: of the targets, at the start and after the warm-up.
-        teacher_warmup_epochs: over which it grows linearly.
+        teacher_temperature, teacher_warmup_epochs: of the targets, at the start and after the
+            warm-up, in which it grows linearly.
         teacher_momentum: of the running mean that is the teacher; half a cosine from start to end.
         drop_path: probability of leaving out a block of the student, the same at every depth; 0.3
             in DINO-v2's published configuration.
-        learning_rate: peak of AdamW's.
+        learning_rate, warmup_epochs: peak of AdamW's, and of linear growth to it.
         final_learning_rate: at the end of the half cosine.
-        warmup_epochs: of linear growth to the peak.
         weight_decay: half a cosine from start to end; biases and normalisations have none.
-        layer_decay: the learning rate's factor per block, counted from the head down.
-        patch_factor: a further factor for the patch embedding.
+        layer_decay, patch_factor: the learning rate's factor per block, counted from the head down,
+            and a further one for the patch embedding.
         freeze_last_layer_epochs: in which prototypes are not trained.
         gradient_clip: largest gradient norm of the backbone and of each head.
         precision: of backbone and heads; losses are always computed in float32. 'bfloat16' pays

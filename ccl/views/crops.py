@@ -82,14 +82,10 @@ def _blur_and_solarize(
 
 
 def gaussian_blur(view: Tensor, sigma: Tensor) -> Tensor:
-    """Views blurred by a Gaussian each; at the border, the weights inside are scaled to sum 1.
+    """Views (n, 1, H, W), each blurred by a Gaussian of sigma (n,) > 0 pixels.
 
-    Two products with a matrix of weights per view: a convolution would need one kernel size for
-    all, and its groups are slow.
-
-    Args:
-        view: float (n, 1, H, W).
-        sigma: (n,) standard deviations in pixels, > 0.
+    At the border, the weights inside are scaled to sum 1. Two products with a matrix of weights per
+    view: a convolution would need one kernel size for all, and its groups are slow.
     """
     down, across = (_blur_weights(side, sigma) for side in view.shape[2:])
     return (down @ view[:, 0] @ across.mT).unsqueeze(1)

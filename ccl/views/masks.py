@@ -51,15 +51,11 @@ class Masked(NamedTuple):
 
     Which these are is found on the CPU, where the masks are drawn: to select by the masks on a GPU,
     the host would have to wait for their number.
-
-    Attributes:
-        hidden: bool (B, P).
-        image, place: int64 (M,), of each masked patch, in the order of `masks.nonzero()`.
     """
 
-    hidden: Tensor
-    image: Tensor
-    place: Tensor
+    hidden: Tensor  # bool (B, P)
+    image: Tensor  # int64 (M,), of each masked patch, in the order of `masks.nonzero()`
+    place: Tensor  # int64 (M,)
 
     @classmethod
     def on(cls, device: torch.device, masks: Tensor) -> Self:

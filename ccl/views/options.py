@@ -19,10 +19,8 @@ class AugmentOptions(Options):
         crop_scale: range of the crop's area as a share of the image's, within (0, 1].
         crop_ratio: range of the crop's width/height, relative to the view's own (1 keeps the
             proportions, also of frames that are not square).
-        rotation_probability: of rotating.
-        rotation_degrees: largest angle to either side.
-        horizontal_flip_probability: of mirroring left-right.
-        vertical_flip_probability: of mirroring top-bottom.
+        rotation_probability, rotation_degrees: of rotating, by this angle at most to either side.
+        horizontal_flip_probability, vertical_flip_probability: of mirroring left-right, top-bottom.
         intensity_probability: of changing brightness and contrast.
         brightness: b; pixels are multiplied by a factor of [1 - b, 1 + b].
         contrast: c; pixels are drawn to or from the view's mean by a factor of [1 - c, 1 + c].
