@@ -5,7 +5,6 @@ images under simulated scanners, what another of these would have made (`simulat
 """
 
 from collections.abc import Mapping
-from typing import TypeVar
 
 import numpy as np
 
@@ -15,8 +14,6 @@ from companion.cohorts.simulation.phantom import PhantomOptions
 from companion.cohorts.simulation.phantoms import PHANTOMS
 from companion.cohorts.simulation.scanner_shares import ScannerShares, SimulatedScanners
 from companion.cohorts.simulation.scanners import Scanner
-
-AnyShares = TypeVar("AnyShares", bound=ScannerShares)
 
 
 def knows_truth(options: object) -> bool:
@@ -49,12 +46,10 @@ def true_counterfactual(
     """
     if not has_truth(cohort):
         raise LookupError(f"cohort '{cohort.name}' is not simulated: no true counterfactual")
-    options = _phantom(cohort)
-    if options is not None:
+    options = _options(cohort)
+    if isinstance(options, PhantomOptions):
         return phantom.counterfactual(options, cohort.table.iloc[rows], do, noise=noise)
-    return simulated_scanners.counterfactual(
-        _chosen(cohort, SimulatedScanners), cohort, rows, do, noise=noise
-    )
+    return simulated_scanners.counterfactual(options, cohort, rows, do, noise=noise)
 
 
 def true_labels(cohort: Cohort, rows: np.ndarray, do: Mapping[str, str]) -> np.ndarray:
@@ -75,7 +70,7 @@ def scanner_settings(cohort: Cohort, scanner: str) -> Scanner:
     Raises:
         KeyError: the cohort's scanners are not simulated, or it has none of that name.
     """
-    return _chosen(cohort, ScannerShares).settings(scanner)
+    return _options(cohort).settings(scanner)
 
 
 def _phantom(cohort: Cohort) -> PhantomOptions | None:
@@ -84,7 +79,7 @@ def _phantom(cohort: Cohort) -> PhantomOptions | None:
     return None if kind is None else kind(**cohort.info["source_options"])
 
 
-def _chosen(cohort: Cohort, kind: type[AnyShares]) -> AnyShares:
-    """The options of a cohort's source, as far as they are about its simulated scanners."""
-    made_with = cohort.info["source_options"]
-    return kind(**{name: made_with[name] for name in kind.model_fields})
+def _options(cohort: Cohort) -> PhantomOptions | SimulatedScanners:
+    """What a phantom was made with, or the simulated scanners over real images."""
+    made_with, names = cohort.info["source_options"], SimulatedScanners.model_fields
+    return _phantom(cohort) or SimulatedScanners(**{name: made_with[name] for name in names})

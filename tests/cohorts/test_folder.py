@@ -15,8 +15,7 @@ from companion.cohorts.importing.image_files import FrameOptions, read_frame
 from companion.cohorts.registry import build
 from companion.cohorts.releases.folder import Columns, FolderOptions
 from tests.cohorts.releases import Source, assert_nothing_left, own_images, picture
-from tests.cohorts.test_image_files import write_dicom
-from tests.cohorts.variants.dicom import DICOM
+from tests.cohorts.variants.dicom import DICOM, write_dicom
 from tests.cohorts.variants.picture import Maker, plain
 from tests.cohorts.variants.raster import JPEG, PGM, PNG
 from tests.cohorts.variants.tiff import TIFF, tiff

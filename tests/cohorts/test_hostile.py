@@ -23,7 +23,7 @@ from companion.cohorts.releases.nih import NihOptions
 from companion.cohorts.releases.padchest import PadChestOptions
 from tests.cohorts import releases
 from tests.cohorts.releases import Source, assert_nothing_left, picture
-from tests.cohorts.test_image_files import write_dicom
+from tests.cohorts.variants.dicom import write_dicom
 from tests.payload import Payload
 
 # Paths

@@ -124,7 +124,7 @@ def test_an_interrupted_build_leaves_nothing_and_a_killed_one_is_no_hindrance(
     ],
 )
 def test_the_null_intervention_is_the_stored_image(source, frame, tmp_path):
-    sizes = {"n_train": 9, "n_val": 3, "n_test_per_scanner": 2}
+    sizes = {"n_train": 9, "n_val": 3, "n_test_per_scanner": 1}
     cohort = phantom(source, tmp_path / "c", **sizes, **frame)
     assert cohort.images.shape[1:] == (*frame.values(), *frame.values())[:2]
     rows = np.array([len(cohort) - 1, 3, 7, 3, 0])  # in any order, and again

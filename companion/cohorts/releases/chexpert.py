@@ -1,15 +1,12 @@
 """CheXpert: 224,316 chest radiographs of 65,240 patients of Stanford, as published.
 
-Reads `train.csv` and the JPEGs in `train/` of `CheXpert-v1.0` (about 440 GB) or, smaller,
-`CheXpert-v1.0-small` (11 GB); the paths in the table begin with either name. The data root is the
-folder that holds `train.csv`; of the full release, which Stanford delivers in four archives, the
-folder in which their four folders lie side by side, the table in one of them.
+Reads `train.csv` and the JPEGs in `train/` of `CheXpert-v1.0` or, smaller, `CheXpert-v1.0-small`;
+the paths in the table begin with either name. The data root is the folder that holds `train.csv`;
+of the full release, which Stanford delivers in four archives, the folder in which their four
+folders lie side by side, the table in one of them.
 
-- Labels: mined from radiology reports by rules: positive, negative, uncertain, or not mentioned.
-- Kept, as in the paper: PA views; without images whose label is uncertain. A finding that is not
-  mentioned counts as negative.
-- Split: 40 % of the patients to test, then 15 % of the rest to validation. The publisher's own
-  validation images (`valid.csv`) are not used.
+As in the paper, PA views are kept whose label is not uncertain; 40 % of the patients go to test,
+then 15 % of the rest to validation. The publisher's own validation images are not used.
 
 Source: Irvin et al., CheXpert, AAAI 2019, https://arxiv.org/abs/1901.07031.
 """

@@ -1,15 +1,11 @@
 """EMBED: the open part of the Emory Breast Imaging Dataset, 480,323 images, as published.
 
 Reads a table of images, one of findings, and the DICOM files in `images/cohort_1/` and
-`images/cohort_2/`, of the bucket `embed-dataset-open` of AWS Open Data (about 16 TB with all image
-types); the first table names them by their place on the publisher's server.
-
-- Labels: density A to D of the examination, from the radiologist's report.
-- Kept, as in the paper and its code: 2D images (no synthetic views); CC and MLO, no spot or
-  magnification views; women with known age; density A to D; the scanners below.
-- Scanner: the model that the image's header names; versions of one model are one scanner.
-- Split of the five pretraining scanners: 25 % of the patients, stratified by density, are held
-  out; the first 600 of them are validation, the rest test.
+`images/cohort_2/`; the first table names them by their place on the publisher's server. As in the
+paper and its code, 2D images are kept (no synthetic views), CC and MLO, no spot or magnification
+views, of women with known age and density A to D, and of the scanners below, where versions of one
+model are one scanner. Of the patients of the five pretraining scanners 25 %, stratified by density,
+are held out; the first 600 of them are validation, the rest test.
 
 Senographe Essential is held out: no pretraining sees it. Part 'pretraining' has its images in the
 test split, as far as its patients are not trained or validated on; part 'held-out' is these images

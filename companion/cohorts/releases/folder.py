@@ -95,7 +95,13 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
     table["source_path"] = [find_spelling(data_root, name) for name in table["path"]]
     if not options.columns.image_id:
         table["image_id"] = table["source_path"]
-    scanners, classes = _scanners(table, options), _classes(table, options)
+    held_out = {normalise(name) for name in options.held_out_scanners}
+    others = table.rows[~table["scanner"].map(normalise).isin(held_out)]
+    scanners, classes = options.scanners, options.classes
+    if scanners is None:
+        scanners = _names(Table(table.path, others), "scanner")
+    if classes is None:
+        classes = _names(table, "label")
     every = (*scanners, *options.held_out_scanners)
     table["scanner"] = table.map_values("scanner", {name: name for name in every})
     codes = {name: code for code, name in enumerate(classes)}
@@ -121,20 +127,10 @@ def _read(path: Path, columns: Columns) -> Table:
     return table
 
 
-def _scanners(table: Table, options: FolderOptions) -> tuple[str, ...]:
-    if options.scanners is not None:
-        return options.scanners
-    held_out = {normalise(name) for name in options.held_out_scanners}
-    others = table.rows[~table["scanner"].map(normalise).isin(held_out)]
-    require_one_spelling(Table(table.path, others), "scanner", "scanner", normalise)
-    return tuple(sorted(set(others["scanner"])))
-
-
-def _classes(table: Table, options: FolderOptions) -> tuple[str, ...]:
-    if options.classes is not None:
-        return options.classes
-    require_one_spelling(table, "label", "label", normalise)
-    return tuple(sorted(set(table["label"]) - {""}))
+def _names(table: Table, column: str) -> tuple[str, ...]:
+    """The names in a column, each of which has to have one spelling."""
+    require_one_spelling(table, column, column, normalise)
+    return tuple(sorted(set(table[column]) - {""}))
 
 
 def _split(table: Table, options: FolderOptions) -> pd.Series:

@@ -1,14 +1,9 @@
 """PadChest: 160,868 chest radiographs of 67,625 patients of one Spanish hospital, as published.
 
-Reads the table and the 16-bit PNGs (about 1 TB) in the folders that its column ImageDir names
-(`0/` ... `54/`, also under `images/`), or all in `images/`.
-
-- Labels: from the radiologist's report; 27 % of the reports were read by physicians, the rest
-  labelled by a recurrent network trained on those (the column MethodLabel says which).
-- Kept, as in the paper: adult PA views; neither 'exclude' nor 'suboptimal study'; sex F or M;
-  without 15 files that cannot be read. A row without labels counts as negative.
-- Scanner: the manufacturer that the image's header names, Philips or another ('Imaging').
-- Split: 20 % of the patients to test, then 10 % of the rest to validation.
+Reads the table and the 16-bit PNGs in the folders that its column ImageDir names (`0/` ... `54/`,
+also under `images/`), or all in `images/`. As in the paper, adult PA views are kept, neither
+'exclude' nor 'suboptimal study', of sex F or M, without 15 files that cannot be read; 20 % of the
+patients go to test, then 10 % of the rest to validation.
 
 Source: Bustos et al., PadChest, Medical Image Analysis 66, 2020, https://arxiv.org/abs/1901.07441.
 """

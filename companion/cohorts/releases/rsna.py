@@ -1,18 +1,13 @@
 """RSNA Pneumonia Detection Challenge: 26,684 chest radiographs of the NIH, relabelled.
 
-Reads `stage_2_train_labels.csv` and the DICOM files in `stage_2_train_images/` of the challenge,
-RSNA's list of which image is which of ChestX-ray14,
-`pneumonia-challenge-dataset-mappings_2018.json`, and the NIH's own table,
-`Data_Entry_2017_v2020.csv` or, where that is not there, its first release `Data_Entry_2017.csv`,
-for view, sex and age; all in the data root.
+Reads the challenge's labels and DICOM files, RSNA's list of which image is which of ChestX-ray14
+(https://www.rsna.org/artificial-intelligence/ai-image-challenge/
+rsna-pneumonia-detection-challenge-2018), and the NIH's own table for view, sex and age
+(https://nihcc.app.box.com/v/ChestXray-NIHCC); all in the data root.
 
-- Access: the challenge's files (about 4 GB) as below; the list at https://www.rsna.org/
-  artificial-intelligence/ai-image-challenge/rsna-pneumonia-detection-challenge-2018; the table at
-  https://nihcc.app.box.com/v/ChestXray-NIHCC.
-- Labels: 18 radiologists marked opacities suspect of pneumonia; 1 = at least one was marked.
-- Kept, as in the paper: PA views. One row per image, however many opacities.
-- Split: 30 % of the images to test, then 15 % of the rest to validation, in the order of RSNA's
-  list.
+The label is 1 where radiologists marked an opacity, one row per image, however many. As in the
+paper, PA views are kept; 30 % of the images go to test, then 15 % of the rest to validation, in the
+order of RSNA's list.
 
 Source: Shih et al., Augmenting the NIH Chest Radiograph Dataset with Expert Annotations of
 Possible Pneumonia, Radiology: AI 1(1), 2019, https://doi.org/10.1148/ryai.2019180041.

@@ -1,10 +1,8 @@
 """VinDr-Mammo: 20,000 mammograms of 5,000 examinations of two hospitals in Hanoi, as published.
 
-Reads two tables and the DICOM files `images/<study_id>/<image_id>.dicom` (about 340 GB).
-
-- Labels: density A to D of each breast, read by two radiologists, a third where they differed.
-- Scanner: the model that the image's header names; Giotto's two models are one.
-- Split: 30 % of the series to test, then 20 % of the rest to validation.
+Reads two tables and the DICOM files `images/<study_id>/<image_id>.dicom`. As in the paper, all
+images are kept, Giotto's two models are one scanner, and 30 % of the series go to test, then 20 %
+of the rest to validation.
 
 Source: Nguyen et al., VinDr-Mammo, Scientific Data 10:277, 2023,
 https://doi.org/10.1038/s41597-023-02100-7.

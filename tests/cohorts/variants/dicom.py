@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pydicom
 from PIL import Image
+from pydicom.dataset import FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRBigEndian, JPEGBaseline8Bit
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
-from tests.cohorts.test_image_files import write_dicom
 from tests.cohorts.variants.picture import (
     PERCENTILES,
     PICTURE,
@@ -24,6 +24,27 @@ from tests.cohorts.variants.picture import (
     signed,
     unsigned,
 )
+
+
+def write_dicom(path: Path, pixels: np.ndarray, **tags: Any) -> Path:
+    """A minimal single-frame DICOM file; `tags` override the defaults."""
+    dataset = pydicom.Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", "1.2.3"
+    dataset.Rows, dataset.Columns = pixels.shape[:2]
+    bits = 8 * pixels.dtype.itemsize
+    dataset.BitsAllocated = dataset.BitsStored = bits
+    dataset.HighBit, dataset.PixelRepresentation = bits - 1, int(pixels.dtype.kind == "i")
+    dataset.SamplesPerPixel = pixels.shape[2] if pixels.ndim == 3 else 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    if pixels.ndim == 3:
+        dataset.PhotometricInterpretation, dataset.PlanarConfiguration = "RGB", 0
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    dataset.PixelData = pixels.tobytes()
+    dataset.save_as(path, enforce_file_format=True)
+    return path
 
 
 def dicom(values: np.ndarray, made: Made, **tags: Any) -> Maker:
