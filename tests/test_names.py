@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from ccl.encoders.encoder import EncoderOptions, build_encoder
 from companion import ROOT, cli
+from companion.book.figures.canvas import new_figure
 from companion.book.figures.look import style
-from companion.book.figures.panels import new_figure
 from companion.book.heading import heading
 from companion.book.markdown import escape, table
 from companion.cohorts.cohort import Cohort

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from companion.book.figures.canvas import new_figure
 from companion.book.figures.look import style
-from companion.book.figures.panels import new_figure
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation.phantom import build
 from companion.cohorts.simulation.phantom_chest import PhantomChestOptions

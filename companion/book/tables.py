@@ -8,8 +8,8 @@ from IPython.display import Markdown
 from pandas.io.formats.style import Styler
 
 from ccl.generator.pixel_moments import grey_spread
+from companion.book.figures.canvas import NOT_COMPUTED
 from companion.book.figures.look import MARKS_BY_LABEL, Mark, marks
-from companion.book.figures.panels import NOT_COMPUTED
 from companion.book.markdown import escape
 from companion.cohorts.cohort import SPLITS, Cohort
 from companion.evaluation.collapse import verdicts

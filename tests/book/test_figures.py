@@ -18,8 +18,8 @@ from matplotlib.lines import Line2D
 from companion import strategies
 from companion.book import figures
 from companion.book.figures.accuracy import BOOTSTRAP, SEEDS, interval_of
+from companion.book.figures.canvas import spread
 from companion.book.figures.look import SHAPES
-from companion.book.figures.panels import spread
 
 FRACTIONS = (0.05, 0.1, 1.0)
 BOTH = ("linear", "finetuned")

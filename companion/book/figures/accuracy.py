@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from companion.book.figures import panels as p
+from companion.book.figures import canvas
 from companion.book.figures.colours import CARD, INK
 from companion.book.figures.look import (
     BASELINES,
@@ -31,7 +31,7 @@ LABELS_USED = "labels used\n[%; below: images]"
 SEEDS, BOOTSTRAP = "standard error over pretraining seeds", "95 % patient bootstrap"
 
 
-@p.drawn
+@canvas.drawn
 def label_efficiency(
     results: pd.DataFrame,
     *,
@@ -58,7 +58,7 @@ def label_efficiency(
     interval = interval_of(results)
     shares = shares_of_labels(results)
     places = [(name, group) for name in chosen_domains(results, domains) for group in subgroups]
-    figure, panels = p.new_panels(len(places))
+    figure, panels = canvas.new_panels(len(places))
     for axes, (domain, subgroup) in zip(panels, places, strict=True):
         mine = (results["domain"] == domain) & (results["subgroup"] == subgroup)
         _draw_curves(axes, results[mine], marks(objective, initial), interval)
@@ -67,13 +67,13 @@ def label_efficiency(
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticks([100 * share for share in shares], list(shares.values()))
         axes.tick_params(axis="x", labelsize=8.5)
-    p.share_y(panels, low=0.48, most=1.0)
-    p.name_outer(panels, LABELS_USED, measure(n_classes))
-    p.add_legend(figure, panels[0], f"band: {_with_means(results, interval)}")
+    canvas.share_y(panels, low=0.48, most=1.0)
+    canvas.name_outer(panels, LABELS_USED, measure(n_classes))
+    canvas.add_legend(figure, panels[0], f"band: {_with_means(results, interval)}")
     return figure
 
 
-@p.drawn
+@canvas.drawn
 def gain(
     results: pd.DataFrame,
     *,
@@ -94,25 +94,25 @@ def gain(
     results = auc_rows(results, objective)
     results = results[(results["protocol"] == protocol) & ~results["strategy"].isin(BASELINES)]
     name = OBJECTIVES.get(objective, objective)
-    p.require(results, f"{PROTOCOLS[protocol]}: no {name} encoder in this profile.")
+    canvas.require(results, f"{PROTOCOLS[protocol]}: no {name} encoder in this profile.")
     differences = _differences(results)
     look, domains = marks(objective), chosen_domains(results)
     reference = look[REFERENCE]
-    figure, panels = p.new_panels(len(domains))
+    figure, panels = canvas.new_panels(len(domains))
     for axes, domain in zip(panels, domains, strict=True):
         _draw_bars(axes, differences[differences["domain"] == domain], look)
         axes.axhline(0, color=reference.colour, linewidth=1.5, label=reference.label)
         axes.set_title(domain)
         _name_shares(axes, results)
-    p.share_y(panels, -0.01, 0.01)
-    p.name_outer(panels, LABELS_USED, f"{measure(n_classes)}\n− {reference.label}'s")
+    canvas.share_y(panels, -0.01, 0.01)
+    canvas.name_outer(panels, LABELS_USED, f"{measure(n_classes)}\n− {reference.label}'s")
     several = results["pretrain_seed"].nunique() > 1
     note = f"whiskers: {SEEDS}" if several else "one seed: no whiskers"
-    p.add_legend(figure, panels[0], f"{PROTOCOLS[protocol]}; {note}", columns=2)
+    canvas.add_legend(figure, panels[0], f"{PROTOCOLS[protocol]}; {note}", columns=2)
     return figure
 
 
-@p.drawn
+@canvas.drawn
 def subgroup_gap(
     results: pd.DataFrame,
     pair: tuple[str, str],
@@ -135,16 +135,16 @@ def subgroup_gap(
     metric = "absolute_gap" if absolute else "gap"
     rows = auc_rows(results, objective, (f"{first} minus {second}",), metric)
     domains, interval = chosen_domains(rows, domains), interval_of(rows)
-    figure, panels = p.new_panels(len(domains))
+    figure, panels = canvas.new_panels(len(domains))
     for axes, domain in zip(panels, domains, strict=True):
         _draw_gaps(axes, rows[rows["domain"] == domain], marks(objective, initial), interval)
         axes.axhline(0, color=INK, linestyle=":", linewidth=1.5)
         axes.set_title(domain)
         _name_shares(axes, rows)
-    p.share_y(panels)
+    canvas.share_y(panels)
     gap = f"{first.replace('=', ': ')}\n− {second.partition('=')[2]}"
-    p.name_outer(panels, LABELS_USED, f"|{gap}|" if absolute else gap)
-    p.add_legend(figure, panels[0], f"whiskers: {_with_means(rows, interval)}")
+    canvas.name_outer(panels, LABELS_USED, f"|{gap}|" if absolute else gap)
+    canvas.add_legend(figure, panels[0], f"whiskers: {_with_means(rows, interval)}")
     return figure
 
 
@@ -164,10 +164,10 @@ def auc_rows(
     Raises:
         NothingToDraw: there are none.
     """
-    rows = p.require(results)
+    rows = canvas.require(results)
     rows = rows[(rows["metric"] == metric) & rows["subgroup"].isin(list(subgroups))]
-    p.require(rows, TOO_FEW)
-    return p.require(rows[rows["objective"] == objective], p.not_trained(objective))
+    canvas.require(rows, TOO_FEW)
+    return canvas.require(rows[rows["objective"] == objective], canvas.not_trained(objective))
 
 
 def chosen_domains(rows: pd.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
@@ -181,7 +181,7 @@ def chosen_domains(rows: pd.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
     known = list(dict.fromkeys(rows["domain"]))
     found = [domain for domain in wanted or known if domain in known]
     if not found:
-        raise p.NothingToDraw(TOO_FEW)
+        raise canvas.NothingToDraw(TOO_FEW)
     return found
 
 
@@ -243,10 +243,10 @@ def _differences(results: pd.DataFrame) -> pd.DataFrame:
     keys = ["domain", "label_fraction", "pretrain_seed"]
     means = results.groupby(["strategy", *keys])["value"].mean()
     if REFERENCE not in means.index.get_level_values("strategy"):
-        raise p.NothingToDraw(f"No encoder was trained on {REFERENCE} pairs, to compare with.")
+        raise canvas.NothingToDraw(f"No encoder was trained on {REFERENCE} pairs, to compare with.")
     differences = (means - means.xs(REFERENCE)).dropna().rename("value").reset_index()
     others = differences[differences["strategy"] != REFERENCE]
-    return p.require(others, f"Only {REFERENCE} pairs were trained on.")
+    return canvas.require(others, f"Only {REFERENCE} pairs were trained on.")
 
 
 def _draw_bars(axes: Axes, differences: pd.DataFrame, look: Mapping[str, Mark]) -> None:
@@ -256,7 +256,7 @@ def _draw_bars(axes: Axes, differences: pd.DataFrame, look: Mapping[str, Mark]) 
     for i, strategy in enumerate(strategies):
         bars = estimates(differences[differences["strategy"] == strategy], SEEDS).reindex(fractions)
         axes.bar(
-            p.places(len(fractions), len(strategies), i),
+            canvas.places(len(fractions), len(strategies), i),
             bars["value"],
             0.92 * 0.8 / len(strategies),
             yerr=bars["ci_high"] - bars["value"] if several else None,
@@ -273,9 +273,9 @@ def _draw_gaps(axes: Axes, rows: pd.DataFrame, look: Mapping[str, Mark], interva
     for i, strategy in enumerate(strategies):
         gaps = estimates(rows[rows["strategy"] == strategy], interval)
         axes.errorbar(
-            p.places(n_shares, len(strategies), i, width=0.6),
+            canvas.places(n_shares, len(strategies), i, width=0.6),
             gaps["value"].to_numpy(),
-            yerr=p.reach(gaps),
+            yerr=canvas.reach(gaps),
             color=look[strategy].colour,
             marker=look[strategy].marker,
             linestyle="none",

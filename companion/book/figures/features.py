@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.book.figures import panels as p
+from companion.book.figures import canvas
 from companion.book.figures.colours import CARD, CATEGORIES, GREY, INK
 from companion.book.figures.look import (
     NOTHING_SAID,
@@ -40,7 +40,7 @@ def palette(values: Sequence[str]) -> dict[str, str]:
     return {value: GREY if value == "none" else next(left) for value in values}
 
 
-@p.drawn
+@canvas.drawn
 def projection(
     maps: Mapping[str, np.ndarray],
     values: Sequence[str] | None,
@@ -59,10 +59,10 @@ def projection(
         initial: what the encoders start from, `PretrainingOptions.initial_weights`.
     """
     if values is None or colours is None:
-        raise p.NothingToDraw("The table of this cohort states no such thing.")
+        raise canvas.NothingToDraw("The table of this cohort states no such thing.")
     known = np.asarray(values, dtype=object)
     counts = {value: int(np.sum(known == value)) for value in colours}
-    figure, panels = p.new_panels(len(maps), height=2.4)
+    figure, panels = canvas.new_panels(len(maps), height=2.4)
     for axes, (strategy, xy) in zip(panels, maps.items(), strict=True):
         for value in sorted(colours, key=lambda value: -counts[value]):  # the rare on top
             x, y = xy[known == value].T
@@ -72,11 +72,11 @@ def projection(
         axes.set_aspect("equal", "datalim")
     for value, colour in colours.items():  # in the order given
         panels[0].scatter([], [], s=30, color=colour, label=value)
-    p.add_legend(figure, panels[0], what)
+    canvas.add_legend(figure, panels[0], what)
     return figure
 
 
-@p.drawn
+@canvas.drawn
 def scanner_confusion(
     table: pd.DataFrame,
     scanners: Sequence[str],
@@ -94,10 +94,10 @@ def scanner_confusion(
     Returns:
         A panel per strategy: rows are scanners, in per cent of their images, over all seeds.
     """
-    table = p.require(table, ONE_SCANNER)
-    table = p.require(table[table["objective"] == objective], p.not_trained(objective))
+    table = canvas.require(table, ONE_SCANNER)
+    table = canvas.require(table[table["objective"] == objective], canvas.not_trained(objective))
     strategies = present(table["strategy"])
-    figure, panels = p.new_panels(len(strategies))
+    figure, panels = canvas.new_panels(len(strategies))
     for i, (axes, strategy) in enumerate(zip(panels, strategies, strict=True)):
         mine = table[table["strategy"] == strategy]
         counts = mine.pivot_table("n", "scanner", "predicted", aggfunc="sum", fill_value=0)
@@ -108,13 +108,13 @@ def scanner_confusion(
         axes.set(xlabel="", ylabel="", title=marks(objective, initial)[strategy].title)
         axes.tick_params(axis="x", labelrotation=45, labelsize=8.5)
         axes.tick_params(axis="y", labelrotation=0, labelsize=8.5)
-        axes.tick_params(labelleft=i % p.COLUMNS == 0)
-    p.name_outer(panels, "taken for", "scanner")
+        axes.tick_params(labelleft=i % canvas.COLUMNS == 0)
+    canvas.name_outer(panels, "taken for", "scanner")
     figure.supxlabel("numbers: per cent of the scanner's images", fontsize=10, color=INK)
     return figure
 
 
-@p.drawn
+@canvas.drawn
 def separability(
     table: pd.DataFrame | None, n_scanners: int, initial: Initial = NOTHING_SAID
 ) -> Figure:
@@ -126,7 +126,7 @@ def separability(
         n_scanners: number of test scanners, for the line of features that know nothing of them.
         initial: what the encoders start from, `PretrainingOptions.initial_weights`.
     """
-    table = p.require(table, ONE_SCANNER)
+    table = canvas.require(table, ONE_SCANNER)
     held = set(zip(table["objective"], table["strategy"], strict=True))
     looks = {
         (objective, strategy): mark
@@ -135,7 +135,7 @@ def separability(
         if (objective, strategy) in held
     }
     nothing = {"scanner": 1 / n_scanners, "scanner_knn": 1 / n_scanners, "mixing": 1.0}
-    figure, panels = p.new_panels(len(MEASURES), height=0.3 * len(looks) + 0.9)
+    figure, panels = canvas.new_panels(len(MEASURES), height=0.3 * len(looks) + 0.9)
     for axes, (measure, label) in zip(panels, MEASURES.items(), strict=True):
         _draw_measure(axes, table[table["measure"] == measure], looks)
         axes.axvline(nothing.get(measure, 0.0), color=INK, linestyle=":")
@@ -151,24 +151,24 @@ def _draw_measure(axes: Axes, rows: pd.DataFrame, looks: dict[tuple[str, str], M
     for line, ((objective, strategy), mark) in enumerate(looks.items()):
         mine = rows[(rows["objective"] == objective) & (rows["strategy"] == strategy)]
         look: dict[str, Any] = {"color": mark.colour, "marker": mark.marker, "linestyle": "none"}
-        axes.errorbar(mine["value"], [line] * len(mine), xerr=p.reach(mine), **look)
+        axes.errorbar(mine["value"], [line] * len(mine), xerr=canvas.reach(mine), **look)
     names = [
         f"{mark.label}, {OBJECTIVES[objective]}" if strategy in SHARED else mark.label
         for (objective, strategy), mark in looks.items()
     ]
-    p.name_rows(axes, names)
+    canvas.name_rows(axes, names)
 
 
-@p.drawn
+@canvas.drawn
 def pair_similarity(table: pd.DataFrame) -> Figure:
     """Cosine similarity of the views of each strategy's own pairs, before and after training.
 
     Args:
         table: columns `strategy`, `training` ('before' or 'after'), `value`, `ci_low`, `ci_high`.
     """
-    table = p.require(table, p.not_trained("simclr"))
+    table = canvas.require(table, canvas.not_trained("simclr"))
     strategies, look = present(table["strategy"]), marks("simclr")
-    figure, (axes,) = p.new_panels(1, height=0.45 * len(strategies) + 0.9)
+    figure, (axes,) = canvas.new_panels(1, height=0.45 * len(strategies) + 0.9)
     for line, strategy in enumerate(strategies):
         mark = look[strategy]
         ends = table[table["strategy"] == strategy].set_index("training").loc[["before", "after"]]
@@ -176,13 +176,13 @@ def pair_similarity(table: pd.DataFrame) -> Figure:
         for training, face in (("before", CARD), ("after", mark.colour)):
             end = ends.loc[[training]]
             shape: dict[str, Any] = {"color": mark.colour, "marker": mark.marker}
-            shown = axes.errorbar(end["value"], line, xerr=p.reach(end), **shape)
+            shown = axes.errorbar(end["value"], line, xerr=canvas.reach(end), **shape)
             shown[0].set_markerfacecolor(face)
     for training, face in (("before training", CARD), ("after", INK)):
         key: dict[str, Any] = {"color": INK, "marker": "o", "linestyle": "none"}
         axes.plot([], [], label=training, markerfacecolor=face, **key)
     axes.axvline(0, color=INK, linestyle=":", linewidth=1.5, label="other images")
-    p.name_rows(axes, [look[strategy].label for strategy in strategies])
+    canvas.name_rows(axes, [look[strategy].label for strategy in strategies])
     axes.set_xlabel("cosine similarity of the two views")
-    p.add_legend(figure, axes, "whiskers: 95 % over test patients")
+    canvas.add_legend(figure, axes, "whiskers: 95 % over test patients")
     return figure

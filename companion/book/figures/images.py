@@ -8,12 +8,11 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from companion.book.figures import colours
-from companion.book.figures import panels as p
+from companion.book.figures import canvas, colours
 from companion.cohorts.cohort import SPLITS
 
 
-@p.drawn
+@canvas.drawn
 def image_grid(
     rows: Sequence[Sequence[np.ndarray | None]], columns: Sequence[str], names: Sequence[str] = ()
 ) -> Figure:
@@ -24,8 +23,8 @@ def image_grid(
         columns: one title per column.
         names: one name per row, or none.
     """
-    size = min(1.5, p.WIDTH / len(columns))
-    figure = p.new_figure(size * len(rows) + 0.5, size * len(columns) + 0.4)
+    size = min(1.5, canvas.WIDTH / len(columns))
+    figure = canvas.new_figure(size * len(rows) + 0.5, size * len(columns) + 0.4)
     axes = figure.subplots(len(rows), len(columns), squeeze=False)
     for i, row in enumerate(rows):
         for j, image in enumerate(row):
@@ -47,14 +46,14 @@ def _wrapped(title: str, width: float) -> str:
     return "\n".join(textwrap.wrap(title, letters, break_long_words=False))
 
 
-@p.drawn
+@canvas.drawn
 def cohort_counts(table: pd.DataFrame) -> Figure:
     """Images per scanner and split, as bars.
 
     Args:
         table: a cohort's table (columns `scanner`, `split`).
     """
-    figure, (axes,) = p.new_panels(1, height=2.6)
+    figure, (axes,) = canvas.new_panels(1, height=2.6)
     sns.countplot(
         table,
         y="scanner",
@@ -68,5 +67,5 @@ def cohort_counts(table: pd.DataFrame) -> Figure:
     for bars, split in zip(axes.containers, SPLITS, strict=True):
         bars.set_label(split)
     axes.set(xlabel="images", ylabel="scanner")
-    p.add_legend(figure, axes)
+    canvas.add_legend(figure, axes)
     return figure

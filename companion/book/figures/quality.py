@@ -7,8 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from companion.book.figures import colours
-from companion.book.figures import panels as p
+from companion.book.figures import canvas, colours
 from companion.book.figures.colours import INK
 from companion.book.figures.look import Mark, marks
 
@@ -30,7 +29,7 @@ IMAGES: Mapping[str, Mark] = {
 WHISKERS = "whiskers: 95 % intervals"
 
 
-@p.drawn
+@canvas.drawn
 def effectiveness(quality: pd.DataFrame) -> Figure:
     """How often a scanner classifier sees the intended scanner, beside its ceiling and chance.
 
@@ -42,16 +41,16 @@ def effectiveness(quality: pd.DataFrame) -> Figure:
     """
     bars = quality[(quality["measure"] == "effectiveness") & (quality["source"] == "all")]
     percent = bars.assign(**{name: 100 * bars[name] for name in ("value", "ci_low", "ci_high")})
-    figure, (axes,) = p.new_panels(1, height=2.8)
+    figure, (axes,) = canvas.new_panels(1, height=2.8)
     _draw_bars(axes, percent, "target", ("real", "counterfactual", "untrained"))
     n_targets = bars.loc[bars["target"] != "all", "target"].nunique()
     axes.axhline(100 / n_targets, color=INK, linestyle=":", label="Chance")
     axes.set(xlabel="scanner", ylabel="seen as that scanner [%]", ylim=(0, 104))
-    p.add_legend(figure, axes, WHISKERS, columns=2)
+    canvas.add_legend(figure, axes, WHISKERS, columns=2)
     return figure
 
 
-@p.drawn
+@canvas.drawn
 def gold_error(quality: pd.DataFrame) -> Figure:
     """Error against the true counterfactual, beside leaving alone and two baselines.
 
@@ -60,20 +59,20 @@ def gold_error(quality: pd.DataFrame) -> Figure:
             'pixel_regression', 'counterfactual'), `source`, `target` (scanners), `value`, `ci_low`,
             `ci_high` (mean absolute error in grey levels of 255).
     """
-    bars = p.require(quality[quality["measure"] == "gold_error"], REAL)
+    bars = canvas.require(quality[quality["measure"] == "gold_error"], REAL)
     pooled = (bars["source"] == "all") | (bars["target"] == "all")
     directions = bars["source"] + "\n→ " + bars["target"]
     bars = bars.assign(direction=directions.mask(pooled, "all"))
-    figure = p.new_figure(0.72 * bars["direction"].nunique() + 1.4)
+    figure = canvas.new_figure(0.72 * bars["direction"].nunique() + 1.4)
     axes = figure.subplots()
     order = ("untouched", "histogram", "pixel_regression", "counterfactual")
     _draw_bars(axes, bars, "direction", order, horizontal=True)
     axes.set(xlabel="mean absolute error [grey levels of 255]", ylabel="direction")
-    p.add_legend(figure, axes, WHISKERS, columns=2)
+    canvas.add_legend(figure, axes, WHISKERS, columns=2)
     return figure
 
 
-@p.drawn
+@canvas.drawn
 def overall(
     quality: pd.DataFrame, measures: Mapping[str, str], chance: float | None = None
 ) -> Figure:
@@ -89,8 +88,8 @@ def overall(
     kinds = {name: pooled[pooled["measure"] == name] for name in measures}
     kinds = {name: mine for name, mine in kinds.items() if len(mine)}
     if not kinds:
-        raise p.NothingToDraw("Not measured on this cohort, or on too few test images.")
-    figure = p.new_figure(sum(0.3 * len(mine) + 0.75 for mine in kinds.values()))
+        raise canvas.NothingToDraw("Not measured on this cohort, or on too few test images.")
+    figure = canvas.new_figure(sum(0.3 * len(mine) + 0.75 for mine in kinds.values()))
     heights = [len(mine) + 1 for mine in kinds.values()]
     panels = figure.subplots(len(kinds), 1, height_ratios=heights, squeeze=False)[:, 0]
     for axes, (name, mine) in zip(panels, kinds.items(), strict=True):
@@ -102,7 +101,7 @@ def overall(
     return figure
 
 
-@p.drawn
+@canvas.drawn
 def ablation(bought: pd.DataFrame | None) -> Figure:
     """Gain over unpaired views against the gold error of the pairs, one point per seed.
 
@@ -110,9 +109,9 @@ def ablation(bought: pd.DataFrame | None) -> Figure:
         bought: rows `strategy`, `seed`, `where`, `error` (grey levels of 255) and `gain`
             (difference in ROC-AUC), of `companion.experiments.ablation.gain_against_error`.
     """
-    bought = p.require(bought, NOTHING_TO_COMPARE)
+    bought = canvas.require(bought, NOTHING_TO_COMPARE)
     places, look = list(dict.fromkeys(bought["where"])), marks("simclr")
-    figure, panels = p.new_panels(len(places), height=3.4)  # the legend is tall
+    figure, panels = canvas.new_panels(len(places), height=3.4)  # the legend is tall
     for axes, where in zip(panels, places, strict=True):
         here = bought[bought["where"] == where]
         for strategy, points in here.groupby("strategy", sort=False):
@@ -122,10 +121,12 @@ def ablation(bought: pd.DataFrame | None) -> Figure:
         axes.margins(0.12)
         axes.axhline(0, color=INK, linewidth=0.8)
         axes.set_title(where)
-    p.share_y(panels, -0.01, 0.01)
+    canvas.share_y(panels, -0.01, 0.01)
     reference = look["standard"].label
-    p.name_outer(panels, "error of the pairs\n[grey levels of 255]", f"ROC-AUC\n− {reference}'s")
-    p.add_legend(figure, panels[0], "one point per pretraining seed", columns=1)
+    canvas.name_outer(
+        panels, "error of the pairs\n[grey levels of 255]", f"ROC-AUC\n− {reference}'s"
+    )
+    canvas.add_legend(figure, panels[0], "one point per pretraining seed", columns=1)
     return figure
 
 
@@ -137,7 +138,7 @@ def _draw_kinds(axes: Axes, rows: pd.DataFrame) -> None:
         for look, kind in zip(looks, rows["images"], strict=True)
     ]
     shape: dict[str, Any] = {"color": [look.colour for look in looks], "ecolor": INK}
-    axes.barh(names, rows["value"].to_numpy(), 0.8, xerr=p.reach(rows), **shape)
+    axes.barh(names, rows["value"].to_numpy(), 0.8, xerr=canvas.reach(rows), **shape)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
@@ -152,14 +153,14 @@ def _draw_bars(
     thickness = 0.8 / len(kinds) * 0.92
     for k, kind in enumerate(kinds):
         mine = table[table["images"] == kind].groupby(group).mean(numeric_only=True).reindex(groups)
-        where, value = p.places(len(groups), len(kinds), k), mine["value"].to_numpy()
+        where, value = canvas.places(len(groups), len(kinds), k), mine["value"].to_numpy()
         look: dict[str, Any] = {"color": IMAGES[kind].colour, "label": IMAGES[kind].label}
         if horizontal:
-            axes.barh(where, value, thickness, xerr=p.reach(mine), ecolor=INK, **look)
+            axes.barh(where, value, thickness, xerr=canvas.reach(mine), ecolor=INK, **look)
         else:
-            axes.bar(where, value, thickness, yerr=p.reach(mine), ecolor=INK, **look)
+            axes.bar(where, value, thickness, yerr=canvas.reach(mine), ecolor=INK, **look)
     if horizontal:
-        p.name_rows(axes, groups)
+        canvas.name_rows(axes, groups)
     else:
         axes.set_xticks(range(len(groups)), groups)
         axes.grid(visible=False, axis="x")

@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from companion.book.figures import colours
-from companion.book.figures import panels as p
+from companion.book.figures import canvas, colours
 from companion.book.figures.colours import CATEGORIES, FAINT
 from companion.book.figures.look import OBJECTIVES, Mark, marks, present
 from companion.evaluation.convergence import AUC
@@ -22,7 +21,7 @@ STEPS = {"generator": colours.VIOLET, "bank": colours.LILAC, "pretraining": colo
 STEP_NAMES = {"bank": "bank of counterfactuals"}
 
 
-@p.drawn
+@canvas.drawn
 def training_history(
     history: pd.DataFrame | None, metrics: Mapping[str, str], *, objective: str = "simclr"
 ) -> Figure:
@@ -35,17 +34,17 @@ def training_history(
         metrics: column to axis label, unit included, e.g. {"loss": "NT-Xent loss [nats]"}.
         objective: after which strategies are named.
     """
-    history = p.require(history, p.not_trained(objective))
-    figure, panels = p.new_panels(len(metrics), height=2.1)
+    history = canvas.require(history, canvas.not_trained(objective))
+    figure, panels = canvas.new_panels(len(metrics), height=2.1)
     for axes, (column, label) in zip(panels, metrics.items(), strict=True):
         _draw_history(axes, history, column, marks(objective))
         axes.set(xlabel="epoch", ylabel=label)
     if "strategy" in history.columns:
-        p.add_legend(figure, panels[0])
+        canvas.add_legend(figure, panels[0])
     return figure
 
 
-@p.drawn
+@canvas.drawn
 def validation(history: pd.DataFrame | None, *, objective: str = "simclr") -> Figure:
     """ROC-AUC of linear probes on validation images over pretraining: the mean, then each scanner.
 
@@ -55,17 +54,17 @@ def validation(history: pd.DataFrame | None, *, objective: str = "simclr") -> Fi
             nothing was trained.
         objective: after which strategies are named.
     """
-    history = p.require(history, p.not_trained(objective))
+    history = canvas.require(history, canvas.not_trained(objective))
     columns = [name for name in history.columns if name.startswith(AUC)]
     if not columns:
-        raise p.NothingToDraw("No probe was made while these encoders were pretrained.")
+        raise canvas.NothingToDraw("No probe was made while these encoders were pretrained.")
     trained = history.assign(epoch=history["epoch"] + 1)  # epochs that were trained
-    figure, panels = p.new_panels(len(columns), height=2.1)
+    figure, panels = canvas.new_panels(len(columns), height=2.1)
     for axes, column in zip(panels, columns, strict=True):
         _draw_history(axes, trained, column, marks(objective))
         title = probe_name(column).replace(", ", ",\n")
         axes.set(title=title, xlabel="epoch", ylabel="validation AUC")
-    p.add_legend(figure, panels[0])
+    canvas.add_legend(figure, panels[0])
     return figure
 
 
@@ -98,7 +97,7 @@ def probe_name(column: str) -> str:
     return f"{scanner}, {percent} % of the labels"
 
 
-@p.drawn
+@canvas.drawn
 def training_length(table: pd.DataFrame | None) -> Figure:
     """The crossing: validation AUC of SimCLR on real and on true-counterfactual pairs over epochs.
 
@@ -106,9 +105,9 @@ def training_length(table: pd.DataFrame | None) -> Figure:
         table: `length.csv` of `companion.experiments.length`: columns `epoch`, `start`, `strategy`,
             `validation_auc`. None where nobody trained for so long.
     """
-    table = p.require(table, "Nothing was trained for long in this record.")
+    table = canvas.require(table, "Nothing was trained for long in this record.")
     probed, look = table.dropna(subset=[AUC]), marks("simclr")
-    figure, (axes,) = p.new_panels(1, height=3.4)
+    figure, (axes,) = canvas.new_panels(1, height=3.4)
     for names, mine in probed.groupby(["start", "strategy"], sort=False):
         start, strategy = map(str, names)
         line = mine.groupby("epoch", as_index=False)[AUC].mean()
@@ -117,11 +116,11 @@ def training_length(table: pd.DataFrame | None) -> Figure:
         shape |= {"linestyle": LINES[start], "label": f"{mark.label},\n{STARTS[start]}"}
         axes.plot(line["epoch"] + 1, line[AUC], **shape)
     axes.set(xlabel="epoch of one schedule", ylabel="validation AUC of a linear probe")
-    p.label_lines(figure, axes)
+    canvas.label_lines(figure, axes)
     return figure
 
 
-@p.drawn
+@canvas.drawn
 def kl_per_resolution(history: pd.DataFrame) -> Figure:
     """The generator's KL divergence at each resolution of its latents over training.
 
@@ -131,7 +130,7 @@ def kl_per_resolution(history: pd.DataFrame) -> Figure:
     """
     names = [name for name in history.columns if re.fullmatch(r"kl_\d+", name)]
     resolutions = sorted(int(name.removeprefix("kl_")) for name in names)
-    figure, (axes,) = p.new_panels(1, height=2.6)
+    figure, (axes,) = canvas.new_panels(1, height=2.6)
     for resolution, colour in zip(resolutions, CATEGORIES, strict=False):
         line = history[["epoch", f"kl_{resolution}"]].dropna()
         name = f"latents of\n{resolution} × {resolution}"
@@ -139,20 +138,20 @@ def kl_per_resolution(history: pd.DataFrame) -> Figure:
         axes.plot(x, y, color=colour, marker=_seen_alone(line), label=name)
     axes.set(xlabel="epoch", ylabel="KL [bits per pixel]")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    p.label_lines(figure, axes)
+    canvas.label_lines(figure, axes)
     return figure
 
 
-@p.drawn
+@canvas.drawn
 def cost(table: pd.DataFrame | None) -> Figure:
     """Time of one run of generator, banks and each pretraining.
 
     Args:
         table: of `companion.evaluation.cost.cost_table`; where a time is not known, it says so.
     """
-    table = p.require(table).reset_index(drop=True)
+    table = canvas.require(table).reset_index(drop=True)
     minutes = table["seconds"] / 60
-    figure, (axes,) = p.new_panels(1, height=0.32 * len(table) + 0.8)
+    figure, (axes,) = canvas.new_panels(1, height=0.32 * len(table) + 0.8)
     for step, colour in STEPS.items():
         mine = minutes[table["step"] == step]
         if len(mine):
@@ -161,10 +160,10 @@ def cost(table: pd.DataFrame | None) -> Figure:
         unknown = "" if np.isfinite(end) else " interrupted;"
         beside = f"{unknown} {mib / 1024:.1f} GiB"
         axes.text(np.nan_to_num(end), place, beside, va="center", fontsize=8.5, color=FAINT)
-    p.name_rows(axes, list(map(_name, table["step"], table["what"])))
+    canvas.name_rows(axes, list(map(_name, table["step"], table["what"])))
     axes.margins(x=0.15)
     axes.set_xlabel("minutes of one run (beside: peak memory)")
-    p.add_legend(figure, axes)
+    canvas.add_legend(figure, axes)
     return figure
 
 
