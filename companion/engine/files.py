@@ -82,14 +82,9 @@ def file_digest(path: Path) -> str:
 
 
 def lock(file: IO[Any], path: Path, *, wait: bool) -> None:
-    """Locks an open file for this process alone; the system drops the lock however it ends.
+    """Locks a file that is open for writing, until it is closed or the process ends.
 
     Where the file system cannot lock, this warns and goes on.
-
-    Args:
-        file: open for writing; lets go of the lock when it is closed.
-        path: of the file, for the warning.
-        wait: until another process lets go of it.
 
     Raises:
         BlockingIOError: another process holds it and `wait` is False.

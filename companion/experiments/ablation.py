@@ -29,11 +29,7 @@ def qualities(experiment: Experiment, objective: ObjectiveName) -> dict[str, pd.
 def pairing_errors(qualities: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     """Gold error of what every strategy pairs an image with, in grey levels of 255.
 
-    Args:
-        qualities: strategy to the `quality.csv` of the generator that its bank is made by.
-
-    Returns:
-        The same strategies, 'standard' (the image left alone) and 'oracle' (the truth itself).
+    Of those with `qualities`, of 'standard' (the image left alone) and 'oracle' (the truth itself).
     """
     errors = {name: _pooled(quality, "counterfactual") for name, quality in qualities.items()}
     untouched = _pooled(next(iter(qualities.values())), "untouched")

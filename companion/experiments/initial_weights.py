@@ -18,10 +18,7 @@ def architecture(options: EncoderOptions, image_size: tuple[int, int]) -> Encode
 def starting_encoder(options: EncoderOptions, image_size: tuple[int, int], folder: Path) -> Encoder:
     """An encoder with its initial weights; what is drawn after it is the same wherever these were.
 
-    Args:
-        options: of the encoder.
-        image_size: height and width in pixels.
-        folder: keeps published weights; those of a file of the user's stay there alone.
+    Published weights are kept in the folder; those of a file of the user's stay there alone.
 
     Raises:
         ValueError, OSError: as `build_encoder`.

@@ -189,9 +189,7 @@ def pretraining_history(experiment: Experiment, objective: str) -> pd.DataFrame:
 def pair_similarities(experiment: Experiment, *, max_images: int = 240) -> pd.DataFrame:
     """Similarity of the views of SimCLR's own pairs, to its encoders before and after training.
 
-    Args:
-        experiment: of the encoders, of which those of the first seed are compared.
-        max_images: test images, evenly spread over the pretraining scanners.
+    Of the first seed, on so many test images, evenly spread over the pretraining scanners.
 
     Returns:
         Rows `strategy`, `training` ('before' or 'after'), `value`, `ci_low`, `ci_high`, `n`.

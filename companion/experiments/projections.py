@@ -11,11 +11,8 @@ def embeddings(
 ) -> dict[str, np.ndarray]:
     """Features of the test images, float32 (n, D), by strategy; 'random' is the control.
 
-    Args:
-        experiment: of the encoders.
-        objective: of the encoders.
-        seed: of their pretraining.
-        positions: places (n,) among the test images; None for all.
+    Of an objective's encoders of one pretraining seed, at some `positions` (n,) among the test
+    images, or at all.
     """
     from companion.evaluation import features
 
