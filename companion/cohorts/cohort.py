@@ -216,28 +216,31 @@ def count_images(
 
 
 def describe(
-    options: Any,
-    scanners: Sequence[str],
-    held_out_scanners: Sequence[str],
-    classes: Sequence[str],
-    images: np.ndarray,
-    table: pd.DataFrame,
-    **said: Any,
+    options: Any, made: Any, images: np.ndarray, table: pd.DataFrame, **said: Any
 ) -> dict[str, Any]:
-    """The content of `cohort.json`: what every cohort has, by its source's options, and more."""
+    """The content of `cohort.json`: what every cohort has, and more.
+
+    Args:
+        options: of its source.
+        made: the plan or the phantom, which names scanners, classes, caveats and citation.
+        images, table: the cohort's.
+        said: what else there is, or other than `made` has.
+    """
     return {
         "format": FORMAT,
         "name": options.name or options.source,
         "source": options.source,
         "source_options": options.model_dump(mode="json"),
-        "scanners": list(scanners),
-        "held_out_scanners": list(held_out_scanners),
-        "classes": list(classes),
-        "positive_label": classes[1],
+        "scanners": list(made.scanners),
+        "held_out_scanners": list(made.held_out_scanners),
+        "classes": list(made.classes),
+        "positive_label": made.classes[1],
         "height": images.shape[1],
         "width": images.shape[2],
-        "counts": count_images(table, classes),
+        "counts": count_images(table, made.classes),
         "checksum": checksum(images, table),
+        "caveats": list(made.caveats),
+        "citation": made.citation,
         **said,
     }
 

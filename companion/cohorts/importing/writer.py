@@ -208,16 +208,13 @@ def _write_table_and_info(plan: Plan, partial: Path, progress: Progress) -> None
     compared = plan.compare_with_paper()
     info = describe(
         plan.options,
-        plan.scanners,
-        plan.held_out_scanners,
-        plan.classes,
+        plan,
         images,
         table,
         preprocessing=_preprocessing(plan.options),
         left_out=plan.left_out,
         skipped=skipped,
         caveats=[*plan.caveats, *caveats, *_missing_classes(plan)],
-        citation=plan.citation,
         evaluation_only=plan.options.evaluation_only,
         **({} if compared is None else {"table_1": compared}),
     )

@@ -92,18 +92,7 @@ def build(options: PhantomOptions, folder: Path) -> None:
         _fill(images, options, table, noise=True)
         images.flush()
         table.to_parquet(partial / "table.parquet", index=False)
-        info = describe(
-            options,
-            options.scanners,
-            options.held_out_scanners,
-            options.classes,
-            images,
-            table,
-            preprocessing={},
-            skipped=[],
-            caveats=options.caveats,
-            citation=options.citation,
-        )
+        info = describe(options, options, images, table, preprocessing={}, skipped=[])
         write_atomically(partial / "cohort.json", json.dumps(info, indent=1) + "\n")
         partial.rename(folder)
     except BaseException:
