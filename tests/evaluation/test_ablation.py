@@ -20,32 +20,22 @@ def quality(error: float) -> pd.DataFrame:
 
 
 def results() -> pd.DataFrame:
-    gains = {"standard": 0.0, "counterfactual": 0.1, "oracle": 0.2}
-    rows = [
-        (
-            objective,
-            strategy,
-            seed,
-            0,
-            protocol,
-            fraction,
-            domain,
-            "all",
-            metric,
-            base + gain * size,
-        )
-        for objective, base in (("simclr", 0.6), ("dino", 0.3))
-        for strategy, gain in gains.items()
-        for seed in (0, 1)
-        for protocol, size in (("linear", 1 + seed), ("finetuned", -1))
-        for fraction in (0.1, 1.0)
-        for domain in ("Common", "Rare", "Unseen", "pooled")
-        for metric in ("roc_auc", "accuracy")
-    ]
-    columns = ["objective", "strategy", "pretrain_seed", "probe_seed", "protocol", "label_fraction"]
-    table = pd.DataFrame(rows, columns=[*columns, "domain", "subgroup", "metric", "value"])
-    table.loc[table["domain"] == "Common", "value"] = 0.5
-    return table
+    """Every combination of what a row is about, and an AUC by hand."""
+    levels = {
+        "objective": ("simclr", "dino"),
+        "strategy": ("standard", "counterfactual", "oracle"),
+        "pretrain_seed": (0, 1),
+        "protocol": ("linear", "finetuned"),
+        "label_fraction": (0.1, 1.0),
+        "domain": ("Common", "Rare", "Unseen", "pooled"),
+        "metric": ("roc_auc", "accuracy"),
+    }
+    table = pd.MultiIndex.from_product(levels.values(), names=levels).to_frame(index=False)
+    gain = table["strategy"].map({"standard": 0.0, "counterfactual": 0.1, "oracle": 0.2})
+    size = (1 + table["pretrain_seed"]).where(table["protocol"] == "linear", -1)
+    value = table["objective"].map({"simclr": 0.6, "dino": 0.3}) + gain * size
+    value = value.where(table["domain"] != "Common", 0.5)
+    return table.assign(value=value, probe_seed=0, subgroup="all")
 
 
 def test_errors_are_those_over_all_directions() -> None:
