@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -30,7 +31,7 @@ from companion.experiments.finetuning import finetune_encoder
 from companion.experiments.generator import train_generator
 from companion.experiments.pretraining import encoder_of, initial_encoder, pretrain
 from companion.experiments.quality import measure_quality
-from companion.quality import measuring
+from companion.quality import abduction, measuring
 from tests.changed import changed
 
 _CREATE = timm.create_model
@@ -227,9 +228,10 @@ def test_bank_and_quality_load_the_generator_onto_the_fastest_device(mine, monke
     other = changed(mine, bank__batch_size=7)
     make_bank(other)
     assert asked == [device]
-    monkeypatch.setattr(measuring, "train_judges", lambda *given: given[-1].mkdir())
-    for name in ("compare_abduction", "measure"):
-        monkeypatch.setattr(measuring, name, lambda *_: pd.DataFrame({"measure": [""]}))
+    judges = SimpleNamespace(scanner=None)
+    monkeypatch.setattr(measuring, "train_judges", lambda *given: given[-1].mkdir() or judges)
+    for module, name in ((abduction, "abduction"), (measuring, "measure")):
+        monkeypatch.setattr(module, name, lambda *_: pd.DataFrame({"measure": [""]}))
     measure_quality(other)
     assert asked == [device, device]
 

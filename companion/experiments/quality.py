@@ -13,7 +13,7 @@ from companion.experiments.config import Experiment
 from companion.experiments.generator import load, train_generator
 from companion.strategies import BASE, split_seed, with_seed
 
-CODE = ("companion.quality.measuring",)
+CODE = ("companion.quality.abduction", "companion.quality.measuring")
 
 
 def measure_quality(experiment: Experiment, name: str = BASE) -> Run:
@@ -39,13 +39,14 @@ def measure_quality(experiment: Experiment, name: str = BASE) -> Run:
 
     def compute(folder: Path) -> None:
         from ccl.devices import fastest_device
-        from companion.quality.measuring import compare_abduction, measure, train_judges
+        from companion.quality.abduction import abduction
+        from companion.quality.measuring import measure, train_judges
 
         images = Cohort.load(inputs["cohort"].folder)
         judges = train_judges(images, options, folder / "judges")
         generator = load(inputs["generator"].folder, fastest_device())
         counterfactuals = bank.load(inputs["bank"].folder, images)
-        abductions = compare_abduction(images, generator, judges, options)
+        abductions = abduction(images, generator, judges.scanner, options)
         write_table(abductions, folder / "abduction.csv")
         measures = measure(images, generator, counterfactuals, judges, options)
         write_table(measures, folder / "quality.csv")

@@ -15,11 +15,12 @@ from ccl.generator.generator import Generator
 from ccl.generator.hvae_options import HVAEOptions
 from ccl.generator.pixel_noise import PixelNoise
 from companion.cohorts.bank import BankOptions, all_counterfactuals
-from companion.cohorts.cohort import Cohort
+from companion.cohorts.cohort import Cohort, evenly
 from companion.cohorts.truths import has_truth
 from companion.quality.cycles import DISTANCES, reversibility
 from companion.quality.effectiveness import effectiveness
 from companion.quality.gold_error import gold_error
+from companion.quality.options import QualityOptions
 from companion.quality.sample import Sample
 from companion.quality.summary import ALL
 
@@ -35,7 +36,7 @@ VARIANTS: Mapping[str, Mapping[str, object]] = {
 
 
 def abduction(
-    sample: Sample, generator: Generator, judge: ImageClassifier, noise: PixelNoise
+    cohort: Cohort, generator: Generator, judge: ImageClassifier, options: QualityOptions
 ) -> pd.DataFrame:
     """Measures of every variant on validation images, averaged over all directions.
 
@@ -44,8 +45,9 @@ def abduction(
         judge of the scanner, `reversibility_l1` after one journey and, where the truth is known,
         those of `gold_error`.
     """
-    cohort, rows, l1 = sample.cohort, sample.rows, {"l1": DISTANCES["l1"]}
-    tables = []
+    rows = evenly(cohort.rows("val", "pretraining"), options.sample)
+    noise = scanner_noise(cohort, generator, options.calibration_images)
+    sample, tables, l1 = Sample(cohort, rows), [], {"l1": DISTANCES["l1"]}
     for name, changes in VARIANTS.items():
         changed = variant(generator, changes, noise)
         noisy = all_counterfactuals(cohort, changed, rows, BankOptions())

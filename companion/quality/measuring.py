@@ -14,7 +14,6 @@ from companion.cohorts.bank import Bank, BankOptions, all_counterfactuals
 from companion.cohorts.cohort import Cohort, evenly
 from companion.cohorts.truths import has_truth
 from companion.engine.mapped import read
-from companion.quality.abduction import abduction, scanner_noise
 from companion.quality.classifier import (
     Targets,
     attribute_targets,
@@ -114,15 +113,6 @@ def measure(
         means = all_counterfactuals(cohort, generator, rows, mean)
         tables.append(gold_error(tested, means, images["counterfactual"]))
     return pd.concat(tables, ignore_index=True)
-
-
-def compare_abduction(
-    cohort: Cohort, generator: Generator, judges: Judges, options: QualityOptions
-) -> pd.DataFrame:
-    """Measures of other ways of abduction, on validation images; see `quality.abduction`."""
-    sample = Sample(cohort, evenly(cohort.rows("val", "pretraining"), options.sample))
-    noise = scanner_noise(cohort, generator, options.calibration_images)
-    return abduction(sample, generator, judges.scanner, noise)
 
 
 def _of_sex(sample: Sample, generator: Generator, judges: Judges) -> list[pd.DataFrame]:

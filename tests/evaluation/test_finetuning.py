@@ -81,7 +81,7 @@ def weights_of(module):
 
 @pytest.fixture(scope="module")
 def cohort():
-    return striped_cohort()
+    return striped_cohort(patients=200)
 
 
 # What it is for

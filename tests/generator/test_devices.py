@@ -30,7 +30,7 @@ from companion.experiments import generator as generators
 from companion.quality import abduction, latent_probe, nearest_training, realism
 from companion.quality import classifier as judging
 from companion.quality.classifier import attribute_targets, scanner_target
-from companion.quality.measuring import Judges, compare_abduction, measure
+from companion.quality.measuring import Judges, measure
 from companion.quality.options import QualityOptions
 from companion.quality.under_age import GRAPH, under_age
 from tests.generator.conftest import FLAT
@@ -165,8 +165,8 @@ def test_the_comparison_of_abductions(phantom, judges, device, monkeypatch):
     here = moved(phantom)
 
     def compared(place):
-        those = Judges(deepcopy(judges.scanner).to(place), None, judges.targets)
-        return compare_abduction(phantom, on(place, here), those, FEW)
+        judge = deepcopy(judges.scanner).to(place)
+        return abduction.abduction(phantom, on(place, here), judge, FEW)
 
     tables = on_both(compared)
     pd.testing.assert_frame_equal(*tables, rtol=1e-3, atol=1e-3)

@@ -40,6 +40,7 @@ from companion.quality.measuring import untrained
 from companion.quality.minimality import minimality, needed_share
 from companion.quality.nearest_training import nearest_distance, nearest_training_image
 from companion.quality.off_target import off_target
+from companion.quality.options import QualityOptions
 from companion.quality.realism import frechet, frechet_distance, spectrum
 from companion.quality.sample import Measurements, Sample
 from companion.quality.summary import overview
@@ -453,7 +454,10 @@ def test_variants_of_abduction_share_weights_and_differ_in_their_counterfactuals
             assert (off > 2).mean() < 2 / 65, name
         else:
             assert off.max() <= 1, name
-    table = abduction(Sample(phantom, few), generator, classifier, noise)
+    asked = QualityOptions(sample=3, calibration_images=64)
+    table = abduction(phantom, generator, classifier, asked)
+    measured = table.loc[table["measure"] == "reversibility_l1", "n"]
+    assert set(measured) == {2 * 3}  # images, each sent to both other scanners
     assert set(table["images"]) == set(VARIANTS)
     expected = {"effectiveness", "reversibility_l1", "gold_error", "gold_spectrum"}
     assert expected <= set(table["measure"])

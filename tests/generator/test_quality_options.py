@@ -79,15 +79,3 @@ def test_the_classifiers_options_reach_both_judges(phantom, tmp_path, monkeypatc
     )
     quality.train_judges(phantom, QualityOptions(classifier=QUICK), tmp_path)
     assert given == [QUICK, QUICK.model_copy(update={"seed": QUICK.seed + 1})]
-
-
-def test_how_much_is_asked_reaches_the_comparison_of_abductions(phantom, generator, monkeypatch):
-    seen = []
-    monkeypatch.setattr(quality, "abduction", lambda *arguments: seen.append(arguments))
-    monkeypatch.setattr(quality, "scanner_noise", lambda _cohort, _generator, most: most)
-    options = QualityOptions(sample=3, calibration_images=5)
-    judges = Judges(None, None, scanner_target(phantom))
-    quality.compare_abduction(phantom, generator, judges, options)
-    sample, *_, noise = seen[0]
-    assert (len(sample.rows), noise) == (3, 5)
-    assert set(phantom.table["split"].iloc[sample.rows]) == {"val"}
