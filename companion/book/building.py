@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,19 @@ def collect(main: Experiment, beside: Sequence[Experiment] = (), root: Path = RO
     verdicts = {e.cohort_name: report.verdicts_on(e) for e in experiments if e.pretraining.encoders}
     pages |= report.pages(experiments, verdicts)
     pages |= drawings.pages(main, verdicts[main.cohort_name])
-    folder = root / EXECUTED
-    for old in [path for path in folder.rglob("*") if path.is_file()]:
-        if old.relative_to(folder).as_posix() not in pages:
-            old.unlink()
+    replace_pages(root / EXECUTED, pages)
+
+
+def replace_pages(folder: Path, pages: Mapping[str, str]) -> None:
+    """Fills a folder with pages, by their names in it; no other file and no empty folder stays."""
     for name, content in pages.items():
         _write(folder / name, content)
+    for path in sorted(folder.rglob("*"), reverse=True):  # what a folder holds before itself
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.relative_to(folder).as_posix() not in pages:
+            path.unlink()
 
 
 def _write(file: Path, content: str) -> None:

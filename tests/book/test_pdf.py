@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from companion import cli
-from companion.book import pdf
+from companion.book import building, pdf
 
 
 def test_without_chromium_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,6 +32,20 @@ def test_without_a_book_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pdf, "find_chromium", lambda: "chromium")
     with pytest.raises(FileNotFoundError, match="make book"):
         pdf.make(tmp_path)
+
+
+def test_cohorts_of_an_earlier_book_are_not_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executed, shown = tmp_path / building.EXECUTED, []
+    monkeypatch.setattr(pdf, "find_chromium", lambda: "chromium")
+    monkeypatch.setattr(building, "build", lambda beside, *_: shown.extend(beside))
+    building.replace_pages(executed, {"a.md": "a", "early/b.md": "b", "both/c.md": "c"})
+    building.replace_pages(executed, {"a.md": "new", "both/c.md": "c"})
+    with pytest.raises(FileNotFoundError):  # nothing was really built
+        pdf.make(tmp_path)
+    assert shown == ["both"]
+    assert (executed / "a.md").read_text() == "new"
 
 
 def test_what_chromium_says_is_passed_on(tmp_path: Path) -> None:
