@@ -24,3 +24,11 @@ def test_a_step_whose_folder_was_deleted_is_done_again(tmp_path: Path) -> None:
 
 def test_without_any_step_nothing_is_lost(tmp_path: Path) -> None:
     pointers.remove_dangling(tmp_path / "absent")
+
+
+def test_a_damaged_pointer_is_written_anew(tmp_path: Path) -> None:
+    run = Step(tmp_path, "step", {}, {}, ("ccl.pairs",)).run(lambda _: None)
+    pointers.write_pointer(tmp_path, "step", run)
+    (tmp_path / "steps" / "step.json").write_text("{")
+    pointers.write_pointer(tmp_path, "step", run)
+    assert pointers.read_pointer(tmp_path, "step").folder == run.folder

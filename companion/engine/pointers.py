@@ -25,10 +25,13 @@ def write_pointer(root: Path, name: str, run: Run, *, replace: bool = True) -> N
     """
     pointer = root / "steps" / f"{name}.json"
     content = {"folder": run.folder.relative_to(root).as_posix(), "digest": run.digest}
-    same = pointer.is_file() and read_json(pointer) == content
-    if distributed.is_main_process() and (replace or not same):
+    if distributed.is_main_process() and (replace or not _holds(pointer, content)):
         pointer.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(pointer, json.dumps(content, indent=1) + "\n")
+
+
+def _holds(pointer: Path, content: dict[str, str]) -> bool:
+    return pointer.is_file() and read_json(pointer) == content
 
 
 def read_pointer(root: Path, name: str) -> Run:
