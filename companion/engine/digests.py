@@ -7,14 +7,15 @@ found in a file is kept beside the runs, by the digest of its bytes.
 import ast
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 
 from companion import ROOT
+from companion.engine.files import replacing
 from companion.engine.storage import DamagedFileError, read_json
 
 PACKAGES = ("ccl", "companion")
@@ -57,13 +58,10 @@ def _read_cache() -> dict[str, Any]:
 def _write_cache(entries: dict[str, Any]) -> None:
     """Keeps it; of several processes that do so at once, the last one's stays, whole."""
     file = ROOT / "runs" / CACHE
-    unfinished = file.with_name(f".{os.getpid()}{CACHE}")
-    try:
+    with suppress(OSError):  # a full disk ends what needs it, and this does not
         file.parent.mkdir(exist_ok=True)
-        unfinished.write_text(json.dumps(entries, indent=1), encoding="utf-8")
-        os.replace(unfinished, file)
-    except OSError:  # a full disk ends what needs it, and this does not
-        unfinished.unlink(missing_ok=True)
+        with replacing(file) as kept:
+            json.dump(entries, kept, indent=1)
 
 
 @cache

@@ -36,6 +36,25 @@ def write_atomically(path: Path, content: str | bytes | memoryview) -> None:
 
 
 @contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """A text file that takes the place of another once it is whole.
+
+    Of several processes that do so at once, the last one's stays.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            yield file
+        os.replace(unfinished, path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
 def explain_full_disk(folder: Path) -> Iterator[None]:
     """Raises DiskFullError, with folder and remedy, where something within it finds the disk full.
 

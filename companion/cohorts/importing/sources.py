@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from companion.engine.files import file_digest, write_atomically
+from companion.engine.files import file_digest, replacing, write_atomically
 from companion.engine.storage import read_json
 
 SOURCES = "sources.jsonl"
@@ -178,15 +178,12 @@ def _updated_list(folder: Path) -> Path:
 
 def _update_list(folder: Path, states: dict[str, FileState]) -> None:
     """Keeps new dates of files that hold what they held; several processes may do so at once."""
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.{SOURCES}")
     try:
-        with unfinished.open("w", encoding="utf-8") as file:
+        with replacing(_updated_list(folder)) as file:
             for known in _read_list(folder):
                 now = states.get(known.path, known.state)
                 file.write(json.dumps(asdict(replace(known, modified=now.modified))) + "\n")
-        os.replace(unfinished, _updated_list(folder))
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
         logger.warning("%s: new dates of the source files cannot be kept (%s)", folder, error)
 
 
