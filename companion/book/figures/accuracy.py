@@ -11,7 +11,6 @@ from matplotlib.ticker import NullLocator
 from companion.book.figures import canvas
 from companion.book.figures.colours import CARD, INK
 from companion.book.figures.look import (
-    BASELINES,
     NOTHING_SAID,
     OBJECTIVES,
     Initial,
@@ -19,6 +18,7 @@ from companion.book.figures.look import (
     marks,
     present,
 )
+from companion.strategies import CONTROLS
 
 TOO_FEW = "This cohort does not have enough test images of each group with each label."
 REFERENCE = "standard"  # the strategy that gains are over
@@ -92,7 +92,7 @@ def gain(
         n_classes: as for `label_efficiency`.
     """
     results = auc_rows(results, objective)
-    results = results[(results["protocol"] == protocol) & ~results["strategy"].isin(BASELINES)]
+    results = results[(results["protocol"] == protocol) & ~results["strategy"].isin(CONTROLS)]
     name = OBJECTIVES.get(objective, objective)
     canvas.require(results, f"{PROTOCOLS[protocol]}: no {name} encoder in this profile.")
     differences = _differences(results)
@@ -187,7 +187,7 @@ def chosen_domains(rows: pd.DataFrame, wanted: Sequence[str] = ()) -> list[str]:
 
 def interval_of(results: pd.DataFrame) -> str:
     """What intervals are: over seeds where every pretrained strategy has three or more of them."""
-    pretrained = results[~results["strategy"].isin(BASELINES)]
+    pretrained = results[~results["strategy"].isin(CONTROLS)]
     seeds = pretrained.groupby("strategy")["pretrain_seed"].nunique()
     return SEEDS if len(seeds) and int(seeds.min()) >= 3 else BOOTSTRAP
 

@@ -23,7 +23,6 @@ from matplotlib.style import context as settings
 from ccl.encoders.options import DINOV2, IMAGENET, LEAVES
 from companion.book.figures import colours
 from companion.book.figures.colours import CARD, FAINT, GRID, INK
-from companion.strategies import CONTROLS
 
 DPI = 160  # of pictures
 
@@ -89,7 +88,6 @@ class Mark:
 
 
 OBJECTIVES = {"simclr": "SimCLR", "dino": "DINO"}
-BASELINES = CONTROLS  # strategies without contrastive pretraining
 
 
 # Objective to what its encoders start from, as `EncoderOptions.pretrained` names it.
