@@ -126,7 +126,7 @@ pdf: $(INSTALLED) ## print the built book into _build/book.pdf (needs Chromium)
 
 .PHONY: test
 test: $(INSTALLED) ## run the tests
-	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 8 --dist loadgroup
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 8
 
 .PHONY: test-slow
 test-slow: $(INSTALLED) ## run the tests that take minutes

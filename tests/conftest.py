@@ -20,14 +20,6 @@ torch.set_num_threads(1)
 _ROOT = Path(__file__).parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`, one process runs a file, and one whatever needs `forks`."""
-    for item in items:
-        group = "forks" if "forks" in getattr(item, "fixturenames", ()) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture
 def half_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Mixed precision as wanted, also on a processor without instructions for bfloat16."""
