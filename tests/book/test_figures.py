@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from companion import strategies
 from companion.book import figures
 from companion.book.figures.accuracy import BOOTSTRAP, SEEDS, interval_of
-from companion.book.figures.canvas import spread
+from companion.book.figures.canvas import add_legend, spread
 from companion.book.figures.look import SHAPES
 
 FRACTIONS = (0.05, 0.1, 1.0)
@@ -124,6 +124,19 @@ def test_label_efficiency_draws_the_means_of_the_table() -> None:
     assert {"Random encoder", "Chance"} <= set(legend_labels(figure))
     assert not {"Supervised", "Linear probe"} & set(legend_labels(figure))
     assert "standard error over pretraining seeds" in note(figure)
+
+
+@pytest.mark.parametrize("width", [3.0, 6.0, 12.0])
+def test_a_legend_is_as_wide_as_its_figure_at_most(width: float) -> None:
+    figure, axes = mpl.pyplot.subplots(figsize=(width, 2), layout="constrained")
+    for name in ("Oracle pairs of the sexes", "Dead-leaves weights", "Random encoder"):
+        axes.plot([0, 1], label=name)
+    add_legend(figure, axes, "band: standard error over pretraining seeds")
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert figure.bbox.containsx(legend.get_window_extent().x0)
+    assert figure.bbox.containsx(legend.get_window_extent().x1)
+    mpl.pyplot.close(figure)
 
 
 def test_baselines_do_not_decide_the_band() -> None:

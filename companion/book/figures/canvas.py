@@ -116,17 +116,24 @@ def places(n: int, kinds: int, kind: int, width: float = 0.8) -> np.ndarray:
 
 
 def add_legend(figure: Figure, axes: Axes, note: str = "", columns: int = 3) -> None:
-    """One legend under all panels; `note` says below it what band or whisker means."""
+    """One legend under all panels; `note` says below it what band or whisker means.
+
+    It has so many columns, or as many as the figure is wide enough for.
+    """
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=min(columns, len(labels)),
-        frameon=False,
-        title=note or None,
-        title_fontsize=9.5,
-    )
+    for n in range(min(columns, len(labels)), 0, -1):
+        legend = figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=n,
+            frameon=False,
+            title=note or None,
+            title_fontsize=9.5,
+        )
+        if n == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def label_lines(figure: Figure, axes: Axes) -> None:
