@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from companion.engine import runs
-from companion.engine.files import lock
+from companion.engine.files import lock, replacing
 from companion.engine.runs import Step
 
 MIB = 2**20
@@ -115,3 +115,18 @@ def test_other_faults_of_a_file_system_stay_errors(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", failing(errno.EIO))
     with (tmp_path / "a").open("wb") as file, pytest.raises(OSError, match="cannot"):
         lock(file, tmp_path / "a", wait=True)
+
+
+def test_a_replacement_that_is_interrupted_leaves_what_was_there_and_nothing_else(tmp_path):
+    file = tmp_path / "list.jsonl"
+    file.write_text("old")
+
+    def cut_off():
+        with replacing(file) as unfinished:
+            unfinished.write("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_off()
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert file.read_text() == "old"

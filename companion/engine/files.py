@@ -49,7 +49,7 @@ def replacing(path: Path) -> Iterator[IO[str]]:
         with unfinished.open("w", encoding="utf-8") as file:
             yield file
         os.replace(unfinished, path)
-    except OSError:
+    except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
 
