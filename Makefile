@@ -159,7 +159,7 @@ lock: $(INSTALLED) ## make the pins in requirements.txt anew from pyproject.toml
 .PHONY: clean
 clean: ## remove the built book and caches; runs and .venv stay
 	@rm -rf _build book/executed .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find ccl tests workflow -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find ccl companion tests workflow benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: clean-runs
 clean-runs: ## remove everything computed (cohorts, weights, banks, results)

@@ -4,9 +4,11 @@ The one place that says so. Profiles, steps, workflow and ledger read it; it imp
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ccl.pairs import Strategy
+
+Objective = Literal["simclr", "dino"]  # that pairs can be trained with
 
 # Encoders that were not pretrained on the cohort: random weights, and the weights that all start
 # from, where there are any. Finetuned, what all start from is the supervised baseline.

@@ -36,9 +36,9 @@ class EncoderOptions(Options):
         vit: of 'vit-slim' only: its size.
         pretrained: weights to start from: 'imagenet', timm's for the architecture, or 'dinov2',
             DINO-v2's for a ViT of its size, both of which need the network once; 'leaves', this
-            package's for the slim encoders, taught on dead leaves (`make initial-weights`); the
-            path of a safetensors file, absolute or seen from the repository, with timm's names; or
-            None for random weights.
+            package's for 'resnet-slim' and 'vit-slim' (patch 8, width 64, depth 3, heads 2), taught
+            on dead leaves (`make initial-weights`); the path of a safetensors file, absolute or
+            seen from the repository, with timm's names; or None for random weights.
         features: what is probed of a ViT: 'class', its class token, or 'class+patches', with the
             mean patch token beside it, as DINO-v2's linear evaluation has it
             (https://arxiv.org/abs/2304.07193, section B.3).

@@ -1,9 +1,9 @@
 """A fixed map per scanner between its images and those of an average scanner, pixel by pixel.
 
 What a scanner does to the same pixels of every image (letters, grids, vignettes, brightness) need
-not be learned: the means and spreads of its training images show it. The image mechanism becomes
+not be learned: the means and spreads of its training images show it. The predicted image becomes
 
-    x := m_s + r_s (f(z, u, pa) - m),    with the encoder seeing  (x - m_s) / r_s + m,
+    mu := m_s + r_s (f(z, pa) - m),    with the encoder seeing  (x - m_s) / r_s + m,
 
 where m_s is the scanner's mean image, m their mean over scanners, and r_s its spread over the
 scanners' geometric mean spread. The hierarchical VAE f explains what is left. So its latents have

@@ -43,7 +43,7 @@ class CollapseOptions(Options):
 
 
 class DinoOptions(ObjectiveOptions):
-    """How DINO-v2 is trained: its published defaults, the sizes made for images of 64 pixels.
+    """How DINO-v2 is trained: its published defaults but for drop path, sizes for 64 pixels.
 
     The paper's released code is another variant; book/released.md lists what differs.
 
@@ -61,8 +61,8 @@ class DinoOptions(ObjectiveOptions):
         teacher_temperature, teacher_warmup_epochs: of the targets, at the start and after the
             warm-up, in which it grows linearly.
         teacher_momentum: of the running mean that is the teacher; half a cosine from start to end.
-        drop_path: probability of leaving out a block of the student, the same at every depth; 0.3
-            in DINO-v2's published configuration.
+        drop_path: probability of leaving out a branch of a block of the student, the same at every
+            depth; 0.3 in DINO-v2's published configuration.
         learning_rate, warmup_epochs: peak of AdamW's, and of linear growth to it.
         final_learning_rate: at the end of the half cosine.
         weight_decay: half a cosine from start to end; biases and normalisations have none.

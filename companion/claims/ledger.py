@@ -26,9 +26,8 @@ from companion import ROOT, strategies
 
 LEDGER = ROOT / "book" / "claims.yml"
 
-Objective = Literal["simclr", "dino"]
 Protocol = Literal["linear", "finetuned"]
-OBJECTIVES: tuple[str, ...] = get_args(Objective)
+OBJECTIVES: tuple[str, ...] = get_args(strategies.Objective)
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
 # Besides the ways to make pairs: controls.
 STRATEGIES = (*strategies.STRATEGIES, *strategies.CONTROLS)
@@ -51,7 +50,7 @@ Direction = Literal["above", "below", "not below", "equal"]
 class Encoder(Options):
     """An encoder of the ledger: what it was trained by, and on which pairs."""
 
-    objective: Objective
+    objective: strategies.Objective
     strategy: Strategy
 
 

@@ -6,15 +6,15 @@ import pandas as pd
 
 from companion.claims.contrasts import Setting
 from companion.engine.csv_files import read_table
-from companion.experiments.config import Experiment, ObjectiveName
+from companion.experiments.config import Experiment
 from companion.experiments.quality import measure_quality
 from companion.quality.summary import ALL
-from companion.strategies import generator_of
+from companion.strategies import Objective, generator_of
 
 UNPAIRED = "standard"  # pairs of two views of the real image, which is left alone
 
 
-def qualities(experiment: Experiment, objective: ObjectiveName) -> dict[str, pd.DataFrame]:
+def qualities(experiment: Experiment, objective: Objective) -> dict[str, pd.DataFrame]:
     """`quality.csv` of the generators behind an objective's counterfactual pairs, by strategy."""
     tables = {}
     for strategy in experiment.pretraining.strategies[objective]:

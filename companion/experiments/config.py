@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
@@ -21,9 +21,8 @@ from companion.cohorts.registry import OPTIONS, SourceOptions, states_sex
 from companion.evaluation.options import ConvergenceOptions, FinetuningOptions, ProbingOptions
 from companion.experiments import profiles
 from companion.quality.options import QualityOptions
-from companion.strategies import INITIAL, RANDOM
+from companion.strategies import INITIAL, RANDOM, Objective
 
-ObjectiveName = Literal["simclr", "dino"]
 Strategy = Annotated[str, AfterValidator(strategies.known)]
 
 # Of a cohort's entry; all other keys are the source's options.
@@ -61,11 +60,11 @@ class PretrainingOptions(Options):
         convergence: how a pretraining is watched.
     """
 
-    strategies: Mapping[ObjectiveName, tuple[Strategy, ...]] = {
+    strategies: Mapping[Objective, tuple[Strategy, ...]] = {
         "simclr": ("standard", "plus", "counterfactual", "oracle")
     }
     seeds: tuple[int, ...] = (0,)
-    fewer_seeds: Mapping[ObjectiveName, int] = {}
+    fewer_seeds: Mapping[Objective, int] = {}
     generator_per_seed: bool = False
     simclr: SimCLROptions = SimCLROptions()
     dino: DinoOptions = DinoOptions()
@@ -130,7 +129,7 @@ class PretrainingOptions(Options):
             for seed in self.seeds_of(objective)
         )
 
-    def seeds_of(self, objective: ObjectiveName) -> tuple[int, ...]:
+    def seeds_of(self, objective: Objective) -> tuple[int, ...]:
         """The pretraining seeds of an objective."""
         return self.seeds[: self.fewer_seeds.get(objective)]
 

@@ -18,9 +18,9 @@ from companion.engine.runs import Run, Step, as_json
 from companion.evaluation.cost import cost_table, whole_record
 from companion.experiments.bank import bank_of, make_bank
 from companion.experiments.cohort import make_cohort
-from companion.experiments.config import EncoderName, Experiment, ObjectiveName
+from companion.experiments.config import EncoderName, Experiment
 from companion.experiments.generator import train_generator
-from companion.strategies import RANDOM, STRATEGIES, generator_of_bank
+from companion.strategies import RANDOM, STRATEGIES, Objective, generator_of_bank
 
 if TYPE_CHECKING:
     from ccl.encoders.encoder import Encoder
@@ -119,7 +119,7 @@ def _objective(name: str) -> Any:
     return {"simclr": SimCLR, "dino": Dino}[name]
 
 
-def pairs_by_strategy(experiment: Experiment, objective: ObjectiveName) -> dict[str, Pairs]:
+def pairs_by_strategy(experiment: Experiment, objective: Objective) -> dict[str, Pairs]:
     """The pairs of every strategy that an objective is trained with, at the first seed."""
     images = Cohort.load(make_cohort(experiment).folder)
     seed = experiment.pretraining.seeds[0]
