@@ -39,9 +39,6 @@ class GeneratorOptions(SeededOptions):
         warmup_steps, decline: the learning rate grows linearly; then 'cosine' has it fall to 0 over
             the whole training, 'none' keeps it (the released code).
         beta: weight of the KL term (the paper: 1 for EMBED, 3 for PadChest).
-        initial_beta: its weight at the first step, from which it falls to beta, as a geometric
-            series over the first 70 % of the steps; None for beta. A larger weight has the parents
-            explain what they can, before the latents learn the details.
         ema_decay: decay of the averaged weights, which are used after training.
         gradient_clip, gradient_skip: norm that gradients are scaled down to, and above which a step
             is left out.
@@ -63,7 +60,6 @@ class GeneratorOptions(SeededOptions):
     weight_decay: float = Field(default=1e-3, ge=0)
     warmup_steps: int = Field(default=100, ge=0)
     beta: float = Field(default=1.0, ge=0)
-    initial_beta: float | None = Field(default=None, gt=0)
     ema_decay: Decay = 0.999
     gradient_clip: float = Field(default=350.0, gt=0)
     gradient_skip: float = Field(default=25_000.0, gt=0)

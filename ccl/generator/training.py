@@ -23,8 +23,6 @@ from ccl.generator.pixel_moments import scanner_spreads
 from ccl.schedules import cosine
 from ccl.trainer import History, fit
 
-_BETA_FALLS = 0.7  # share of the steps; under the last beta, the rest
-
 
 class HVAETraining(lightning.LightningModule):
     """Minimises nll + beta KL; keeps an exponential moving average of the weights.
@@ -49,16 +47,9 @@ class HVAETraining(lightning.LightningModule):
         metrics = {"nll": elbo.nll * bits, "kl": elbo.kl * bits}
         metrics |= {f"kl_{size}": kl * bits for size, kl in elbo.kl_by_resolution.items()}
         self.log_dict(metrics, on_epoch=True, on_step=False, sync_dist=True)
-        loss = elbo.nll + self.beta(self.global_step) * elbo.kl
+        loss = elbo.nll + self.options.beta * elbo.kl
         self.log("loss", loss, on_epoch=True, on_step=False, prog_bar=True, sync_dist=True)
         return loss
-
-    def beta(self, step: int) -> float:
-        """Weight of the KL term at a step."""
-        last, first = self.options.beta, self.options.initial_beta
-        if first is None:
-            return last
-        return first * (last / first) ** min(1.0, step / (_BETA_FALLS * self.total_steps))
 
     def configure_optimizers(self) -> Any:
         options = self.options

@@ -20,7 +20,7 @@ WHOLE: dict[type[Options], dict[str, Any]] = {
 }
 SENSELESS: list[tuple[type[Options], str, Any]] = [
     *((GeneratorOptions, name, 0) for name in ("epochs", "batch_size", "learning_rate")),
-    *((GeneratorOptions, name, 0) for name in ("gradient_clip", "gradient_skip", "initial_beta")),
+    *((GeneratorOptions, name, 0) for name in ("gradient_clip", "gradient_skip")),
     *((GeneratorOptions, name, -1) for name in ("weight_decay", "warmup_steps", "beta")),
     (GeneratorOptions, "betas", (0.9, 1.0)),
     (GeneratorOptions, "ema_decay", 1.0),
