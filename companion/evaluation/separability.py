@@ -52,13 +52,13 @@ def separability(cohort: Cohort, features: np.ndarray) -> Separability:
         - `attribute`: balanced accuracy, as `scanner_knn`, of what else is seen on some images
           (implants), where the cohort knows such a thing.
 
-        Both tables are empty where the test images are of one scanner only, or of too few patients.
+        Both tables are empty where the test images are of one scanner only, or too few.
     """
     rows = cohort.rows("test")
     scanners = cohort.table["scanner"].to_numpy(dtype=object)[rows]
     names, codes = np.unique(scanners.astype(str), return_inverse=True)
     patients = cohort.table["patient_id"].to_numpy(dtype=object)[rows]
-    if len(names) < 2 or len(set(patients)) < FOLDS:
+    if not 1 < len(names) < len(rows) or len(set(patients)) < FOLDS:
         return Separability(
             pd.DataFrame(columns=["measure", "value", "ci_low", "ci_high", "n"]),
             pd.DataFrame(columns=["scanner", "predicted", "n"]),
@@ -67,7 +67,8 @@ def separability(cohort: Cohort, features: np.ndarray) -> Separability:
     scaled = fit_scaler(scaled).transform(scaled)
     nearest = _neighbours(scaled, patients)
     predicted = _linear_predictions(features, rows, codes, patients)
-    some = evenly(np.arange(len(rows)), MOST)
+    of_each = (np.flatnonzero(codes == k) for k in range(len(names)))
+    some = np.concatenate([evenly(images, MOST // len(names)) for images in of_each])
     means = {
         "scanner": _balanced_mean(predicted == codes, codes, patients),
         "scanner_knn": _balanced_mean(_vote(nearest, codes) == codes, codes, patients),
@@ -94,6 +95,9 @@ def _linear_predictions(
     """Scanner codes (n,), predicted by classifiers that have not seen the patient."""
     predicted = np.zeros(len(codes), dtype=np.int64)
     for train, test in GroupKFold(FOLDS).split(rows, codes, patients):
+        if len(np.unique(codes[train])) == 1:  # of the only scanner that it knows
+            predicted[test] = codes[train[0]]
+            continue
         train_features = as_float(features, rows[train])
         test_features = as_float(features, rows[test])
         scaler = fit_scaler(train_features)

@@ -62,9 +62,20 @@ def test_other_images_of_the_patient_do_not_help(cohort: Cohort) -> None:
     assert found["scanner_knn"] == pytest.approx(1 / 3, abs=0.12)
 
 
-def test_one_scanner_cannot_be_told_apart(cohort: Cohort) -> None:
-    alone = replace(cohort, table=cohort.table.assign(scanner="A"))
-    assert all(table.empty for table in separability(alone, noise()))
+def test_one_scanner_or_one_for_each_image_cannot_be_told_apart(cohort: Cohort) -> None:
+    for scanner in ("A", [f"scanner {i}" for i in range(N)]):
+        alone = replace(cohort, table=cohort.table.assign(scanner=scanner))
+        assert all(table.empty for table in separability(alone, noise()))
+
+
+def test_a_rare_scanner_may_lie_in_one_fold_and_has_its_part_in_the_silhouette(
+    cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("companion.evaluation.separability.MOST", 100)
+    table = cohort.table.assign(scanner=["B"] * 2 + ["A"] * (N - 2))  # B: one patient's two images
+    found = separability(replace(cohort, table=table), noise()).measures.set_index("measure")
+    assert found.loc["scanner", "value"] <= 0.5  # B is not known when it is asked for
+    assert found.loc["silhouette", "n"] == 50 + 2
 
 
 def test_confusion_counts_what_each_scanner_is_taken_for(cohort: Cohort) -> None:
