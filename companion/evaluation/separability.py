@@ -136,4 +136,4 @@ def _mixing(nearest: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 
 def _balanced_mean(x: np.ndarray, codes: np.ndarray, patients: np.ndarray) -> dict[str, float]:
-    return mean_with_interval(x.astype(float), patients, 1 / np.bincount(codes)[codes])
+    return mean_with_interval(x.astype(float), patients, codes)

@@ -140,23 +140,29 @@ def _binary_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -
 
 
 def mean_with_interval(
-    values: np.ndarray, patients: np.ndarray, weights: np.ndarray | None = None
+    values: np.ndarray, patients: np.ndarray, groups: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Weighted mean with its 95 % percentile interval when patients are drawn with replacement.
+    """Mean with its 95 % percentile interval when patients are drawn with replacement.
 
     Args:
         values: (n,) one per image, n > 0.
         patients: (n,) name of each image's patient; all images of a patient are drawn together.
-        weights: (n,) above 0, or None for equal ones.
+        groups: (n,) of each image: the mean is that of their means, in each replicate anew, and
+            those that lack a group are left out. None for the mean over images.
 
     Returns:
-        `value`, `ci_low`, `ci_high` and `n`.
+        `value`, `ci_low`, `ci_high` (NaN if every replicate lacks a group) and `n`.
     """
-    weights = np.ones(len(values)) if weights is None else weights
-    _, owner = np.unique(patients, return_inverse=True)
-    total = np.bincount(owner, weights * values)  # per patient
-    weight = np.bincount(owner, weights)
-    draws = _draw_patients(1000, len(total), np.random.default_rng(0))
-    low, high = np.quantile((draws @ total) / (draws @ weight), [0.025, 0.975])
-    value = float(total.sum() / weight.sum())
+    names, owner = np.unique(patients, return_inverse=True)
+    groups = np.zeros(len(values)) if groups is None else groups
+    kinds, group = np.unique(groups, return_inverse=True)
+    total, count = np.zeros((2, len(names), len(kinds)))
+    np.add.at(total, (owner, group), values)
+    np.add.at(count, (owner, group), 1)
+    draws = _draw_patients(1000, len(names), np.random.default_rng(0))
+    drawn = draws @ count
+    whole = (drawn > 0).all(axis=1)
+    means = ((draws @ total)[whole] / drawn[whole]).mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975]) if whole.any() else (np.nan, np.nan)
+    value = float((total.sum(axis=0) / count.sum(axis=0)).mean())
     return {"value": value, "ci_low": float(low), "ci_high": float(high), "n": len(values)}

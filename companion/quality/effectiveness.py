@@ -49,10 +49,9 @@ def effectiveness(
 
 def _shares(table: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Share of hits per direction, per target and over all targets, each counted alike."""
-    weight = 1 / table.groupby("target", observed=True)["value"].transform("size")
-    table = table.assign(value=table["value"].astype(float), weight=weight)
+    table = table.assign(value=table["value"].astype(float))
     for (source, target), part in table.groupby(["source", "target"], observed=True):
         yield {"source": source, "target": target, **mean_of(part)}
     for target, part in table.groupby("target", observed=True):
         yield {"source": ALL, "target": target, **mean_of(part)}
-    yield {"source": ALL, "target": ALL, **mean_of(table)}
+    yield {"source": ALL, "target": ALL, **mean_of(table, ["target"])}

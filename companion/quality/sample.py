@@ -1,6 +1,6 @@
 """Images whose counterfactuals are measured, and what is measured of each of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -123,15 +123,13 @@ class Measurements:
 
 def _means(table: pd.DataFrame) -> Iterator[dict[str, object]]:
     keys = ["images", "source", "target"]
-    weight = 1 / table.groupby(keys, observed=True)["value"].transform("size")
-    table = table.assign(weight=weight)
     for (images, source, target), part in table.groupby(keys, sort=False, observed=True):
         yield {"images": images, "source": source, "target": target, **mean_of(part)}
     for images, part in table.groupby("images", sort=False):
-        yield {"images": images, "source": ALL, "target": ALL, **mean_of(part)}
+        yield {"images": images, "source": ALL, "target": ALL, **mean_of(part, keys)}
 
 
-def mean_of(table: pd.DataFrame) -> dict[str, float]:
-    """Mean with interval of the column `value` by `weight` and `patient`."""
-    value, patient, weight = (table[name].to_numpy() for name in ("value", "patient", "weight"))
-    return mean_with_interval(value, patient, weight)
+def mean_of(table: pd.DataFrame, alike: Sequence[str] = ()) -> dict[str, float]:
+    """Mean with interval of the column `value`, all values of some columns counted alike."""
+    groups = table.groupby([*alike], observed=True).ngroup().to_numpy() if alike else None
+    return mean_with_interval(table["value"].to_numpy(), table["patient"].to_numpy(), groups)

@@ -3,7 +3,13 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.simulations import bootstrap_difference
-from companion.evaluation.statistics import auc_replicates, percentiles, roc_auc
+from companion.evaluation.statistics import (
+    _draw_patients,
+    auc_replicates,
+    mean_with_interval,
+    percentiles,
+    roc_auc,
+)
 from tests.oracles import roc_auc as oracle
 
 
@@ -92,6 +98,31 @@ def test_no_usable_replicate_is_an_error():
             np.random.default_rng(0),  # draws one of the two twice
             n_bootstrap=1,
         )
+
+
+def test_groups_count_alike_in_every_replicate():
+    right = np.repeat([1.0, 0.0], [200, 10])  # on all images of one group, and on none of another
+    found = mean_with_interval(right, np.arange(210), np.repeat(["A", "B"], [200, 10]))
+    assert found == {"value": 0.5, "ci_low": 0.5, "ci_high": 0.5, "n": 210}
+
+
+def test_grouped_mean_is_the_loops():
+    rng = np.random.default_rng(1)
+    values, groups, patients = rng.normal(size=90), rng.integers(3, size=90), np.arange(90) // 3
+    draws = _draw_patients(1000, 30, np.random.default_rng(0))[:, patients]
+    means = [
+        np.mean([np.average(values[groups == k], weights=w[groups == k]) for k in range(3)])
+        for w in draws
+    ]
+    found = mean_with_interval(values, patients, groups)
+    assert found["value"] == pytest.approx(np.mean([values[groups == k].mean() for k in range(3)]))
+    assert [found["ci_low"], found["ci_high"]] == pytest.approx(np.quantile(means, [0.025, 0.975]))
+
+
+def test_a_mean_of_more_groups_than_are_ever_drawn_together_has_no_interval():
+    found = mean_with_interval(np.arange(20.0), np.arange(20), np.arange(20))
+    assert (found["value"], found["n"]) == (9.5, 20)
+    assert np.isnan([found["ci_low"], found["ci_high"]]).all()
 
 
 # Differences on the same patients
