@@ -62,9 +62,30 @@ class Evidence:
     history: pd.DataFrame | None = None
 
     @cached_property
+    def evaluated(self) -> set[tuple[Any, ...]]:
+        """Objective, strategy and seed of what `results` are of.
+
+        Records and histories may be left of others, such as seeds that a profile no longer has.
+        """
+        columns = ["objective", "strategy", "pretrain_seed"]
+        return set(self.results[columns].itertuples(index=False, name=None))
+
+    @cached_property
+    def trainings(self) -> dict[tuple[Any, ...], Mapping[str, Any]]:
+        """The record of the pretraining of each of these, where there was one."""
+        return {
+            key: record
+            for record in self.records
+            if record["step"] == "pretraining"
+            for key in self.evaluated
+            if key[0] in record["options"]
+            and key[1:] == (record["options"]["strategy"], record["options"]["seed"])
+        }
+
+    @cached_property
     def convergence(self) -> pd.DataFrame:
         """Table of `companion.evaluation.convergence.convergence` for every pretraining."""
-        options = [each["options"] for each in self.records if each["step"] == "pretraining"]
+        options = [record["options"] for record in self.trainings.values()]
         margins = {each["convergence"]["margin"] for each in options if "convergence" in each}
         return convergence(self.history, min(margins, default=math.nan))
 
@@ -113,7 +134,7 @@ def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
     """
     effect, encoders = _effect(test, ledger, evidence), encoders_of(test)
     taught = [ledger.encoders[name] for name in encoders if _bank(ledger.encoders[name])]
-    shared = [each for each in taught if _share_a_bank(each, evidence.records)]
+    shared = [each for each in taught if _share_a_bank(each, evidence)]
     covers = effect.covers
     if taught and not shared:
         covers = covers.replace("pretraining seeds", "seeds of generator and pretraining")
@@ -121,7 +142,7 @@ def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
         effect,
         covers=covers,
         one_generator=bool(shared) or isinstance(test, QualityTest),
-        unconverged=_unconverged(encoders, ledger, evidence.convergence),
+        unconverged=_unconverged(encoders, ledger, evidence),
     )
 
 
@@ -144,29 +165,24 @@ def _bank(encoder: Encoder) -> BankOf | None:
     return bank if bank is not None and bank.variant is not None else None
 
 
-def _share_a_bank(encoder: Encoder, records: Records) -> bool:
+def _share_a_bank(encoder: Encoder, evidence: Evidence) -> bool:
     """Whether pretraining seeds drew from one bank, so that its generator was trained once."""
-    trainings = _trainings(encoder, records)
+    trainings = _trainings(encoder, evidence)
     banks = {record.get("inputs", {}).get("bank") for record in trainings}
     return len(banks) < max(2, len(trainings))
 
 
-def _trainings(encoder: Encoder, records: Records) -> list[Mapping[str, Any]]:
-    return [
-        record
-        for record in records
-        if record["step"] == "pretraining"
-        and record["options"]["strategy"] == encoder.strategy
-        and encoder.objective in record["options"]
-    ]
+def _trainings(encoder: Encoder, evidence: Evidence) -> list[Mapping[str, Any]]:
+    of = (encoder.objective, encoder.strategy)
+    return [record for key, record in evidence.trainings.items() if key[:2] == of]
 
 
-def _unconverged(
-    names: Sequence[str], ledger: Ledger, convergence: pd.DataFrame
-) -> tuple[str, ...]:
+def _unconverged(names: Sequence[str], ledger: Ledger, evidence: Evidence) -> tuple[str, ...]:
     """Those of some encoders of which a seed had not converged."""
-    learning = convergence[convergence["converged"].eq(False)]
-    unconverged = set(zip(learning["objective"], learning["strategy"], strict=True))
+    convergence = evidence.convergence
+    learning = convergence.loc[convergence["converged"].eq(False), list(KEYS)]
+    keys = evidence.evaluated.intersection(learning.itertuples(index=False, name=None))
+    unconverged = {key[:2] for key in keys}
     encoders = {name: ledger.encoders[name] for name in names}
     return tuple(n for n, of in encoders.items() if (of.objective, of.strategy) in unconverged)
 
@@ -241,13 +257,9 @@ def _over_seeds(seeds: int, where: str) -> str:
 def _cost(test: CostTest, encoder: Encoder, evidence: Evidence) -> Effect:
     if _bank(encoder) is None:
         raise NotTestedError(f"{test.encoder} was not pretrained on pairs of a generator")
-    is_encoder = evidence.results[list(Encoder.model_fields)] == pd.Series(encoder.model_dump())
-    # No others' that are left.
-    seeds = set(evidence.results.loc[is_encoder.all(axis=1), "pretrain_seed"])
     shares = [
         _seconds_before(record, evidence.records) / _seconds(record)
-        for record in _trainings(encoder, evidence.records)
-        if record["options"]["seed"] in seeds
+        for record in _trainings(encoder, evidence)
     ]
     if not shares:
         raise NotTestedError(f"there are no times of the pretraining of {test.encoder}")

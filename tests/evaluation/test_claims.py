@@ -153,6 +153,21 @@ def test_a_verdict_names_encoders_that_were_still_learning() -> None:
     assert found.reason == f"not converged: SimCLR; {ONE_GENERATOR}"
 
 
+def test_trainings_that_are_left_of_other_seeds_change_no_remark() -> None:
+    """Seed 9 used the first seed's bank, was still learning, and was judged by another margin."""
+    made = records(generators=3)
+    options = {"simclr": {}, "strategy": "counterfactual"}
+    for record in made[-3:]:
+        record["options"]["convergence"] = {"margin": 0.5}
+    left = made[-3] | {"options": options | {"seed": 9, "convergence": {"margin": 0.02}}}
+    rising = pd.DataFrame({"epoch": range(8), "validation_auc": np.linspace(0.5, 0.9, 8)})
+    rising = rising.assign(objective="simclr", strategy="counterfactual", seed=0)
+    history = pd.concat([rising, rising.assign(seed=9, validation_auc=rising["epoch"])])
+    found = Judged(papers_results(), history=history, records=[*made, left])["C6"]
+    assert found.reason == ""
+    assert found.outcomes[0].effect.covers.startswith("other seeds of generator and pretraining")
+
+
 def test_a_quality_verdict_and_its_p_value_are_of_one_interval() -> None:
     """A bootstrap interval that is longer below: its mean half length would exclude the bar."""
     skewed = quality()
