@@ -347,6 +347,11 @@ def test_maps_share_colours_and_show_every_image() -> None:
         assert sum(len(points.get_offsets()) for points in axes.collections) == 30
 
 
+def test_more_values_than_colours_begin_again() -> None:
+    found = list(figures.palette([f"scanner {i}" for i in range(30)]).values())
+    assert found == (found[: len(set(found))] * 30)[:30]
+
+
 def test_confusion_is_in_per_cent_of_the_rows() -> None:
     rows = [("A", "A", 30), ("A", "B", 10), ("B", "A", 0), ("B", "B", 5)]
     table = pd.DataFrame(rows, columns=["scanner", "predicted", "n"])

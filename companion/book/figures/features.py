@@ -1,5 +1,6 @@
 """What features know: maps of them, how far scanners stand apart, how alike pairs are."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,9 +35,10 @@ MEASURES = {
 def palette(values: Sequence[str]) -> dict[str, str]:
     """A colour-blind-safe colour for each value, the same for the same values in the same order.
 
-    A single value among others that stands for nothing ('none') is grey.
+    A single value among others that stands for nothing ('none') is grey. Where there are more
+    values than colours, these begin again.
     """
-    left = iter(CATEGORIES)
+    left = itertools.cycle(CATEGORIES)
     return {value: GREY if value == "none" else next(left) for value in values}
 
 
