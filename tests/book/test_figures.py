@@ -338,10 +338,10 @@ def test_separability_draws_every_seed_and_what_knowing_nothing_means() -> None:
 
 def test_maps_share_colours_and_show_every_image() -> None:
     maps = {name: np.random.default_rng(0).normal(size=(30, 2)) for name in ("standard", "random")}
-    values = ["A"] * 20 + ["none"] * 10
-    figure = figures.projection(maps, values, figures.palette(["A", "none"]), what="kind")
+    values = ["_A"] * 20 + ["none"] * 10
+    figure = figures.projection(maps, values, figures.palette(["_A", "none"]), what="kind")
     assert [axes.get_title() for axes in figure.axes] == ["SimCLR", "Random encoder"]
-    assert legend_labels(figure) == ["A", "none"]
+    assert legend_labels(figure) == ["_A", "none"]
     assert note(figure) == "kind"
     for axes in figure.axes:
         assert sum(len(points.get_offsets()) for points in axes.collections) == 30

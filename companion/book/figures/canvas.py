@@ -1,12 +1,13 @@
 """What figures consist of: panels, axes, legends; or a sentence that says why there is none."""
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import ParamSpec
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.isotonic import isotonic_regression
@@ -115,12 +116,21 @@ def places(n: int, kinds: int, kind: int, width: float = 0.8) -> np.ndarray:
     return np.arange(n) + width * ((kind + 0.5) / kinds - 0.5)
 
 
-def add_legend(figure: Figure, axes: Axes, note: str = "", columns: int = 3) -> None:
+def add_legend(
+    figure: Figure,
+    axes: Axes,
+    note: str = "",
+    columns: int = 3,
+    named: Mapping[str, Artist] | None = None,
+) -> None:
     """One legend under all panels; `note` says below it what band or whisker means.
 
-    It has so many columns, or as many as the figure is wide enough for.
+    It has so many columns, or as many as the figure is wide enough for. It is of what has a label
+    in `axes`, or of `named`: Matplotlib leaves out labels that begin with "_".
     """
     handles, labels = axes.get_legend_handles_labels()
+    if named is not None:
+        handles, labels = list(named.values()), list(named)
     for n in range(min(columns, len(labels)), 0, -1):
         legend = figure.legend(
             handles,

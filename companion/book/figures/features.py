@@ -72,9 +72,10 @@ def projection(
         axes.set_title(marks("simclr", initial)[strategy].title)
         axes.set(xticks=[], yticks=[])
         axes.set_aspect("equal", "datalim")
-    for value, colour in colours.items():  # in the order given
-        panels[0].scatter([], [], s=30, color=colour, label=value)
-    canvas.add_legend(figure, panels[0], what)
+    named = {  # in the order given
+        value: panels[0].scatter([], [], s=30, color=colour) for value, colour in colours.items()
+    }
+    canvas.add_legend(figure, panels[0], what, named=named)
     return figure
 
 
