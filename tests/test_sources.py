@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from companion.cohorts.releases.folder import FolderOptions
 from companion.cohorts.releases.medmnist import MedMnistOptions
 from companion.engine import pointers, runs
 from companion.engine.runs import Run
+from companion.engine.storage import DamagedFileError
 from companion.experiments import config, plan, profiles
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import Experiment, SourceOptions
@@ -181,6 +183,18 @@ def test_a_change_is_not_accepted_before_its_import_is_whole(experiment: Experim
     assert sources.count_reimports(experiment.root, str(root)) == 0
     (root / "img/005.png").write_bytes(kept)
     assert asked_again(experiment).digest == first.digest
+
+
+def test_a_damaged_list_is_named_with_what_to_do(experiment: Experiment) -> None:
+    run = make_cohort(experiment)
+    file = run.folder / SOURCES
+    for content in (file.read_bytes()[:-30], bytes(99), b"[]"):
+        file.write_bytes(content)
+        said = rf"^{re.escape(str(file))} is damaged \(line .*Delete the folder"
+        with pytest.raises(DamagedFileError, match=said):
+            asked_again(experiment)
+    shutil.rmtree(run.folder)
+    assert asked_again(experiment).digest == run.digest
 
 
 @pytest.mark.parametrize("how", ["gone", "empty"])

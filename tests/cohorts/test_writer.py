@@ -115,6 +115,15 @@ def test_record_ahead_of_the_frames_is_not_believed(interrupted: Source, tmp_pat
     assert files_of(tmp_path / "cohort") == files_of(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("lost", ["progress.json", "sources.jsonl"])
+@pytest.mark.parametrize("left", [bytes(99), b"[]"], ids=["zeros", "an empty list"])
+def test_a_damaged_record_is_not_believed(interrupted, tmp_path, lost: str, left: bytes) -> None:
+    (tmp_path / ".cohort.partial" / lost).write_bytes(left)
+    interrupted.build(tmp_path / "cohort")
+    interrupted.build(tmp_path / "whole")
+    assert files_of(tmp_path / "cohort") == files_of(tmp_path / "whole")
+
+
 def test_result_does_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     source = many(tmp_path / "data", 60)
     (source.root / "11.png").write_bytes(b"")

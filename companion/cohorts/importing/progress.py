@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -11,6 +11,7 @@ from typing import IO, Any
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.sources import SOURCES, SourceFile
 from companion.engine.files import lock, write_atomically
+from companion.engine.storage import DamagedFileError, read_json
 
 PROGRESS = "progress.json"
 
@@ -36,10 +37,12 @@ class Progress:
     skipped: list[dict[str, Any]] = field(default_factory=list)
 
     def resume(self, max_frames: int) -> None:
-        """Goes on from an interrupted import of the same key, if as many frames are on disk."""
-        file = self.folder / PROGRESS
-        last = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        """Goes on from an interrupted import of the same key, if what it wrote is on disk."""
+        last: dict[str, Any] = {}
+        with suppress(FileNotFoundError, DamagedFileError):  # then nothing is known
+            last = read_json(self.folder / PROGRESS)
         known = last.get("import") == self.key and last["written"] <= max_frames
+        known = known and last["listed"] <= self.sources.seek(0, os.SEEK_END)
         if known:
             self.read, self.written, self.skipped = last["read"], last["written"], last["skipped"]
         self.sources.truncate(last["listed"] if known else 0)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from companion.engine.files import file_digest, replacing, write_atomically
-from companion.engine.storage import read_json
+from companion.engine.storage import damaged, read_json
 
 SOURCES = "sources.jsonl"
 _NAMED = 5  # changed files that a message names
@@ -158,12 +158,20 @@ def _describe_change(known: SourceFile, now: SourceFile) -> str:
 
 
 def _read_list(folder: Path) -> Iterator[SourceFile]:
-    """The files that an import read, with the last dates at which they held those bytes."""
+    """The files that an import read, with the last dates at which they held those bytes.
+
+    Raises:
+        DamagedFileError: the list is not what was written.
+    """
     listing = _list_file(folder)
     if listing is not None:
         with listing.open("rb") as lines:
-            for line in lines:
-                yield SourceFile(**json.loads(line))
+            for number, line in enumerate(lines, 1):
+                try:
+                    known = SourceFile(**json.loads(line))
+                except (ValueError, TypeError) as error:
+                    raise damaged(listing, f"line {number} is no file: {error}") from error
+                yield known
 
 
 def _list_file(folder: Path) -> Path | None:
