@@ -53,6 +53,14 @@ def test_a_killed_step_leaves_no_result_and_goes_on(tmp_path):
     assert not step(tmp_path, name="other").run(write).record["continued"]
 
 
+def test_a_folder_that_lost_its_record_is_made_anew(tmp_path):
+    folder = step(tmp_path).run(write).folder
+    (folder / "run.json").unlink()
+    (folder / "other.txt").touch()
+    assert step(tmp_path).run(write).folder == folder
+    assert sorted(path.name for path in folder.iterdir()) == ["result.txt", "run.json"]
+
+
 def test_a_training_is_not_lost_before_its_record_is_whole(tmp_path, monkeypatch):
     """Its checkpoints stay until then, and are no results."""
 

@@ -154,6 +154,8 @@ class Step:
                 compute(partial)
             return
         logger.info("%s %s: computing %s", self.name, self.label, self.folder)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)  # without its record nobody knows whether it is whole
         continued = any(partial.iterdir())  # the time then lacks what came before
         start = time.perf_counter()
         forget_peak_memory()
