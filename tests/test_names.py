@@ -119,6 +119,13 @@ def test_no_name_is_a_formula_in_a_spreadsheet(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read, frame.astype({"scanner": read["scanner"].dtype}))
 
 
+@pytest.mark.parametrize("name", ["1", "007", "1e5", "True"])
+def test_a_name_that_looks_like_a_number_stays_a_name(name: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"cohort": [name], "scanner": name, "predicted": name, "n": 3})
+    write_table(frame, tmp_path / "confusion.csv")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "confusion.csv"), frame)
+
+
 def test_every_table_of_results_is_written_so() -> None:
     """Whatever else writes CSV holds no names out of data."""
     root = ROOT / "companion"

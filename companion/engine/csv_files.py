@@ -11,6 +11,8 @@ import pandas as pd
 from companion.engine.files import write_atomically
 from companion.engine.storage import damaged
 
+# Columns of names out of data: texts, also where they look like numbers.
+_NAMES = ("cohort", "test_cohort", "scanner", "predicted", "domain", "subgroup", "source", "target")
 # What a spreadsheet runs where a cell begins so; quotes before it, so that all can be undone.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 
@@ -28,7 +30,7 @@ def write_table(table: pd.DataFrame, file: Path, float_format: str | None = None
 
 
 def read_table(file: Path) -> pd.DataFrame:
-    """A table of `write_table`, in which only an empty field is missing: a scanner may be NA.
+    """A table of `write_table`; only an empty field is missing, a scanner may be NA or 007.
 
     Raises:
         DamagedFileError: it is not a whole table.
@@ -36,9 +38,11 @@ def read_table(file: Path) -> pd.DataFrame:
     if file.read_bytes()[-1:] != b"\n":
         raise damaged(file, "its last line is cut off")
     try:
-        table = pd.read_csv(file, keep_default_na=False, na_values=[""]).rename(columns=_unescape)
+        kinds = dict.fromkeys(_NAMES, str)
+        table = pd.read_csv(file, keep_default_na=False, na_values=[""], dtype=kinds)
     except ValueError as error:
         raise damaged(file, f"it is not a table: {error}") from error
+    table = table.rename(columns=_unescape)
     for column in table.select_dtypes(exclude=["number", "bool"]):
         table[column] = table[column].map(_unescape, na_action="ignore")
     return table
