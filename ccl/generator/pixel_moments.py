@@ -37,9 +37,15 @@ def pixel_spread(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def scanner_spreads(source: Images, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """`pixel_spread` of the images of each scanner among some rows, scanner by scanner."""
+    """`pixel_spread` of the images of each scanner among some rows, scanner by scanner.
+
+    Raises:
+        ValueError: a scanner has no image.
+    """
     codes = source.codes("scanner", rows)
-    for code in range(len(source.values("scanner"))):
+    for code, name in enumerate(source.values("scanner")):
+        if not (codes == code).any():
+            raise ValueError(f"scanner '{name}' has no training image to take its mean image from")
         yield pixel_spread(source.images, rows[codes == code])
 
 

@@ -81,6 +81,8 @@ class PixelNoise(nn.Module):
     def calibrate(self, images: Iterable[tuple[Tensor, Tensor, Mapping[str, Tensor]]]) -> None:
         """Measures the distributions; 'fixed' has none. Memory does not grow with the number.
 
+        A scanner that no image is of keeps what it has.
+
         Args:
             images: batches of real images x, their mean images mu, and their parents.
         """
@@ -96,8 +98,9 @@ class PixelNoise(nn.Module):
         counts = counts.cpu()  # few numbers; the rest is the same on every device
         # Where a scanner has few pixels of a grey level, its noise over all levels stands in.
         overall = counts.sum(1, keepdim=True)
-        counts += BORROWED * overall / overall.sum(2, keepdim=True).clamp(min=1)
-        self.quantiles.copy_(_quantiles(counts))
+        seen = overall.sum(2, keepdim=True)
+        counts += BORROWED * overall / seen.clamp(min=1)
+        self.quantiles.copy_(torch.where(seen > 0, _quantiles(counts), self.quantiles.cpu()))
 
 
 def _levels() -> Tensor:

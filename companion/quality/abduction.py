@@ -7,6 +7,7 @@ chosen by them.
 from collections.abc import Mapping
 from copy import deepcopy
 
+import numpy as np
 import pandas as pd
 
 from ccl.generator.batches import WeightedBatches
@@ -71,7 +72,9 @@ def scanner_noise(cohort: Cohort, generator: Generator, most: int) -> PixelNoise
     hvae = deepcopy(generator.hvae)
     noise = PixelNoise("scanner", hvae.options.pixel_scale, len(cohort.scanners))
     hvae.pixel_noise = noise.to(generator.device)
-    training = cohort.rows("train", "pretraining")[:most]
+    share = max(1, most // len(cohort.scanners))
+    each = [evenly(cohort.rows("train", [name]), share) for name in cohort.scanners]
+    training = np.concatenate(each)
     together = min(64, len(training))  # a batch is always full, by drawing images again
     batches = WeightedBatches(cohort, generator.parents, training, together, 1.0, seed=0)
     hvae.calibrate_noise(batches.epoch(0))

@@ -4,6 +4,7 @@ import torch
 
 from ccl.generator.generator import save
 from ccl.generator.hvae import HVAE
+from ccl.generator.images import ImageArrays
 from ccl.generator.pixel_map import LARGEST_RATIO, PixelMap
 from ccl.generator.pixel_moments import scanner_spreads
 from companion.experiments.generator import load, train
@@ -77,6 +78,14 @@ def test_an_image_without_a_scanner_has_no_map():
     options = SMALL.model_copy(update={"pixel_map": "line"})
     with pytest.raises(ValueError, match=r"parents are \['sex'\]; set pixel_map to none"):
         HVAE(options, {"sex": 2}, 32, 32)
+
+
+def test_a_scanner_without_an_image_has_no_map():
+    source = ImageArrays(
+        np.zeros((2, *FRAME), np.uint8), {"scanner": (("A", "B"), np.zeros(2, np.int64))}
+    )
+    with pytest.raises(ValueError, match="scanner 'B' has no training image"):
+        PixelMap("mean", 2, FRAME).calibrate(scanner_spreads(source, np.arange(2)))
 
 
 def test_a_trained_generator_keeps_its_map(phantom, options, tmp_path):

@@ -78,9 +78,14 @@ def test_levels_have_noise_of_their_own():
 
 def test_before_calibration_it_is_the_fixed_noise():
     x, mu = images(0.0, 0.1), torch.zeros(64, 1, 16, 16)
-    u = PixelNoise("scanner", 0.1, 2).abduct(x, mu, scanner(SOURCE))
+    noise = PixelNoise("scanner", 0.1, 2)
+    u = noise.abduct(x, mu, scanner(SOURCE))
     inside = x.abs() < 0.2
     torch.testing.assert_close(u[inside], (x / 0.1)[inside], atol=0.12, rtol=0)
+    noise.calibrate([(images(0.0, 0.02), mu, scanner(SOURCE))])
+    of_target = noise.abduct(x, mu, scanner(TARGET))  # of which no image was seen
+    torch.testing.assert_close(of_target, u, atol=0, rtol=0)
+    assert not torch.equal(noise.abduct(x, mu, scanner(SOURCE)), u)
 
 
 def test_draws_are_uniform_and_belong_to_the_image():

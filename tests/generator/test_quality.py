@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from ccl.generator.classifier import UNKNOWN, ClassifierOptions
 from ccl.generator.generator import to_images, to_model
 from ccl.generator.hvae import ImageNoise
+from ccl.generator.pixel_noise import PixelNoise
 from companion.cohorts.bank import BankOptions, all_counterfactuals
 from companion.cohorts.truths import true_counterfactual
 from companion.quality import latent_probe as latent_probing
@@ -426,6 +427,16 @@ def test_probes_need_little_memory_beside_the_latents(monkeypatch):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < z.nbytes
+
+
+def test_noise_is_measured_on_every_scanner_whatever_the_order_of_the_table(phantom, generator):
+    table = phantom.table.sort_values("scanner")
+    images = phantom.images[table.index]
+    by_scanner = replace(phantom, images=images, table=table.reset_index(drop=True))
+    quantiles = scanner_noise(by_scanner, generator, 12).quantiles
+    untouched = PixelNoise("scanner", generator.hvae.options.pixel_scale, 3).quantiles
+    assert (quantiles != untouched).flatten(1).any(dim=1).all()
+    assert (quantiles.flatten(1).amax(dim=1) > -2).all()
 
 
 def test_variants_of_abduction_share_weights_and_differ_in_their_counterfactuals(
