@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from ccl.generator.generator import Generator
 from ccl.seeding import seeded
@@ -42,8 +43,10 @@ def _bits(generator: Generator, cohort: Cohort, row: int) -> dict[str, float]:
     """Parts of one image's code length, in bits per pixel."""
     twice, hvae = np.array([row, row]), generator.hvae
     with seeded(int(row), generator.device):
-        hvae.train()  # draws from the posterior; the HVAE has no layers that differ otherwise
+        hvae.train()  # draws from the posterior
         try:
+            for dropout in (part for part in hvae.modules() if isinstance(part, nn.Dropout)):
+                dropout.eval()
             elbo = hvae.elbo(*generator.observed(cohort, twice))
         finally:
             hvae.eval()

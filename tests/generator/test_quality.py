@@ -381,6 +381,11 @@ def test_likelihood_adds_up_and_prefers_the_images_it_fits(phantom, generator, r
     assert {"bits_per_pixel_pixels", "bits_per_pixel_kl_8"} <= set(parts)
     total = sum(pooled(table, "g", part) for part in parts)
     assert total == pytest.approx(pooled(table, "g", "bits_per_pixel"))
+    for part in generator.hvae.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.9
+    dropping = likelihood(few, {"g": generator})
+    assert dropping.equals(table[table["images"] == "g"].reset_index(drop=True))
 
 
 def test_the_probe_finds_the_scanner_where_latents_carry_it(sample, generator, monkeypatch):
