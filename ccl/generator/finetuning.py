@@ -14,7 +14,7 @@ Source: De Sousa Ribeiro et al. 2023, https://arxiv.org/abs/2306.15764 (Lagrangi
 2024, https://arxiv.org/abs/2403.09422 (soft labels); Platt and Barr 1988 (damping).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ class CounterfactualFinetuning(HVAETraining):
 
         The images of a batch take turns in which variable that is.
         """
-        variables = [name for name in self.tuning.variables if name in self.hvae.parents]
+        variables = intervened_on(self.tuning, self.hvae.parents)[: len(x)]
         turns = [slice(first, None, len(variables)) for first in range(len(variables))]
         do = {name: codes[name].clone() for name in variables}
         for name, turn in zip(variables, turns, strict=True):
@@ -104,6 +104,21 @@ class CounterfactualFinetuning(HVAETraining):
                 else:
                     losses.append(soft_loss(name, predicted[name][turn], before[name][turn]))
         return torch.stack(losses).sum() / len(variables)
+
+
+def intervened_on(tuning: TuningOptions, parents: Mapping[str, int]) -> Sequence[str]:
+    """Those of the variables to intervene on that are parents of the image.
+
+    Raises:
+        ValueError: none is.
+    """
+    found = [name for name in tuning.variables if name in parents]
+    if not found:
+        raise ValueError(
+            f"finetuning is to intervene on {[*tuning.variables]}, but the image's parents are "
+            f"{[*parents]}; add one to the graph"
+        )
+    return found
 
 
 def soft_loss(variable: str, predicted: Tensor, before: Tensor) -> Tensor:
@@ -134,7 +149,11 @@ def finetune(
 
     Returns:
         The finetuned generator, and one row of metrics per epoch.
+
+    Raises:
+        ValueError: the graph has none of the variables to intervene on.
     """
+    intervened_on(tuning, base.hvae.parents)
     changed = options.model_copy(update={"learning_rate": tuning.learning_rate})
     batches = training_batches(source, rows, base.parents, changed)
     steps = len(batches) * tuning.epochs

@@ -89,7 +89,8 @@ class TuningOptions(Options):
 
     Attributes:
         predictor: classifier of scanner, sex, finding and age; never one of the judges.
-        variables: that are intervened on, those that the graph lacks left out.
+        variables: that are intervened on, those that the graph lacks left out; of others the
+            predictor does not see what was asked for.
         epochs, learning_rate: of the finetuning; the rest is as in the generator's training.
         multiplier_rate: step of the multiplier lambda, per nat per pixel of violation and step.
         damping: weight of the squared violation, which keeps lambda from oscillating.
@@ -97,7 +98,9 @@ class TuningOptions(Options):
     """
 
     predictor: ClassifierOptions = ClassifierOptions(seed=8765)
-    variables: tuple[str, ...] = Field(default=("scanner", "sex"), min_length=1)
+    variables: tuple[Literal["scanner", "sex"], ...] = Field(
+        default=("scanner", "sex"), min_length=1
+    )
     epochs: int = Field(default=3, ge=1)
     learning_rate: float = Field(default=2e-4, gt=0)
     multiplier_rate: float = Field(default=1.0, ge=0)

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ccl.generator import finetuning
 from ccl.generator.classifier import AGE, ClassifierOptions
 from ccl.generator.finetuning import (
     CounterfactualFinetuning,
@@ -163,20 +164,35 @@ def test_the_free_energy_is_that_of_training(phantom, trained):
     assert found == pytest.approx(float(elbo.nll + elbo.kl), rel=0.3)
 
 
-def test_images_take_turns_in_what_is_intervened_on():
-    """Also the sex is asked for: half of the images get another scanner, half another sex."""
+def asked(images):
+    """What a batch of so many images is asked for, of which no code was a value, and the loss."""
     parents, asked = {"scanner": 3, "sex": 2}, {}
     hvae = SimpleNamespace(
         parents=parents,
         abduct=lambda *_: None,
-        predict=lambda noise, codes: asked.update(codes) or torch.zeros(8, 1, 4, 4),
+        predict=lambda noise, codes: asked.update(codes) or torch.zeros(images, 1, 4, 4),
     )
     module = SimpleNamespace(
         hvae=hvae,
         tuning=QUICK.model_copy(update={"variables": ("scanner", "sex", "unknown")}),
         predictor=lambda x: {name: torch.zeros(len(x), k) for name, k in parents.items()},
     )
-    codes = {name: torch.full((8,), 9) for name in parents}  # no value of theirs
-    CounterfactualFinetuning._miss(module, torch.zeros(8, 1, 4, 4), codes)
-    assert (asked["scanner"] == 9).tolist() == [False, True] * 4
-    assert (asked["sex"] == 9).tolist() == [True, False] * 4
+    codes = {name: torch.full((images,), 9) for name in parents}
+    loss = CounterfactualFinetuning._miss(module, torch.zeros(images, 1, 4, 4), codes)
+    return {name: (code == 9).tolist() for name, code in asked.items()}, float(loss)
+
+
+def test_images_take_turns_in_what_is_intervened_on():
+    """Also the sex is asked for: half of the images get another scanner, half another sex."""
+    kept, loss = asked(8)
+    assert kept == {"scanner": [False, True] * 4, "sex": [True, False] * 4}
+    assert loss == pytest.approx(np.log(3) / 2 + np.log(2) / 2)
+    kept, loss = asked(1)  # the other has no turn
+    assert kept == {"scanner": [False], "sex": [True]}
+    assert loss == pytest.approx(np.log(3))
+
+
+def test_a_graph_without_the_variables_is_refused(phantom, trained):
+    tuning = QUICK.model_copy(update={"variables": ("unknown",)})
+    with pytest.raises(ValueError, match=r"\['unknown'\], but .* \['scanner', 'sex'\]"):
+        finetuning.finetune(phantom, np.arange(2), trained, Blind(), BASE, tuning)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from ccl.generator.hvae_options import HVAEOptions, Stage
-from ccl.generator.training import GeneratorOptions
+from ccl.generator.options import GeneratorOptions, TuningOptions
 from ccl.objectives.dino_options import DinoOptions
 from ccl.options import Options
 from ccl.views.options import AugmentOptions, CropOptions, MaskOptions
@@ -26,6 +26,7 @@ SENSELESS: list[tuple[type[Options], str, Any]] = [
     (GeneratorOptions, "ema_decay", 1.0),
     (GeneratorOptions, "rare_scanner_weight", 1.5),
     (BankOptions, "batch_size", 0),
+    *((TuningOptions, "variables", bad) for bad in ((), ("label",), ("scanner", "age"))),
     *((HVAEOptions, name, 0) for name in ("unshuffle", "embedding", "bottleneck", "groups")),
     *((HVAEOptions, "pixel_scale", 0), (HVAEOptions, "dropout", 1)),
     *((Stage, name, 0) for name in ("resolution", "width")),
