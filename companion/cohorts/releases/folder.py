@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from ccl.options import Options
 from companion.cohorts.cohort import SEXES, SPLITS
-from companion.cohorts.importing.identity import require_one_spelling
+from companion.cohorts.importing.identity import patient_key, require_one_spelling
 from companion.cohorts.importing.paths import find_spelling
 from companion.cohorts.importing.plan import Plan
 from companion.cohorts.importing.release import ImportOptions, Release
@@ -95,8 +95,8 @@ def plan(options: FolderOptions, data_root: Path) -> Plan:
     table["source_path"] = [find_spelling(data_root, name) for name in table["path"]]
     if not options.columns.image_id:
         table["image_id"] = table["source_path"]
-    held_out = {normalise(name) for name in options.held_out_scanners}
-    others = table.rows[~table["scanner"].map(normalise).isin(held_out)]
+    held_out = {patient_key(name) for name in options.held_out_scanners}
+    others = table.rows[~table["scanner"].map(patient_key).isin(held_out)]
     scanners, classes = options.scanners, options.classes
     if scanners is None:
         scanners = _names(Table(table.path, others), "scanner")
@@ -129,7 +129,7 @@ def _read(path: Path, columns: Columns) -> Table:
 
 def _names(table: Table, column: str) -> tuple[str, ...]:
     """The names in a column, each of which has to have one spelling."""
-    require_one_spelling(table, column, column, normalise)
+    require_one_spelling(table, column, column, patient_key)
     return tuple(sorted(set(table[column]) - {""}))
 
 
