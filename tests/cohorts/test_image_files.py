@@ -59,6 +59,13 @@ def test_frames_need_not_be_square(tmp_path: Path) -> None:
     assert made["pad"][:3].max() == made["pad"][13:].max() == 0
 
 
+def test_a_long_thin_image_is_not_padded_to_more_than_memory() -> None:
+    thin = np.arange(2 * 60_000, dtype=np.float32).reshape(-1, 2) % 256
+    assert to_frame(thin, FrameOptions(size=8)).shape == (8, 8)
+    with pytest.raises(ImageError, match="claims 60000 x 60000 pixels"):
+        to_frame(thin, FrameOptions(size=8, fit="pad"))
+
+
 @pytest.mark.parametrize("shape", [(36, 50), (50, 30), (32, 40)])
 def test_crop_is_the_largest_central_part(tmp_path: Path, shape: tuple[int, int]) -> None:
     """Cropping by hand first changes nothing."""

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from ccl.options import Options
 from companion.cohorts.errors import ImageError
-from companion.cohorts.importing import dicom_files, raster_files
+from companion.cohorts.importing import dicom_files, grey_levels, raster_files
 
 NEARLY_BLACK = 5  # of 255
 
@@ -65,7 +65,7 @@ def to_frame(grey: np.ndarray, options: FrameOptions) -> np.ndarray:
     """The frame, uint8 (H, W), that an image, (h, w) in [0, 255], is fitted and resized to.
 
     Raises:
-        ImageError: the image is blank.
+        ImageError: the image is blank, or too large when it is padded.
     """
     if grey.min() == grey.max():
         raise ImageError("is blank: all its pixels have the same value")
@@ -125,7 +125,11 @@ def breast_region(grey: np.ndarray) -> np.ndarray:
 
 
 def _fit(grey: np.ndarray, fit: str, proportion: float) -> np.ndarray:
-    """The image, cropped or padded to the proportion h / w; as it is for 'stretch'."""
+    """The image, cropped or padded to the proportion h / w; as it is for 'stretch'.
+
+    Raises:
+        ImageError: padded, it is too large.
+    """
     height, width = grey.shape
     if fit == "crop":
         high = min(height, max(1, round(width * proportion)))
@@ -134,6 +138,7 @@ def _fit(grey: np.ndarray, fit: str, proportion: float) -> np.ndarray:
         return np.ascontiguousarray(grey[top : top + high, left : left + wide])
     if fit == "pad":
         high, wide = max(height, round(width * proportion)), max(width, round(height / proportion))
+        grey_levels.require_size(wide, high)
         top, left = (high - height) // 2, (wide - width) // 2
         return np.pad(grey, ((top, high - height - top), (left, wide - width - left)))
     return grey
