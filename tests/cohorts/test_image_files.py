@@ -177,6 +177,15 @@ def test_a_window_narrower_than_linear_allows_is_taken_exactly(tmp_path: Path) -
     np.testing.assert_allclose(read_grey(path), expected, atol=0.05)
 
 
+def test_a_window_that_leaves_no_grey_level_makes_a_blank_image(tmp_path: Path) -> None:
+    tags = {"WindowCenter": 40_000, "WindowWidth": 10_000, "VOILUTFunction": "SIGMOID"}
+    path = write_dicom(tmp_path / "a.dcm", unsigned(12), **tags)
+    grey = read_grey(path)
+    assert 0 < grey.min() < grey.max() < 0.5
+    with pytest.raises(ImageError, match="is blank"):
+        read_frame(path, FrameOptions(size=8))
+
+
 # Damaged and hostile TIFFs that Pillow does not open
 
 

@@ -65,10 +65,9 @@ def to_frame(grey: np.ndarray, options: FrameOptions) -> np.ndarray:
     """The frame, uint8 (H, W), that an image, (h, w) in [0, 255], is fitted and resized to.
 
     Raises:
-        ImageError: the image is blank, or too large when it is padded.
+        ImageError: the image or its frame is blank, or it is too large when it is padded.
     """
-    if grey.min() == grey.max():
-        raise ImageError("is blank: all its pixels have the same value")
+    _require_not_blank(grey)
     height, width = options.shape
     if options.background == "remove":
         grey = np.where(breast_region(grey), grey, np.float32(0))
@@ -78,7 +77,14 @@ def to_frame(grey: np.ndarray, options: FrameOptions) -> np.ndarray:
     # (64 against 128 pixels told apart with AUC .78; bicubic .99, bilinear 1.00), and where the
     # size depends on how a subset was sampled, that trace would be a shortcut to the label.
     resized = Image.fromarray(fitted).resize((width, height), Image.Resampling.HAMMING)
-    return np.asarray(resized).round().clip(0, 255).astype(np.uint8)
+    frame = np.asarray(resized).round().clip(0, 255).astype(np.uint8)
+    _require_not_blank(frame)  # as where a smooth window lies far from all values
+    return frame
+
+
+def _require_not_blank(levels: np.ndarray) -> None:
+    if levels.min() == levels.max():
+        raise ImageError("is blank: all its pixels have the same value")
 
 
 def read_grey(path: Path, percentiles: tuple[float, float] = (0.5, 99.5)) -> np.ndarray:
