@@ -1,11 +1,23 @@
 """How encoders are probed and finetuned; apart from it, since options are read where none is."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ccl.options import Options
 from ccl.views.options import AugmentOptions, Probability, Range
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Refuses what would be measured, and counted, twice."""
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values} names something twice")
+    return values
+
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Fractions = Annotated[tuple[Fraction, ...], Field(min_length=1), AfterValidator(_distinct)]
+Seeds = Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class LabelOptions(Options):
@@ -19,9 +31,9 @@ class LabelOptions(Options):
             seed is used: repeating it would count one measurement several times.
     """
 
-    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.01, 0.05, 0.1, 0.25, 1.0)
+    fractions: Fractions = (0.01, 0.05, 0.1, 0.25, 1.0)
     min_per_class: int = Field(default=10, ge=1)
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    seeds: Seeds = (0, 1, 2)
 
 
 class EvaluationOptions(LabelOptions):
@@ -79,7 +91,7 @@ class FinetuningOptions(EvaluationOptions):
         augment: how training images are varied; validation and test images never are.
     """
 
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: Seeds = (0,)
     epochs: int = Field(default=30, ge=1)
     patience: int = Field(default=6, ge=1)
     batch_size: int = Field(default=64, ge=2)
@@ -110,6 +122,6 @@ class ConvergenceOptions(Options):
     """
 
     every: int = Field(default=4, ge=0)
-    fractions: tuple[float, ...] = (0.05, 1.0)
+    fractions: Fractions = (0.05, 1.0)
     margin: float = Field(default=0.02, gt=0)
     most: int = Field(default=4000, ge=1)

@@ -11,6 +11,7 @@ from ccl.objectives.dino_options import DinoOptions
 from ccl.options import Options
 from ccl.views.options import AugmentOptions, CropOptions, MaskOptions
 from companion.cohorts.bank import BankOptions
+from companion.evaluation.options import ConvergenceOptions, FinetuningOptions, ProbingOptions
 from tests.generator.conftest import SMALL
 
 WHOLE: dict[type[Options], dict[str, Any]] = {
@@ -41,6 +42,9 @@ SENSELESS: list[tuple[type[Options], str, Any]] = [
     (MaskOptions, "probability", 1.1),
     *((DinoOptions, "centering", "mean"), (DinoOptions, "student_temperature", 0)),
     *((DinoOptions, "teacher_temperature", (0, 0.07)), (DinoOptions, "gradient_clip", 0)),
+    *((ProbingOptions, "fractions", bad) for bad in ((), (0.1, 0.1), (0.0, 1.0))),
+    *((ConvergenceOptions, "fractions", bad) for bad in ((), (1.0, 1), (0.5, 1.5))),
+    *((kind, "seeds", (0, 1, 0)) for kind in (ProbingOptions, FinetuningOptions)),
     *((DinoOptions, "teacher_momentum", (0.9, 1.1)), (DinoOptions, "tau", 1)),
 ]
 
