@@ -45,6 +45,13 @@ def test_ways_to_write_one_table(tmp_path: Path, content: str) -> None:
     assert rows.to_numpy().tolist() == [[2, "a.png", "7"], [3, "b.png", ""]]
 
 
+@pytest.mark.parametrize("above", ["sep=;\n", "\ufeffSEP=;\r\n", '"sep=;"\n', "\n", " ;;\n\r\n"])
+def test_what_stands_above_the_header_is_no_row(tmp_path: Path, above: str) -> None:
+    table = written(tmp_path, f"{above}path;age\na.png;7,5\n")
+    rows = read_manifest(table, ["path", "age"])
+    assert rows.to_numpy().tolist() == [[above.count("\n") + 2, "a.png", "7,5"]]
+
+
 def test_what_is_a_missing_value_and_what_is_none(tmp_path: Path) -> None:
     missing = ["NA", "N/A", "#N/A", "NaN", "nan", "NULL", "<NA>", " na "]
     stated = ["None", "Nancy", "N", "0", "-", "z" * 140_000]
@@ -58,7 +65,7 @@ def test_a_column_that_was_renamed(tmp_path: Path) -> None:
         assert rows["A or B"][0] == "1"
     assert read_manifest(written(tmp_path, "A or B,A\n1,2\n"), ["A or B"])["A or B"][0] == "1"
     assert read_manifest(written(tmp_path, "ID,id\n1,2\n"), ["id"])["id"][0] == "2"
-    with pytest.raises(CohortError, match="row 1: column 'A or B' occurs 2 times"):
+    with pytest.raises(CohortError, match="column 'A or B' occurs 2 times in the header"):
         read_manifest(written(tmp_path, "A,B\n1,2\n"), ["A or B"])
 
 

@@ -26,6 +26,8 @@ SEX_CODES = {"F": "F", "Female": "F", "M": "M", "Male": "M"} | dict.fromkeys(
 )
 
 _DELIMITERS = ",;\t"  # Excel writes ';' where the decimal sign is a comma
+# What may stand above the header: nothing, or which delimiter Excel is to take.
+_ABOVE = re.compile(r'[\s,;]*("?sep=.?"?[\s,;]*)?', re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 _AGE = re.compile(r"(.*[0-9.,]) *([YMWD])", re.IGNORECASE)  # DICOM's age string, '013M'
 _PER_YEAR = {"Y": 1, "M": 12, "W": 365.25 / 7, "D": 365.25}
@@ -37,8 +39,8 @@ csv.field_size_limit(2**31 - 1)  # a radiologist's report may be longer than the
 def read_manifest(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Some columns of a CSV file, every value as a stripped string, and `LINE`.
 
-    Values stand between commas, semicolons or tabs; `MISSING_VALUES` are read as ''. Empty rows and
-    empty values beyond the header's last name, do not count.
+    Values stand between commas, semicolons or tabs; `MISSING_VALUES` are read as ''. Empty rows,
+    Excel's 'sep=;' and empty values beyond the header's last name, do not count.
 
     Args:
         path: the file, in UTF-8.
@@ -61,12 +63,14 @@ def read_manifest(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 def _records(path: Path, columns: Sequence[str]) -> Iterator[tuple[int | str, ...]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        delimiter = max(_DELIMITERS, key=file.readline().count)
+        first = next((line for line in file if not _ABOVE.fullmatch(line)), "")
+        delimiter = max(_DELIMITERS, key=first.count)
         file.seek(0)
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         start = 1
         try:
-            header = [name.strip() for name in next(reader, [])]
+            rows = (row for row in reader if not _ABOVE.fullmatch(delimiter.join(row)))
+            header = [name.strip() for name in next(rows, [])]
             places = [_column_index(path, header, column) for column in columns]
             start = reader.line_num + 1
             for row in reader:
@@ -106,7 +110,7 @@ def _column_index(path: Path, header: list[str], column: str) -> int:
     places = next((places for places in found if places), [])
     if len(places) != 1:
         raise CohortError(
-            f"{path}, row 1: column '{column}' occurs {len(places)} times, expected once; "
+            f"{path}: column '{column}' occurs {len(places)} times in the header, expected once; "
             f"the columns are {header}"
         )
     return places[0]
