@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from companion.cohorts.cohort import COLUMNS, Cohort, checksum
+from companion.cohorts.cohort import COLUMNS, UNLABELLED, Cohort, checksum
 from companion.cohorts.errors import CohortError
 from companion.cohorts.importing.image_files import FrameOptions, read_frame
 from companion.cohorts.registry import build
 from companion.cohorts.releases.folder import Columns, FolderOptions
+from companion.evaluation.results import POOLED
+from companion.quality.summary import ALL
 from tests.cohorts.releases import Source, assert_nothing_left, own_images, picture
 from tests.cohorts.variants.dicom import DICOM, write_dicom
 from tests.cohorts.variants.picture import Maker, plain
@@ -207,6 +209,11 @@ BAD_ROWS: list[tuple[str, dict[int, str], dict[str, Any], str]] = [
     ("scanner", {23: "C"}, SPLIT, r"scanner \['C'\] has no image in the training split"),
     ("label", {5: "maybe"}, LISTED, "row 7: unknown label 'maybe', expected one of"),
     ("label", {4: "HEALTHY "}, {}, "row 6: label 'HEALTHY' is written 'healthy' in row 2"),
+    *(
+        ("scanner", dict.fromkeys(SOME, name), {}, f"no scanner may be called '{name}'")
+        for name in (POOLED, ALL)
+    ),
+    ("label", dict.fromkeys(SOME, UNLABELLED), {}, f"no class may be called '{UNLABELLED}'"),
     ("label", {0: "0", 8: "0.0"}, {}, r"row 10: label '0\.0' is written '0' in row 2"),
     ("label", dict.fromkeys(EVERY, "ill"), {}, r"one class only, \['ill'\]"),
     ("label", {0: "NA"}, {}, r"row 2: unknown label '' .*such as 'NA'.*\['healthy', 'ill'\]"),

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 import pandas as pd
 
-from companion.cohorts.cohort import COLUMNS
+from companion.cohorts.cohort import COLUMNS, UNLABELLED
 from companion.cohorts.errors import CohortError, ImageError
 from companion.cohorts.importing.identity import (
     patient_key,
@@ -26,6 +26,8 @@ from companion.cohorts.simulation.scanner_shares import SimulatedScanners
 # of writing, so that a name shows as another.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST = {"image_id": 1000, "source_path": 1000, "patient_id": 200, "scanner": 100, "view": 100}
+# What figures beside those of each class and scanner are called: of none, and of all together.
+_RESERVED = {"class": {UNLABELLED}, "scanner": {"pooled", "all"}}
 
 
 class Archive(Protocol):
@@ -123,17 +125,21 @@ def check(plan: Plan) -> None:
     """Refuses rows that make no cohort.
 
     Raises:
-        CohortError: no rows, a name that cannot be shown, a duplicate image, a patient in two
-            splits or under two spellings, one class or one scanner only, a scanner or class
-            without training images, a held-out scanner outside test.
+        CohortError: no rows, a name that cannot be shown or is reserved, a duplicate image, a
+            patient in two splits or under two spellings, one class or one scanner only, a scanner
+            or class without training images, a held-out scanner outside test.
     """
     table = plan.table
     table.require_rows()
     for column, longest in _LONGEST.items():
         _check_column(table, column, longest)
-    for name in (*plan.classes, *plan.scanners, *plan.held_out_scanners):
-        if fault := _name_error(name, 100):
-            raise CohortError(f"{plan.manifest}: class or scanner {fault}")
+    scanners = (*plan.scanners, *plan.held_out_scanners)
+    for kind, names in (("class", plan.classes), ("scanner", scanners)):
+        for name in names:
+            if fault := _name_error(name, 100):
+                raise CohortError(f"{plan.manifest}: {kind} {fault}")
+            if name in _RESERVED[kind]:
+                raise CohortError(f"{plan.manifest}: no {kind} may be called '{name}'; rename it")
     _check_unique(table, "image_id", table["image_id"])
     if not plan.leaks:
         files = table["source_path"].map(lambda path: PurePosixPath(path).as_posix())
