@@ -42,12 +42,12 @@ def test_rows_images_and_description_fit(source: Source, tmp_path: Path) -> None
 
 def test_optional_columns_under_other_names(tmp_path: Path) -> None:
     source = Source(tmp_path / "data")
-    for i in range(8):
+    for i in range(12):
         more = {
             " SEX": ["F E MALE", "m", "", "U"][i % 4],
             "Years": ["120", "-1", "007Y", "414"][i % 4],
         }
-        more |= {"View": "PA", "Fold": "Train ", "Id": f"x{i}"}
+        more |= {"View": "PA", "Fold": ("Train ", "VAL", "test")[i // 4], "Id": f"x{i}"}
         source.add(f"{i}.png", f"p{i}", "AB"[i % 2], "01"[i // 2 % 2], **more)
     columns = Columns(image_id="Id", sex="Sex", age="Years", view="View", split="Fold")
     cohort = source.build(tmp_path / "cohort", columns=columns)
@@ -56,8 +56,8 @@ def test_optional_columns_under_other_names(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table["age"][:4], [120, np.nan, 7, np.nan])
     assert table["image_id"][3] == "x3"
     assert set(table["view"]) == {"PA"}
-    assert set(table["split"]) == {"train"}
-    said = "Ages outside 0 to 120 years count as missing: 4 in manifest.csv, the first in row 3."
+    assert table["split"].tolist() == ["train"] * 4 + ["val"] * 4 + ["test"] * 4
+    said = "Ages outside 0 to 120 years count as missing: 6 in manifest.csv, the first in row 3."
     assert cohort.info["caveats"][0] == said
 
 
@@ -71,17 +71,29 @@ def test_held_out_scanner_takes_its_patients_to_test(source: Source, tmp_path: P
 
 
 def test_unlabelled_rows_are_for_training_only(source: Source, tmp_path: Path) -> None:
-    for row in source.rows[:12]:
+    for row in source.rows[:8]:
         row["label"] = ""
     with pytest.raises(CohortError, match="row 2: unknown label ''"):
         source.build(tmp_path / "no")
     cohort = source.build(tmp_path / "cohort", keep_unlabelled=True)
     unlabelled = cohort.table[cohort.table["label"] < 0]
-    assert len(unlabelled) == 12
+    assert len(unlabelled) == 8
     assert set(unlabelled["split"]) == {"train"}
     rows = cohort.rows("train")
-    assert len(cohort.labelled(rows)) == len(rows) - 12
-    assert cohort.info["counts"]["train"]["A"]["unlabelled"] == 6
+    assert len(cohort.labelled(rows)) == len(rows) - 8
+    assert cohort.info["counts"]["train"]["A"]["unlabelled"] == 4
+
+
+def test_a_held_out_scanner_may_be_the_only_one_that_shows_every_class_in_test(source, tmp_path):
+    for i, row in enumerate(source.rows):
+        row["split"] = ("train", "val", "test")[i // 8]
+        row["scanner"] = "C" if i >= 18 else row["scanner"]
+    cohort = source.build(tmp_path / "cohort", held_out_scanners=("C",), **SPLIT)
+    assert set(cohort.table["label"][cohort.rows("test", "pretraining")]) == {0}
+    for row in source.rows[16:]:
+        row["scanner"] = "C"
+    with pytest.raises(CohortError, match="'test' has no image"):
+        source.build(tmp_path / "again", held_out_scanners=("C",), **SPLIT)
 
 
 def test_class_order_is_the_listed_one(source: Source, tmp_path: Path) -> None:
@@ -178,7 +190,7 @@ LISTED = {"scanners": ("A", "B"), "classes": ("healthy", "ill")}
 IDS, SPLIT = {"columns": {"image_id": "id"}}, {"columns": {"split": "split"}}
 VIEW, AGE = {"columns": {"view": "view"}}, {"columns": {"age": "age"}}
 ROUNDED, LONG = "8.39860488694292E+35", "x" * 5000
-EVERY, SOME = range(24), range(5, 24, 12)
+EVERY, SOME, REST = range(24), range(5, 24, 12), range(8, 24)
 # Values of a column in some rows, options, and what is said; {} is the data root.
 BAD_ROWS: list[tuple[str, dict[int, str], dict[str, Any], str]] = [
     ("path", {5: "img/001.png"}, {}, "row 7: image_id 'img/001.png' is a duplicate of row 3"),
@@ -223,6 +235,9 @@ BAD_ROWS: list[tuple[str, dict[int, str], dict[str, Any], str]] = [
         for character in "\0\n\r\x1b\x85\u2028\u202e"
     ),
     ("split", {0: "valid"}, SPLIT, "row 2: unknown split 'valid'"),
+    ("split", dict.fromkeys(REST, "val"), SPLIT, r"'test' has no image of \['healthy', 'ill'\]"),
+    ("split", dict.fromkeys(REST, "test"), SPLIT, r"'val' has no .* scanners \['A', 'B'\]"),
+    ("label", dict.fromkeys(REST, "ill"), SPLIT, r"'val' has no image of \['healthy'\]"),
     ("age", {0: "old"}, AGE, "row 2: age 'old' is no number"),
     ("age", {0: "old"}, {"columns": {"sex": "age"}}, "row 2: unknown age 'old'"),
     ("id", {3: ""}, IDS, "row 5: id is empty"),

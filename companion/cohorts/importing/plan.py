@@ -127,7 +127,8 @@ def check(plan: Plan) -> None:
     Raises:
         CohortError: no rows, a name that cannot be shown or is reserved, a duplicate image, a
             patient in two splits or under two spellings, one class or one scanner only, a scanner
-            or class without training images, a held-out scanner outside test.
+            or class without training images, a held-out scanner outside test, a val or test split
+            without a class, unless a publisher made it.
     """
     table = plan.table
     table.require_rows()
@@ -148,6 +149,7 @@ def check(plan: Plan) -> None:
     _check_patients(table)
     _check_classes(plan)
     _check_scanners(plan)
+    _check_evaluated(plan)
 
 
 def _check_column(table: Table, column: str, longest: int) -> None:
@@ -248,6 +250,21 @@ def _check_trained(plan: Plan, kind: str, names: tuple[str, ...], of_rows: pd.Se
             f"{plan.manifest}: {kind} {lacking} has no image in the training split; "
             "add images, leave it out, or (a scanner) hold it out"
         )
+
+
+def _check_evaluated(plan: Plan) -> None:
+    """Refuses own splits without pretraining scanners, or in which no domain shows every class."""
+    domains = [plan.scanners, *((name,) for name in plan.held_out_scanners)]
+    for split in () if plan.options.published else ("val", "test"):
+        rows = plan.rows[plan.rows["split"] == split]
+        seen = [set(rows.loc[rows["scanner"].isin(domain), "label"]) for domain in domains]
+        lacking = [[c for k, c in enumerate(plan.classes) if k not in labels] for labels in seen]
+        if not seen[0] or all(lacking):
+            raise CohortError(
+                f"{plan.manifest}: split '{split}' has no image of {lacking[0]} from scanners "
+                f"{[*plan.scanners]}, so that no encoder can be evaluated; add images, move "
+                "patients there, or name no column of splits, so that they are dealt out by class"
+            )
 
 
 def cohort_table(rows: pd.DataFrame) -> pd.DataFrame:
