@@ -22,7 +22,7 @@ class Stage(Options):
 
     resolution: int = Field(ge=1)
     width: int = Field(ge=1)
-    encoder_blocks: int = Field(ge=0)
+    encoder_blocks: int = Field(ge=1)
     decoder_blocks: int = Field(ge=0)
     latent_channels: int = Field(default=0, ge=0)
 
@@ -31,8 +31,7 @@ class HVAEOptions(Options):
     """Architecture of the HVAE.
 
     Attributes:
-        stages: from the highest resolution to the lowest; each resolution is a whole fraction
-            (rounded up) of the one before.
+        stages: from the highest resolution to the lowest.
         unshuffle: pixels folded into channels by the stem, which divides the resolution; 1 = none.
         embedding: width of the parents' embedding e.
         block: 'bottleneck' convolves in the middle, between two 1x1 layers (VDVAE); 'plain' has

@@ -129,7 +129,8 @@ def train(
         stop_after: epochs after which to stop, with the schedules of the whole training.
 
     Returns:
-        The generator with averaged weights, and one row of metrics per epoch (bits per pixel).
+        The generator with averaged weights, and one row of metrics per epoch: nll and KL in bits,
+        the loss in nats, per pixel.
     """
     torch.manual_seed(options.seed)
     height, width = source.images.shape[1:]
