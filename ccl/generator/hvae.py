@@ -138,7 +138,7 @@ class HVAE(nn.Module):
         width = stages[0].width
         for stage in stages:
             blocks: list[nn.Module] = []
-            for _ in range(stage.encoder_blocks):
+            for _ in range(max(1, stage.encoder_blocks)):
                 blocks.append(Block(width, stage.width, stage, options, last_gain=depth**-0.5))
                 width = stage.width
             built.append(nn.ModuleList(blocks))

@@ -16,13 +16,13 @@ class Stage(Options):
 
     Attributes:
         resolution, width: height (width follows the frame) and channels of its feature maps.
-        encoder_blocks, decoder_blocks: of the bottom-up and of the top-down path.
+        encoder_blocks, decoder_blocks: of the bottom-up (at least one) and the top-down path.
         latent_channels: channels of each z at this resolution; 0 makes its blocks deterministic.
     """
 
     resolution: int = Field(ge=1)
     width: int = Field(ge=1)
-    encoder_blocks: int = Field(ge=1)
+    encoder_blocks: int = Field(ge=0)
     decoder_blocks: int = Field(ge=0)
     latent_channels: int = Field(default=0, ge=0)
 
