@@ -10,11 +10,10 @@ from companion.book.figures.colours import themed
 from companion.book.figures.look import NOTHING_SAID, Initial
 from companion.book.templates import png_uri
 from companion.book.widgets import widget_html
-from companion.cohorts.cohort import Cohort, evenly
+from companion.cohorts.cohort import UNLABELLED, Cohort, evenly
 
 POINTED_AT = 600  # images that a map on a page shows: thumbnails have to be sent along
 NOTHING = "none"
-UNLABELLED = "unlabelled"
 
 COLUMNS = 25  # thumbnails side by side in the one picture that holds them
 THUMBNAIL = 40  # pixels of its longer side, at most

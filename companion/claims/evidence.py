@@ -84,10 +84,11 @@ class Evidence:
 
     @cached_property
     def convergence(self) -> pd.DataFrame:
-        """Table of `companion.evaluation.convergence.convergence` for every pretraining."""
+        """Table of `companion.evaluation.convergence.convergence` for each of these."""
         options = [record["options"] for record in self.trainings.values()]
         margins = {each["convergence"]["margin"] for each in options if "convergence" in each}
-        return convergence(self.history, min(margins, default=math.nan))
+        table = convergence(self.history, min(margins, default=math.nan))
+        return table[pd.MultiIndex.from_frame(table[list(KEYS)]).isin(list(self.evaluated))]
 
 
 def read_evidence(root: Path) -> Evidence:
@@ -142,7 +143,7 @@ def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
         effect,
         covers=covers,
         one_generator=bool(shared) or isinstance(test, QualityTest),
-        unconverged=_unconverged(encoders, ledger, evidence),
+        unconverged=_unconverged(encoders, ledger, evidence.convergence),
     )
 
 
@@ -177,12 +178,12 @@ def _trainings(encoder: Encoder, evidence: Evidence) -> list[Mapping[str, Any]]:
     return [record for key, record in evidence.trainings.items() if key[:2] == of]
 
 
-def _unconverged(names: Sequence[str], ledger: Ledger, evidence: Evidence) -> tuple[str, ...]:
+def _unconverged(
+    names: Sequence[str], ledger: Ledger, convergence: pd.DataFrame
+) -> tuple[str, ...]:
     """Those of some encoders of which a seed had not converged."""
-    convergence = evidence.convergence
-    learning = convergence.loc[convergence["converged"].eq(False), list(KEYS)]
-    keys = evidence.evaluated.intersection(learning.itertuples(index=False, name=None))
-    unconverged = {key[:2] for key in keys}
+    learning = convergence[convergence["converged"].eq(False)]
+    unconverged = set(zip(learning["objective"], learning["strategy"], strict=True))
     encoders = {name: ledger.encoders[name] for name in names}
     return tuple(n for n, of in encoders.items() if (of.objective, of.strategy) in unconverged)
 

@@ -23,6 +23,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ccl.options import Options
 from companion import ROOT, strategies
+from companion.evaluation.options import Fraction
 
 LEDGER = ROOT / "book" / "claims.yml"
 
@@ -42,8 +43,7 @@ def _known(strategy: str) -> str:
 Strategy = Annotated[str, AfterValidator(_known)]
 
 Domains = Literal["all", "in-distribution", "rarest", "commonest", "held-out"]
-Share = Annotated[float, Field(gt=0, le=1)]
-Fractions = Literal["all", "each", "smallest", "largest"] | tuple[Share, ...]
+Fractions = Literal["all", "each", "smallest", "largest"] | tuple[Fraction, ...]
 Direction = Literal["above", "below", "not below", "equal"]
 
 

@@ -248,3 +248,8 @@ def describe(
 def evenly(rows: np.ndarray, most: int) -> np.ndarray:
     """At most so many of some rows (n,), evenly spaced among them."""
     return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)]
+
+
+def evenly_of_each(cohort: Cohort, split: str, most: int) -> np.ndarray:
+    """At most so many rows of each pretraining scanner in a split, evenly spaced; int64 (n,)."""
+    return np.concatenate([evenly(cohort.rows(split, [name]), most) for name in cohort.scanners])

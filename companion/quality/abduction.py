@@ -7,7 +7,6 @@ chosen by them.
 from collections.abc import Mapping
 from copy import deepcopy
 
-import numpy as np
 import pandas as pd
 
 from ccl.generator.batches import WeightedBatches
@@ -16,7 +15,7 @@ from ccl.generator.generator import Generator
 from ccl.generator.hvae_options import HVAEOptions
 from ccl.generator.pixel_noise import PixelNoise
 from companion.cohorts.bank import BankOptions, all_counterfactuals
-from companion.cohorts.cohort import Cohort, evenly
+from companion.cohorts.cohort import Cohort, evenly, evenly_of_each
 from companion.cohorts.truths import has_truth
 from companion.quality.cycles import DISTANCES, reversibility
 from companion.quality.effectiveness import effectiveness
@@ -72,9 +71,7 @@ def scanner_noise(cohort: Cohort, generator: Generator, most: int) -> PixelNoise
     hvae = deepcopy(generator.hvae)
     noise = PixelNoise("scanner", hvae.options.pixel_scale, len(cohort.scanners))
     hvae.pixel_noise = noise.to(generator.device)
-    share = max(1, most // len(cohort.scanners))
-    each = [evenly(cohort.rows("train", [name]), share) for name in cohort.scanners]
-    training = np.concatenate(each)
+    training = evenly_of_each(cohort, "train", max(1, most // len(cohort.scanners)))
     together = min(64, len(training))  # a batch is always full, by drawing images again
     batches = WeightedBatches(cohort, generator.parents, training, together, 1.0, seed=0)
     hvae.calibrate_noise(batches.epoch(0))

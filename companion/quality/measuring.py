@@ -11,7 +11,7 @@ from ccl.generator.generator import Generator
 from ccl.generator.hvae import HVAE
 from ccl.seeding import seeded
 from companion.cohorts.bank import Bank, BankOptions, all_counterfactuals
-from companion.cohorts.cohort import Cohort, evenly
+from companion.cohorts.cohort import Cohort, evenly, evenly_of_each
 from companion.cohorts.truths import has_truth
 from companion.engine.mapped import read
 from companion.quality.classifier import (
@@ -75,9 +75,7 @@ def measure(
         Rows of `measure`, `images` (what was measured), `source` and `target` (scanners, or 'all'),
         `value`, `ci_low`, `ci_high` (95 %, patient-level bootstrap) and `n`.
     """
-    # Of each pretraining scanner at most so many, evenly taken.
-    each = [evenly(cohort.rows("test", [name]), options.test_images) for name in cohort.scanners]
-    rows = np.sort(np.concatenate(each))
+    rows = np.sort(evenly_of_each(cohort, "test", options.test_images))
     tested, few = Sample(cohort, rows), Sample(cohort, evenly(rows, options.sample))
     images = {"counterfactual": read(bank.images, bank.position[rows])}
     # What a perfect generator would make: it shows what the judges themselves contribute.
