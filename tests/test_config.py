@@ -204,6 +204,9 @@ def test_what_is_no_profile_is_named_with_its_line(written, text, message):
         ("bank", {"variable": "sex"}, "bank.*the strategy decides"),
         ("generator", {"ema_decay": 1}, r"generator\.ema_decay"),
         ("pretraining", {"strategies": {"simclr": ["plus", "minus"]}}, "simclr.1.*'minus'"),
+        ("pretraining", {"strategies": {"simclr": ["plus", "plus"]}}, "simclr.*twice"),
+        ("pretraining", {"seeds": [0, 0]}, "seeds.*twice"),
+        ("length", {"seeds": []}, "length.seeds"),
     ],
 )
 def test_a_bad_key_is_named(written: Written, key: str, value: Any, named: str) -> None:

@@ -8,7 +8,7 @@ from ccl.options import Options
 from ccl.views.options import AugmentOptions, Probability, Range
 
 
-def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Refuses what would be measured, and counted, twice."""
     if len(set(values)) < len(values):
         raise ValueError(f"{values} names something twice")
@@ -16,8 +16,8 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-Fractions = Annotated[tuple[Fraction, ...], Field(min_length=1), AfterValidator(_distinct)]
-Seeds = Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(_distinct)]
+Fractions = Annotated[tuple[Fraction, ...], Field(min_length=1), AfterValidator(distinct)]
+Seeds = Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(distinct)]
 
 
 class LabelOptions(Options):

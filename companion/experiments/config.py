@@ -18,12 +18,19 @@ from companion.cohorts import truths
 from companion.cohorts.bank import BankOptions
 from companion.cohorts.importing.release import ImportOptions
 from companion.cohorts.registry import OPTIONS, SourceOptions, states_sex
-from companion.evaluation.options import ConvergenceOptions, FinetuningOptions, ProbingOptions
+from companion.evaluation.options import (
+    ConvergenceOptions,
+    FinetuningOptions,
+    ProbingOptions,
+    Seeds,
+    distinct,
+)
 from companion.experiments import profiles
 from companion.quality.options import QualityOptions
 from companion.strategies import INITIAL, RANDOM, Objective
 
 Strategy = Annotated[str, AfterValidator(strategies.known)]
+Strategies = Annotated[tuple[Strategy, ...], AfterValidator(distinct)]
 
 # Of a cohort's entry; all other keys are the source's options.
 _OUR_KEYS = ("beside", "data_root", "external")
@@ -60,10 +67,10 @@ class PretrainingOptions(Options):
         convergence: how a pretraining is watched.
     """
 
-    strategies: Mapping[Objective, tuple[Strategy, ...]] = {
+    strategies: Mapping[Objective, Strategies] = {
         "simclr": ("standard", "plus", "counterfactual", "oracle")
     }
-    seeds: tuple[int, ...] = (0,)
+    seeds: Seeds = (0,)
     fewer_seeds: Mapping[Objective, int] = {}
     generator_per_seed: bool = False
     simclr: SimCLROptions = SimCLROptions()
@@ -162,8 +169,8 @@ class LengthOptions(Options):
 
     epochs: int = Field(default=160, ge=1)
     every: int = Field(default=4, ge=1)
-    strategies: tuple[Strategy, ...] = ("standard", "oracle")
-    seeds: tuple[int, ...] = (0,)
+    strategies: Strategies = ("standard", "oracle")
+    seeds: Seeds = (0,)
 
 
 class Sections(Options):
