@@ -114,17 +114,21 @@ def measure(
 
 
 def _of_sex(sample: Sample, generator: Generator, judges: Judges) -> list[pd.DataFrame]:
-    """Effectiveness of do(sex) and, where it is known, distance to its truth."""
+    """Effectiveness of do(sex), what else it changes and, where it is known, distance to truth."""
     noisy, means = (
         all_counterfactuals(
             sample.cohort, generator, sample.rows, BankOptions(variable="sex", pixel_noise=noise)
         )
         for noise in (True, False)
     )
-    tables = []
-    if judges.attributes is not None and "sex" in judges.targets.sizes:
-        tables.append(effectiveness(sample, judges.attributes, {"counterfactual": noisy}))
-    if has_truth(sample.cohort, "sex"):
+    known = has_truth(sample.cohort, "sex")
+    images = {"counterfactual": noisy} | ({"truth": sample.truth} if known else {})
+    tables = [off_target(sample, judges.scanner, scanner_target(sample.cohort), images)]
+    if judges.attributes is not None:
+        if "sex" in judges.targets.sizes:
+            tables.append(effectiveness(sample, judges.attributes, images))
+        tables.append(off_target(sample, judges.attributes, judges.targets, images))
+    if known:
         tables.append(gold_error(sample, means, noisy))
     return tables
 

@@ -146,6 +146,7 @@ def test_every_measure(phantom, judges, device, realistic):
     assert {"effectiveness", "minimality", "frechet", "nearest_training", "spectrum"} <= found
     assert {"bits_per_pixel", "composition_l1", "reversibility_l1", "gold_error"} <= found
     assert {"scanner_in_latents_8", "off_target_age", "effectiveness_sex"} <= found
+    assert {"off_target_scanner_under_sex", "off_target_finding_under_sex"} <= found
 
 
 def test_causes_of_causes_are_measured(device, tmp_path):

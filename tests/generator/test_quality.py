@@ -278,6 +278,10 @@ def test_off_target_changes_are_those_that_the_judge_sees(phantom, rows):
     assert pooled(table, "turned", "flips_sex") == 1
     assert pooled(table, "turned", "off_target_age") == pytest.approx(3)
     assert pooled(table, "same", "off_target_sex") == pooled(table, "same", "flips_sex") == 0
+    under_sex = {"turned": counterfactual[:, :2]}
+    table = off_target(Sample(cohort, rows, "sex"), judge, targets, under_sex)
+    assert set(table["measure"]) == {"off_target_age_under_sex"}  # the sex was asked for
+    assert pooled(table, "turned", "off_target_age_under_sex") == pytest.approx(3)
 
 
 def test_unknown_attributes_teach_nothing_and_are_not_asked_for(phantom, tmp_path):
