@@ -3,7 +3,7 @@
 The one place that says so. Profiles, steps, workflow and ledger read it; it imports no model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from ccl.pairs import Strategy
@@ -94,6 +94,22 @@ def generator_of_bank(name: str) -> str | None:
     kind, seed = split_seed(name)
     variant = BANKS[kind].variant
     return None if variant is None else with_seed(variant, seed)
+
+
+def generators_to_judge(banks: Iterable[str]) -> list[str]:
+    """Generators behind banks whose quality is measured, the trained one first.
+
+    Of the trained one every seed is, so that its quality has a spread; of its variants the first.
+    """
+    makers = {name for bank in banks if (name := generator_of_bank(bank)) is not None} - {BASE}
+    found = {name: split_seed(name) for name in sorted(makers)}
+    return [BASE, *(name for name, (kind, seed) in found.items() if kind == BASE or seed == 0)]
+
+
+def bank_of_generator(name: str) -> str:
+    """The bank of a generator's images of other scanners: 'scanner-1' of 'base-1'."""
+    variant, seed = split_seed(name)
+    return with_seed("scanner" if variant == BASE else variant, seed)
 
 
 def bank_of(strategy: str) -> BankOf | None:

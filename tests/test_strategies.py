@@ -55,3 +55,13 @@ def test_a_notebook_waits_for_the_quality_of_every_generator_behind_the_encoders
     assert plan.variants(found) == ["quality-tuned"]
     shown = plan.pointers("ablation", found)
     assert shown == ["results", "quality", "quality-tuned"]
+
+
+def test_the_trained_generator_is_judged_of_every_seed() -> None:
+    found = plan_of(("counterfactual", "tunedcf", "sexcf"), generator_per_seed=True)
+    assert plan.variants(found) == ["quality-base-1", "quality-tuned"]
+    assert strategies.generators_to_judge(["truth"]) == ["base"]
+    banks = [strategies.bank_of_generator(name) for name in ("base", "base-1", "early", "tuned-2")]
+    assert banks == ["scanner", "scanner-1", "early", "tuned-2"]
+    makers = [strategies.generator_of_bank(bank) for bank in banks]
+    assert makers == ["base", "base-1", "early", "tuned-2"]

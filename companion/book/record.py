@@ -20,7 +20,7 @@ from companion.claims.evidence import Evidence
 from companion.claims.judging import Finding
 from companion.engine.csv_files import read_table
 from companion.engine.storage import read_json
-from companion.strategies import BASE, STRATEGIES, generator_of
+from companion.strategies import BASE, STRATEGIES, generator_of, split_seed
 
 FOLDER = ROOT / "study"
 INFO = "record.json"
@@ -172,6 +172,19 @@ def tests(record: Record) -> pd.DataFrame:
     columns |= {"ci_high": "to", "seeds": "seeds", "test_verdict": "verdict"}
     made["seeds"] = made["seeds"].astype(str)  # a count, not a measurement
     return made.set_index("claim")[list(columns)].rename(columns=columns)
+
+
+def qualities_by_seed(record: Record) -> dict[str, pd.DataFrame]:
+    """`quality.csv` of the trained generator, by the seed of its training; empty without any."""
+    table = record.table("quality")
+    if table is None:
+        return {}
+    seeds = {name: split_seed(name) for name in table["generator"].unique()}
+    return {
+        f"generator of seed {seed}": table[table["generator"] == name]
+        for name, (kind, seed) in seeds.items()
+        if kind == BASE
+    }
 
 
 def qualities(record: Record, objective: str) -> dict[str, pd.DataFrame]:

@@ -33,7 +33,7 @@ from companion.experiments.pretraining import (
 from companion.experiments.projections import embeddings
 from companion.experiments.quality import measure_quality
 from companion.experiments.results import collect_results
-from companion.strategies import BASE, GENERATORS, generator_of
+from companion.strategies import generators_to_judge
 
 CLAIMS = "claims.csv"
 
@@ -118,15 +118,12 @@ def _tables(experiment: Experiment, images: Cohort) -> dict[str, pd.DataFrame]:
 
 
 def _quality(experiment: Experiment) -> pd.DataFrame:
-    """`quality.csv` of every generator that pairs were made by."""
-    trained = experiment.pretraining.encoders
-    used = {BASE, *(generator_of(name.strategy) for name in trained)} - {None}
-    files = {
-        variant: measure_quality(experiment, variant).folder / "quality.csv"
-        for variant in GENERATORS
-        if variant in used
-    }
-    return pd.concat([read_table(file).assign(generator=name) for name, file in files.items()])
+    """`quality.csv` of the generators that pairs were made by."""
+    tables = [
+        read_table(measure_quality(experiment, name).folder / "quality.csv").assign(generator=name)
+        for name in generators_to_judge(experiment.pretraining.banks)
+    ]
+    return pd.concat(tables)
 
 
 def _map(experiment: Experiment, images: Cohort) -> pd.DataFrame:

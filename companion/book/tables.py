@@ -129,13 +129,17 @@ def convergence(histories: Mapping[str, pd.DataFrame], margin: float) -> pd.Data
 def judged_generators(
     qualities: Mapping[str, pd.DataFrame], measures: Sequence[str]
 ) -> pd.DataFrame:
-    """Some measures of the counterfactuals of every strategy, to be read: means over directions.
+    """Some measures of the counterfactuals of some generators, to be read: means over directions.
 
     Args:
-        qualities: strategy to the `quality.csv` of its generator; a column each, in this order.
+        qualities: strategy, or another heading, to the `quality.csv` of its generator; a column
+            each, in this order, and one of the real images: judged, or left alone.
         measures: names in `quality.csv`, a row each; those that were not measured are left out.
     """
-    labels = marks("simclr")
-    columns = {labels[k].label: overview(each)["counterfactual"] for k, each in qualities.items()}
-    table = pd.DataFrame(columns)
+    labels, found = marks("simclr"), {k: overview(each) for k, each in qualities.items()}
+    columns = {
+        labels[k].label if k in labels else k: each["counterfactual"] for k, each in found.items()
+    }
+    real = next(iter(found.values())).reindex(columns=["real", "untouched"], fill_value="")
+    table = pd.DataFrame({**columns, "real images": real["real"] + real["untouched"]})
     return table.loc[[name for name in measures if name in table.index]]

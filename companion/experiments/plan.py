@@ -22,7 +22,7 @@ from companion.engine.storage import DamagedFileError, read_json
 from companion.experiments import config, profiles
 from companion.experiments.cohort import tables
 from companion.experiments.config import Experiment
-from companion.strategies import GENERATORS, split_seed
+from companion.strategies import generators_to_judge
 
 # The modules of the steps, in the order of the data.
 STEPS = tuple(
@@ -118,8 +118,7 @@ def pointers(notebook: str, plan: Mapping[str, Any]) -> list[str]:
 
 def variants(plan: Mapping[str, Any]) -> list[str]:
     """Names of the pointers to the quality of the further generators behind the encoders."""
-    used = {split_seed(bank)[0] for bank in plan["banks"].values()}
-    return [f"quality-{name}" for name in GENERATORS[1:] if name in used]
+    return [f"quality-{name}" for name in generators_to_judge(plan["banks"].values())[1:]]
 
 
 def banks(plan: Mapping[str, Any], encoder: str) -> list[str]:

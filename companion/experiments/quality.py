@@ -11,19 +11,17 @@ from companion.experiments.bank import make_bank
 from companion.experiments.cohort import make_cohort
 from companion.experiments.config import Experiment
 from companion.experiments.generator import load, train_generator
-from companion.strategies import BASE, split_seed, with_seed
+from companion.strategies import BASE, bank_of_generator
 
 CODE = ("companion.quality.abduction", "companion.quality.measuring")
 
 
 def measure_quality(experiment: Experiment, name: str = BASE) -> Run:
     """The finished measures of a generator of `train_generator`: `quality.csv`, `abduction.csv`."""
-    variant, seed = split_seed(name)
-    bank_name = with_seed("scanner" if variant == BASE else variant, seed)
     inputs = {
         "cohort": make_cohort(experiment),
         "generator": train_generator(experiment, name),
-        "bank": make_bank(experiment, bank_name),
+        "bank": make_bank(experiment, bank_of_generator(name)),
     }
     options = experiment.quality
     label = "" if name == BASE else name
