@@ -68,3 +68,24 @@ def test_each_distillation_has_its_row_and_verdict() -> None:
     )
     found = tables.ends_of_distillation(history)
     assert found["verdict"].to_dict() == {("DINO", 0): "healthy", ("CF-DINO", 0): "near ln K"}
+
+
+def test_generators_are_judged_beside_real_images_or_those_left_alone() -> None:
+    def quality(shift: float) -> pd.DataFrame:
+        measured = {
+            ("effectiveness", "real"): 1.0,
+            ("effectiveness", "counterfactual"): 0.9 - shift,
+            ("gold_error", "untouched"): 39.0,
+            ("gold_error", "counterfactual"): 6.0 + shift,
+        }
+        rows = [(*of, "all", "all", x, x, x) for of, x in measured.items()]
+        columns = ["measure", "images", "source", "target", "value", "ci_low", "ci_high"]
+        return pd.DataFrame(rows, columns=columns)
+
+    qualities = {"counterfactual": quality(0), "seed 1": quality(0.5)}
+    table = tables.judged_generators(qualities, ["gold_error", "effectiveness", "frechet"])
+    assert table.columns.tolist() == ["CF-SimCLR", "seed 1", "real images"]
+    assert table.index.tolist() == ["gold_error", "effectiveness"]
+    assert table["real images"].str.split().str[0].tolist() == ["39", "1"]
+    assert table["seed 1"].str.split().str[0].tolist() == ["6.5", "0.4"]
+    assert tables.judged_generators({}, ["gold_error"]).empty

@@ -137,9 +137,9 @@ def judged_generators(
         measures: names in `quality.csv`, a row each; those that were not measured are left out.
     """
     labels, found = marks("simclr"), {k: overview(each) for k, each in qualities.items()}
-    columns = {
-        labels[k].label if k in labels else k: each["counterfactual"] for k, each in found.items()
-    }
-    real = next(iter(found.values())).reindex(columns=["real", "untouched"], fill_value="")
-    table = pd.DataFrame({**columns, "real images": real["real"] + real["untouched"]})
+    names = {k: labels[k].label if k in labels else k for k in found}
+    table = pd.DataFrame({names[k]: each["counterfactual"] for k, each in found.items()})
+    if found:  # all were judged on the same real images
+        real = next(iter(found.values())).reindex(columns=["real", "untouched"], fill_value="")
+        table["real images"] = real["real"].where(real["real"] != "", real["untouched"])
     return table.loc[[name for name in measures if name in table.index]]
