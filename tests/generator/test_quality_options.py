@@ -16,7 +16,7 @@ from companion.quality.options import QualityOptions
 QUICK = ClassifierOptions(epochs=1, batch_size=30)
 MEASURES = (
     *("effectiveness", "minimality", "frechet", "nearest_training_image", "gold_error"),
-    *("composition", "reversibility", "likelihood", "spectrum", "latent_probe"),
+    *("composition", "reversibility", "likelihood", "spectrum", "latent_probe", "off_target"),
 )
 
 
