@@ -116,7 +116,12 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 
 def of_a_generator(phantom: Cohort) -> Training:
-    changed = {"pixel_map": "line", "pixel_noise": "scanner", "stages": SMALL.stages[::2]}
+    changed = {
+        "pixel_map": "line",
+        "pixel_noise": "scanner",
+        "registered": "sex",
+        "stages": SMALL.stages[::2],
+    }
     options = GeneratorOptions(
         hvae=SMALL.model_copy(update=changed),
         epochs=2,

@@ -24,6 +24,7 @@ from ccl.generator.decoder import AbductedLatent, DecoderBlock, Latent
 from ccl.generator.hvae_options import HVAEOptions, Stage, require_fit
 from ccl.generator.pixel_map import PixelMap
 from ccl.generator.pixel_noise import PixelNoise
+from ccl.generator.registration import Registration
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,9 @@ class HVAE(nn.Module):
         scanners = self.parents.get("scanner", 1)
         self.pixel_noise = PixelNoise(options.pixel_noise, options.pixel_scale, scanners)
         self.pixel_map = PixelMap(options.pixel_map, scanners, self.frame)
+        registered = options.registered if options.registered in self.parents else None
+        values = self.parents.get(registered or "", 1)
+        self.registration = Registration(registered, values, self.frame)
         self.out_norm = group_norm(stages[0].width, options.groups)
         self.out = nn.Conv2d(stages[0].width, stem**2, 3, padding=1)
         if options.zero_output:
@@ -167,7 +171,7 @@ class HVAE(nn.Module):
         features: list[Tensor] | None = None,
         abducted: tuple[Tensor, ...] | None = None,
     ) -> tuple[Tensor, list[Latent]]:
-        """Mean image (N, 1, H, W) before the pixel map, and the latents, by the top-down pass.
+        """Image f(z, pa) (N, 1, H, W), before its maps, and the latents, by the top-down pass.
 
         Args:
             e: parents' embedding (N, E).
@@ -226,15 +230,19 @@ class HVAE(nn.Module):
     def _mean(self, latents: tuple[Tensor, ...], parents: Mapping[str, Tensor]) -> Tensor:
         """Mean image mu(z, pa) of abducted latents."""
         y, _ = self.decode(self.embedding(parents), abducted=latents)
-        return self.pixel_map.from_average(y, parents)
+        return self._from_average(y, parents)
 
     def _inferred(
         self, x: Tensor, parents: Mapping[str, Tensor], e: Tensor
     ) -> tuple[Tensor, list[Latent]]:
         """Mean image mu(z, pa) (N, 1, H, W) with z of the posterior, and the latents."""
-        features = self.encode(self.pixel_map.to_average(x, parents), e)
-        y, latents = self.decode(e, features)
-        return self.pixel_map.from_average(y, parents), latents
+        average = self.registration.to_common(self.pixel_map.to_average(x, parents), parents)
+        y, latents = self.decode(e, self.encode(average, e))
+        return self._from_average(y, parents), latents
+
+    def _from_average(self, y: Tensor, parents: Mapping[str, Tensor]) -> Tensor:
+        """Images y (N, 1, H, W) of the average scanner and the commonest shape as the parents'."""
+        return self.pixel_map.from_average(self.registration.from_common(y, parents), parents)
 
     @torch.no_grad()
     def calibrate_noise(self, batches: Iterable[tuple[Tensor, Mapping[str, Tensor]]]) -> None:

@@ -48,6 +48,9 @@ class HVAEOptions(Options):
             noise depend on the scanner, see `ccl.generator.pixel_noise`; measured after training.
         pixel_map: 'none' (the paper), or 'mean' or 'line': latents explain what a fixed map per
             scanner does not, see `ccl.generator.pixel_map`; measured before training.
+        registered: parent whose values' mean images are registered to each other, where the image
+            has such a parent: latents explain what a fixed warp per value does not, see
+            `ccl.generator.registration`; measured before training. None is the paper's.
         abduct: what abduction keeps of a latent: 'latent' keeps z itself (the paper), 'noise'
             keeps epsilon = (z - mu_p) / sigma_p, so that the prior of the new parents moves z.
         posterior_share: alpha, how much of an abducted latent stays: z* = alpha z + (1 - alpha)
@@ -66,6 +69,7 @@ class HVAEOptions(Options):
     zero_output: bool = False
     pixel_noise: NoiseKind = "fixed"
     pixel_map: MapKind = "none"
+    registered: str | None = None
     abduct: Literal["latent", "noise"] = "latent"
     posterior_share: float = Field(default=1.0, ge=0, le=1)
 

@@ -20,6 +20,7 @@ from ccl.generator.hvae import HVAE
 from ccl.generator.images import Images
 from ccl.generator.options import GeneratorOptions
 from ccl.generator.pixel_moments import scanner_spreads
+from ccl.generator.registration import mean_shapes
 from ccl.schedules import cosine
 from ccl.trainer import History, fit
 
@@ -137,12 +138,22 @@ def train(
     hvae = HVAE(options.hvae, parents.sizes, height, width)
     if fastest_device().type == "cuda":  # whose convolutions want it so; a CPU's are slower
         hvae = hvae.to(memory_format=torch.channels_last)
-    hvae.pixel_map.calibrate(scanner_spreads(source, rows))
+    _calibrate_maps(hvae, source, rows, parents)
     batches = training_batches(source, rows, parents, options)
     module = HVAETraining(hvae, options, total_steps=len(batches) * options.epochs)
     epochs = options.epochs if stop_after is None else min(stop_after, options.epochs)
     history = fit(module, batches, epochs=epochs, folder=folder, seed=options.seed)
     return Generator(parents, module.averaged(batches)), history
+
+
+def _calibrate_maps(hvae: HVAE, source: Images, rows: np.ndarray, parents: ImageParents) -> None:
+    """Measures on training images what latents need not explain."""
+    hvae.pixel_map.calibrate(scanner_spreads(source, rows))
+    name = hvae.registration.parent
+    if name is not None:
+        codes = source.codes(name, rows)
+        means = mean_shapes(source, rows, codes, parents.values[name], hvae.pixel_map)
+        hvae.registration.calibrate(means, common=int(np.bincount(codes).argmax()))
 
 
 def training_batches(

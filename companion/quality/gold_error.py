@@ -7,9 +7,12 @@ from itertools import permutations
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import map_coordinates
 from skimage.exposure import match_histograms
 
+from ccl.generator.pixel_map import PixelMap
 from ccl.generator.pixel_moments import scanner_spreads
+from ccl.generator.registration import flow, mean_shapes
 from companion.cohorts import truths
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.simulation.scanners import imprint
@@ -33,7 +36,8 @@ def gold_error(
     Returns:
         Rows with `images` = 'counterfactual' and, for comparison, 'untouched' (the real image left
         alone) and, of the scanner, 'histogram' (matched to the pooled histogram of the target's
-        training images) and 'pixel_regression'; 'all' to 'all' is the mean over the directions.
+        training images) and 'pixel_regression', of the sex 'registration'; 'all' to 'all' is the
+        mean over the directions.
         Measures, of other variables with their name at the end:
 
         - `gold_error`: mean absolute error against the noise-free truth, in grey levels of 255;
@@ -46,7 +50,8 @@ def gold_error(
     """
     found = Measurements(sample)
     of_scanner = sample.variable == "scanner"
-    baselines = _Baselines(sample.cohort) if compared and of_scanner else None
+    baseline = _OfScanner if of_scanner else _OfShape
+    baselines = baseline(sample.cohort, sample.variable) if compared else None
     ending = "" if of_scanner else f"_{sample.variable}"
     for j, k in permutations(range(len(sample.values)), 2):
         at = np.flatnonzero(sample.own == j)
@@ -89,7 +94,28 @@ def _letters(cohort: Cohort, *scanners: str) -> np.ndarray:
     return np.logical_or.reduce(masks)
 
 
-class _Baselines:
+class _OfShape:
+    """Images of one value given the shape of another's, from the mean images of training images.
+
+    **Registration**: each image is warped as the value's mean image is to that of the target, and
+    what the two then differ by is added.
+    """
+
+    def __init__(self, cohort: Cohort, variable: str) -> None:
+        training, plain = cohort.rows("train", "pretraining"), PixelMap("none", 1, (1, 1))
+        codes, values = cohort.codes(variable, training), cohort.values(variable)
+        means = mean_shapes(cohort, training, codes, values, plain)
+        self.means = dict(zip(values, means, strict=True))
+
+    def __call__(self, real: np.ndarray, source: str, target: str) -> dict[str, np.ndarray]:
+        own, wanted = self.means[source], self.means[target]
+        places = np.mgrid[: own.shape[0], : own.shape[1]] + flow(wanted, own)
+        own_moved, *moved = (map_coordinates(x, places, mode="nearest") for x in (own, *real / 255))
+        made = 255 * (np.stack(moved) + wanted - own_moved)
+        return {"registration": np.rint(made.clip(0, 255)).astype(np.uint8)}
+
+
+class _OfScanner:
     """Images of one scanner made to look like another's, from the moments of training images.
 
     **Histogram**: each image's is matched to that of the target's pooled images. **Pixel
@@ -98,9 +124,9 @@ class _Baselines:
     between the two Gaussians of that pixel.
     """
 
-    def __init__(self, cohort: Cohort) -> None:
+    def __init__(self, cohort: Cohort, variable: str) -> None:
         training = cohort.rows("train", "pretraining")
-        spreads = zip(cohort.scanners, scanner_spreads(cohort, training), strict=True)
+        spreads = zip(cohort.values(variable), scanner_spreads(cohort, training), strict=True)
         self.moments = {name: (mean, np.maximum(spread, 1.0)) for name, (mean, spread) in spreads}
         self.pooled = {
             name: read(cohort.images, cohort.rows("train", [name])[:REFERENCES])

@@ -25,7 +25,12 @@ STAGES = [
     {"resolution": 1, "width": 32, "encoder_blocks": 0, "decoder_blocks": 1, "latent_channels": 5},
 ]
 OPTIONS: dict[str, dict[str, Any]] = {
-    "quick": {"pixel_noise": "scanner", "pixel_map": "line", "abduct": "noise"},
+    "quick": {
+        "pixel_noise": "scanner",
+        "pixel_map": "line",
+        "abduct": "noise",
+        "registered": "sex",
+    },
     "tiny": {"pixel_noise": "scanner"},
     "paper": {"block": "plain", "pixel_map": "none", "pixel_noise": "fixed", "abduct": "latent"},
     "mean": {"pixel_map": "mean", "groups": 3},
@@ -58,6 +63,9 @@ def made(options: dict[str, Any], sex: bool = True) -> Generator:
     moments = [(100 + 40 * np.random.rand(*FRAME), 20 + 20 * np.random.rand(*FRAME))] * 1
     moments += [(90 + 60 * np.random.rand(*FRAME), 30 + 20 * np.random.rand(*FRAME))] * 2
     hvae.pixel_map.calibrate(moments)
+    if hvae.registration.parent is not None:
+        hvae.registration.to_grid += 0.1 * torch.randn_like(hvae.registration.to_grid)
+        hvae.registration.from_grid += 0.1 * torch.randn_like(hvae.registration.from_grid)
     if hvae.pixel_noise.kind == "scanner":
         hvae.pixel_noise.quantiles *= 0.5 + torch.rand(len(SCANNERS), 64, 1)
     return Generator(known, hvae.eval().requires_grad_(False))

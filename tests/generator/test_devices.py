@@ -177,7 +177,7 @@ def test_the_comparison_of_abductions(phantom, judges, device, monkeypatch):
 @pytest.mark.parametrize(
     "options",
     [
-        {"pixel_map": "line", "pixel_noise": "scanner"},
+        {"pixel_map": "line", "pixel_noise": "scanner", "registered": "sex"},
         {"pixel_map": "mean", "abduct": "noise"},
     ],
 )

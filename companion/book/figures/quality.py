@@ -25,6 +25,7 @@ IMAGES: Mapping[str, Mark] = {
     "untouched": Mark("Left alone", colours.SLATE, "o"),
     "histogram": Mark("Histogram matching", colours.ORANGE, "s"),
     "pixel_regression": Mark("Regression per pixel", colours.SKY, "^"),
+    "registration": Mark("Registered mean images", colours.SKY, "^"),
 }
 WHISKERS = "whiskers: 95 % intervals"
 

@@ -21,6 +21,11 @@ function hashed(x) {
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const grey = (x) => clamp(Math.round((x + 1) * 127.5), 0, 255);
 
+// Weight of a pixel at a distance below 2 (Keys 1981, a = -0.75).
+const cubic = (d) => d <= 1
+  ? (1.25 * d - 2.25) * d * d + 1
+  : -0.75 * (((d - 5) * d + 8) * d - 4);
+
 // What a network is made of, by name, in the order in which it is read.
 function layers(tensors) {
   const known = new Map();
@@ -129,22 +134,54 @@ function openHvae(description, tensors) {
     return block(`${name}.residual`, h, e);
   }
 
-  // A table's values (S, ...) for a scanner, or the mean of several.
-  function ofScanner(name, { scanner }) {
+  // A table's values (V, ...) for a value of a variable, or the mean of several.
+  function ofValue(name, weights) {
     const table = tensors[name].data;
-    const size = table.length / scanner.length;
+    const size = table.length / weights.length;
     const out = new Float64Array(size);
-    scanner.forEach((weight, s) => {
-      if (weight) for (let k = 0; k < size; k++) out[k] += weight * table[s * size + k];
+    weights.forEach((weight, v) => {
+      if (weight) for (let k = 0; k < size; k++) out[k] += weight * table[v * size + k];
     });
     return out;
+  }
+
+  // To the average scanner and the commonest shape, and back.
+  function maps(parents) {
+    const [outer, inner] = [pixelMap(parents), registration(parents)];
+    return { to: (x) => inner.to(outer.to(x)), from: (y) => outer.from(inner.from(y)) };
+  }
+
+  function registration(parents) {
+    const by = parents[options.registered];
+    if (!by) return { to: (x) => x, from: (y) => y };
+    return {
+      to: (x) => warped(x, ofValue("registration.to_grid", by)),
+      from: (y) => warped(y, ofValue("registration.from_grid", by)),
+    };
+  }
+
+  // An image taken from elsewhere, by cubic convolution between pixels (torch's `grid_sample`).
+  function warped(x, grid) {
+    const taps = (place, size) => {
+      const at = (place + 1) / 2 * (size - 1);
+      const low = Math.floor(at);
+      return [-1, 0, 1, 2].map((k) => [clamp(low + k, 0, size - 1), cubic(Math.abs(at - low - k))]);
+    };
+    return Float64Array.from({ length: pixels }, (_, p) => {
+      const columns = taps(grid[2 * p], width);
+      let sum = 0;
+      for (const [row, down] of taps(grid[2 * p + 1], height)) {
+        for (const [column, right] of columns) sum += down * right * x[row * width + column];
+      }
+      return sum;
+    });
   }
 
   function pixelMap(parents) {
     if (options.pixel_map === "none") return { to: (x) => x, from: (y) => y };
     const average = tensors["pixel_map.average"].data;
-    const mean = ofScanner("pixel_map.mean", parents);
-    const ratio = ofScanner("pixel_map.ratio", parents);
+    const mean = ofValue("pixel_map.mean", parents.scanner);
+    const ratio = ofValue("pixel_map.ratio", parents.scanner);
     return {
       to: (x) => x.map((value, p) => (value - mean[p]) / ratio[p] + average[p]),
       from: (y) => y.map((value, p) => (value - average[p]) * ratio[p] + mean[p]),
@@ -153,8 +190,8 @@ function openHvae(description, tensors) {
 
   // Where the quantiles of a grey level begin.
   const cell = (mu) => RANKS * clamp(Math.trunc((mu + 1) / 2 * GREY_BINS), 0, GREY_BINS - 1);
-  const quantiles = (parents) => ofScanner(
-    "pixel_noise.quantiles", variables.includes("scanner") ? parents : { scanner: [1] });
+  const quantiles = (parents) => ofValue(
+    "pixel_noise.quantiles", variables.includes("scanner") ? parents.scanner : [1]);
 
   // Rank of a residual among the quantiles of a cell, linear between them.
   function rankOf(table, start, residual) {
@@ -221,7 +258,7 @@ function openHvae(description, tensors) {
   }
 
   function mean(latents, parents, how) {
-    return pixelMap(parents).from(decode(embedding(parents), given(latents, how)));
+    return maps(parents).from(decode(embedding(parents), given(latents, how)));
   }
 
   return {
@@ -229,7 +266,7 @@ function openHvae(description, tensors) {
     // x in [-1, 1] -> {latents, noise}
     abduct(x, parents) {
       const e = embedding(parents);
-      const map = pixelMap(parents);
+      const map = maps(parents);
       const latents = [];
       let mu = map.from(decode(e, posterior(encode(map.to(x), e), e, latents)));
       if (options.posterior_share !== 1) mu = mean(latents, parents, {});
