@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 # What `ccl` may need; everything else belongs to the companion.
 METHOD_NEEDS = {
     *("ccl", "torch", "torchvision", "timm", "lightning", "numpy", "pydantic", "safetensors"),
+    *("scipy", "skimage"),
 }
 FORBIDDEN = [
     ("ccl", "companion"),
