@@ -49,6 +49,17 @@ def test_is_stored_without_outputs_or_places_on_a_machine(path: Path) -> None:
 
 
 @stored
+def test_links_to_pages_there_are(path: Path) -> None:
+    """Executed, they lie in a folder of their own below the other pages of the book."""
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    pages_there = {page.stem for page in STORED}
+    pages_there |= {f"../{page.stem}" for page in (ROOT / "book").glob("*.md")}
+    linked = set(re.findall(r"\]\(([^)#:]+)[^):]*\)", text))
+    assert linked <= pages_there
+
+
+@stored
 def test_imports_what_there_is(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     code = ast.parse("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
