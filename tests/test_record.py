@@ -1,6 +1,8 @@
 """The recorded study: what is kept of an experiment, and what the repository keeps."""
 
+import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +19,6 @@ from companion.book.record import Record
 from companion.claims import judging, ledger
 from companion.claims.judging import judge
 from companion.cohorts.cohort import Cohort
-from companion.engine import pointers
 from companion.engine.csv_files import read_table
 from companion.engine.runs import Run
 from companion.experiments.config import Experiment
@@ -53,6 +54,15 @@ def test_the_stored_record_says_where_it_comes_from(file: Path) -> None:
     assert "dirty" not in shown["revision of the code"]
 
 
+@stored
+def test_the_stored_record_holds_every_step_that_it_rests_on(file: Path) -> None:
+    if file.parent.name == "phantom-chest":
+        pytest.xfail("its trainings of `length` were not kept; to be recorded again")
+    steps = record.load(file.parent).info["steps"]
+    read = {digest for step in steps for digest in step["inputs"].values()}
+    assert read <= {step["digest"] for step in steps}
+
+
 def test_the_stored_simulations_are_those_of_today_s_intervals() -> None:
     kept = {name: record.simulated(name) for name in ("coverage", "verdicts")}
     assert kept["coverage"]["covered"].between(0.93, 0.97).all()
@@ -84,6 +94,29 @@ def test_what_is_kept_is_judged_as_the_results_were(kept: Record) -> None:
     tests = record.tests(kept)
     assert tests.loc["C3", "effect"] == pytest.approx(0.03, abs=0.002)
     assert tests["verdict"].ne("not tested here").all()
+
+
+def test_keeps_what_the_tables_come_from_and_nothing_else(experiment, tmp_path, monkeypatch):
+    mine = experiment.model_copy(update={"root": tmp_path / "profile" / "mine"})
+    other = mine.root.with_name("other")
+    made_run(other, "cohort", "c")
+    made_run(mine.root, "bank", "b", cohort="c")
+    made_run(mine.root, "bank", "stale", cohort="c")
+    results = made_run(mine.root, "results", "r", bank="b", cohort="c")
+    monkeypatch.setattr(recording, "collect_results", lambda _: results)
+    monkeypatch.setattr(recording, "measure_quality", lambda *_: results)
+    assert [run.digest for run in recording._steps(mine)] == ["b", "c", "r"]
+    shutil.rmtree(other)
+    with pytest.raises(FileNotFoundError, match=r"made from cohort c, which is gone from"):
+        recording._steps(mine)
+
+
+def made_run(root: Path, step: str, digest: str, **inputs: str) -> Run:
+    folder = root / step / digest
+    folder.mkdir(parents=True)
+    about = {"step": step, "label": "", "digest": digest, "inputs": inputs}
+    (folder / "run.json").write_text(json.dumps(about))
+    return Run(folder, about)
 
 
 def test_an_older_record_is_replaced_as_a_whole(kept: Record, experiment: Experiment) -> None:
@@ -147,12 +180,11 @@ def experiment(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPat
     options = {"simclr": {}, "strategy": "counterfactual", "seed": 0, "data_root": "/home/me"}
     about = {"step": "pretraining", "label": "", "digest": "0", "options": options}
     about |= {"seconds": 7200.0, "finished": "2026-01-01", "device": "CPU", "git_revision": "abc"}
+    about |= {"inputs": {}}
     run = Run(folder, about)
     base = pages.only("simclr")
     strategies = {"simclr": ("standard", "counterfactual")}
     mine = base.pretraining.model_copy(update={"strategies": strategies})
-    (tmp_path / "runs" / "steps").mkdir(parents=True)
-    (tmp_path / "runs" / "steps" / "results.json").write_text("{}")
     images = pages.small_cohort()
     info = {"checksum": "0", "name": "phantom-chest", "held_out_scanners": ["C"]}
     images = replace(images, info={**images.info, **info})
@@ -168,7 +200,6 @@ def experiment(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPat
     for name, fake in fakes.items():
         patch.setattr(recording, name, fake)
     patch.setattr(Cohort, "load", lambda _: images)
-    patch.setattr(pointers, "read_pointer", lambda *_: run)
     return base.model_copy(update={"root": tmp_path / "runs", "pretraining": mine})
 
 

@@ -16,9 +16,10 @@ from companion.claims import judging
 from companion.claims.contrasts import Setting
 from companion.cohorts.cohort import Cohort
 from companion.cohorts.truths import has_truth
-from companion.engine import pointers
 from companion.engine.csv_files import read_table, write_table
 from companion.engine.files import write_atomically
+from companion.engine.runs import Run
+from companion.engine.storage import RECORD
 from companion.evaluation.cost import whole_record
 from companion.evaluation.projections import project
 from companion.experiments.cohort import make_cohort
@@ -57,13 +58,13 @@ def keep(experiment: Experiment, folder: Path = record.FOLDER) -> Record:
     if not experiment.pretraining.encoders:
         raise ValueError(f"cohort '{experiment.cohort_name}' pretrains nothing that could be kept")
     images = Cohort.load(make_cohort(experiment).folder)
+    info = _info(experiment, images)
     unfinished = folder / f".{experiment.cohort_name}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     for name, table in _tables(experiment, images).items():
         # Six digits are what two machines of one kind agree on.
         write_table(table, unfinished / f"{name}.csv", float_format="%.6g")
-    info = _info(experiment, images)
     write_atomically(unfinished / record.INFO, json.dumps(info, indent=1) + "\n")
     made = judging.table(record.load(unfinished).findings)
     write_table(made, unfinished / CLAIMS, float_format="%.6g")
@@ -84,10 +85,35 @@ def _info(experiment: Experiment, images: Cohort) -> dict[str, Any]:
         "caveats": images.info.get("caveats", []),
         "citation": images.info.get("citation", ""),
         "checksum": images.checksum,
-        "steps": [
-            _step(whole_record(run)) for run in pointers.finished_runs(experiment.root).values()
-        ],
+        "steps": [_step(whole_record(run)) for run in _steps(experiment)],
     }
+
+
+def _steps(experiment: Experiment) -> list[Run]:
+    """Every run that the tables come from, with all that it read: no other, none is left out.
+
+    Raises:
+        FileNotFoundError: one is gone.
+    """
+    # Another cohort that encoders are tested on has its runs beside this one's.
+    places = experiment.root.parent.glob(f"*/*/*/{RECORD}")
+    folders = {place.parent.name: place.parent for place in places}
+    wanted = [collect_results(experiment), *_judged(experiment).values()]
+    if experiment.length is not None:
+        wanted.append(train_long(experiment))
+    found: dict[str, Run] = {}
+    while wanted:
+        run = wanted.pop()
+        found[run.digest] = run
+        for name, digest in run.record["inputs"].items():
+            if digest not in folders:
+                raise FileNotFoundError(
+                    f"{run.folder} was made from {name} {digest}, which is gone from "
+                    f"{experiment.root.parent}: delete that folder and run the step again"
+                )
+            if digest not in found:
+                wanted.append(Run.load(folders[digest]))
+    return sorted(found.values(), key=lambda run: (run.record["step"], run.record["label"]))
 
 
 def _step(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,10 +146,15 @@ def _tables(experiment: Experiment, images: Cohort) -> dict[str, pd.DataFrame]:
 def _quality(experiment: Experiment) -> pd.DataFrame:
     """`quality.csv` of the generators that pairs were made by."""
     tables = [
-        read_table(measure_quality(experiment, name).folder / "quality.csv").assign(generator=name)
-        for name in generators_to_judge(experiment.pretraining.banks)
+        read_table(run.folder / "quality.csv").assign(generator=name)
+        for name, run in _judged(experiment).items()
     ]
     return pd.concat(tables)
+
+
+def _judged(experiment: Experiment) -> dict[str, Run]:
+    names = generators_to_judge(experiment.pretraining.banks)
+    return {name: measure_quality(experiment, name) for name in names}
 
 
 def _map(experiment: Experiment, images: Cohort) -> pd.DataFrame:
