@@ -97,16 +97,17 @@ def test_what_is_kept_is_judged_as_the_results_were(kept: Record) -> None:
 
 
 def test_keeps_what_the_tables_come_from_and_nothing_else(experiment, tmp_path, monkeypatch):
-    mine = experiment.model_copy(update={"root": tmp_path / "profile" / "mine"})
-    other = mine.root.with_name("other")
-    made_run(other, "cohort", "c")
-    made_run(mine.root, "bank", "b", cohort="c")
-    made_run(mine.root, "bank", "stale", cohort="c")
-    results = made_run(mine.root, "results", "r", bank="b", cohort="c")
+    root, other = tmp_path / "profile" / "mine", tmp_path / "profile" / "other"
+    mine = experiment.model_copy(update={"root": root, "external": ("other",)})
+    made_run(other, "cohort", "unread")
+    theirs = made_run(other, "cohort", "c")
+    made_run(root, "bank", "b", cohort="c")
+    made_run(root, "bank", "stale", cohort="c")
+    results = made_run(root, "results", "r", bank="b", cohort="c")
     monkeypatch.setattr(recording, "collect_results", lambda _: results)
     monkeypatch.setattr(recording, "measure_quality", lambda *_: results)
     assert [run.digest for run in recording._steps(mine)] == ["b", "c", "r"]
-    shutil.rmtree(other)
+    shutil.rmtree(theirs.folder)
     with pytest.raises(FileNotFoundError, match=r"made from cohort c, which is gone from"):
         recording._steps(mine)
 
@@ -168,8 +169,8 @@ def patch() -> Iterator[pytest.MonkeyPatch]:
 def experiment(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> Experiment:
     """A finished experiment whose steps are made up."""
     tmp_path = tmp_path_factory.mktemp("experiment")
-    folder = tmp_path / "step"
-    folder.mkdir()
+    folder = tmp_path / "runs" / "results" / "0"
+    folder.mkdir(parents=True)
     results = made_up.results(
         made_up.encoder("standard"), made_up.encoder("counterfactual", made_up.papers_shape)
     ).assign(cohort="phantom-chest", test_cohort="phantom-chest")
@@ -181,6 +182,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPat
     about = {"step": "pretraining", "label": "", "digest": "0", "options": options}
     about |= {"seconds": 7200.0, "finished": "2026-01-01", "device": "CPU", "git_revision": "abc"}
     about |= {"inputs": {}}
+    (folder / "run.json").write_text(json.dumps(about))
     run = Run(folder, about)
     base = pages.only("simclr")
     strategies = {"simclr": ("standard", "counterfactual")}

@@ -18,8 +18,7 @@ from companion.cohorts.cohort import Cohort
 from companion.cohorts.truths import has_truth
 from companion.engine.csv_files import read_table, write_table
 from companion.engine.files import write_atomically
-from companion.engine.runs import Run
-from companion.engine.storage import RECORD
+from companion.engine.runs import Run, finished_steps
 from companion.evaluation.cost import whole_record
 from companion.evaluation.projections import project
 from companion.experiments.cohort import make_cohort
@@ -95,9 +94,9 @@ def _steps(experiment: Experiment) -> list[Run]:
     Raises:
         FileNotFoundError: one is gone.
     """
-    # Another cohort that encoders are tested on has its runs beside this one's.
-    places = experiment.root.parent.glob(f"*/*/*/{RECORD}")
-    folders = {place.parent.name: place.parent for place in places}
+    # Other cohorts that encoders are tested on have their runs beside this one's.
+    roots = [experiment.root, *map(experiment.root.with_name, experiment.external)]
+    folders = {folder.name: folder for root in roots for folder in finished_steps(root)}
     wanted = [collect_results(experiment), *_judged(experiment).values()]
     if experiment.length is not None:
         wanted.append(train_long(experiment))

@@ -73,10 +73,17 @@ class Evidence:
     @cached_property
     def trainings(self) -> dict[tuple[Any, ...], Mapping[str, Any]]:
         """The record of the pretraining of each of these, where there was one."""
+        # Others are of the same name: those that show how long to train.
+        long = {
+            digest
+            for record in self.records
+            if record["step"] == "length"
+            for digest in record["inputs"].values()
+        }
         return {
             key: record
             for record in self.records
-            if record["step"] == "pretraining"
+            if record["step"] == "pretraining" and record["digest"] not in long
             for key in self.evaluated
             if key[0] in record["options"]
             and key[1:] == (record["options"]["strategy"], record["options"]["seed"])

@@ -399,6 +399,16 @@ def test_an_interval_covers_the_generator_where_each_seed_had_one_of_its_own() -
     ]
 
 
+def test_trainings_that_show_how_long_to_train_are_no_encoders() -> None:
+    made = records()
+    training = next(each for each in made if each["step"] == "pretraining")
+    longer = training | {"digest": "longer", "seconds": 1e6}
+    length = {"step": "length", "digest": "length", "inputs": {"random": "longer"}}
+    found = evidence(papers_results(), records=[*made, longer, length])
+    assert training in found.trainings.values()
+    assert longer not in found.trainings.values()
+
+
 def test_cost_is_of_the_encoders_that_were_evaluated() -> None:
     """The trainings of seeds that a profile no longer has may still lie there."""
     left = records(pretrain=[100, 110, 105, 1])
