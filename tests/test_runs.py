@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,6 +34,22 @@ def test_a_finished_step_is_loaded_not_repeated(tmp_path):
     assert set(second.record["checksums"]) == {"result.txt"}
     assert {"git_revision", "device", "seconds", "options", "python"} <= set(second.record)
     assert second.record["versions"]["torch"]
+
+
+def test_a_changed_file_marks_the_revision_unless_runs_write_to_it(tmp_path, monkeypatch):
+    for place in ("study", "ccl"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "file").touch()
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init"], ["add", "."], ["commit", "--no-gpg-sign", "-m", "first"]):
+        subprocess.run([*git, *command], check=True, capture_output=True)
+    monkeypatch.setattr(runs, "ROOT", tmp_path)
+    committed = runs._git_revision()
+    assert len(committed) == 12
+    (tmp_path / "study" / "file").write_text("a record")
+    assert runs._git_revision() == committed
+    (tmp_path / "ccl" / "file").write_text("changed")
+    assert runs._git_revision() == f"{committed}-dirty"
 
 
 def test_a_killed_step_leaves_no_result_and_goes_on(tmp_path):

@@ -217,14 +217,22 @@ def environment() -> dict[str, Any]:
 
 
 def _git_revision() -> str:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    """The commit, '-dirty' where a file differs from it: not in `study/`, which runs write to."""
     try:
-        described = subprocess.run(
-            command, capture_output=True, encoding="utf-8", check=True, env=clean(os.environ)
-        )
-        return described.stdout.strip()
+        changed = _git("status", "--porcelain", "--untracked-files=no", ".", ":(exclude)study")
+        return _git("describe", "--always", "--abbrev=12") + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def _git(*command: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(ROOT), *command],
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+        env=clean(os.environ),
+    ).stdout.strip()
 
 
 def _checksums(folder: Path) -> dict[str, str]:
