@@ -56,8 +56,6 @@ def test_the_stored_record_says_where_it_comes_from(file: Path) -> None:
 
 @stored
 def test_the_stored_record_holds_every_step_that_it_rests_on(file: Path) -> None:
-    if file.parent.name == "phantom-chest":
-        pytest.xfail("its trainings of `length` were not kept; to be recorded again")
     steps = record.load(file.parent).info["steps"]
     read = {digest for step in steps for digest in step["inputs"].values()}
     assert read <= {step["digest"] for step in steps}
