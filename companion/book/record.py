@@ -74,7 +74,7 @@ class Record:
         return Evidence(
             self.setting,
             checked_results(self.results, self.setting, str(self.folder / "results.csv")),
-            None if quality is None else quality[quality["generator"] == BASE],
+            None if quality is None else _trained(quality),
             self.table("separability"),
             self.info["steps"],
             self.table("history"),
@@ -179,12 +179,15 @@ def qualities_by_seed(record: Record) -> dict[str, pd.DataFrame]:
     table = record.table("quality")
     if table is None:
         return {}
-    seeds = {name: split_seed(name) for name in table["generator"].unique()}
     return {
-        f"generator of seed {seed}": table[table["generator"] == name]
-        for name, (kind, seed) in seeds.items()
-        if kind == BASE
+        f"generator of seed {split_seed(str(name))[1]}": each
+        for name, each in _trained(table).groupby("generator")
     }
+
+
+def _trained(quality: pd.DataFrame) -> pd.DataFrame:
+    """Of every generator's `quality.csv` those of the trained ones."""
+    return quality[[split_seed(name)[0] == BASE for name in quality["generator"]]]
 
 
 def qualities(record: Record, objective: str) -> dict[str, pd.DataFrame]:

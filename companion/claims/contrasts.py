@@ -64,7 +64,7 @@ class Effect:
 
     Attributes:
         estimate: the effect.
-        seeds: pretraining seeds behind it; 0 where it is not about pretraining.
+        seeds: behind it, of pretraining or of a generator; 0 for one generator that was judged.
         n: test images (or repetitions) behind it.
         unit: of the effect.
         covers: what its interval is over; '' where it has none.

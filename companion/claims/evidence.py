@@ -1,7 +1,7 @@
 """What claims are tested on, and the effect that each kind of test measures on it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +36,7 @@ from companion.engine.csv_files import read_table
 from companion.engine.runs import Run
 from companion.evaluation.convergence import KEYS, convergence
 from companion.evaluation.cost import whole_record
-from companion.strategies import STRATEGIES, BankOf, bank_of
+from companion.strategies import BASE, STRATEGIES, BankOf, bank_of, split_seed
 
 Records = Sequence[Mapping[str, Any]]  # of finished steps
 
@@ -48,7 +48,7 @@ class Evidence:
     Attributes:
         setting: the cohort's.
         results: `results.csv`, of `checked_results`.
-        quality: `quality.csv`, or None.
+        quality: `quality.csv` of each training of the generator, with its `generator`, or None.
         separability: `separability.csv`, how well embeddings tell scanners apart, or None.
         records: of the finished steps, of `companion.evaluation.cost.whole_record`.
         history: of every pretraining, with `objective`, `strategy` and `seed`, or None.
@@ -113,14 +113,26 @@ def read_evidence(root: Path) -> Evidence:
         raise FileNotFoundError(f"{file} is missing: run `make results` first")
     runs = pointers.finished_runs(root)
     setting = Setting.of(Cohort.load(pointers.read_pointer(root, "cohort").folder))
+    results = checked_results(read_table(file), setting, str(file))
     return Evidence(
         setting,
-        checked_results(read_table(file), setting, str(file)),
-        read_table(runs["quality"].folder / "quality.csv") if "quality" in runs else None,
+        results,
+        _judged(runs, set(results["pretrain_seed"])),
         read_table(separability) if separability.is_file() else None,
         [whole_record(run) for run in runs.values()],
         _histories(runs),
     )
+
+
+def _judged(runs: Mapping[str, Run], seeds: Set[int]) -> pd.DataFrame | None:
+    """`quality.csv` of the first training of the generator and of some seeds'."""
+    tables = []
+    for name, run in runs.items():
+        step, _, variant = name.partition("-")
+        generator = variant or BASE
+        if step == "quality" and split_seed(generator) in {(BASE, seed) for seed in {0, *seeds}}:
+            tables.append(read_table(run.folder / "quality.csv").assign(generator=generator))
+    return pd.concat(tables, ignore_index=True) if tables else None
 
 
 def _histories(runs: Mapping[str, Run]) -> pd.DataFrame | None:
@@ -149,7 +161,7 @@ def measure(test: Test, ledger: Ledger, evidence: Evidence) -> Effect:
     return replace(
         effect,
         covers=covers,
-        one_generator=bool(shared) or isinstance(test, QualityTest),
+        one_generator=effect.one_generator or bool(shared),
         unconverged=_unconverged(encoders, ledger, evidence.convergence),
     )
 
@@ -200,18 +212,24 @@ def _quality(test: QualityTest, quality: pd.DataFrame | None) -> Effect:
         raise NotTestedError("there is no quality.csv")
     key = {"measure": test.measure, "images": "counterfactual", "source": "all", "target": "all"}
     rows = quality[(quality[list(key)] == pd.Series(key)).all(axis=1)]
-    if len(rows) != 1 or rows[["value", "ci_low", "ci_high"]].isna().any(axis=None):
+    generators = quality["generator"].nunique()
+    if len(rows) != generators or rows[["value", "ci_low", "ci_high"]].isna().any(axis=None):
         raise ValueError(
-            f"quality.csv: expected one row with figures for {key}, found {len(rows)}; it has "
-            f"the measures {sorted(set(quality['measure']))}"
+            f"quality.csv: expected one row with figures for {key} of each of {generators} "
+            f"generators, found {len(rows)}; it has the measures {sorted(set(quality['measure']))}"
         )
+    n = int(rows["n"].iloc[0])
+    if generators > 1:
+        estimate, covers = mean_over_seeds(rows["value"].to_numpy()), "other seeds of the generator"
+        return Effect(estimate, generators, n, "share", f"{covers}, on these test patients")
     value, low, high = (float(rows[name].iloc[0]) for name in ("value", "ci_low", "ci_high"))
     return Effect(
         Estimate(value, ci95=(low, high)),
         seeds=0,
-        n=int(rows["n"].iloc[0]),
+        n=n,
         unit="share",
         covers="other test patients, for this generator",
+        one_generator=True,
     )
 
 

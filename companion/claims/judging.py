@@ -295,7 +295,7 @@ def _as_words(outcome: Outcome) -> str:
     if outcome.effect is None:
         return f"{outcome.verdict}, {outcome.reason}"
     effect = outcome.effect
-    seeds = f", {effect.seeds} pretraining seeds" if effect.seeds > 1 else ""
+    seeds = f", {effect.seeds} seeds" if effect.seeds > 1 else ""
     paper = f"; the paper: {outcome.published:+.3f}" if outcome.published is not None else ""
     reason = f" ({outcome.reason})" if outcome.reason else ""
     interval = f"{outcome.level:.1%} interval over {effect.covers}{seeds}, " * bool(effect.covers)

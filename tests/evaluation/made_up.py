@@ -75,10 +75,11 @@ def papers_results(seeds: Sequence[int] = (0, 1, 2)) -> pd.DataFrame:
     )
 
 
-def quality(share: float = 0.97) -> pd.DataFrame:
-    """quality.csv with the effectiveness over all targets and on one."""
+def quality(share: float = 0.97, generator: str = "base") -> pd.DataFrame:
+    """quality.csv of a generator with the effectiveness over all targets and on one."""
     row = {"measure": "effectiveness", "images": "counterfactual", "source": "all", "target": "all"}
     row |= {"value": share, "ci_low": share - 0.02, "ci_high": share + 0.01, "n": 80}
+    row |= {"generator": generator}
     return pd.DataFrame([row, row | {"target": "B", "value": 0.1}])
 
 

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 
 from companion.claims import ledger
 from companion.claims.contrasts import Setting, checked_results
-from companion.claims.evidence import Evidence
+from companion.claims.evidence import Evidence, _judged
 from companion.claims.judging import (
     ONE_GENERATOR,
     ONE_SEED,
@@ -142,6 +143,29 @@ def test_verdicts_that_rest_on_one_generator_say_so() -> None:
     without, resting = found["C9"].outcomes
     assert (without.verdict, without.reason) == (YES, "")  # SimCLR and Supervised have none
     assert (resting.verdict, resting.reason) == (YES, ONE_GENERATOR)
+
+
+def test_counterfactuals_of_several_generators_are_judged_over_their_seeds() -> None:
+    judged = pd.concat([quality(0.9), quality(0.96, "base-1"), quality(0.99, "base-2")])
+    found = Judged(papers_results(), quality=judged)["C1"]
+    low, high = found.outcomes[0].low, found.outcomes[0].high
+    assert (found.outcomes[0].effect.seeds, found.reason) == (3, "")
+    mean, error = 0.95, np.std([0.9, 0.96, 0.99], ddof=1) / np.sqrt(3)
+    assert (low, high) == pytest.approx((mean - 4.3027 * error, mean + 4.3027 * error), abs=1e-4)
+    one_lacks_it = pd.concat([quality(), quality(1, "base-1").query("target == 'B'")])
+    with pytest.raises(ValueError, match="each of 2 generators, found 1"):
+        judge(BOOK, evidence(papers_results(), quality=one_lacks_it))
+
+
+def test_generators_of_other_seeds_and_variants_are_left_out(tmp_path: Path) -> None:
+    runs = {}
+    judged = ("quality", "quality-base-1", "quality-base-7", "quality-early")
+    for name in ("evaluation-simclr-plus-0", *judged):
+        runs[name] = SimpleNamespace(folder=tmp_path / name)
+        runs[name].folder.mkdir()
+        quality().drop(columns="generator").to_csv(runs[name].folder / "quality.csv", index=False)
+    assert set(_judged(runs, {1, 2})["generator"]) == {"base", "base-1"}
+    assert _judged({}, {0}) is None
 
 
 def test_a_verdict_names_encoders_that_were_still_learning() -> None:
@@ -590,7 +614,7 @@ def test_the_table_has_a_row_per_test_and_the_text_a_claim() -> None:
     text = as_text(judged)
     assert sum(line.startswith("C") for line in text.splitlines()) == 14
     assert "97.0% (95.0% to 98.0%) share; 95.0% interval over other test patients" in text
-    assert "3 pretraining seeds, n = 40" in text
+    assert "3 seeds, n = 40" in text
 
 
 def test_the_commonest_scanner_is_counted_in_training() -> None:
