@@ -180,7 +180,7 @@ def qualities_by_seed(record: Record) -> dict[str, pd.DataFrame]:
     if table is None:
         return {}
     return {
-        f"generator of seed {split_seed(str(name))[1]}": each
+        f"seed {split_seed(str(name))[1]}": each
         for name, each in _trained(table).groupby("generator")
     }
 
