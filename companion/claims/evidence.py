@@ -36,7 +36,7 @@ from companion.engine.csv_files import read_table
 from companion.engine.runs import Run
 from companion.evaluation.convergence import KEYS, convergence
 from companion.evaluation.cost import whole_record
-from companion.strategies import BASE, STRATEGIES, BankOf, bank_of, split_seed
+from companion.strategies import BASE, STRATEGIES, BankOf, bank_of, with_seed
 
 Records = Sequence[Mapping[str, Any]]  # of finished steps
 
@@ -126,11 +126,11 @@ def read_evidence(root: Path) -> Evidence:
 
 def _judged(runs: Mapping[str, Run], seeds: Set[int]) -> pd.DataFrame | None:
     """`quality.csv` of the first training of the generator and of some seeds'."""
-    tables = []
+    wanted, tables = {with_seed(BASE, seed) for seed in {0, *seeds}}, []
     for name, run in runs.items():
         step, _, variant = name.partition("-")
         generator = variant or BASE
-        if step == "quality" and split_seed(generator) in {(BASE, seed) for seed in {0, *seeds}}:
+        if step == "quality" and generator in wanted:
             tables.append(read_table(run.folder / "quality.csv").assign(generator=generator))
     return pd.concat(tables, ignore_index=True) if tables else None
 
